@@ -1,0 +1,533 @@
+"""The OpenAI Realtime wire, GA and beta names, as our events and effects: pure, no socket, no clock, no task.
+
+One `Wire` serves one connection. What it remembers is bounded, and no text from the server makes it raise (R07, R84).
+"""
+
+import binascii
+import itertools
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+import attrs
+
+from fsm.call.effects import CancelResponse, Cause, ConfigureSession, CreateResponse, DeleteItem, Effect, ReleaseGreeting, TruncateItem
+from fsm.call.events import (
+    CancelRefused,
+    CreateRefused,
+    ErrorReceived,
+    Event,
+    GoodbyeSaid,
+    ReceiverFailed,
+    ResponseCancelled,
+    ResponseCompleted,
+    ResponseCreated,
+    ResponseEnded,
+    ResponseFailed,
+    ResponseIncomplete,
+    SessionConfirmed,
+    SessionLost,
+    SessionOpened,
+    SessionRefused,
+    SpeechStarted,
+    SpeechStopped,
+    Transcribed,
+    TurnCommitted,
+)
+from fsm.call.policy import Policy
+
+REMEMBERED = 64
+"""How many commands, items and foreign responses are remembered; a call has a handful of each open at a time."""
+
+FATAL = frozenset(
+    {
+        "account_deactivated",
+        "authentication_error",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "insufficient_quota",
+        "invalid_api_key",
+        "model_not_found",
+        "unsupported_country_region_territory",
+    }
+)
+"""Error codes or types after which no answer will ever come: the call ends (R18)."""
+
+GOODBYES = (
+    *("goodbye", "good bye", "bye", "bye bye", "have a nice day", "have a great day", "talk to you soon"),
+    *("auf wiedersehen", "auf wiederhören", "tschüss", "schönen tag noch", "au revoir", "bonne journée", "adiós", "hasta luego"),
+    *(
+        "arrivederci",
+        "buona giornata",
+        "adeus",
+        "tchau",
+        "tot ziens",
+        "do widzenia",
+        "hej då",
+        "до свидания",
+        "להתראות",
+        "ביי",
+        "مع السلامة",
+    ),
+)
+"""Phrases that end a call when the agent says them last; a setting, since every product says goodbye in its own way (R46)."""
+
+
+def _between(low: float, high: float, *, whole: bool = False) -> Any:
+    """A validator for a number from `low` to `high`, both included; its error names the field, the value and the bounds."""
+    kinds, number = (int, "a whole number") if whole else (int | float, "a number")
+
+    def check(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+            raise ValueError(f"{field.name} is {value!r}: it takes {number} from {low:g} to {high:g}")
+
+    return check
+
+
+def _written(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """A validator for text, empty or not."""
+    if not isinstance(value, str):
+        raise ValueError(f"{field.name} is {value!r}: it takes text")
+
+
+def _named(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """A validator for a name: text that is not blank."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{field.name} is {value!r}: it takes a name")
+
+
+def _named_or_none(scope: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """A validator for a name or None."""
+    if value is not None:
+        _named(scope, field, value)
+
+
+def _phrases(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """A validator for phrases that each hold a word."""
+    if not isinstance(value, tuple) or not all(isinstance(phrase, str) and _words(phrase) for phrase in value):
+        raise ValueError(f"{field.name} is {value!r}: it takes a tuple of phrases, each with a word in it")
+
+
+@attrs.frozen(kw_only=True)
+class RealtimeSettings:
+    """What the realtime LLM is asked to be; a bad value raises ValueError in one readable line."""
+
+    model: str = attrs.field(default="gpt-realtime-2.1", validator=_named)
+    """The model, put into the URL unless the URL names one."""
+    instructions: str = attrs.field(
+        default="You are a friendly voice on the telephone. Answer in one or two short spoken sentences.", validator=_written
+    )
+    """Who the model is, for the whole session."""
+    voice: str = attrs.field(default="marin", validator=_named)
+    """The model's voice, when it is the model that speaks."""
+    greeting: str = attrs.field(default="Greet the caller in one short sentence and ask how you can help.", validator=_written)
+    """The instruction for the greeting when the application gives none; empty leaves it to the session's instructions."""
+    transcription: str | None = attrs.field(default="gpt-4o-mini-transcribe", validator=_named_or_none)
+    """The model that writes down what the caller says; None for no transcripts."""
+    vad_threshold: float = attrs.field(default=0.5, validator=_between(0, 1))
+    """How sure the server's VAD must be (OpenAI's default)."""
+    vad_prefix_ms: int = attrs.field(default=300, validator=_between(0, 5_000, whole=True))
+    """How much sound from before the speech belongs to it (OpenAI's default)."""
+    vad_silence_ms: int = attrs.field(default=500, validator=_between(50, 10_000, whole=True))
+    """How much silence ends a turn (OpenAI's default)."""
+    goodbye_phrases: tuple[str, ...] = attrs.field(default=GOODBYES, validator=_phrases)
+    """What counts as a goodbye, in the last sentence of a response (R46)."""
+
+
+@attrs.frozen
+class Happened:
+    """An event to post: `post(happened.event, *happened.args)`."""
+
+    event: Callable[..., Event]
+    args: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Audio:
+    """Sound of a response: 24 kHz mono signed 16-bit little-endian PCM, whole samples."""
+
+    response_id: str
+    item_id: str
+    pcm: bytes
+
+
+@attrs.frozen
+class TextDelta:
+    """A piece of a response's text, cut anywhere."""
+
+    response_id: str
+    item_id: str
+    delta: str
+
+
+Incoming = Happened | Audio | TextDelta
+
+
+class _Gate(StrEnum):
+    """How far the session is set up (R39)."""
+
+    UNASKED = "unasked"
+    ASKED = "asked"
+    CONFIRMED = "confirmed"
+
+
+class _Malformed(Exception):
+    """A message lacks what its type promises; the text says what."""
+
+
+class Wire:
+    """Both directions of one connection; `receive` and `send` may be called from within one another's results."""
+
+    def __init__(self, settings: RealtimeSettings, policy: Policy) -> None:
+        self.quarantined: Counter[str] = Counter()
+        """How many messages were set aside, by code: `malformed_event`, `unknown_event`, `error` (R84)."""
+        self._settings = settings
+        self._policy = policy
+        self._gate = _Gate.UNASKED
+        self._turn_detection = self._rights(held=policy.greeting and policy.greeting_protected)
+        self._numbers = itertools.count(1)
+        self._commands: dict[str, Effect] = {}
+        self._items: dict[str, str] = {}
+        self._foreign: dict[str, str] = {}
+        self._half_sample = ("", b"")
+
+    @property
+    def confirmed(self) -> bool:
+        """Has the server confirmed the session that we asked for?"""
+        return self._gate is _Gate.CONFIRMED
+
+    def send(self, effect: Effect) -> list[dict[str, Any]]:
+        """The messages that carry an effect out, each with an event_id of ours (R03); none when there is nothing to say."""
+        body = self._body(effect)
+        if body is None:
+            return []
+        event_id = f"cf_{next(self._numbers)}"
+        _remember(self._commands, event_id, effect)
+        return [{"type": body.pop("type"), "event_id": event_id, **body}]
+
+    def receive(self, text: str) -> list[Incoming]:
+        """What a message from the server says; one that cannot be understood becomes an ErrorReceived (R84)."""
+        try:
+            message = json.loads(text)
+        except (ValueError, RecursionError):
+            return self._set_aside("malformed_event", "not JSON")
+        try:
+            kind = _name(message, "type")
+            translate = _TRANSLATIONS.get(_GA_NAMES.get(kind, kind))
+            if translate is not None:
+                return translate(self, message)
+        except _Malformed as error:
+            return self._set_aside("malformed_event", str(error))
+        return [] if _GA_NAMES.get(kind, kind) in _WITHOUT_MEANING else self._set_aside("unknown_event", kind[:80])
+
+    def _set_aside(self, code: str, message: str) -> list[Incoming]:
+        self.quarantined[code] += 1
+        return [Happened(ErrorReceived, (code, message))]
+
+    # Our commands.
+
+    def _body(self, effect: Effect) -> dict[str, Any] | None:
+        """The message of an effect, without its event_id."""
+        match effect:
+            case ConfigureSession():
+                self._gate = _Gate.ASKED
+                return {"type": "session.update", "session": self._session()}
+            case ReleaseGreeting():
+                return self._release()
+            case CreateResponse(cause=cause, instructions=instructions):
+                instructions = instructions or (self._settings.greeting if cause is Cause.GREETING else "")
+                return {"type": "response.create"} | ({"response": {"instructions": instructions}} if instructions else {})
+            case CancelResponse(response_id=response_id):
+                return {"type": "response.cancel", "response_id": response_id}
+            case TruncateItem(item_id=item_id, audio_end_ms=audio_end_ms) if self._policy.voice == "realtime":
+                return {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": audio_end_ms}
+            case DeleteItem(item_id=item_id):
+                return {"type": "conversation.item.delete", "item_id": item_id}
+        return None
+
+    def _session(self) -> dict[str, Any]:
+        """The one session.update that sets the session up (R39)."""
+        transcription = {"model": self._settings.transcription} if self._settings.transcription else None
+        sound = {"type": "audio/pcm", "rate": 24_000}
+        audio: dict[str, Any] = {"input": {"format": sound, "transcription": transcription, "turn_detection": self._turn_detection}}
+        if self._policy.voice == "realtime":
+            audio["output"] = {"format": sound, "voice": self._settings.voice}
+        return {"type": "realtime", "output_modalities": self._modalities(), "instructions": self._settings.instructions, "audio": audio}
+
+    def _modalities(self) -> list[str]:
+        return ["audio"] if self._policy.voice == "realtime" else ["text"]
+
+    def _rights(self, held: bool) -> dict[str, Any]:
+        """The server's VAD, and what it may do by itself; nothing while the greeting is protected (R36)."""
+        return {
+            "type": "server_vad",
+            "threshold": self._settings.vad_threshold,
+            "prefix_padding_ms": self._settings.vad_prefix_ms,
+            "silence_duration_ms": self._settings.vad_silence_ms,
+            "create_response": self._policy.create_response and not held,
+            "interrupt_response": self._policy.interrupts == "server" and not held,
+        }
+
+    def _release(self) -> dict[str, Any] | None:
+        """An update of the VAD's rights alone; none when nothing was held, as an update may reset the server's VAD."""
+        rights = self._rights(held=False)
+        if rights == self._turn_detection:
+            return None
+        self._turn_detection = rights
+        return {"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": rights}}}}
+
+    # The server's events.
+
+    def _session_created(self, _: Any) -> list[Incoming]:
+        return [Happened(SessionOpened)]
+
+    def _session_updated(self, message: Any) -> list[Incoming]:
+        """Compare with what was asked; the answer to ReleaseGreeting confirms nothing a second time (R39)."""
+        if self._gate is _Gate.UNASKED:
+            return []
+        difference = self._difference(message.get("session"))
+        if self._gate is _Gate.CONFIRMED:
+            return self._set_aside("error", difference) if difference else []
+        self._gate = _Gate.UNASKED if difference else _Gate.CONFIRMED
+        return [Happened(SessionRefused, (difference,)) if difference else Happened(SessionConfirmed)]
+
+    def _difference(self, session: Any) -> str:
+        """The first thing in which the session is not what was asked, in words; empty when there is none."""
+        vad = self._turn_detection
+        wanted: list[tuple[str, object]] = [("output_modalities", self._modalities())]
+        for way in ("input", "output") if self._policy.voice == "realtime" else ("input",):
+            wanted += [(f"audio.{way}.format.type", "audio/pcm"), (f"audio.{way}.format.rate", 24_000)]
+        wanted += [(f"audio.input.turn_detection.{name}", vad[name]) for name in ("type", "create_response", "interrupt_response")]
+        for path, asked in wanted:
+            got = _dig(session, *path.split("."))
+            # audio/pcm has one rate only, and a server may leave it out.
+            if got != asked and not (got is None and path.endswith(".rate")):
+                shown = repr(got)[:60] if isinstance(got, str | int | float | None) else "something else"
+                return f"the server set {path} to {shown}, and we asked for {asked!r}"
+        return ""
+
+    def _created(self, message: Any) -> list[Incoming]:
+        response_id = _name(message, "response", "id")
+        if self._is_foreign(message, response_id):
+            _remember(self._foreign, response_id, "")
+            return []
+        return [Happened(ResponseCreated, (response_id,))]
+
+    def _is_foreign(self, message: Any, response_id: str) -> bool:
+        """Is the response out of band, in no conversation? Such a one is somebody else's, and not for the caller."""
+        response = _dig(message, "response")
+        out_of_band = isinstance(response, Mapping) and response.get("conversation_id", "ours") in (None, "none")
+        return out_of_band or response_id in self._foreign
+
+    def _done(self, message: Any) -> list[Incoming]:
+        response_id = _name(message, "response", "id")
+        if self._is_foreign(message, response_id):
+            return []
+        status = _text(message, "response", "status", default="")
+        reasons = (("reason",), ("error", "code"), ("error", "type"))
+        reason = next(filter(None, (_text(message, "response", "status_details", *path, default="") for path in reasons)), "")
+        if status not in _ENDS:
+            # It is over all the same: to ignore it would leave the caller in silence until a deadline.
+            return [Happened(ResponseFailed, (response_id, reason or "unknown_status"))]
+        return [Happened(_ENDS[status], (response_id, reason))]
+
+    def _item_added(self, message: Any) -> list[Incoming]:
+        if _text(message, "item", "type", default="message") == "message":
+            _remember(self._items, _name(message, "response_id"), _name(message, "item", "id"))
+        return []
+
+    def _of_response(self, message: Any) -> tuple[str, str] | None:
+        """The response and item of a delta, None for a foreign one; an item left out is the last one added."""
+        response_id = _name(message, "response_id")
+        if response_id in self._foreign:
+            return None
+        return response_id, _text(message, "item_id", default=self._items.get(response_id, ""))
+
+    def _audio(self, message: Any) -> list[Incoming]:
+        ids = self._of_response(message)
+        try:
+            sound = binascii.a2b_base64(_text(message, "delta"), strict_mode=True)
+        except ValueError:
+            raise _Malformed("delta is not base64") from None
+        if ids is None:
+            return []
+        owner, rest = self._half_sample
+        sound = rest + sound if owner == ids[0] else sound
+        whole = len(sound) // 2 * 2
+        self._half_sample = (ids[0], sound[whole:])
+        return [Audio(*ids, sound[:whole])] if whole else []
+
+    def _text_delta(self, message: Any) -> list[Incoming]:
+        ids, delta = self._of_response(message), _text(message, "delta")
+        return [TextDelta(*ids, delta)] if ids and delta else []
+
+    def _text_done(self, message: Any) -> list[Incoming]:
+        ids = self._of_response(message)
+        text = _text(message, "transcript", default="") or _text(message, "text", default="")
+        return [Happened(GoodbyeSaid, ids[:1])] if ids and says_goodbye(text, self._settings.goodbye_phrases) else []
+
+    def _transcribed(self, message: Any) -> list[Incoming]:
+        return [Happened(Transcribed, (_name(message, "item_id"), _text(message, "transcript")))]
+
+    def _speech_started(self, message: Any) -> list[Incoming]:
+        return [Happened(SpeechStarted, (_text(message, "item_id", default=""),))]
+
+    def _speech_stopped(self, message: Any) -> list[Incoming]:
+        return [Happened(SpeechStopped, (_text(message, "item_id", default=""),))]
+
+    def _committed(self, message: Any) -> list[Incoming]:
+        return [Happened(TurnCommitted, (_text(message, "item_id", default=""),))]
+
+    def _error(self, message: Any) -> list[Incoming]:
+        """An error, told as the refusal of the command that it names; one after which no answer comes ends the call (R03, R18)."""
+        if not isinstance(message.get("error"), Mapping):
+            raise _Malformed("error is missing or is no object")
+        kind = _text(message, "error", "type", default="")
+        code = _text(message, "error", "code", default="") or kind or "unknown_error"
+        words = re.sub(r"\bsk-\S+", "sk-…", _text(message, "error", "message", default=""))[:300]
+        command = self._commands.pop(_text(message, "error", "event_id", default=""), None)
+        reason = f"{code}: {words}" if words else code
+        self.quarantined["error"] += 1
+        if code == "session_expired":
+            return [Happened(SessionLost, (reason,))]
+        if not FATAL.isdisjoint((code, kind)):
+            return [Happened(ReceiverFailed, (reason,))]
+        match command:
+            case ConfigureSession():
+                return [Happened(SessionRefused, (reason,))]
+            case CreateResponse():
+                return [Happened(CreateRefused, (code,))]
+            case CancelResponse(response_id=response_id):
+                return [Happened(CancelRefused, (response_id, code))]
+        return [Happened(ErrorReceived, (code, words))]
+
+    def _transcription_failed(self, message: Any) -> list[Incoming]:
+        code = _text(message, "error", "code", default="transcription_failed") or "transcription_failed"
+        self.quarantined["error"] += 1
+        return [Happened(ErrorReceived, (code, _text(message, "error", "message", default="")[:300]))]
+
+
+def address(url: str, model: str) -> str:
+    """The URL with `?model=` put in, unless it already names a model."""
+    parts = urlsplit(url)
+    if "model" in parse_qs(parts.query):
+        return url
+    query = "&".join(filter(None, (parts.query, urlencode({"model": model}))))
+    return urlunsplit(parts._replace(query=query))
+
+
+def append(pcm: bytes) -> str:
+    """The message that carries the caller's sound; made by hand, as there are fifty a second."""
+    return '{"type":"input_audio_buffer.append","audio":"' + binascii.b2a_base64(pcm, newline=False).decode("ascii") + '"}'
+
+
+def says_goodbye(text: str, phrases: Sequence[str]) -> bool:
+    """Does the last sentence of `text` hold one of the phrases as whole words? A question never does: it awaits an answer (R46)."""
+    spoken = [sentence for sentence in re.findall(r"[^.!?。؟]+[.!?。؟]*", _plain(text)) if _words(sentence)]
+    if not spoken or spoken[-1].rstrip().endswith(("?", "؟")):
+        return False
+    last = f" {_words(spoken[-1])} "
+    return any(f" {_words(phrase)} " in last for phrase in phrases)
+
+
+def _words(text: str) -> str:
+    """The words of a text in small letters, one blank between them, without punctuation."""
+    return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", _plain(text).casefold()))
+
+
+def _plain(text: str) -> str:
+    """The text with one form for each letter, mark and apostrophe."""
+    return unicodedata.normalize("NFKC", text).replace("\u2019", "'")
+
+
+def _dig(message: Any, *path: str) -> Any:
+    """What lies at a path of object fields, None where there is nothing."""
+    for name in path:
+        message = message.get(name) if isinstance(message, Mapping) else None
+    return message
+
+
+def _text(message: Any, *path: str, default: str | None = None) -> str:
+    """The text at a path; `default` stands in for null or nothing. Raises _Malformed."""
+    value = _dig(message, *path)
+    value = default if value is None else value
+    if not isinstance(value, str):
+        raise _Malformed(f"{'.'.join(path)} is missing or is no text")
+    return value
+
+
+def _name(message: Any, *path: str) -> str:
+    """The text at a path, which must not be empty. Raises _Malformed."""
+    value = _text(message, *path)
+    if not value:
+        raise _Malformed(f"{'.'.join(path)} is empty")
+    return value
+
+
+def _remember(store: dict[str, Any], key: str, value: Any) -> None:
+    """Keep a value under a key, and forget the oldest beyond REMEMBERED (R07)."""
+    store[key] = value
+    if len(store) > REMEMBERED:
+        del store[next(iter(store))]
+
+
+_ENDS: dict[str, type[ResponseEnded]] = {
+    "completed": ResponseCompleted,
+    "cancelled": ResponseCancelled,
+    "failed": ResponseFailed,
+    "incomplete": ResponseIncomplete,
+}
+
+_GA_NAMES = {
+    "response.audio.delta": "response.output_audio.delta",
+    "response.audio.done": "response.output_audio.done",
+    "response.audio_transcript.delta": "response.output_audio_transcript.delta",
+    "response.audio_transcript.done": "response.output_audio_transcript.done",
+    "response.text.delta": "response.output_text.delta",
+    "response.text.done": "response.output_text.done",
+}
+
+_TRANSLATIONS: dict[str, Callable[[Wire, Any], list[Incoming]]] = {
+    "conversation.item.input_audio_transcription.completed": Wire._transcribed,
+    "conversation.item.input_audio_transcription.failed": Wire._transcription_failed,
+    "error": Wire._error,
+    "input_audio_buffer.committed": Wire._committed,
+    "input_audio_buffer.speech_started": Wire._speech_started,
+    "input_audio_buffer.speech_stopped": Wire._speech_stopped,
+    "response.created": Wire._created,
+    "response.done": Wire._done,
+    "response.output_audio.delta": Wire._audio,
+    "response.output_audio_transcript.done": Wire._text_done,
+    "response.output_item.added": Wire._item_added,
+    "response.output_text.delta": Wire._text_delta,
+    "response.output_text.done": Wire._text_done,
+    "session.created": Wire._session_created,
+    "session.updated": Wire._session_updated,
+}
+
+_WITHOUT_MEANING = frozenset(
+    f"{family}.{name}"
+    for family, names in {
+        "conversation": "created",
+        "conversation.item": "added created deleted done retrieved truncated",
+        "conversation.item.input_audio_transcription": "delta segment",
+        "input_audio_buffer": "cleared dtmf_event_received timeout_triggered",
+        "mcp_list_tools": "completed failed in_progress",
+        "output_audio_buffer": "cleared started stopped",
+        "rate_limits": "updated",
+        "response.content_part": "added done",
+        "response.function_call_arguments": "delta done",
+        "response.mcp_call": "completed failed in_progress",
+        "response.mcp_call_arguments": "delta done",
+        "response.output_audio": "done",
+        "response.output_audio_transcript": "delta",
+        "response.output_item": "done",
+    }.items()
+    for name in names.split()
+)
+"""Events that the server really sends and that change nothing here."""

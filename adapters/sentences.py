@@ -1,0 +1,154 @@
+"""Cuts text that arrives in pieces into sentences that a voice can say; pure, one character at a time, no clock and no I/O.
+
+A cut depends on the characters alone, never on how they were split into deltas, since nothing is decided before the
+character after a full stop has been seen: "3." may go on as "3.50", and "9 a.m." may go on in lower case.
+"""
+
+import unicodedata
+
+MAX_CHARS = 200
+"""A text without a full stop is cut at this length: some 12 s of speech, and a bound on what is remembered (R07)."""
+LEAST_CHARS = 60
+"""A cut for length leaves at least this much before it, so that a first "Well," is not a sentence."""
+
+_OPEN_STOPS = frozenset(".!?…")
+"""These end a sentence only before a space."""
+_FIRM_STOPS = frozenset("。！？｡．؟۔।॥։።။។")  # noqa: RUF001
+"""These end a sentence whatever comes after: scripts without spaces, and stops that have no other use."""
+_STOPS = _OPEN_STOPS | _FIRM_STOPS
+_CLOSERS = frozenset("\"'”’»›)]}」』】）*_")  # noqa: RUF001
+"""What may stand between a stop and the end of its sentence; the last two are Markdown's."""
+_PAUSES = frozenset(",;:،؛—–")  # noqa: RUF001
+"""Where to cut for length, before a space."""
+_FIRM_PAUSES = frozenset("、，；：")  # noqa: RUF001
+"""Where to cut for length, before anything."""
+
+
+def _words(line: str) -> frozenset[str]:
+    return frozenset(line.split())
+
+
+_TITLES = _words("mr mrs ms mx dr prof rev hon gen col capt cmdr lt sgt maj gov sen rep pres st mt ft vs cf viz e.g i.e")
+"""Abbreviations that something always follows."""
+_BEFORE_NUMBERS = _words("no nos nr fig vol p pp ch sec art op approx ca tel ext jan feb mar apr jun jul aug sep sept oct nov dec")
+"""Abbreviations when a digit follows; otherwise words: "No. I can't." is two sentences."""
+_HOURS = _words("a.m p.m")
+"""Dotted abbreviations that do end a sentence before a capital letter; "U.S. Senate" is one sentence's."""
+
+
+class SentenceCutter:
+    """One response's text, delta by delta; every character comes out once, in order, spaces and line breaks aside.
+
+    The one exception is a tail in which there is nothing to say, an emoji or a dash: `end` drops it.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no text."""
+        self._text = ""
+
+    def feed(self, delta: str) -> list[str]:
+        """The sentences that these characters complete, usually none or one, without spaces at their ends."""
+        done = []
+        for character in delta:
+            if sentence := self._take(character):
+                done.append(sentence)
+        return done
+
+    def end(self) -> list[str]:
+        """The last sentence, if anything is left to say; the cutter can then begin another text."""
+        rest, self._text = self._text.strip(), ""
+        return [rest] if _speakable(rest) else []
+
+    def _take(self, character: str) -> str:
+        """Add one character; the sentence that it completes, or an empty string."""
+        if character.isspace():
+            if _speakable(self._text) and character in "\n\r\u2028\u2029":
+                return self._cut(len(self._text))
+            if not self._text or self._text[-1].isspace():
+                return ""
+            character = " "
+        self._text += character
+        if at := _sentence_end(self._text):
+            return self._cut(at)
+        if len(self._text) > MAX_CHARS:
+            return self._cut(_cut_for_length(self._text))
+        return ""
+
+    def _cut(self, at: int) -> str:
+        sentence, self._text = self._text[:at].strip(), self._text[at:].lstrip()
+        return sentence
+
+
+def _sentence_end(text: str) -> int:
+    """Where the sentence ends that the last character of `text` shows to be over; 0 when it shows nothing."""
+    spaced = len(text) > 1 and text[-2] == " "
+    end = len(text) - (2 if spaced else 1)
+    stop = end
+    while stop and text[stop - 1] in _CLOSERS:
+        stop -= 1
+    first = stop
+    while first and text[first - 1] in _STOPS:
+        first -= 1
+    following = text[-1]
+    if first == stop or not _speakable(text[:first]) or (not spaced and following in _STOPS | _CLOSERS):
+        return 0
+    if text[stop - 1] in _FIRM_STOPS:
+        return end
+    if not spaced or _goes_on(text[:first], text[first:stop], following, quoted=stop < end):
+        return 0
+    return end
+
+
+def _goes_on(before: str, stops: str, following: str, *, quoted: bool) -> bool:
+    """Is a stop before a space no end? `before` is the sentence up to it, `following` the first character after the space."""
+    if following.islower():
+        return quoted or stops not in {"!", "?"}
+    if quoted or stops != ".":
+        return False
+    word = _last_word(before)
+    if word.lower() in _TITLES or _is_enumerator(before):
+        return True
+    if following.isdigit():
+        return word.lower() in _BEFORE_NUMBERS or "." in word
+    if "." in word:
+        return word.lower() not in _HOURS and _is_dotted(word)
+    return len(word) == 1 and word.isalpha() and (word != "I" or before.strip() == "I")
+
+
+def _is_enumerator(before: str) -> bool:
+    """Is all that there is a list's number or letter: "1", "b"?"""
+    mark = before.strip(" *_-#(")
+    return len(mark) <= 3 and (mark.isdigit() or len(mark) == 1)
+
+
+def _is_dotted(word: str) -> bool:
+    """Is it letters with full stops between them: U.S, Ph.D?"""
+    return all(part.isalpha() and len(part) <= 2 for part in word.split("."))
+
+
+def _last_word(before: str) -> str:
+    return before.rsplit(" ", 1)[-1].lstrip("\"'“‘«([{*_")  # noqa: RUF001
+
+
+def _cut_for_length(text: str) -> int:
+    """Where to cut a text that is too long: after its last pause, else at its last space, else between two letters."""
+    for at in range(len(text) - 1, LEAST_CHARS, -1):
+        if text[at - 1] in _FIRM_PAUSES or (text[at] == " " and text[at - 1] in _PAUSES):
+            return at
+    for at in range(len(text) - 1, LEAST_CHARS, -1):
+        if text[at] == " ":
+            return at
+    for at in range(len(text) - 1, LEAST_CHARS, -1):
+        if not _joined(text[at - 1], text[at]):
+            return at
+    return len(text) - 1
+
+
+def _joined(left: str, right: str) -> bool:
+    """Would a cut between the two tear one visible sign apart?"""
+    return unicodedata.category(right)[0] == "M" or "\u200d" in (left, right)
+
+
+def _speakable(text: str) -> bool:
+    """Is there a letter or a digit in it?"""
+    return any(character.isalnum() for character in text)

@@ -1,0 +1,1 @@
+"""The call: its events, effects, policy, snapshot and tables."""

@@ -1,0 +1,118 @@
+"""The next response that we want: every wish for one passes through here, names its cause, and waits until the way is free (R11, R12).
+
+One wish at a time, the latest wins: a caller's turn replaces a greeting that was not yet asked for (R37) and a recovery. A wish that is
+due ends in `AskingExpired`, on which the response table asks for it, if the way is free.
+"""
+
+from fsm.call import events as ev
+from fsm.call.common import closing
+from fsm.call.effects import Cause
+from fsm.call.entry import entering, submits
+from fsm.call.guards import free, in_progress, may_recover, no_audio, server_answers, welcome
+from fsm.call.snapshot import Asking, Call
+from fsm.call.states import ADMITTED, DUE, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, WANTED
+from fsm.engine.notation import always, go, ignore, region, row, sets
+
+LIVE = (NOTHING, PREPARING, PAUSED, OWED, WANTED, DUE)
+
+
+def told_twice(call: Call, event: ev.TurnCommitted) -> bool:
+    """Is it the turn that was committed last (R21)?"""
+    return bool(event.item_id) and event.item_id == call.asking.item_id
+
+
+def for_the_caller(call: Call, _: object) -> bool:
+    """Is the wish an answer, not the greeting?"""
+    return call.asking.cause is not Cause.GREETING
+
+
+def answers_by_itself(call: Call, event: ev.ResponseCreated) -> bool:
+    """Did the server create a response that we did not ask for, and that may be heard?"""
+    return call.response.state is not REQUESTED and welcome(call, event)
+
+
+def greeting_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Was the greeting cancelled before anything of it was heard, for the first time (R36)?"""
+    greeting = event.response_id == call.response.id and call.response.cause is Cause.GREETING and in_progress(call, None)
+    return greeting and call.playout.state is ADMITTED and not call.asking.recoveries
+
+
+def may_ask_again(call: Call, _: ev.Event) -> bool:
+    """Was our response.create refused or left unanswered, and may it be sent again (R14)?"""
+    return call.response.state is REQUESTED and call.asking.recoveries < call.policy.recoveries
+
+
+def may_replace(call: Call, event: ev.PlayoutExpired) -> bool:
+    """Is a response without sound cancelled, and may another be asked for (R16)?"""
+    return no_audio(call, event) and in_progress(call, None) and call.asking.recoveries < call.policy.recoveries
+
+
+@sets("cause", "instructions", "item_id", "recoveries")
+def take_turn(_: Call, event: ev.TurnCommitted) -> tuple[Cause, str, str, int]:
+    """An answer to the caller's turn is wanted."""
+    return Cause.USER_TURN, "", event.item_id, 0
+
+
+@sets("cause", "instructions", "recoveries")
+def take_uncommitted_turn(_: Call, __: ev.TurnExpired) -> tuple[Cause, str, int]:
+    """An answer to a turn whose commit never came is wanted (R24)."""
+    return Cause.USER_TURN, "", 0
+
+
+@sets("cause", "instructions", "recoveries")
+def take_entry(_: Call, __: ev.Event) -> tuple[Cause, str, int]:
+    """An answer to what was entered on the keypad is wanted."""
+    return Cause.USER_TURN, "", 0
+
+
+@sets("instructions")
+def take_text(_: Call, event: ev.GreetingPrepared) -> str:
+    """The greeting's text."""
+    return event.text
+
+
+@sets("cause", "recoveries")
+def count_failure(call: Call, _: ev.Event) -> tuple[Cause, int]:
+    """The response is wanted again: a greeting of which nothing was heard as a greeting, any other as a recovery (R15)."""
+    unheard = call.response.cause is Cause.GREETING and (call.playout.state is ADMITTED or call.response.state is REQUESTED)
+    return Cause.GREETING if unheard else Cause.RECOVERY, call.asking.recoveries + 1
+
+
+ASKING = region(
+    "asking",
+    *closing(LIVE),
+    #   while                    on                     if                   then
+    row(LIVE,                    ev.TurnCommitted,      told_twice,          ignore("a turn is answered once (R21)")),
+    row(LIVE,                    ev.TurnCommitted,      server_answers,      go(OWED, take_turn)),
+    row(LIVE,                    ev.TurnCommitted,      always,              go(DUE, take_turn)),
+    row(LIVE,                    ev.TurnExpired,        server_answers,      go(OWED, take_uncommitted_turn)),
+    row(LIVE,                    ev.TurnExpired,        always,              go(DUE, take_uncommitted_turn)),
+    row(LIVE,                    ev.DigitPressed,       submits,             go(DUE, take_entry)),
+    row(LIVE,                    ev.EntryExpired,       entering,            go(DUE, take_entry)),
+    row(LIVE[1:],                ev.ResponseCreated,    answers_by_itself,   go(NOTHING)),
+    row((PAUSED, OWED, DUE),     ev.SpeechStarted,      for_the_caller,      go(WANTED)),
+
+    row(PREPARING,               ev.GreetingPrepared,   always,              go(DUE, take_text)),
+    row((PREPARING, PAUSED),     ev.AskingExpired,      always,              go(DUE)),
+    row((OWED, DUE),             ev.AskingExpired,      free,                go(NOTHING)),
+    row((OWED, DUE),             ev.AskingExpired,      always,              go(WANTED)),
+
+    row(WANTED,                  ev.ResponseEnded,      always,              go(DUE)),
+    row(WANTED,                  (ev.CreateRefused, ev.CancelUnsent), always, go(DUE)),
+    row(WANTED,                  (ev.SessionConfirmed, ev.LineOpened), always, go(DUE)),
+    row(WANTED,                  (ev.ResponseExpired, ev.PlayoutExpired, ev.InterruptionExpired), always, go(DUE)),
+
+    row(NOTHING,                 (ev.ResponseFailed, ev.ResponseIncomplete), may_recover, go(PAUSED, count_failure)),
+    row(NOTHING,                 ev.ResponseCancelled,  greeting_unheard,    go(PAUSED, count_failure)),
+    row(NOTHING,                 ev.PlayoutExpired,     may_replace,         go(PAUSED, count_failure)),
+    row(NOTHING,                 (ev.CreateRefused, ev.ResponseExpired), may_ask_again, go(PAUSED, count_failure)),
+
+    row(LIVE,                    ev.ModelEvent,         always,              ignore("it makes no response wanted")),
+    row(LIVE,                    ev.CallerEvent,        always,              ignore("a transcript or a sound is no turn: a committed turn is (R20)")),
+    row(LIVE,                    ev.Expired,            always,              ignore("another region's deadline")),
+    row(LIVE,                    (ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("it makes no response wanted")),
+    doc="the next response that we want, why, and what it waits for",
+    record=Asking,
+    states=(*LIVE, OVER),
+    expired=ev.AskingExpired,
+)  # fmt: skip

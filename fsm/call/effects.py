@@ -1,0 +1,173 @@
+"""What a call may ask of the world: every effect, an imperative; carrying one out is an adapter's work.
+
+Effects of one step come in the order in which they must begin: the device first, then the network (DESIGN: silence first).
+"""
+
+from enum import StrEnum
+
+import attrs
+
+
+@attrs.frozen
+class Effect:
+    """Anything that the core asks for."""
+
+
+class Cause(StrEnum):
+    """Why a response is asked for (R12); a response that the server creates by itself answers a user turn."""
+
+    GREETING = "greeting"
+    USER_TURN = "user_turn"
+    RECOVERY = "recovery"
+
+
+class Reason(StrEnum):
+    """Why a call ends: nothing else ends one (R41)."""
+
+    CALLER_HUNG_UP = "the caller hung up"
+    GOODBYE = "the goodbye was heard"
+    APPLICATION = "the application asked"
+    RECEIVER_FAILED = "the receiver failed"
+    SESSION_REFUSED = "the session was refused"
+    SESSION_LOST = "the session was lost"
+    SESSION_UNCONFIRMED = "the session was not confirmed in time"
+    MODEL_FAILED = "the model could not answer"
+    DEVICE_FAILED = "the audio device failed"
+    NO_LINE = "the line carried no sound in time"
+
+
+# The audio device or line.
+
+
+@attrs.frozen
+class Admit(Effect):
+    """From now on frames of `response_id` may be heard; those of any id never admitted, or flushed, may not."""
+
+    response_id: str
+
+
+@attrs.frozen
+class Hold(Effect):
+    """Be silent at once and keep what is queued: the caller may be interrupting."""
+
+
+@attrs.frozen
+class Resume(Effect):
+    """End a hold: go on from the sample at which it stopped, with whatever is still queued (R74). One for each Hold."""
+
+
+@attrs.frozen
+class Flush(Effect):
+    """Be silent at once, drop what is queued of `response_id`, refuse its frames for good; answer with PlayoutStopped (R30, R31)."""
+
+    response_id: str
+
+
+@attrs.frozen
+class HangUp(Effect):
+    """Close the line; at most once a call (R47)."""
+
+    reason: Reason
+
+
+# The realtime LLM.
+
+
+@attrs.frozen
+class ConfigureSession(Effect):
+    """Send the one session.update (R39)."""
+
+
+@attrs.frozen
+class ReleaseGreeting(Effect):
+    """Give the server's VAD the rights that it was denied while the greeting was protected (R36)."""
+
+
+@attrs.frozen
+class CreateResponse(Effect):
+    """Send response.create; nothing else in the program does (R13)."""
+
+    cause: Cause
+    instructions: str = ""
+
+
+@attrs.frozen
+class CancelResponse(Effect):
+    """Send response.cancel for `response_id`; nothing else in the program does (R04)."""
+
+    response_id: str
+
+
+@attrs.frozen
+class AddEntry(Effect):
+    """Add what the caller entered on the keypad to the conversation, as the caller's words; the response is asked for apart."""
+
+    digits: str
+
+
+@attrs.frozen
+class TruncateItem(Effect):
+    """Make the model forget what the caller did not hear of `item_id` after `audio_end_ms` (R34, R71)."""
+
+    item_id: str
+    audio_end_ms: int
+
+
+@attrs.frozen
+class DeleteItem(Effect):
+    """Make the model forget `item_id`: nothing of it was heard (R71)."""
+
+    item_id: str
+
+
+@attrs.frozen
+class CloseSession(Effect):
+    """Close the realtime socket (R50)."""
+
+
+# The Chatterbox server.
+
+
+@attrs.frozen
+class Synthesise(Effect):
+    """POST `text` for synthesis as `session_id`; its audio goes to the device as part of `response_id`."""
+
+    session_id: str
+    response_id: str
+    text: str
+
+
+@attrs.frozen
+class CancelSynthesis(Effect):
+    """POST /cancel/`session_id` on a connection of its own, and drop whatever still comes of it (R65, R66)."""
+
+    session_id: str
+
+
+# The application.
+
+
+@attrs.frozen
+class TellEnded(Effect):
+    """Tell the application that the call is over, and why: exactly once a call (R86). `detail` is the fault's own words, if any."""
+
+    reason: Reason
+    detail: str = ""
+
+
+class Level(StrEnum):
+    """How loud a log line is."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@attrs.frozen
+class Log(Effect):
+    """Write a log line; `code` is an error's code or the name of what was noticed, never speech."""
+
+    level: Level
+    code: str
+    detail: str = ""

@@ -1,0 +1,459 @@
+"""What may happen to a call: every event, in the past tense; nothing here decides anything.
+
+Each event is frozen and carries `at_ms`, milliseconds on the one monotonic clock of the call (R55). Ids are those of the
+wire: whatever comes back from outside names the response, item or synthesis session that it belongs to (R03, R10).
+"""
+
+from typing import ClassVar
+
+import attrs
+
+
+@attrs.frozen
+class Event:
+    """Anything that happens; `at_ms` is when, on the call's monotonic clock."""
+
+    at_ms: float
+
+
+# Where events come from: a table that has no use for a whole kind says so in one row.
+
+
+@attrs.frozen
+class LineEvent(Event):
+    """From the line, other than its end."""
+
+
+@attrs.frozen
+class AppEvent(Event):
+    """From the application that runs the call."""
+
+
+@attrs.frozen
+class ModelEvent(Event):
+    """From the realtime LLM."""
+
+
+@attrs.frozen
+class CallerEvent(Event):
+    """What the caller does, as a VAD or a transcriber tells it."""
+
+
+@attrs.frozen
+class DeviceEvent(Event):
+    """From the audio device or line: what is really heard."""
+
+
+@attrs.frozen
+class SentenceEvent(Event):
+    """From the sentence cutter and the synthesiser."""
+
+
+# The call's ends: each closes a live call at once, whatever its regions are doing (R83).
+
+
+@attrs.frozen
+class Ending(Event):
+    """Something after which no call is left; `reason` is told to the application."""
+
+    reason: str = ""
+
+
+@attrs.frozen
+class CallerHungUp(Ending):
+    """The line is gone: Twilio's `stop`, a closed window, Ctrl-C."""
+
+
+@attrs.frozen
+class ReceiverFailed(Ending):
+    """The task that receives from the realtime LLM died, or its server said something fatal (R18, R59)."""
+
+
+@attrs.frozen
+class SessionRefused(Ending):
+    """The server refused our session.update; `reason` holds its words (R39)."""
+
+
+@attrs.frozen
+class SessionLost(Ending):
+    """The realtime socket closed or went silent; `reason` names the close code (R60, R85)."""
+
+
+@attrs.frozen
+class DeviceFailed(Ending):
+    """The audio device or line can no longer play or record."""
+
+
+@attrs.frozen
+class LineClosed(LineEvent):
+    """The hang-up that we asked for is done."""
+
+
+# The line and the application.
+
+
+@attrs.frozen
+class LineOpened(LineEvent):
+    """The audio device or telephone line carries sound both ways (R40)."""
+
+
+@attrs.frozen
+class GreetingPrepared(AppEvent):
+    """The application has the greeting's text at hand; `text` is an instruction to the LLM, empty for its own words."""
+
+    text: str = ""
+
+
+@attrs.frozen
+class HangupRequested(AppEvent):
+    """The application wishes to end politely once `response_id` (empty: whatever is being said) has been heard."""
+
+    response_id: str = ""
+    reason: str = "application"
+
+
+# The realtime LLM.
+
+
+@attrs.frozen
+class SessionOpened(ModelEvent):
+    """session.created: the socket talks; nothing is confirmed yet (R39)."""
+
+
+@attrs.frozen
+class SessionConfirmed(ModelEvent):
+    """A session.updated that matches what we asked for."""
+
+
+@attrs.frozen
+class ResponseCreated(ModelEvent):
+    """response.created."""
+
+    response_id: str
+
+
+@attrs.frozen
+class ResponseEnded(ModelEvent):
+    """response.done, one subclass a status (R15); `reason` is status_details.reason or the error's code."""
+
+    response_id: str
+    reason: str = ""
+
+
+@attrs.frozen
+class ResponseCompleted(ResponseEnded):
+    """The response is generated to its end; it may still be playing (R75)."""
+
+
+@attrs.frozen
+class ResponseCancelled(ResponseEnded):
+    """The response was cancelled, by us or by the server's VAD (`turn_detected`)."""
+
+
+@attrs.frozen
+class ResponseFailed(ResponseEnded):
+    """The response failed; `reason` is the server's error code."""
+
+
+@attrs.frozen
+class ResponseIncomplete(ResponseEnded):
+    """The response stopped short: max_output_tokens or content_filter."""
+
+
+@attrs.frozen
+class AudioArrived(ModelEvent):
+    """The first audio of a response reached the device; later frames are not events."""
+
+    response_id: str
+    item_id: str = ""
+
+
+@attrs.frozen
+class GoodbyeSaid(ModelEvent):
+    """The final transcript of a response says goodbye (R46)."""
+
+    response_id: str
+
+
+@attrs.frozen
+class CreateRefused(ModelEvent):
+    """An error that names our response.create (R03); `code` is the server's."""
+
+    code: str
+
+
+@attrs.frozen
+class CancelRefused(ModelEvent):
+    """An error that names our response.cancel of `response_id`, response_cancel_not_active above all (R02)."""
+
+    response_id: str
+    code: str
+
+
+@attrs.frozen
+class CancelUnsent(ModelEvent):
+    """Our response.cancel of `response_id` is known not to have left (R05)."""
+
+    response_id: str
+
+
+@attrs.frozen
+class ErrorReceived(ModelEvent):
+    """An error that names no command of ours, or a command whose failure changes nothing (R03, R84)."""
+
+    code: str
+    message: str = ""
+
+
+# The caller.
+
+
+@attrs.frozen
+class SpeechStarted(CallerEvent):
+    """The VAD that owns the turn hears the caller begin."""
+
+    item_id: str = ""
+
+
+@attrs.frozen
+class SpeechStopped(CallerEvent):
+    """The same VAD hears the caller end."""
+
+    item_id: str = ""
+
+
+@attrs.frozen
+class TurnCommitted(CallerEvent):
+    """input_audio_buffer.committed: the caller's turn is an item of the conversation."""
+
+    item_id: str = ""
+
+
+@attrs.frozen
+class Transcribed(CallerEvent):
+    """What the caller said in `item_id`; may come long after the answer began, so nothing waits for it (R20)."""
+
+    item_id: str = ""
+    text: str = ""
+
+
+@attrs.frozen
+class VoiceHeard(CallerEvent):
+    """Local voice energy above the noise floor; `rms` in 16-bit sample units."""
+
+    rms: float = 0.0
+
+
+@attrs.frozen
+class BargeInDetected(CallerEvent):
+    """A detector of our own has verified that the caller interrupts: a local VAD, a push-to-talk key."""
+
+
+@attrs.frozen
+class DigitPressed(CallerEvent):
+    """A key of the caller's keypad: one of 0123456789*#ABCD."""
+
+    digit: str
+
+
+@attrs.frozen
+class VadCalibrated(CallerEvent):
+    """The noise floor is known: speech_started may be believed from now on."""
+
+
+# The audio device or line: what was really played.
+
+
+@attrs.frozen
+class PlayoutProgressed(DeviceEvent):
+    """Audio of `response_id` is being heard: posted as it starts, after each gap, and every half second (R79)."""
+
+    response_id: str
+    played_ms: float = 0.0
+
+
+@attrs.frozen
+class QueueEmptied(DeviceEvent):
+    """The last frame of `response_id` left for the line, which may hold a little more (R27)."""
+
+    response_id: str
+
+
+@attrs.frozen
+class PlayoutFinished(DeviceEvent):
+    """Everything queued of `response_id` has been heard: the device's clock or the line's mark says so."""
+
+    response_id: str
+    played_ms: float = 0.0
+
+
+@attrs.frozen
+class PlayoutStopped(DeviceEvent):
+    """The answer to a flush: of `received_ms` of `response_id`, `played_ms` were heard (R71)."""
+
+    response_id: str
+    played_ms: float
+    received_ms: float
+
+
+@attrs.frozen
+class SentenceStarted(DeviceEvent):
+    """The first frame of synthesis session `session_id` is being heard."""
+
+    session_id: str
+
+
+# Sentences and the Chatterbox server.
+
+
+@attrs.frozen
+class SentenceCut(SentenceEvent):
+    """Sentence number `sentence` (from 1) of `response_id` is at hand; `text` is what to say, `item_id` its item."""
+
+    response_id: str
+    sentence: int
+    text: str
+    item_id: str = ""
+
+
+@attrs.frozen
+class SynthesisEnded(SentenceEvent):
+    """The POST of `session_id` was answered; one subclass an outcome."""
+
+    session_id: str
+
+
+@attrs.frozen
+class SentenceSynthesised(SynthesisEnded):
+    """200: `audio_ms` of speech went to the device."""
+
+    audio_ms: float = 0.0
+
+
+@attrs.frozen
+class SynthesisDiscarded(SynthesisEnded):
+    """204: the server dropped the synthesis because it was cancelled (R66)."""
+
+
+@attrs.frozen
+class SynthesisFailed(SynthesisEnded):
+    """A timeout, a refusal, a 4xx or 5xx, or a WAV that is none; `reason` says which."""
+
+    reason: str = ""
+
+
+@attrs.frozen
+class SynthesisCancelAnswered(SentenceEvent):
+    """What became of POST /cancel/<session_id>: acknowledged, too late, unsupported or failed (R64)."""
+
+    session_id: str
+    outcome: str
+
+
+# Deadlines: one event a region, so that a row names the deadline that it means (R49, R78).
+
+
+@attrs.frozen
+class Expired(Event):
+    """The deadline of a region's state passed; `epoch` is the entry of the state that it was set by."""
+
+    region: ClassVar[str]
+    epoch: int
+
+
+@attrs.frozen
+class PhaseExpired(Expired):
+    """The call phase has lasted as long as it may."""
+
+    region: ClassVar[str] = "phase"
+
+
+@attrs.frozen
+class ResponseExpired(Expired):
+    """The response status has lasted as long as it may."""
+
+    region: ClassVar[str] = "response"
+
+
+@attrs.frozen
+class PlayoutExpired(Expired):
+    """The playout state has lasted as long as it may; in `heard` it says that all has been heard."""
+
+    region: ClassVar[str] = "playout"
+
+
+@attrs.frozen
+class InterruptionExpired(Expired):
+    """The suspicion has lasted long enough: the interruption is real."""
+
+    region: ClassVar[str] = "interruption"
+
+
+@attrs.frozen
+class SynthesisExpired(Expired):
+    """The Chatterbox server has not answered in time."""
+
+    region: ClassVar[str] = "synthesis"
+
+
+@attrs.frozen
+class MemoryExpired(Expired):
+    """The device has not said in time what it played."""
+
+    region: ClassVar[str] = "memory"
+
+
+@attrs.frozen
+class TurnExpired(Expired):
+    """The caller's turn was not committed in time (R24)."""
+
+    region: ClassVar[str] = "turn"
+
+
+@attrs.frozen
+class AskingExpired(Expired):
+    """A wanted response is due."""
+
+    region: ClassVar[str] = "asking"
+
+
+@attrs.frozen
+class CalibrationExpired(Expired):
+    """The noise floor is taken as known."""
+
+    region: ClassVar[str] = "calibration"
+
+
+@attrs.frozen
+class SessionExpired(Expired):
+    """The realtime session was not confirmed in time."""
+
+    region: ClassVar[str] = "session"
+
+
+@attrs.frozen
+class LineExpired(Expired):
+    """The line never carried sound."""
+
+    region: ClassVar[str] = "line"
+
+
+@attrs.frozen
+class EntryExpired(Expired):
+    """No further key was pressed in time."""
+
+    region: ClassVar[str] = "entry"
+
+
+@attrs.frozen
+class HangupExpired(Expired):
+    """The pending hang-up is due."""
+
+    region: ClassVar[str] = "hangup"
+
+
+def kinds() -> tuple[type[Event], ...]:
+    """The events that can happen: every class of this module that is not a family of others, in order."""
+    declared = [thing for thing in globals().values() if isinstance(thing, type) and issubclass(thing, Event)]
+    families = {base for event in declared for base in event.__mro__[1:]}
+    return tuple(event for event in declared if event not in families)

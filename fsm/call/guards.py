@@ -1,0 +1,187 @@
+"""The questions that several tables ask of the snapshot; a guard that one table alone asks stands in that table.
+
+A guard is pure and total. All tables see the same snapshot, so two tables that ask the same question of one event agree.
+"""
+
+from fsm.call import events as ev
+from fsm.call.effects import Cause
+from fsm.call.snapshot import Call
+from fsm.call.states import (
+    ADMITTED,
+    AHEAD,
+    CANCEL_IN_FLIGHT,
+    CANCEL_UNSENT,
+    CANCELLED,
+    CLEAR,
+    COMPLETED,
+    FAILED,
+    FINISHED,
+    GREETING_LOCK,
+    GUARDED,
+    IN_PROGRESS,
+    INCOMPLETE,
+    LEAVING,
+    LISTENING,
+    NONE,
+    ONSET,
+    OPEN,
+    PLAYING,
+    QUIET,
+    READY,
+    REQUESTED,
+    SERVER_CANCELLING,
+    SILENT,
+    SPEAKING,
+    STARVED,
+    STAYING,
+    SYNTHESISING,
+    TAIL,
+)
+
+IDLE = (NONE, COMPLETED, CANCELLED, FAILED, INCOMPLETE)
+"""Response statuses from which a response may be asked for (R11)."""
+CANCELLINGS = (SERVER_CANCELLING, CANCEL_IN_FLIGHT, CANCEL_UNSENT)
+"""Response statuses of an interrupted response whose end is awaited."""
+AUDIBLE = (ADMITTED, ONSET, PLAYING, TAIL, STARVED)
+"""Playout states in which frames of the response may be heard."""
+SOUNDING = (ONSET, PLAYING, TAIL)
+"""Playout states in which something is being heard."""
+
+FATAL = frozenset({"insufficient_quota", "billing_hard_limit_reached", "invalid_api_key", "account_deactivated", "model_not_found"})
+"""Error codes after which asking again is useless (R18)."""
+
+
+def stale(call: Call, event: ev.Expired) -> bool:
+    """Does the expiry come from an earlier state, or before its time (R49)?"""
+    record = getattr(call, event.region)
+    return bool(event.epoch != record.epoch or event.at_ms < record.due_ms)
+
+
+def leaving(call: Call, _: object) -> bool:
+    """Is the call to be closed now?"""
+    return call.hangup.state is LEAVING
+
+
+def protected(call: Call, _: object) -> bool:
+    """Is the greeting under way, and protected (R36)?"""
+    return call.policy.greeting_protected and (
+        call.phase.state is GREETING_LOCK or (call.response.cause is Cause.GREETING and call.response.state in (REQUESTED, IN_PROGRESS))
+    )
+
+
+def server_interrupts(call: Call, _: object) -> bool:
+    """Does the server cancel what its VAD interrupts (R02)?"""
+    return call.policy.interrupts == "server"
+
+
+def server_answers(call: Call, _: object) -> bool:
+    """Will the server answer a committed turn by itself? Not while the greeting is guarded."""
+    return call.policy.create_response and call.session.state is READY
+
+
+def known(call: Call, event: ev.ResponseCreated) -> bool:
+    """Have we heard of this response before: a duplicate, or a late word of one that ended?"""
+    return event.response_id == call.response.id or event.response_id in call.response.ended
+
+
+def welcome(call: Call, event: ev.ResponseCreated) -> bool:
+    """May this new response be heard: one that we asked for, or the server's answer to a turn (R39, R68, R72)?"""
+    if known(call, event) or call.playout.next_id:
+        return False
+    if call.response.state is REQUESTED:
+        return True
+    return call.response.state in (*IDLE, *CANCELLINGS) and call.session.state in (GUARDED, READY) and call.turn.state is not SPEAKING
+
+
+def of_response(call: Call, event: ev.ResponseEnded | ev.CancelRefused | ev.CancelUnsent) -> bool:
+    """Does the event belong to the live response (R72)?"""
+    return event.response_id == call.response.id
+
+
+def of_playout(call: Call, event: ev.ResponseEnded | ev.AudioArrived | ev.PlayoutProgressed | ev.QueueEmptied | ev.PlayoutFinished) -> bool:
+    """Does the event belong to the response that is being heard?"""
+    return event.response_id == call.playout.id
+
+
+def of_next(call: Call, event: ev.ResponseEnded) -> bool:
+    """Does the event belong to the response that is admitted to follow?"""
+    return bool(call.playout.next_id) and event.response_id == call.playout.next_id
+
+
+def in_progress(call: Call, _: object) -> bool:
+    """Is a response being generated?"""
+    return call.response.state is IN_PROGRESS
+
+
+def cancelling(call: Call, _: object) -> bool:
+    """Is the end of a cancelled response awaited?"""
+    return call.response.state in CANCELLINGS
+
+
+def sentences_to_come(call: Call, _: object) -> bool:
+    """Is a sentence in synthesis, synthesised ahead, or waiting?"""
+    return call.synthesis.state in (SYNTHESISING, AHEAD)
+
+
+def more_to_come(call: Call, _: object) -> bool:
+    """May more sound of what is being heard come (R75)?"""
+    return (call.response.state is IN_PROGRESS and call.response.id == call.playout.id) or sentences_to_come(call, None)
+
+
+def last_of_playout(call: Call, event: ev.ResponseEnded) -> bool:
+    """Is this the end of what is being heard, with no sentence left to speak?"""
+    return of_playout(call, event) and not sentences_to_come(call, None)
+
+
+def last_sentence_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpired) -> bool:
+    """Does the last sentence of an ended response come to nothing?"""
+    ours = isinstance(event, ev.SynthesisExpired) or event.session_id == call.synthesis.session_id
+    return ours and call.synthesis.state is SYNTHESISING and not call.synthesis.queue and call.response.state is not IN_PROGRESS
+
+
+def no_audio(call: Call, _: ev.PlayoutExpired) -> bool:
+    """Has an admitted response brought neither sound nor a sentence in time (R16, R35)?"""
+    return call.playout.state is ADMITTED and not sentences_to_come(call, None)
+
+
+def stalled(call: Call, _: ev.PlayoutExpired) -> bool:
+    """Has the device stopped reporting progress, though nobody holds it (R79)?"""
+    return call.playout.state is PLAYING and call.interruption.state is CLEAR
+
+
+def finished(call: Call, _: ev.PlayoutExpired) -> bool:
+    """Has everything been heard that will be?"""
+    return call.playout.state is FINISHED
+
+
+def free(call: Call, _: object) -> bool:
+    """May a response be asked for: nobody speaks, nothing is under way, the session and the line are there (R11, R19, R39, R40)?"""
+    return (
+        call.response.state in IDLE
+        and call.phase.state is LISTENING
+        and call.playout.state is SILENT
+        and call.turn.state is QUIET
+        and call.session.state in (GUARDED, READY)
+        and call.line.state is OPEN
+        and call.hangup.state is STAYING
+    )
+
+
+def nothing_to_interrupt(call: Call, _: object) -> bool:
+    """Is nothing audible and nothing on its way (R28)?"""
+    return call.playout.state in (SILENT, FINISHED) and call.response.state not in (REQUESTED, IN_PROGRESS)
+
+
+def fatal(_: Call, event: ev.ResponseFailed) -> bool:
+    """Did the response fail for a reason that asking again cannot mend (R18)?"""
+    return event.reason in FATAL
+
+
+def may_recover(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> bool:
+    """Did our response fail, and may it be asked for again (R15)?"""
+    return of_response(call, event) and event.reason not in FATAL and call.asking.recoveries < call.policy.recoveries
+
+
+def beyond_recovery(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> bool:
+    """Did our response fail once more than it may?"""
+    return of_response(call, event) and not may_recover(call, event)

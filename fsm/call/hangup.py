@@ -1,0 +1,141 @@
+"""The hang-up: the call is closed when its goodbye has been heard, or when nothing else is left (R41, R42).
+
+The goodbye is heard when it was said, its response completed, and its playout finished, in whatever order these become true.
+"""
+
+from fsm.call import events as ev
+from fsm.call.common import closing
+from fsm.call.effects import Cause, Reason
+from fsm.call.guards import AUDIBLE, beyond_recovery, fatal, finished, in_progress, no_audio, nothing_to_interrupt, of_response, protected
+from fsm.call.snapshot import Call, Hangup
+from fsm.call.states import COMPLETED, CONFIGURING, CONNECTING, FINISHED, GOODBYE, LEAVING, NOTHING, OVER, REQUESTED, SILENT, STAYING
+from fsm.engine.notation import always, go, ignore, region, row, sets
+
+LIVE = (STAYING, GOODBYE, LEAVING)
+UNDECIDED = (STAYING, GOODBYE)
+
+
+def heard_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
+    """Was that response completed and heard before we learned that it says goodbye (R42)?"""
+    return call.playout.state is SILENT and call.response.state is COMPLETED and event.response_id == call.response.id
+
+
+def of_greeting(call: Call, event: ev.GoodbyeSaid) -> bool:
+    """Is it the greeting that says goodbye (R48)?"""
+    return event.response_id == call.response.id and call.response.cause is Cause.GREETING
+
+
+def being_heard(call: Call, event: ev.GoodbyeSaid) -> bool:
+    """Is that response admitted, so that it will be heard?"""
+    return call.playout.state in (*AUDIBLE, FINISHED) and event.response_id in (call.playout.id, call.playout.next_id)
+
+
+def nothing_said(call: Call, event: ev.HangupRequested) -> bool:
+    """Is nothing being said that the hang-up could wait for?"""
+    return heard_already(call, event) or (not event.response_id and nothing_to_interrupt(call, None))
+
+
+def goodbye_heard(call: Call, event: ev.PlayoutExpired) -> bool:
+    """Has the completed goodbye been heard (R42)?"""
+    completed = call.response.state is COMPLETED and call.response.id == call.hangup.id
+    return finished(call, event) and call.playout.id == call.hangup.id and completed
+
+
+def of_goodbye(call: Call, event: ev.ResponseEnded) -> bool:
+    """Is it the end of the goodbye?"""
+    return event.response_id == call.hangup.id
+
+
+def unconfirmed(call: Call, _: ev.SessionExpired) -> bool:
+    """Was the session never confirmed (R39)?"""
+    return call.session.state in (CONNECTING, CONFIGURING)
+
+
+def hopeless(call: Call, event: ev.ResponseFailed) -> bool:
+    """Did our response fail for good (R18)?"""
+    return of_response(call, event) and fatal(call, event)
+
+
+def failed_once_too_often(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> bool:
+    """Did our response fail once more than it may be asked for, with nothing else wanted (R15)?"""
+    return call.asking.state is NOTHING and beyond_recovery(call, event)
+
+
+def refused_once_too_often(call: Call, _: ev.Event) -> bool:
+    """Was our response.create refused or unanswered once more than it may be sent (R14)?"""
+    return call.asking.state is NOTHING and call.response.state is REQUESTED and call.asking.recoveries >= call.policy.recoveries
+
+
+def soundless_once_too_often(call: Call, event: ev.PlayoutExpired) -> bool:
+    """Did one more response bring no sound than may (R16)?"""
+    exhausted = call.asking.state is NOTHING and call.asking.recoveries >= call.policy.recoveries
+    return exhausted and no_audio(call, event) and in_progress(call, None)
+
+
+@sets("id", "reason", "detail")
+def after_goodbye(_: Call, event: ev.GoodbyeSaid) -> tuple[str, Reason, str]:
+    """Hang up after the response that says goodbye."""
+    return event.response_id, Reason.GOODBYE, ""
+
+
+@sets("id", "reason", "detail")
+def as_requested(call: Call, event: ev.HangupRequested) -> tuple[str, Reason, str]:
+    """Hang up after the response that the application named, or the live one."""
+    return event.response_id or call.response.id, Reason.APPLICATION, event.reason
+
+
+@sets("reason", "detail")
+def model_failed(_: Call, event: ev.Event) -> tuple[Reason, str]:
+    """The model cannot answer."""
+    return Reason.MODEL_FAILED, str(getattr(event, "reason", "") or getattr(event, "code", "") or "no answer came")
+
+
+@sets("reason", "detail")
+def session_unconfirmed(_: Call, __: ev.SessionExpired) -> tuple[Reason, str]:
+    """The session was not confirmed in time."""
+    return Reason.SESSION_UNCONFIRMED, ""
+
+
+@sets("reason", "detail")
+def no_line(_: Call, __: ev.LineExpired) -> tuple[Reason, str]:
+    """The line carried no sound in time."""
+    return Reason.NO_LINE, ""
+
+
+HANGUP = region(
+    "hangup",
+    *closing(LIVE),
+    #   while        on                      if                         then
+    row(LEAVING,     ev.Event,               always,                    ignore("the call is to be closed now")),
+    row(STAYING,     ev.GoodbyeSaid,         of_greeting,               ignore("a greeting ends no call (R48)")),
+    row(STAYING,     ev.GoodbyeSaid,         heard_already,             go(LEAVING, after_goodbye)),
+    row(STAYING,     ev.GoodbyeSaid,         being_heard,               go(GOODBYE, after_goodbye)),
+    row(STAYING,     ev.HangupRequested,     nothing_said,              go(LEAVING, as_requested)),
+    row(STAYING,     ev.HangupRequested,     always,                    go(GOODBYE, as_requested)),
+
+    row(GOODBYE,     ev.PlayoutExpired,      goodbye_heard,             go(LEAVING)),
+    row(GOODBYE,     ev.HangupExpired,       always,                    go(LEAVING)),
+    row(GOODBYE,     ev.InterruptionExpired, protected,                 ignore("the greeting is heard to its end (R36)")),
+    row(GOODBYE,     ev.InterruptionExpired, always,                    go(STAYING)),
+    row(GOODBYE,     ev.TurnCommitted,       always,                    go(STAYING)),
+    row(GOODBYE,     ev.SpeechStarted,       nothing_to_interrupt,      go(STAYING)),
+    row(GOODBYE,     ev.ResponseCancelled,   of_goodbye,                go(STAYING)),
+
+    row(UNDECIDED,   ev.ResponseFailed,      hopeless,                  go(LEAVING, model_failed)),
+    row(UNDECIDED,   (ev.ResponseFailed, ev.ResponseIncomplete), failed_once_too_often, go(LEAVING, model_failed)),
+    row(UNDECIDED,   (ev.CreateRefused, ev.ResponseExpired), refused_once_too_often, go(LEAVING, model_failed)),
+    row(UNDECIDED,   ev.PlayoutExpired,      soundless_once_too_often,  go(LEAVING, model_failed)),
+    row(GOODBYE,     (ev.ResponseFailed, ev.ResponseIncomplete), of_goodbye, go(STAYING)),
+    row(UNDECIDED,   ev.SessionExpired,      unconfirmed,               go(LEAVING, session_unconfirmed)),
+    row(UNDECIDED,   ev.LineExpired,         always,                    go(LEAVING, no_line)),
+
+    row(UNDECIDED,   ev.AppEvent,            always,                    ignore("the hang-up is decided already, or it wishes none")),
+    row(UNDECIDED,   ev.ModelEvent,          always,                    ignore("audio.done, an empty queue or an error end no call (R41)")),
+    row(UNDECIDED,   ev.CallerEvent,         always,                    ignore("only a turn or an interruption withdraws a hang-up (R45)")),
+    row(UNDECIDED,   ev.Expired,             always,                    ignore("another region's deadline")),
+    row(UNDECIDED,   (ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent), always, ignore("an empty queue ends no call (R41)")),
+    doc="whether and why the call is to end",
+    record=Hangup,
+    states=(*LIVE, OVER),
+    expired=ev.HangupExpired,
+)  # fmt: skip

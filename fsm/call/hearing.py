@@ -1,0 +1,66 @@
+"""What is known of the line and the caller: three small tables, that the line is open, that the noise floor is known, and the caller's turn.
+
+The turn is kept from the first event to the last, whatever the agent is doing: an interruption or a greeting never touches it (R22, R76).
+"""
+
+from fsm.call import events as ev
+from fsm.call.common import closing
+from fsm.call.snapshot import Calibration, Call, Line, Turn
+from fsm.call.states import CALIBRATED, CALIBRATING, LINE_AWAITED, OPEN, OVER, QUIET, SPEAKING, STOPPED
+from fsm.engine.notation import always, go, ignore, region, row
+
+
+def told_late(call: Call, event: ev.SpeechStopped) -> bool:
+    """Is it the end of the turn that was committed last?"""
+    return bool(event.item_id) and event.item_id == call.asking.item_id
+
+
+LINE = region(
+    "line",
+    *closing((LINE_AWAITED, OPEN)),
+    #   while               on                on      then
+    row(LINE_AWAITED,       ev.LineOpened,    always, go(OPEN)),
+    row(LINE_AWAITED,       ev.LineExpired,   always, go(OVER)),
+    row((LINE_AWAITED, OPEN), (ev.LineEvent, ev.AppEvent), always, ignore("the line is as it was")),
+    row((LINE_AWAITED, OPEN), ev.Expired,     always, ignore("another region's deadline")),
+    row((LINE_AWAITED, OPEN), (ev.ModelEvent, ev.CallerEvent, ev.DeviceEvent, ev.SentenceEvent), always, ignore("the line is as it was")),
+    doc="whether the line carries sound",
+    record=Line,
+    states=(LINE_AWAITED, OPEN, OVER),
+    expired=ev.LineExpired,
+)  # fmt: skip
+
+CALIBRATION = region(
+    "calibration",
+    *closing((CALIBRATING, CALIBRATED)),
+    #   while                     on                     if      then
+    row(CALIBRATING,              ev.VadCalibrated,      always, go(CALIBRATED)),
+    row(CALIBRATING,              ev.CalibrationExpired, always, go(CALIBRATED)),
+    row((CALIBRATING, CALIBRATED), ev.CallerEvent,       always, ignore("it tells nothing about the noise floor, or nothing new")),
+    row((CALIBRATING, CALIBRATED), ev.Expired,           always, ignore("another region's deadline")),
+    row((CALIBRATING, CALIBRATED), (ev.ModelEvent, ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("it tells nothing about the noise floor")),
+    doc="whether the noise floor is known",
+    record=Calibration,
+    states=(CALIBRATING, CALIBRATED, OVER),
+    expired=ev.CalibrationExpired,
+)  # fmt: skip
+
+TURN = region(
+    "turn",
+    *closing((QUIET, SPEAKING, STOPPED)),
+    #   while                     on                   if      then
+    row((QUIET, SPEAKING),        ev.SpeechStopped,    told_late, ignore("its turn is committed already (R21)")),
+    row((QUIET, STOPPED),         ev.SpeechStarted,    always, go(SPEAKING)),
+    row((QUIET, SPEAKING),        ev.SpeechStopped,    always, go(STOPPED)),
+    row((SPEAKING, STOPPED),      ev.TurnCommitted,    always, go(QUIET)),
+    row((SPEAKING, STOPPED),      ev.TurnExpired,      always, go(QUIET)),
+    row(STOPPED,                  ev.ResponseCreated,  always, go(QUIET)),
+    row((QUIET, SPEAKING, STOPPED), ev.CallerEvent,    always, ignore("told twice, or it neither begins nor ends a turn")),
+    row((QUIET, SPEAKING, STOPPED), ev.ModelEvent,     always, ignore("the model does not end the caller's turn")),
+    row((QUIET, SPEAKING, STOPPED), ev.Expired,        always, ignore("another region's deadline")),
+    row((QUIET, SPEAKING, STOPPED), (ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("what the agent does is not the caller's turn")),
+    doc="the caller's turn, from the first sound to its commit",
+    record=Turn,
+    states=(QUIET, SPEAKING, STOPPED, OVER),
+    expired=ev.TurnExpired,
+)  # fmt: skip

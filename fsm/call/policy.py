@@ -1,0 +1,116 @@
+"""Every number and choice that a call is run by: one frozen, validated record; no rule has a number of its own.
+
+A default names its source: a rule (`R27`), a seed system's measured life, or a framework's published default.
+"""
+
+from typing import Any
+
+import attrs
+
+
+def _between(low: float, high: float) -> Any:
+    """A validator for a number from `low` to `high`, both included; its error names the field, the value and the bounds."""
+
+    def check(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"{field.name} is {value!r}: it takes a number from {low:g} to {high:g}")
+
+    return check
+
+
+def _one_of(*choices: str) -> Any:
+    """A validator for a word of a fixed set."""
+
+    def check(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        if value not in choices:
+            raise ValueError(f"{field.name} is {value!r}: it takes one of {', '.join(choices)}")
+
+    return check
+
+
+def _yes_or_no(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """A validator for a boolean."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{field.name} is {value!r}: it takes true or false")
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """The settings of a call. Times are in milliseconds (`_ms`); a bad value raises ValueError in one readable line."""
+
+    voice: str = attrs.field(default="chatterbox", validator=_one_of("chatterbox", "realtime"))
+    """Who speaks: the LLM writes and Chatterbox speaks its sentences, or the LLM answers in sound."""
+    interrupts: str = attrs.field(default="client", validator=_one_of("client", "server"))
+    """Who cancels an interrupted response: one owner, never both (R02)."""
+    create_response: bool = attrs.field(default=False, validator=_yes_or_no)
+    """Does the server answer a committed turn by itself? If not, we ask for the answer (R12)."""
+    direction: str = attrs.field(default="inbound", validator=_one_of("inbound", "outbound"))
+    """Who called; outbound waits for the callee's first turn before it greets (R38)."""
+    greeting: bool = attrs.field(default=True, validator=_yes_or_no)
+    """Does the agent speak first?"""
+    greeting_protected: bool = attrs.field(default=True, validator=_yes_or_no)
+    """Is the greeting heard to its end whatever the caller says (R36)?"""
+
+    calibration_ms: float = attrs.field(default=1000, validator=_between(0, 60_000))
+    """No barge-in before the noise floor is known, or this long has passed: the seed's first seconds of echo (R29, R78)."""
+    interruption_min_ms: float = attrs.field(default=150, validator=_between(0, 5_000))
+    """The voice is held at the caller's first sound; it is an interruption after this much speech (R29; LiveKit: 500)."""
+    echo_window_ms: float = attrs.field(default=200, validator=_between(0, 2_000))
+    """A sound this soon after the agent's first may be its own echo: nothing is held until it has lasted (R29, R33)."""
+    speaking_ms: float = attrs.field(default=120_000, validator=_between(1_000, 600_000))
+    """The longest that a caller is taken to be speaking: a lost speech_stopped must not silence the agent for ever (R78)."""
+    turn_close_ms: float = attrs.field(default=1_800, validator=_between(100, 60_000))
+    """A turn whose commit never comes is closed, and answered, after this (R24)."""
+    watchdog_ms: float = attrs.field(default=3_000, validator=_between(100, 60_000))
+    """A server that should answer a turn by itself and has not by now is asked to (the seed's watchdog)."""
+
+    dtmf_digits: int = attrs.field(default=0, validator=_between(0, 64))
+    """An entry on the keypad hands itself in at this many digits; 0: only by its terminator or a pause (R63)."""
+    dtmf_terminator: str = attrs.field(default="#", validator=_one_of(*"#*"))
+    """The key that ends an entry."""
+    dtmf_pause_ms: float = attrs.field(default=4_000, validator=_between(500, 60_000))
+    """An entry is handed in when no key is pressed for this long; a terminator is swallowed for as long after one (R63)."""
+
+    create_ack_ms: float = attrs.field(default=6_000, validator=_between(100, 60_000))
+    """How long a response.create may go without response.created or an error (R14)."""
+    first_audio_ms: float = attrs.field(default=5_000, validator=_between(100, 60_000))
+    """How long an admitted response may go without sound (R35)."""
+    response_ms: float = attrs.field(default=60_000, validator=_between(1_000, 600_000))
+    """How long a response may be generated: the model's 4,096 tokens take less."""
+    cancel_ack_ms: float = attrs.field(default=600, validator=_between(50, 10_000))
+    """How long a cancelled response's end is awaited (the media bridge saw 300 to 600)."""
+    server_cancel_ms: float = attrs.field(default=2_000, validator=_between(50, 10_000))
+    """How long the server may take to end what its own VAD interrupted, before we cancel it after all."""
+    cancel_retry_ms: float = attrs.field(default=200, validator=_between(10, 10_000))
+    """The pause before a cancel that could not be sent is sent again (the seed's cooldown)."""
+    cancel_attempts: int = attrs.field(default=3, validator=_between(1, 10))
+    """How often a cancel is tried when none could be sent (R05)."""
+    recoveries: int = attrs.field(default=2, validator=_between(0, 10))
+    """How many failed or incomplete responses in a row are asked for again (R15)."""
+    recovery_pause_ms: float = attrs.field(default=500, validator=_between(0, 60_000))
+    """The pause before a failed or incomplete response is asked for again (R15)."""
+
+    line_tail_ms: float = attrs.field(default=500, validator=_between(0, 5_000))
+    """What a line may still hold when our queue is empty: the wait for its mark (R27, R44)."""
+    stall_ms: float = attrs.field(default=2_000, validator=_between(600, 60_000))
+    """A device that reports no progress for this long is not speaking (R44, R79; progress is told every 500)."""
+    position_ms: float = attrs.field(default=1_000, validator=_between(50, 10_000))
+    """How long the device may take to say what it played of a flushed response (R71)."""
+    synthesis_ms: float = attrs.field(default=15_000, validator=_between(500, 120_000))
+    """How long one sentence may be in synthesis: five times the slowest that the seed saw."""
+
+    line_ms: float = attrs.field(default=60_000, validator=_between(1_000, 300_000))
+    """How long the line may take to carry sound: a telephone rings for less."""
+    greeting_ms: float = attrs.field(default=30_000, validator=_between(1_000, 120_000))
+    """The longest that a greeting keeps the server's VAD from its rights (R35, R36)."""
+    session_ms: float = attrs.field(default=10_000, validator=_between(500, 120_000))
+    """How long the realtime session may take to open, and again to be confirmed (R39)."""
+    goodbye_ms: float = attrs.field(default=15_000, validator=_between(1_000, 120_000))
+    """The longest that a hang-up waits for its goodbye to be heard (R44)."""
+    closing_ms: float = attrs.field(default=2_000, validator=_between(100, 30_000))
+    """How long closing waits for the line to confirm the hang-up (R18, R50)."""
+
+    remembered_ids: int = attrs.field(default=64, validator=_between(1, 100))
+    """How many ended responses are remembered, so that a late event of theirs is known as such (R06, R07)."""
+    queued_sentences: int = attrs.field(default=64, validator=_between(1, 1_000))
+    """How many sentences of a response may wait for synthesis; more are dropped and logged (R07)."""

@@ -1,0 +1,175 @@
+"""The snapshot of a call: one record a region, complete at construction, frozen; nothing about a call is kept anywhere else."""
+
+import attrs
+
+from fsm.call import states
+from fsm.call.effects import Cause, Reason
+from fsm.call.policy import Policy
+from fsm.engine.notation import Record, State
+
+
+@attrs.frozen
+class Sentence:
+    """A sentence that waits for synthesis: its response, its number from 1, and what to say."""
+
+    response_id: str
+    number: int
+    text: str
+
+
+@attrs.frozen
+class Phase(Record):
+    """The call phase."""
+
+    state: State = states.LISTENING
+
+
+@attrs.frozen
+class Response(Record):
+    """The response status: of which response, why it was asked for, how often its cancel failed to leave, and which are done with."""
+
+    state: State = states.NONE
+    id: str = ""
+    cause: Cause = Cause.USER_TURN
+    unsent: int = 0
+    ended: tuple[str, ...] = ()
+    """Ids that are done with, the oldest first, at most `Policy.remembered_ids` (R06, R07)."""
+
+
+@attrs.frozen
+class Playout(Record):
+    """What may be heard: the response, its item, and the response that is admitted to follow it."""
+
+    state: State = states.SILENT
+    id: str = ""
+    item_id: str = ""
+    next_id: str = ""
+
+
+@attrs.frozen
+class Interruption(Record):
+    """Whether the caller interrupts."""
+
+    state: State = states.CLEAR
+
+
+@attrs.frozen
+class Synthesis(Record):
+    """The sentence in synthesis or synthesised ahead (`session_id`, of `response_id`), and those that wait."""
+
+    state: State = states.RESTING
+    session_id: str = ""
+    response_id: str = ""
+    queue: tuple[Sentence, ...] = ()
+
+
+@attrs.frozen
+class Memory(Record):
+    """The interrupted response and its item, while the device's answer is awaited."""
+
+    state: State = states.IN_STEP
+    id: str = ""
+    item_id: str = ""
+
+
+@attrs.frozen
+class Session(Record):
+    """The realtime session."""
+
+    state: State = states.CONNECTING
+
+
+@attrs.frozen
+class Line(Record):
+    """The audio device or telephone line."""
+
+    state: State = states.LINE_AWAITED
+
+
+@attrs.frozen
+class Calibration(Record):
+    """The noise floor."""
+
+    state: State = states.CALIBRATING
+
+
+@attrs.frozen
+class Turn(Record):
+    """The caller's turn."""
+
+    state: State = states.QUIET
+
+
+@attrs.frozen
+class Entry(Record):
+    """A number entered on the keypad: the digits so far."""
+
+    state: State = states.NO_ENTRY
+    digits: str = ""
+
+
+@attrs.frozen
+class Asking(Record):
+    """The next response that we want: why, with which instructions; what it follows, and how often it was tried."""
+
+    state: State = states.NOTHING
+    cause: Cause = Cause.USER_TURN
+    instructions: str = ""
+    item_id: str = ""
+    """The last committed turn: a turn told twice is answered once (R21)."""
+    recoveries: int = 0
+    """Failures in a row (R15)."""
+
+
+@attrs.frozen
+class Hangup(Record):
+    """The hang-up: after which response, and why."""
+
+    state: State = states.STAYING
+    id: str = ""
+    reason: Reason = Reason.GOODBYE
+    detail: str = ""
+
+
+@attrs.frozen
+class Call:
+    """A call as it is between two events."""
+
+    call_id: str
+    policy: Policy
+    playout: Playout
+    interruption: Interruption
+    synthesis: Synthesis
+    response: Response
+    memory: Memory
+    session: Session
+    phase: Phase
+    line: Line
+    calibration: Calibration
+    turn: Turn
+    entry: Entry
+    asking: Asking
+    hangup: Hangup
+
+
+def start(policy: Policy, call_id: str = "call", at_ms: float = 0.0) -> Call:
+    """The snapshot of a call that begins at `at_ms`: deadlines run from then."""
+    greets = policy.greeting and policy.direction == "inbound"
+    asking = Asking(state=states.PREPARING, due_ms=at_ms + policy.session_ms, cause=Cause.GREETING) if greets else Asking()
+    return Call(
+        call_id=call_id,
+        policy=policy,
+        playout=Playout(),
+        interruption=Interruption(),
+        synthesis=Synthesis(),
+        response=Response(),
+        memory=Memory(),
+        session=Session(due_ms=at_ms + policy.session_ms),
+        phase=Phase(),
+        line=Line(due_ms=at_ms + policy.line_ms),
+        calibration=Calibration(due_ms=at_ms + policy.calibration_ms),
+        turn=Turn(),
+        entry=Entry(),
+        asking=asking,
+        hangup=Hangup(),
+    )

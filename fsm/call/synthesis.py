@@ -1,0 +1,148 @@
+"""A sentence's way through the Chatterbox server: at most one in synthesis, one sentence ahead of the one heard.
+
+Each sentence has a session id of (call, response, sentence), made here before its POST, so that a cancel can name it at any time.
+What was interrupted is never synthesised: the guard is the response's admission, not a clock (R67).
+"""
+
+from fsm.call import events as ev
+from fsm.call.common import ending, guarded
+from fsm.call.effects import CancelSynthesis, Level, Log, Synthesise
+from fsm.call.guards import AUDIBLE, no_audio, of_playout, protected, stalled
+from fsm.call.snapshot import Call, Sentence, Synthesis
+from fsm.call.states import AHEAD, FINISHED, OVER, RESTING, SYNTHESISING
+from fsm.engine.notation import always, go, ignore, region, row, sets, stay
+
+LIVE = (RESTING, SYNTHESISING, AHEAD)
+BUSY = (SYNTHESISING, AHEAD)
+
+
+def refused(call: Call, event: ev.SentenceCut) -> bool:
+    """Is the sentence of a response that may not be heard (R66, R67)?"""
+    heard = call.playout.state in (*AUDIBLE, FINISHED)
+    return not heard or event.response_id not in (call.playout.id, call.playout.next_id)
+
+
+def full(call: Call, _: ev.SentenceCut) -> bool:
+    """Do as many sentences wait as may (R07)?"""
+    return len(call.synthesis.queue) >= call.policy.queued_sentences
+
+
+def of_session(call: Call, event: ev.SynthesisEnded | ev.SentenceStarted) -> bool:
+    """Does the event belong to the sentence in synthesis or ahead?"""
+    return event.session_id == call.synthesis.session_id
+
+
+def more_waits(call: Call, event: ev.SynthesisEnded | ev.SentenceStarted) -> bool:
+    """Does the event belong to that sentence, with another one waiting?"""
+    return of_session(call, event) and bool(call.synthesis.queue)
+
+
+def another_waits(call: Call, _: ev.SynthesisExpired) -> bool:
+    """Does another sentence wait?"""
+    return bool(call.synthesis.queue)
+
+
+def abandoned(call: Call, event: ev.PlayoutExpired) -> bool:
+    """Does the playout end before its sentences do (R77)?"""
+    return no_audio(call, event) or stalled(call, event)
+
+
+def session_id(call: Call, response_id: str, number: int) -> str:
+    """The synthesis session of a sentence: unique among calls, responses and sentences (R64)."""
+    return f"{call.call_id}.{response_id}.{number}"
+
+
+def synthesise(call: Call, event: ev.SentenceCut) -> Synthesise:
+    """Begin the sentence that was just cut."""
+    return Synthesise(session_id(call, event.response_id, event.sentence), event.response_id, event.text)
+
+
+def synthesise_next(call: Call, _: ev.Event) -> Synthesise:
+    """Begin the sentence that waits longest."""
+    sentence = call.synthesis.queue[0]
+    return Synthesise(session_id(call, sentence.response_id, sentence.number), sentence.response_id, sentence.text)
+
+
+def cancel_synthesis(call: Call, _: ev.Event) -> CancelSynthesis:
+    """Stop the sentence in synthesis (R65)."""
+    return CancelSynthesis(call.synthesis.session_id)
+
+
+def log_dropped(call: Call, event: ev.SentenceCut) -> Log:
+    """Note a sentence for which there is no room."""
+    return Log(Level.WARNING, "sentence_dropped", session_id(call, event.response_id, event.sentence))
+
+
+def log_lost(call: Call, _: ev.Event) -> Log:
+    """Note a sentence that will not be spoken."""
+    return Log(Level.WARNING, "sentence_lost", call.synthesis.session_id)
+
+
+def log_outcome(_: Call, event: ev.SynthesisCancelAnswered) -> Log:
+    """Note what became of a cancel (R64)."""
+    return Log(Level.INFO, "synthesis_cancel_" + event.outcome.replace(" ", "_"), event.session_id)
+
+
+@sets("session_id", "response_id")
+def take_sentence(call: Call, event: ev.SentenceCut) -> tuple[str, str]:
+    """The sentence in synthesis."""
+    return session_id(call, event.response_id, event.sentence), event.response_id
+
+
+@sets("session_id", "response_id", "queue")
+def take_next(call: Call, _: ev.Event) -> tuple[str, str, tuple[Sentence, ...]]:
+    """The sentence that waits longest is in synthesis."""
+    sentence, *rest = call.synthesis.queue
+    return session_id(call, sentence.response_id, sentence.number), sentence.response_id, tuple(rest)
+
+
+@sets("queue")
+def enqueue(call: Call, event: ev.SentenceCut) -> tuple[Sentence, ...]:
+    """The sentence waits."""
+    return (*call.synthesis.queue, Sentence(event.response_id, event.sentence, event.text))
+
+
+@sets("session_id", "response_id", "queue")
+def forget(_: Call, __: ev.Event) -> tuple[str, str, tuple[Sentence, ...]]:
+    """No sentence is in synthesis, ahead or waiting."""
+    return "", "", ()
+
+
+SYNTHESIS = region(
+    "synthesis",
+    *guarded(LIVE),
+    *ending((SYNTHESISING,), cancel_synthesis, forget),
+    *ending((RESTING, AHEAD), forget),
+    #   while              on                       if              then
+    row(LIVE,              ev.SentenceCut,          refused,        ignore("its response may not be heard: nothing is synthesised for it (R67)")),
+    row(RESTING,           ev.SentenceCut,          always,         go(SYNTHESISING, take_sentence, synthesise)),
+    row(BUSY,              ev.SentenceCut,          full,           stay(log_dropped)),
+    row(BUSY,              ev.SentenceCut,          always,         stay(enqueue)),
+
+    row(SYNTHESISING,      ev.SentenceSynthesised,  of_session,     go(AHEAD)),
+    row(SYNTHESISING,      (ev.SynthesisFailed, ev.SynthesisDiscarded), more_waits, go(SYNTHESISING, take_next, synthesise_next, log_lost)),
+    row(SYNTHESISING,      (ev.SynthesisFailed, ev.SynthesisDiscarded), of_session, go(RESTING, forget, log_lost)),
+    row(SYNTHESISING,      ev.SynthesisExpired,     another_waits,  go(SYNTHESISING, take_next, cancel_synthesis, synthesise_next, log_lost)),
+    row(SYNTHESISING,      ev.SynthesisExpired,     always,         go(RESTING, forget, cancel_synthesis, log_lost)),
+    row(AHEAD,             ev.SentenceStarted,      more_waits,     go(SYNTHESISING, take_next, synthesise_next)),
+    row(AHEAD,             ev.SentenceStarted,      of_session,     go(RESTING, forget)),
+
+    row(BUSY,              ev.InterruptionExpired,  protected,      ignore("the greeting is heard to its end (R36)")),
+    row(SYNTHESISING,      ev.InterruptionExpired,  always,         go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             ev.InterruptionExpired,  always,         go(RESTING, forget)),
+    row(SYNTHESISING,      ev.ResponseCancelled,    of_playout,     go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             ev.ResponseCancelled,    of_playout,     go(RESTING, forget)),
+    row(SYNTHESISING,      ev.PlayoutExpired,       abandoned,      go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             ev.PlayoutExpired,       abandoned,      go(RESTING, forget)),
+
+    row(LIVE,              ev.SynthesisCancelAnswered, always,      stay(log_outcome)),
+    row(LIVE,              ev.SentenceEvent,        always,         ignore("of a sentence that is no longer awaited (R66)")),
+    row(LIVE,              ev.DeviceEvent,          always,         ignore("of a sentence that is not the one ahead, or no sentence")),
+    row(LIVE,              ev.ModelEvent,           always,         ignore("sentences come as they are cut, and end with their playout")),
+    row(LIVE,              ev.Expired,              always,         ignore("another region's deadline")),
+    row(LIVE,              (ev.CallerEvent, ev.LineEvent, ev.AppEvent), always, ignore("only an interruption stops a sentence")),
+    doc="the sentences of a Chatterbox voice, from their text to their first sound",
+    record=Synthesis,
+    states=(*LIVE, OVER),
+    expired=ev.SynthesisExpired,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The engine: a notation for total tables, its checks and its compiler; it knows nothing of calls."""

@@ -1,0 +1,169 @@
+"""A machine: regions side by side over one snapshot, checked and compiled when it is made.
+
+All regions answer an event from the same snapshot, taken before it; each answers with exactly one row, and no region sees
+another's change within the step, so their order cannot matter to the state. Effects come out in the order of the regions.
+"""
+
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import attrs
+
+from fsm.engine.checks import candidates, check
+from fsm.engine.notation import NEVER, Region, Row, State, fields_set_by
+
+S = TypeVar("S")
+Build = Callable[[Any, Any], Any]
+
+
+class Step(NamedTuple, Generic[S]):
+    """The answer to one event: the next snapshot, the effects in order, and the row that answered in each region."""
+
+    snapshot: S
+    effects: tuple[Any, ...]
+    rows: tuple[Row, ...]
+
+
+class _Cell(NamedTuple):
+    """A row compiled: its guard (None if unconditional), the constructor of the next record (None if it stays), its effects."""
+
+    guard: Callable[[Any, Any], bool] | None
+    row: Row
+    build: Build | None
+    effects: tuple[Build, ...]
+
+
+class _Plan(NamedTuple):
+    """How one event is answered in one combination of states: the rows that need no thought, and the regions that do."""
+
+    rows: tuple[Row, ...]
+    active: tuple[tuple[int, tuple[_Cell, ...]], ...]
+
+
+_PLANS = 100_000
+"""The most combinations of event and states that are remembered; a call of `make run` meets about 400."""
+
+
+class Machine(Generic[S]):
+    """The tables of `regions` over the snapshot class `snapshot`, for the events that `events` lists.
+
+    Making one raises ValueError for an unanswered pair, rows that compete, or a row that can never be reached. `step` is total
+    over the listed events and pure; an object that is no listed event is a TypeError, as it would be for any function.
+    """
+
+    def __init__(self, snapshot: type[S], regions: Iterable[Region], events: Iterable[type]) -> None:
+        self.snapshot = snapshot
+        self.regions = tuple(regions)
+        self.events = tuple(events)
+        check(self.regions, self.events)
+        names = [region.name for region in self.regions]
+        self._records = _attributes(names)
+        self._states = _attributes([f"{name}.state" for name in names])
+        self._rebuild = _rebuilder(snapshot, self.regions)
+        self._cells = {row: _compile(region, row) for region in self.regions for row in region.rows}
+        self._plans: dict[type, dict[tuple[State, ...], _Plan]] = {event: {} for event in self.events}
+
+    def step(self, snapshot: S, event: Any) -> Step[S]:
+        """Answer one event: pure, total, without clock or I/O."""
+        try:
+            plans = self._plans[type(event)]
+        except KeyError:
+            raise TypeError(f"{type(event).__name__} is not an event of this machine") from None
+        states = self._states(snapshot)
+        plan = plans.get(states) or self._plan(type(event), states)
+        if not plan.active:
+            return Step(snapshot, (), plan.rows)
+        rows = list(plan.rows)
+        effects: list[Any] = []
+        changed: list[Any] | None = None
+        for index, cells in plan.active:
+            for guard, row, build, makers in cells:
+                if guard is None or guard(snapshot, event):
+                    rows[index] = row
+                    if build is not None:
+                        if changed is None:
+                            changed = list(self._records(snapshot))
+                        changed[index] = build(snapshot, event)
+                    for make in makers:
+                        effects.append(make(snapshot, event))
+                    break
+        if changed is not None:
+            snapshot = self._rebuild(snapshot, changed)
+        return Step(snapshot, tuple(effects), tuple(rows))
+
+    def _plan(self, event: type, states: tuple[State, ...]) -> _Plan:
+        """Work out, once, how `event` is answered in this combination of states."""
+        plans = self._plans[event]
+        if len(plans) * len(self.events) >= _PLANS:
+            plans.clear()
+        answers = [candidates(region, state, event) for region, state in zip(self.regions, states, strict=True)]
+        active = tuple(
+            (index, tuple(self._cells[row] for row in rows)) for index, rows in enumerate(answers) if len(rows) > 1 or not rows[0].ignores
+        )
+        plan = plans[states] = _Plan(tuple(rows[-1] for rows in answers), active)
+        return plan
+
+    def due_ms(self, snapshot: S) -> float:
+        """When the nearest deadline passes; `NEVER` if none runs."""
+        return float(min([record.due_ms for record in self._records(snapshot)]))
+
+    def expiry(self, snapshot: S, now_ms: float) -> Any:
+        """The expiry event of the nearest deadline if it has passed at `now_ms`, else None; regions in their order where two are due."""
+        nearest, found = now_ms, None
+        for region, record in zip(self.regions, self._records(snapshot), strict=True):
+            if record.due_ms <= nearest and (found is None or record.due_ms < nearest):
+                nearest, found = record.due_ms, (region, record)
+        return None if found is None else found[0].expired(now_ms, found[1].epoch)
+
+
+def _attributes(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """An attrgetter that gives a tuple for a single name too."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    get = attrgetter(names[0])
+
+    def attributes(snapshot: Any) -> tuple[Any, ...]:
+        return (get(snapshot),)
+
+    return attributes
+
+
+def _compile(region: Region, row: Row) -> _Cell:
+    guard = None if row.unconditional else row.guard
+    return _Cell(guard, row, _builder(region, row), row.then.effects)
+
+
+def _builder(region: Region, row: Row) -> Build | None:
+    """One fused constructor call for a row's next record: a copy-with-changes costs three times as much (`make bench`)."""
+    target, updates = row.then.target, row.then.updates
+    if target is None and not updates:
+        return None
+    names: dict[str, Any] = {"R": region.record, "T": target, "NEVER": NEVER}
+    value = {field.name: f"r.{field.name}" for field in attrs.fields(region.record)}
+    if target is not None:
+        value |= {"state": "T", "epoch": "r.epoch + 1", "due_ms": "NEVER" if target.at_most is None else "e.at_ms + at_most(s)"}
+        names["at_most"] = target.at_most
+    before = []
+    for number, update in enumerate(updates):
+        names[f"u{number}"] = update
+        fields = fields_set_by(update)
+        before.append(f"v{number} = u{number}(s, e)")
+        value |= {field: f"v{number}[{place}]" if len(fields) > 1 else f"v{number}" for place, field in enumerate(fields)}
+    lines = [f"r = s.{region.name}", *before, f"return R({', '.join(value.values())})"]
+    build: Build = _define("def build(s, e):\n    " + "\n    ".join(lines), names, "build")
+    return build
+
+
+def _rebuilder(snapshot: type[Any], regions: tuple[Region, ...]) -> Callable[[Any, list[Any]], Any]:
+    """One fused constructor call for the next snapshot; fields that are no region's are kept."""
+    place = {region.name: index for index, region in enumerate(regions)}
+    values = [f"c[{place[field.name]}]" if field.name in place else f"s.{field.name}" for field in attrs.fields(snapshot)]
+    rebuild: Callable[[Any, list[Any]], Any] = _define(f"def rebuild(s, c):\n    return S({', '.join(values)})", {"S": snapshot}, "rebuild")
+    return rebuild
+
+
+def _define(source: str, names: dict[str, Any], function: str) -> Any:
+    """Compile a function from `source`, which is made of our own tables' field names only, as attrs makes its constructors."""
+    exec(source, names)
+    return names[function]

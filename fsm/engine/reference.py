@@ -1,0 +1,32 @@
+"""The tables walked plainly, row by row as they are written: slow, short, and what the compiled machine is tested against."""
+
+from typing import Any
+
+import attrs
+
+from fsm.engine.machine import Machine, Step
+from fsm.engine.notation import NEVER, Record, Region, Row, fields_set_by
+
+
+def walk(machine: Machine[Any], snapshot: Any, event: Any) -> Step[Any]:
+    """Answer one event as `machine.step` must."""
+    rows = tuple(_first(region, snapshot, event) for region in machine.regions)
+    records = {row.region: _next(row, getattr(snapshot, row.region), snapshot, event) for row in rows}
+    effects = tuple(make(snapshot, event) for row in rows for make in row.then.effects)
+    return Step(attrs.evolve(snapshot, **records), effects, rows)
+
+
+def _first(region: Region, snapshot: Any, event: Any) -> Row:
+    state = getattr(snapshot, region.name).state
+    return next(row for row in region.rows if row.state is state and isinstance(event, row.on) and row.guard(snapshot, event))
+
+
+def _next(row: Row, record: Record, snapshot: Any, event: Any) -> Record:
+    changes: dict[str, Any] = {}
+    if (target := row.then.target) is not None:
+        due_ms = NEVER if target.at_most is None else event.at_ms + target.at_most(snapshot)
+        changes |= {"state": target, "epoch": record.epoch + 1, "due_ms": due_ms}
+    for update in row.then.updates:
+        values, fields = update(snapshot, event), fields_set_by(update)
+        changes |= dict(zip(fields, values if len(fields) > 1 else (values,), strict=True))
+    return attrs.evolve(record, **changes)

@@ -1,0 +1,130 @@
+"""Claims about cutting text into sentences: where, never where, and that no character is lost however the text arrives."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from adapters.sentences import MAX_CHARS, SentenceCutter
+
+CUTS = {
+    "numbers": ["It costs 3.50 or 1,000.", "Then we go."],
+    "a number that ends a sentence": ["It is 5.", "Then it was 6."],
+    "titles and initials": ["Dr. Smith met Mr. J. K. Rowling.", "He left."],
+    "I is a word": ["So do I.", "Let's go."],
+    "hours go on in lower case": ["Come at 9 a.m. on Monday, or at 5 p.m.", "We close then."],
+    "e.g. and i.e.": ["Take fruit, e.g. apples, i.e. these.", "Good?"],
+    "dotted names": ["The U.S. Senate met at example.com today.", "It voted."],
+    "No before a number and alone": ["No.", "I can't.", "No. 5 is here on Jan. 3 then."],
+    "ellipses": ["Well... maybe.", "Wait…", "What?!", "Yes!"],
+    "quotes": ["“Stop!” he said.", "“Go on.”", 'She said "no."', "(Yes.)", "So."],
+    "Markdown": ["**Hello.**", "*Next one.*", "Done."],
+    "a list": ["1. First", "2. Second one", "- Third"],
+    "French spacing": ["Ça va ?", "Oui !"],
+    "Chinese": ["你好。", "你好吗？", "他说：“好！”", "我很好"],  # noqa: RUF001
+    "Hebrew": ["שלום.", "מה שלומך?", "טוב!"],
+    "Arabic": ["مرحبا؟", "نعم.", "حسنا"],
+    "Hindi": ["नमस्ते।", "आप कैसे हैं?"],
+    "an emoji belongs to what follows": ["Nice!", "😊 See you."],
+}
+UNSPACED = {"Chinese"}
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_a_text_is_cut_where_a_reader_would_pause(name: str) -> None:
+    text = ("" if name in UNSPACED else " ").join(CUTS[name])
+    if name == "a list":
+        text = "\n".join(CUTS[name])
+    assert _cut([text]) == CUTS[name]
+
+
+def test_a_sentence_comes_as_soon_as_the_next_one_shows() -> None:
+    cutter = SentenceCutter()
+    assert cutter.feed("It costs 3.") == []
+    assert cutter.feed("50. ") == []
+    assert cutter.feed("T") == ["It costs 3.50."]
+    assert cutter.feed("hen!") == []
+    assert cutter.end() == ["Then!"]
+
+
+def test_a_full_stop_is_no_cut_before_the_next_character_is_seen() -> None:
+    for stop in ".!?…。":
+        cutter = SentenceCutter()
+        assert cutter.feed(f"Yes{stop}") == []
+        assert cutter.end() == [f"Yes{stop}"]
+
+
+def test_a_text_without_a_full_stop_is_cut_after_a_comma() -> None:
+    first, *_ = _cut(["one two three four five six seven, " * 10])
+    assert first.endswith("seven,")
+    assert MAX_CHARS - 40 < len(first) <= MAX_CHARS
+
+
+def test_a_text_without_commas_is_cut_between_words() -> None:
+    sentences = _cut(["word " * 200])
+    assert {word for sentence in sentences for word in sentence.split()} == {"word"}
+    assert max(map(len, sentences)) <= MAX_CHARS
+
+
+def test_a_text_without_spaces_is_cut_but_never_inside_a_visible_sign() -> None:
+    sentences = _cut(["e\N{COMBINING ACUTE ACCENT}" * 300])
+    assert len(sentences) > 1
+    assert all(sentence[0] == "e" for sentence in sentences)
+
+
+def test_an_end_leaves_the_cutter_as_new() -> None:
+    cutter = SentenceCutter()
+    cutter.feed("Dr")
+    assert cutter.end() == ["Dr"]
+    assert cutter.feed(". Smith came. He") == [". Smith came."]
+
+
+@pytest.mark.parametrize("tail", ["😊", "—", "...", "", " \n"])
+def test_a_tail_with_nothing_to_say_is_not_said(tail: str) -> None:
+    assert _cut([f"Have a nice day! {tail}"]) == ["Have a nice day!"]
+    assert _cut([tail]) == []
+
+
+ALPHABET = "aB9é字שم.!?…。؟।,;'\"”) \n\t*-😊\u0301\u200d"
+TEXTS = st.one_of(
+    st.text(st.sampled_from(ALPHABET), max_size=60),
+    st.lists(
+        st.sampled_from(["Dr. ", "e.g. ", "No. ", "3.5", "Hello", "yes. ", "U.S. ", "I. ", "... ", ", ", "word " * 30, "x" * 90]),
+        max_size=12,
+    ).map("".join),
+    st.text(max_size=500),
+)
+
+
+@given(TEXTS)
+@example("." * 450 + "a")
+@example("\u0301" * 450)
+def test_no_character_is_lost_or_repeated(text: str) -> None:
+    said, given_text = _bare("".join(_cut([text]))), _bare(text)
+    assert given_text.startswith(said)
+    assert not any(character.isalnum() for character in given_text[len(said) :])
+
+
+@given(TEXTS, st.data())
+def test_the_cuts_do_not_depend_on_the_deltas(text: str, data: st.DataObject) -> None:
+    places = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    deltas = [text[start:end] for start, end in zip([0, *places], [*places, len(text)], strict=True)]
+    whole = _cut([text])
+    assert _cut(deltas) == whole
+    assert _cut(list(text)) == whole
+
+
+@given(TEXTS)
+def test_every_sentence_is_bounded_and_trimmed(text: str) -> None:
+    for sentence in _cut([text]):
+        assert 0 < len(sentence) <= MAX_CHARS
+        assert sentence == sentence.strip()
+
+
+def _cut(deltas: list[str]) -> list[str]:
+    cutter = SentenceCutter()
+    sentences = [sentence for delta in deltas for sentence in cutter.feed(delta)]
+    return sentences + cutter.end()
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())

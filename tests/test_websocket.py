@@ -1,0 +1,363 @@
+"""The WebSocket client against real servers on loopback, on asyncio and trio."""
+
+import contextlib
+import logging
+import math
+import queue
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+from websockets.utils import accept_key
+
+from adapters.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
+
+pytestmark = pytest.mark.anyio
+LIMIT_S = 15
+SECRET = "sk-verysecret"
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@contextlib.contextmanager
+def serving(handler: Callable[[ServerConnection], None], **options: object) -> Iterator[str]:
+    """A WebSocket server in threads of its own; yields its URL."""
+    with serve(handler, "127.0.0.1", 0, **options) as server:  # type: ignore[arg-type]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"{'wss' if 'ssl' in options else 'ws'}://127.0.0.1:{server.socket.getsockname()[1]}"
+        finally:
+            server.shutdown()
+            thread.join(LIMIT_S)
+
+
+@contextlib.contextmanager
+def raw_server(behave: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A TCP server that does what it is told with its one connection, and holds it open to the end; yields its port."""
+    over = threading.Event()
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                behave(connection)
+                over.wait(LIMIT_S)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            over.set()
+            listener.close()
+            thread.join(LIMIT_S)
+
+
+def shake_hands(connection: socket.socket) -> None:
+    """Agree to a WebSocket and then fall silent for ever."""
+    request = connection.recv(65536).decode()
+    key = next(line.split(": ")[1] for line in request.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
+    answer = (
+        f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
+    )
+    connection.sendall(answer.encode())
+
+
+def echo(ws: ServerConnection) -> None:
+    for message in ws:
+        ws.send(message)
+
+
+async def collect(ws: WebSocket) -> list[str]:
+    with anyio.fail_after(LIMIT_S):
+        return [text async for text in ws]
+
+
+async def take(ws: WebSocket) -> str:
+    with anyio.fail_after(LIMIT_S):
+        return await anext(aiter(ws))
+
+
+@pytest.mark.parametrize("text", ["", "hello", "grüße 👋", "x" * 3_000_000], ids=["empty", "short", "unicode", "3 MB"])
+async def test_a_message_comes_back_as_it_went(text: str) -> None:
+    with serving(echo, max_size=None) as url:
+        async with connect(url) as ws:
+            await ws.send(text)
+            assert await take(ws) == text
+
+
+async def test_a_fragmented_message_is_one_message() -> None:
+    def fragments(ws: ServerConnection) -> None:
+        ws.send(["one ", "mess", "age"])
+        ws.send("another")
+
+    with serving(fragments) as url:
+        async with connect(url) as ws:
+            assert await collect(ws) == ["one message", "another"]
+
+
+async def test_bytes_that_are_no_utf8_do_not_end_the_connection() -> None:
+    def garble(ws: ServerConnection) -> None:
+        ws.send(b"\xff\xfe", text=True)
+        ws.send("fine")
+
+    with serving(garble) as url:
+        async with connect(url) as ws:
+            assert await collect(ws) == ["��", "fine"]
+
+
+async def test_a_ping_of_the_server_is_answered_while_messages_are_sent() -> None:
+    def ping(ws: ServerConnection) -> None:
+        pongs = []
+        for _ in range(100):
+            pongs.append(ws.ping())
+            assert ws.recv(LIMIT_S) == "x" * 100_000
+        ws.send(str(sum(pong.wait(LIMIT_S) for pong in pongs)))
+
+    async def send_all(ws: WebSocket) -> None:
+        for _ in range(100):
+            await ws.send("x" * 100_000)
+
+    with serving(ping) as url:
+        async with connect(url) as ws, anyio.create_task_group() as tasks:
+            tasks.start_soon(send_all, ws)
+            assert await take(ws) == "100"
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going away"), (1011, "internal error"), (4000, "session over")])
+async def test_the_code_and_reason_of_a_close_are_told(code: int, reason: str) -> None:
+    def leave(ws: ServerConnection) -> None:
+        ws.send("last words")
+        ws.close(code, reason)
+
+    with serving(leave) as url:
+        async with connect(url) as ws:
+            assert not ws.close_reason
+            assert await collect(ws) == ["last words"]
+            assert f"{ws.close_code} {ws.close_reason}" == f"{code} {reason}"
+            with pytest.raises(WebSocketClosed):
+                await ws.send("too late")
+
+
+async def test_a_connection_that_breaks_off_ends_with_1006() -> None:
+    def break_off(ws: ServerConnection) -> None:
+        ws.socket.shutdown(socket.SHUT_RDWR)
+
+    with serving(break_off) as url:
+        async with connect(url) as ws:
+            assert await collect(ws) == []
+            assert (ws.close_code, ws.close_reason) == (1006, "the connection ended without a close frame")
+
+
+async def test_a_server_that_answers_no_ping_is_given_up_as_half_open() -> None:
+    with raw_server(shake_hands) as port:
+        async with connect(f"ws://127.0.0.1:{port}", ping_interval_s=0.05, ping_timeout_s=0.05, close_timeout_s=0.1) as ws:
+            assert await collect(ws) == []
+            assert ws.close_code == 1006
+            assert ws.close_reason == "half-open: no answer to a ping within 0.05 s"
+
+
+async def test_a_quiet_server_that_answers_pings_is_kept() -> None:
+    asked = threading.Event()
+
+    def be_quiet(ws: ServerConnection) -> None:
+        asked.wait(LIMIT_S)
+        ws.send("still here")
+
+    with serving(be_quiet) as url:
+        async with connect(url, ping_interval_s=0.01) as ws:
+            with anyio.move_on_after(0.3):
+                await take(ws)
+            asked.set()
+            assert await take(ws) == "still here"
+
+
+async def test_a_server_that_takes_no_bytes_is_given_up_as_half_open() -> None:
+    with raw_server(shake_hands) as port:
+        async with connect(f"ws://127.0.0.1:{port}", write_timeout_s=0.1, close_timeout_s=0.1) as ws:
+            with pytest.raises(WebSocketClosed, match="half-open: the server took no bytes"), anyio.fail_after(LIMIT_S):
+                while True:
+                    await ws.send("x" * 1_000_000)
+            assert await collect(ws) == []
+            assert ws.close_code == 1006
+
+
+async def test_a_message_longer_than_the_limit_ends_the_connection_with_1009() -> None:
+    def boast(ws: ServerConnection) -> None:
+        ws.send("x" * 2000)
+
+    with serving(boast) as url:
+        async with connect(url, max_size=1000) as ws:
+            assert await collect(ws) == []
+            assert ws.close_code == 1009
+
+
+async def test_leaving_the_block_closes_politely() -> None:
+    codes: queue.Queue[int | None] = queue.Queue()
+
+    def note(ws: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            ws.recv(LIMIT_S)
+        codes.put(ws.close_code)
+
+    with serving(note) as url:
+        async with connect(url):
+            pass
+        assert codes.get(timeout=LIMIT_S) == 1000
+        with anyio.CancelScope() as scope:
+            async with connect(url) as ws:
+                scope.cancel()
+                await take(ws)
+        assert codes.get(timeout=LIMIT_S) == 1000
+
+
+async def test_a_server_that_does_not_answer_a_close_is_left_in_time() -> None:
+    with raw_server(shake_hands) as port, anyio.fail_after(LIMIT_S):
+        async with connect(f"ws://127.0.0.1:{port}", close_timeout_s=0.05) as ws:
+            await ws.close()
+            assert (ws.close_code, ws.close_reason) == (1006, "the server did not answer our close frame")
+
+
+async def test_a_reader_that_gives_up_waiting_loses_no_message() -> None:
+    with serving(echo) as url:
+        async with connect(url) as ws:
+            with anyio.move_on_after(0.01):
+                await take(ws)
+            await ws.send("kept")
+            assert await take(ws) == "kept"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(401, "the key is missing or not accepted"), (403, "may not be used"), (503, "did not agree")]
+)
+async def test_a_refusal_is_told_in_one_line_with_its_status(status: int, words: str) -> None:
+    with (
+        serving(echo, process_request=lambda ws, _: ws.respond(status, SECRET)) as url,
+        pytest.raises(WebSocketError, match=words) as caught,
+    ):
+        async with connect(f"{url}/path?token={SECRET}", headers={"Authorization": f"Bearer {SECRET}"}):
+            pass
+    assert caught.value.status == status
+    assert_plain(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://127.0.0.1/",
+        "ws://",
+        "ws://127.0.0.1:x/",
+        "ws://[::1/",
+        "ws://h/#f",
+        "ws://h:99999/",
+        f"wss:/{SECRET}",
+        f"ws://{SECRET}@h/",
+    ],
+)
+async def test_what_is_no_websocket_url_is_told_in_one_line(url: str) -> None:
+    with pytest.raises(WebSocketError, match="no WebSocket URL") as caught:
+        async with connect(url):
+            pass
+    assert_plain(caught.value)
+
+
+async def test_a_refused_connection_is_told_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(WebSocketError, match=f"could not connect to 127.0.0.1:{port}: connection refused") as caught:
+        async with connect(f"ws://127.0.0.1:{port}/{SECRET}"):
+            pass
+    assert_plain(caught.value)
+
+
+@pytest.mark.parametrize("answer", [b"220 mail.example ESMTP\r\n\r\n", b"\xff" * 20 + b"\r\n", b"HTTP/1.1 101 Fine\r\n\r\n", b""])
+async def test_a_server_of_another_kind_is_told_in_one_line(answer: bytes) -> None:
+    def answer_so(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with raw_server(answer_so) as port, pytest.raises(WebSocketError, match="is not a WebSocket server") as caught:
+        async with connect(f"ws://127.0.0.1:{port}"):
+            pass
+    assert_plain(caught.value)
+
+
+async def test_a_server_that_does_not_answer_is_told_in_one_line() -> None:
+    with raw_server(lambda _: None) as port, pytest.raises(WebSocketError, match=r"did not answer within 0\.1 s") as caught:
+        async with connect(f"ws://127.0.0.1:{port}", open_timeout_s=0.1):
+            pass
+    assert_plain(caught.value)
+
+
+async def test_tls_to_a_server_without_tls_is_told_in_one_line() -> None:
+    with serving(echo) as url, pytest.raises(WebSocketError, match="does it speak TLS") as caught:
+        async with connect(url.replace("ws://", "wss://")):
+            pass
+    assert_plain(caught.value)
+
+
+async def test_a_header_with_a_line_break_is_refused_without_showing_it() -> None:
+    with pytest.raises(WebSocketError, match="'Authorization'") as caught:
+        async with connect("ws://127.0.0.1:1", headers={"Authorization": f"Bearer {SECRET}\n"}):
+            pass
+    assert_plain(caught.value)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    try:
+        made = subprocess.run(
+            [*command, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-", "-out", "-"], capture_output=True, check=True, timeout=60
+        )
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed")
+    path.write_bytes(made.stdout)
+    return path
+
+
+async def test_an_unknown_certificate_is_refused_and_a_known_one_taken(certificate: Path) -> None:
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_tls.load_cert_chain(certificate)
+    with serving(echo, ssl=server_tls, max_size=None) as url:
+        with pytest.raises(WebSocketError, match=r"TLS with 127.0.0.1:.* failed: self.signed certificate") as caught:
+            async with connect(url):
+                pass
+        assert_plain(caught.value)
+        async with connect(url, tls=ssl.create_default_context(cafile=str(certificate))) as ws:
+            await ws.send("x" * 1_000_000)
+            assert len(await take(ws)) == 1_000_000
+            await ws.close()
+            assert ws.close_code == 1000
+
+
+async def test_no_secret_is_logged_or_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving(echo, logger=logging.Logger("server")) as url:
+        async with connect(f"{url}/?token={SECRET}", headers={"Authorization": f"Bearer {SECRET}"}, ping_interval_s=math.inf) as ws:
+            await ws.send(SECRET)
+            await take(ws)
+            assert SECRET not in repr(ws)
+    assert SECRET not in caplog.text
+
+
+def assert_plain(error: WebSocketError) -> None:
+    assert SECRET not in f"{error!r}{error}"
+    assert "\n" not in str(error)
+    assert len(str(error)) < 160
