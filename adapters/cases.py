@@ -27,6 +27,7 @@ class Verdict:
     check: str
     holds: bool | None
     seen: str
+    until_ms: float
 
 
 @attrs.frozen
@@ -84,7 +85,7 @@ def steps_before(history: History, at_ms: float, most: int = 12) -> Iterator[str
         yield f"{moment.event.at_ms:>9.0f} ms  {call}{type(moment.event).__name__}: {moves or 'stays'}{'; ' + effects if effects else ''}"
 
 
-def check_time(check: dict[str, Any], end_ms: float) -> float:
+def _until(check: dict[str, Any], end_ms: float) -> float:
     """The time up to which a check looks."""
     return float(next((check[key] for key in ("at_ms", "to_ms", "not_after_ms") if key in check), end_ms))
 
@@ -131,7 +132,7 @@ def _verdict(court: _Court, check: dict[str, Any]) -> Verdict:
     if judge_one is None:
         raise CaseError(f"there is no check {kind!r}; the checks are {', '.join(_CHECKS)}")
     holds, seen = judge_one(court, check)
-    return Verdict(words, holds, seen)
+    return Verdict(words, holds, seen, _until(check, court.end_ms))
 
 
 def _times(times: list[float]) -> str:

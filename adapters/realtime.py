@@ -15,6 +15,7 @@ from adapters.ports import Post, Speaker
 from adapters.realtime_wire import REMEMBERED, Audio, Happened, Incoming, RealtimeSettings, TextDelta, Wire, address, append
 from adapters.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 from fsm.call.effects import (
+    AddEntry,
     CancelResponse,
     CloseSession,
     ConfigureSession,
@@ -57,6 +58,7 @@ class RealtimeLLM:
         CancelResponse,
         TruncateItem,
         DeleteItem,
+        AddEntry,
         CloseSession,
     )
 
@@ -178,8 +180,7 @@ class RealtimeLLM:
             try:
                 await ws.send(text)
             except WebSocketClosed:
-                for unsent in (effect, *self._outbox.shut()):
-                    self._report_unsent(unsent)
+                self._report_unsent(effect)
                 return
 
     def _take(self, incoming: Incoming, post: Post) -> None:

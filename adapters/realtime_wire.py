@@ -16,7 +16,17 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import attrs
 
-from fsm.call.effects import CancelResponse, Cause, ConfigureSession, CreateResponse, DeleteItem, Effect, ReleaseGreeting, TruncateItem
+from fsm.call.effects import (
+    AddEntry,
+    CancelResponse,
+    Cause,
+    ConfigureSession,
+    CreateResponse,
+    DeleteItem,
+    Effect,
+    ReleaseGreeting,
+    TruncateItem,
+)
 from fsm.call.events import (
     CancelRefused,
     CreateRefused,
@@ -30,6 +40,7 @@ from fsm.call.events import (
     ResponseEnded,
     ResponseFailed,
     ResponseIncomplete,
+    ResponseTranscribed,
     SessionConfirmed,
     SessionLost,
     SessionOpened,
@@ -113,6 +124,11 @@ def _phrases(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
         raise ValueError(f"{field.name} is {value!r}: it takes a tuple of phrases, each with a word in it")
 
 
+def _with_digits(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    if not isinstance(value, str) or value.count("{digits}") != 1 or value.replace("{digits}", "").count("{"):
+        raise ValueError(f"{field.name} is {value!r}: it takes a text with {{digits}} in it once")
+
+
 @attrs.frozen(kw_only=True)
 class RealtimeSettings:
     """What the realtime LLM is asked to be; a bad value raises ValueError in one readable line."""
@@ -135,6 +151,8 @@ class RealtimeSettings:
     """How much sound from before the speech belongs to it (OpenAI's default)."""
     vad_silence_ms: int = attrs.field(default=500, validator=_between(50, 10_000, whole=True))
     """How much silence ends a turn (OpenAI's default)."""
+    entry: str = attrs.field(default="(The caller entered {digits} on the keypad.)", validator=_with_digits)
+    """What the model is told of a keypad entry, as the caller's words; `{digits}` stands for the digits (R63)."""
     goodbye_phrases: tuple[str, ...] = attrs.field(default=GOODBYES, validator=_phrases)
     """What counts as a goodbye, in the last sentence of a response (R46)."""
 
@@ -189,7 +207,7 @@ class Wire:
         self._settings = settings
         self._policy = policy
         self._gate = _Gate.UNASKED
-        self._turn_detection = self._rights(held=policy.greeting and policy.greeting_protected)
+        self._turn_detection = self._rights(held=policy.guards_greeting)
         self._numbers = itertools.count(1)
         self._commands: dict[str, Effect] = {}
         self._items: dict[str, str] = {}
@@ -246,6 +264,9 @@ class Wire:
                 return {"type": "response.cancel", "response_id": response_id}
             case TruncateItem(item_id=item_id, audio_end_ms=audio_end_ms) if self._policy.voice == "realtime":
                 return {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": audio_end_ms}
+            case AddEntry(digits=digits):
+                said = {"type": "input_text", "text": self._settings.entry.replace("{digits}", digits)}
+                return {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [said]}}
             case DeleteItem(item_id=item_id):
                 return {"type": "conversation.item.delete", "item_id": item_id}
         return None
@@ -369,7 +390,10 @@ class Wire:
     def _text_done(self, message: Any) -> list[Incoming]:
         ids = self._of_response(message)
         text = _text(message, "transcript", default="") or _text(message, "text", default="")
-        return [Happened(GoodbyeSaid, ids[:1])] if ids and says_goodbye(text, self._settings.goodbye_phrases) else []
+        if not ids:
+            return []
+        said = [Happened(ResponseTranscribed, (ids[0], text))]
+        return [*said, Happened(GoodbyeSaid, ids[:1])] if says_goodbye(text, self._settings.goodbye_phrases) else said
 
     def _transcribed(self, message: Any) -> list[Incoming]:
         return [Happened(Transcribed, (_name(message, "item_id"), _text(message, "transcript")))]

@@ -133,7 +133,12 @@ async def answering(answers: Answers, *, port: int = 0) -> AsyncIterator[str]:
             request = b""
             while b"\r\n\r\n" not in request:
                 request += await stream.receive()
-            status, body = await answers(request.split()[1].decode())
+            head, _, content = request.partition(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+            while len(content) < length:
+                # closing with a byte unread would reset the connection
+                content += await stream.receive()
+            status, body = await answers(head.split()[1].decode())
             await stream.send(b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port) as listener, anyio.create_task_group() as group:
@@ -212,6 +217,7 @@ async def test_a_session_that_was_cancelled_before_it_was_asked_for_is_silent(se
         await ends.until(SynthesisDiscarded, name)
         await ends.until(SynthesisCancelAnswered, name)
     assert ends.played == []
+    assert {event for session_id, event in server.log() if session_id == name} == {"cancel"}
 
 
 @each_backend
@@ -296,6 +302,16 @@ async def test_every_answer_to_a_cancel_has_an_outcome(status: int, body: bytes,
             await anyio.wait_all_tasks_blocked()
             port.do(CancelSynthesis("s"))
             assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == outcome
+
+
+@each_backend
+async def test_an_id_unknown_to_the_server_after_its_answer_is_too_late() -> None:
+    ends = Ends()
+    async with answering(always(200, b'{"cancelled": false, "state": "unknown"}')) as url:
+        port = Chatterbox(url=url, speaker=ends)
+        async with running(port, ends):
+            port.do(CancelSynthesis("s"))
+            assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "too late"
 
 
 @each_backend

@@ -99,8 +99,8 @@ def scripted(script: Script, **options: object) -> Iterator[tuple[str, "queue.Qu
 
 
 @contextlib.contextmanager
-def mute_server(*, agrees: bool) -> Iterator[str]:
-    """A server that agrees to a WebSocket, or not even that, and then neither reads nor writes."""
+def mute_server(*, agrees: bool, last_words: bytes = b"") -> Iterator[str]:
+    """A server that agrees to a WebSocket, or not even that, says its last words and then neither reads nor writes."""
     over = threading.Event()
 
     def accept() -> None:
@@ -110,7 +110,7 @@ def mute_server(*, agrees: bool) -> Iterator[str]:
             key = next(line.split(": ")[1] for line in request.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
             if agrees:
                 answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                connection.sendall(f"{answer}Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode())
+                connection.sendall(f"{answer}Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode() + last_words)
             over.wait(LIMIT_S)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -401,7 +401,7 @@ async def test_numbers_go_on_over_items_and_begin_anew_with_a_response() -> None
         server.respond("r2", "Third.", item_id="i3")
         # A straggler must neither be spoken nor disturb another response's numbers.
         server.say("response.output_text.delta", response_id="r3", item_id="i4", delta="Fourth. ")
-        server.say("response.output_text.delta", response_id="r1", item_id="i2", delta="Late. ")
+        server.say("response.output_text.delta", response_id="r1", item_id="i2", delta="Late. L")
         server.say("response.output_text.delta", response_id="r3", item_id="i4", delta="Fifth. S")
 
     with scripted(script) as (url, _):
@@ -487,6 +487,14 @@ async def test_a_cancel_after_the_end_is_told_as_unsent() -> None:
     assert core.events[-1] == ev.CancelUnsent(0.0, "r1")
     llm.hear(frame(1))
     assert llm.counts == {"heard": 1, "dropped: no session": 1}
+
+
+async def test_a_cancel_that_meets_a_closing_socket_is_told_as_unsent_once() -> None:
+    created = json.dumps({"type": "response.created", "response": {"id": "r1"}}).encode()
+    both = b"\x81" + bytes([len(created)]) + created + b"\x88\x02\x03\xe9"
+    with mute_server(agrees=True, last_words=both) as url:
+        core = await played_out(llm_at(url), {ev.ResponseCreated: CancelResponse("r1")})
+    assert core.events == [ev.ResponseCreated(0.0, "r1"), ev.CancelUnsent(0.0, "r1"), ev.SessionLost(0.0, "closed with 1001")]
 
 
 async def test_a_cancel_behind_a_stalled_socket_is_told_as_unsent() -> None:

@@ -20,7 +20,7 @@ CUTS = {
     "Markdown": ["**Hello.**", "*Next one.*", "Done."],
     "a list": ["1. First", "2. Second one", "- Third"],
     "French spacing": ["Ça va ?", "Oui !"],
-    "Chinese": ["你好。", "你好吗？", "他说：“好！”", "我很好"],  # noqa: RUF001
+    "Chinese": ["你好。", "你好吗？！", "他说：“好！”", "我很好"],  # noqa: RUF001
     "Hebrew": ["שלום.", "מה שלומך?", "טוב!"],
     "Arabic": ["مرحبا؟", "نعم.", "حسنا"],
     "Hindi": ["नमस्ते।", "आप कैसे हैं?"],
@@ -60,15 +60,15 @@ def test_a_text_without_a_full_stop_is_cut_after_a_comma() -> None:
 
 
 def test_a_text_without_commas_is_cut_between_words() -> None:
-    sentences = _cut(["word " * 200])
-    assert {word for sentence in sentences for word in sentence.split()} == {"word"}
+    sentences = _cut(["spoken " * 200])
+    assert {word for sentence in sentences for word in sentence.split()} == {"spoken"}
     assert max(map(len, sentences)) <= MAX_CHARS
 
 
 def test_a_text_without_spaces_is_cut_but_never_inside_a_visible_sign() -> None:
-    sentences = _cut(["e\N{COMBINING ACUTE ACCENT}" * 300])
+    sentences = _cut(["a" + "e\N{COMBINING ACUTE ACCENT}" * 300])
     assert len(sentences) > 1
-    assert all(sentence[0] == "e" for sentence in sentences)
+    assert {sentence[0] for sentence in sentences} == {"a", "e"}
 
 
 def test_an_end_leaves_the_cutter_as_new() -> None:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[1]
 WAIT_S = 10.0
 SECOND = bytes(48_000)
-QUICK = Pace(first_token_s=0.02, words_per_s=150, audio_speed=10, transcript_s=0.05)
+QUICK = Pace(first_token_s=0.02, words_per_s=150, audio_speed=10, transcript_s=0.05, hearing_s=60)
 Json = dict[str, Any]
 
 
@@ -239,16 +240,27 @@ def test_g711_is_taken_back_to_within_its_own_step(kind: str) -> None:
 # Turns.
 
 
-async def test_a_question_is_answered_and_its_transcript_comes_after_the_answer_began(server: str, question: bytes) -> None:
-    async with calling(server) as client:
-        await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
-        await client.hear(SECOND, question, SECOND)
-        told = await client.until("conversation.item.input_audio_transcription.completed")
-        assert "response.created" in client.kinds()
-        done = (await client.until("response.done"))["response"]
+async def test_a_question_is_answered_and_its_transcript_comes_after_the_answer_began(question: bytes) -> None:
+    with serving(pace=attrs.evolve(QUICK, transcript_s=1.5)) as url:
+        async with calling(url) as client:
+            await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+            await client.hear(SECOND, question, SECOND)
+            told = await client.until("conversation.item.input_audio_transcription.completed")
     assert "opening hours" in told["transcript"]
     assert told["item_id"] == client.of("input_audio_buffer.committed")[0]["item_id"]
-    assert done["output"][0]["content"][0]["text"] == BluebirdCycles.HOURS
+    said = "".join(one["delta"] for one in client.of("response.output_text.delta"))
+    assert said and BluebirdCycles.HOURS.startswith(said)
+
+
+async def test_the_sound_of_a_turn_is_what_lies_between_its_two_times(server: str, question: bytes) -> None:
+    async with calling(server) as client:
+        await client.hear(SECOND, question, SECOND)
+        item_id = (await client.until("input_audio_buffer.committed"))["item_id"]
+        await client.send("conversation.item.retrieve", item_id=item_id)
+        item = (await client.until("conversation.item.retrieved"))["item"]
+    start_ms = client.of("input_audio_buffer.speech_started")[0]["audio_start_ms"]
+    end_ms = client.of("input_audio_buffer.speech_stopped")[0]["audio_end_ms"]
+    assert base64.b64decode(item["content"][0]["audio"]) == (SECOND + question + SECOND)[start_ms * 48 : end_ms * 48]
 
 
 async def test_a_transcript_is_told_only_to_a_client_that_asked(server: str, question: bytes) -> None:

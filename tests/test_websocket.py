@@ -6,6 +6,7 @@ import math
 import queue
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -169,19 +170,17 @@ async def test_a_server_that_answers_no_ping_is_given_up_as_half_open() -> None:
             assert ws.close_reason == "half-open: no answer to a ping within 0.05 s"
 
 
-async def test_a_quiet_server_that_answers_pings_is_kept() -> None:
-    asked = threading.Event()
+async def test_a_quiet_server_is_pinged_and_kept_while_it_answers() -> None:
+    def answer_pings(connection: socket.socket) -> None:
+        shake_hands(connection)
+        for _ in range(5):
+            assert connection.recv(6, socket.MSG_WAITALL)[0] == 0x89
+            connection.sendall(b"\x8a\x00")
+        connection.sendall(b"\x81\x05alive")
 
-    def be_quiet(ws: ServerConnection) -> None:
-        asked.wait(LIMIT_S)
-        ws.send("still here")
-
-    with serving(be_quiet) as url:
-        async with connect(url, ping_interval_s=0.01) as ws:
-            with anyio.move_on_after(0.3):
-                await take(ws)
-            asked.set()
-            assert await take(ws) == "still here"
+    with raw_server(answer_pings) as port:
+        async with connect(f"ws://127.0.0.1:{port}", ping_interval_s=0.02, close_timeout_s=0.1) as ws:
+            assert await take(ws) == "alive"
 
 
 async def test_a_server_that_takes_no_bytes_is_given_up_as_half_open() -> None:
@@ -192,6 +191,32 @@ async def test_a_server_that_takes_no_bytes_is_given_up_as_half_open() -> None:
                     await ws.send("x" * 1_000_000)
             assert await collect(ws) == []
             assert ws.close_code == 1006
+
+
+async def test_a_send_that_meets_a_broken_connection_is_told_without_a_reader() -> None:
+    def reset(connection: socket.socket) -> None:
+        shake_hands(connection)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    with raw_server(reset) as port:
+        async with connect(f"ws://127.0.0.1:{port}") as ws:
+            with pytest.raises(WebSocketClosed), anyio.fail_after(LIMIT_S):
+                while True:
+                    await ws.send("x" * 100_000)
+            assert await collect(ws) == []
+            assert ws.close_code == 1006
+
+
+async def test_a_server_that_says_goodbye_and_does_not_hang_up_is_left_in_time() -> None:
+    def linger(connection: socket.socket) -> None:
+        shake_hands(connection)
+        connection.sendall(b"\x88\x02\x03\xe9")
+
+    with raw_server(linger) as port:
+        async with connect(f"ws://127.0.0.1:{port}", close_timeout_s=0.05) as ws:
+            assert await collect(ws) == []
+            assert ws.close_code == 1001
 
 
 async def test_a_message_longer_than_the_limit_ends_the_connection_with_1009() -> None:

@@ -8,7 +8,7 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause
 from fsm.call.entry import entering, submits
-from fsm.call.guards import free, in_progress, may_recover, no_audio, server_answers, welcome
+from fsm.call.guards import answers_by_itself, free, in_progress, may_recover, no_audio, server_answers
 from fsm.call.snapshot import Asking, Call
 from fsm.call.states import ADMITTED, DUE, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, WANTED
 from fsm.engine.notation import always, go, ignore, region, row, sets
@@ -24,11 +24,6 @@ def told_twice(call: Call, event: ev.TurnCommitted) -> bool:
 def for_the_caller(call: Call, _: object) -> bool:
     """Is the wish an answer, not the greeting?"""
     return call.asking.cause is not Cause.GREETING
-
-
-def answers_by_itself(call: Call, event: ev.ResponseCreated) -> bool:
-    """Did the server create a response that we did not ask for, and that may be heard?"""
-    return call.response.state is not REQUESTED and welcome(call, event)
 
 
 def greeting_unheard(call: Call, event: ev.ResponseCancelled) -> bool:

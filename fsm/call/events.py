@@ -169,6 +169,14 @@ class AudioArrived(ModelEvent):
 
 
 @attrs.frozen
+class ResponseTranscribed(ModelEvent):
+    """What the response says, whole; nothing waits for it."""
+
+    response_id: str
+    text: str
+
+
+@attrs.frozen
 class GoodbyeSaid(ModelEvent):
     """The final transcript of a response says goodbye (R46)."""
 

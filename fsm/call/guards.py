@@ -93,6 +93,11 @@ def welcome(call: Call, event: ev.ResponseCreated) -> bool:
     return call.response.state in (*IDLE, *CANCELLINGS) and call.session.state in (GUARDED, READY) and call.turn.state is not SPEAKING
 
 
+def answers_by_itself(call: Call, event: ev.ResponseCreated) -> bool:
+    """Did the server create a response that we did not ask for, and that may be heard?"""
+    return call.response.state is not REQUESTED and welcome(call, event)
+
+
 def of_response(call: Call, event: ev.ResponseEnded | ev.CancelRefused | ev.CancelUnsent) -> bool:
     """Does the event belong to the live response (R72)?"""
     return event.response_id == call.response.id
@@ -145,8 +150,9 @@ def no_audio(call: Call, _: ev.PlayoutExpired) -> bool:
 
 
 def stalled(call: Call, _: ev.PlayoutExpired) -> bool:
-    """Has the device stopped reporting progress, though nobody holds it (R79)?"""
-    return call.playout.state is PLAYING and call.interruption.state is CLEAR
+    """Does the device play nothing of what it was given, though nobody holds it (R79)?"""
+    given = call.playout.state is PLAYING or (call.playout.state in (ADMITTED, STARVED) and call.synthesis.state is AHEAD)
+    return given and call.interruption.state is CLEAR
 
 
 def finished(call: Call, _: ev.PlayoutExpired) -> bool:

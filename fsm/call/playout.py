@@ -117,12 +117,12 @@ PLAYOUT = region(
     row(ADMITTED,                ev.PlayoutProgressed,    of_playout,           go(ONSET)),
     row(ADMITTED,                ev.ResponseEnded,        last_of_playout,      go(FINISHED)),
     row(ADMITTED,                (ev.SynthesisFailed, ev.SynthesisDiscarded, ev.SynthesisExpired), last_sentence_lost, go(FINISHED)),
+    row((ADMITTED, PLAYING, STARVED), ev.PlayoutExpired,  stalled,              go(FINISHED, flush, log_stalled)),
     row(ADMITTED,                ev.PlayoutExpired,       no_audio,             go(FINISHED, flush)),
     row(ADMITTED,                ev.PlayoutExpired,       always,               go(ADMITTED)),
 
     row(ONSET,                   ev.PlayoutExpired,       always,               go(PLAYING)),
     row(PLAYING,                 ev.PlayoutProgressed,    of_playout,           go(PLAYING)),
-    row(PLAYING,                 ev.PlayoutExpired,       stalled,              go(FINISHED, flush, log_stalled)),
     row(PLAYING,                 ev.PlayoutExpired,       always,               go(PLAYING)),
     row((ONSET, PLAYING),        ev.QueueEmptied,         of_playout,           go(TAIL)),
     row(SOUNDING,                ev.PlayoutFinished,      starved_of_more,      go(STARVED)),

@@ -114,3 +114,13 @@ class Policy:
     """How many ended responses are remembered, so that a late event of theirs is known as such (R06, R07)."""
     queued_sentences: int = attrs.field(default=64, validator=_between(1, 1_000))
     """How many sentences of a response may wait for synthesis; more are dropped and logged (R07)."""
+
+    @property
+    def greets(self) -> bool:
+        """Does the agent open the call? An outbound call waits for the callee's first turn (R38)."""
+        return self.greeting and self.direction == "inbound"
+
+    @property
+    def guards_greeting(self) -> bool:
+        """Is the server's VAD to be kept from the greeting, so that its rights are given later (R36)?"""
+        return self.greets and self.greeting_protected

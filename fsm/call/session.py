@@ -25,8 +25,8 @@ LIVE = (CONNECTING, CONFIGURING, GUARDED, READY)
 
 
 def greeting_to_protect(call: Call, _: ev.SessionConfirmed) -> bool:
-    """Is a protected greeting still to come (R36)?"""
-    return call.policy.greeting_protected and greeting_wanted(call)
+    """Was the session configured to keep the server's VAD from a greeting (R36)?"""
+    return call.policy.guards_greeting
 
 
 def greeting_wanted(call: Call) -> bool:

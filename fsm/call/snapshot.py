@@ -154,8 +154,7 @@ class Call:
 
 def start(policy: Policy, call_id: str = "call", at_ms: float = 0.0) -> Call:
     """The snapshot of a call that begins at `at_ms`: deadlines run from then."""
-    greets = policy.greeting and policy.direction == "inbound"
-    asking = Asking(state=states.PREPARING, due_ms=at_ms + policy.session_ms, cause=Cause.GREETING) if greets else Asking()
+    asking = Asking(state=states.PREPARING, due_ms=at_ms + policy.session_ms, cause=Cause.GREETING) if policy.greets else Asking()
     return Call(
         call_id=call_id,
         policy=policy,

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from openai import AsyncOpenAI
-from openai.types.realtime import RealtimeServerEvent
+from openai.types.realtime import RealtimeServerEvent, RealtimeSessionCreateRequest, RealtimeSessionCreateResponse
 from pydantic import BaseModel, TypeAdapter
 
 CHUNK_BYTES = 1_920
@@ -142,7 +142,9 @@ def _unknown(value: Any) -> list[str]:
         return [name for one in value for name in _unknown(one)]
     if not isinstance(value, BaseModel):
         return []
-    found = list(value.model_extra or {})
+    # The package types a session as the client asks for it; the server's has an id and such besides.
+    known = RealtimeSessionCreateResponse.model_fields if isinstance(value, RealtimeSessionCreateRequest) else {}
+    found = [name for name in value.model_extra or {} if name not in known]
     return found + [name for field in type(value).model_fields for name in _unknown(getattr(value, field))]
 
 

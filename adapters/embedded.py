@@ -1,0 +1,58 @@
+"""The stand-in servers as processes of their own on loopback: started for one call, gone with it."""
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from subprocess import DEVNULL, PIPE
+
+import anyio
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+READY = re.compile(rb"ready (\S+)")
+START_S = 60.0
+"""How long a stand-in may take to load its voice on a slow machine."""
+STOP_S = 3.0
+
+
+class StandInError(RuntimeError):
+    """A stand-in that did not start; the message says which, and what it said."""
+
+
+@asynccontextmanager
+async def stand_in(*arguments: str) -> AsyncIterator[str]:
+    """Run `callfsm stand-in ARGUMENTS --port 0` and give the URL that it announces; stop it at the end."""
+    command = [sys.executable, "-m", "adapters.cli", "stand-in", *arguments, "--port", "0"]
+    process = await anyio.open_process(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True)
+    try:
+        yield await _announced(process, arguments[0])
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _stop(process)
+
+
+async def _announced(process: anyio.abc.Process, name: str) -> str:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        with anyio.fail_after(START_S):
+            line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 1_000)
+    except anyio.IncompleteRead:
+        words = [chunk async for chunk in process.stderr]
+        raise StandInError(f"the stand-in {name} server did not start: {b''.join(words).decode(errors='replace').strip()}") from None
+    except TimeoutError:
+        raise StandInError(f"the stand-in {name} server was not ready within {START_S:g} s; try again on a less busy machine") from None
+    found = READY.match(line)
+    if found is None:
+        raise StandInError(f"the stand-in {name} server said {line!r} instead of its URL")
+    return found[1].decode()
+
+
+async def _stop(process: anyio.abc.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    with anyio.move_on_after(STOP_S):
+        await process.wait()
+    if process.returncode is None:
+        process.kill()
+    await process.aclose()

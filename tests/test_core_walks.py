@@ -1,0 +1,223 @@
+"""Claims about every call: what no order of events can bring about, however late, doubled, foreign or early they are."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from core import Script
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from fsm import Call, Policy, admits, effects, states
+from fsm import events as ev
+from fsm.call.events import kinds
+from fsm.call.guards import CANCELLINGS, IDLE
+from fsm.engine.notation import State
+
+WALKS = settings(max_examples=4000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "response_id": st.sampled_from(["live", "heard", "next", "r1", "r2", "r3"]),
+    "item_id": st.sampled_from(["", "u1", "u2"]),
+    "session_id": st.sampled_from(["sentence", "sentence", "call.r1.1", "call.r2.1"]),
+    "sentence": st.sampled_from([1, 2, 3]),
+    "epoch": st.sampled_from(["now", 0, 1, 2]),
+    "code": st.sampled_from(["response_cancel_not_active", "boom"]),
+    "reason": st.sampled_from(["", "server_error", "insufficient_quota"]),
+    "text": st.just("Hello."),
+    "digit": st.sampled_from("12#"),
+    "played_ms": st.sampled_from([0.0, 400.0, 900.0]),
+    "received_ms": st.sampled_from([0.0, 900.0]),
+    "outcome": st.just("acknowledged"),
+    "message": st.just(""),
+    "rms": st.just(0.0),
+    "audio_ms": st.just(900.0),
+}
+END = (ev.Ending, ev.HangupRequested, ev.GoodbyeSaid)
+POLICIES = st.builds(
+    Policy,
+    voice=st.sampled_from(["chatterbox", "realtime"]),
+    interrupts=st.sampled_from(["client", "server"]),
+    create_response=st.booleans(),
+    direction=st.sampled_from(["inbound", "outbound"]),
+    greeting=st.booleans(),
+    greeting_protected=st.booleans(),
+    echo_window_ms=st.sampled_from([0, 200]),
+    interruption_min_ms=st.sampled_from([0, 150]),
+    recoveries=st.sampled_from([0, 1, 2]),
+    cancel_attempts=st.sampled_from([1, 2]),
+    dtmf_digits=st.sampled_from([0, 2]),
+    queued_sentences=st.sampled_from([1, 3]),
+)
+WAITS = st.sampled_from([0.0, 1.0, 60.0, 150.0, 350.0, 600.0, 2_000.0, 5_000.0])
+Move = tuple[type[ev.Event], dict[str, Any]] | float | str
+OPENING: tuple[Move, ...] = tuple((kind, {}) for kind in (ev.LineOpened, ev.SessionOpened, ev.SessionConfirmed, ev.VadCalibrated))
+ASKED: tuple[Move, ...] = (*OPENING, (ev.GreetingPrepared, {}), (ev.TurnCommitted, {"item_id": "u0"}))
+CREATED: tuple[Move, ...] = (*ASKED, (ev.ResponseCreated, {"response_id": "r1"}))
+CUT: tuple[Move, ...] = (*CREATED, (ev.SentenceCut, {"response_id": "r1", "sentence": 1, "text": "One."}))
+HEARD: tuple[Move, ...] = (*CREATED, (ev.AudioArrived, {"response_id": "r1", "item_id": "i1"}), 350.0)
+COMPLETED: tuple[Move, ...] = (*HEARD, (ev.ResponseCompleted, {"response_id": "r1"}))
+INTERRUPTED: tuple[Move, ...] = (*HEARD, (ev.SpeechStarted, {"item_id": "u1"}), 150.0)
+FOLLOWED: tuple[Move, ...] = (*COMPLETED, (ev.ResponseCreated, {"response_id": "r2"}))
+OPENINGS: tuple[tuple[Move, ...], ...] = ((), OPENING, ASKED, CREATED, CUT, HEARD, COMPLETED, INTERRUPTED, FOLLOWED)
+"""Where walks begin, so that they spend their steps in the middle of calls."""
+
+
+def built(kind: type[ev.Event]) -> st.SearchStrategy[tuple[type[ev.Event], dict[str, Any]]]:
+    """An event's class and the arguments to make it with, but for its time."""
+    fields = [field.name for field in kind.__attrs_attrs__ if field.name != "at_ms"]  # type: ignore[attr-defined]
+    return st.tuples(st.just(kind), st.fixed_dictionaries({name: VALUES[name] for name in fields}))
+
+
+EVERYDAY = [kind for kind in kinds() if not issubclass(kind, END)]
+ANY_EVENT = st.one_of(*[built(kind) for kind in EVERYDAY], *[built(kind) for kind in EVERYDAY if issubclass(kind, ev.ModelEvent)])
+LAST_EVENT = st.one_of(*[built(kind) for kind in kinds() if issubclass(kind, END)])
+MOVES = st.one_of(ANY_EVENT, ANY_EVENT, ANY_EVENT, WAITS, WAITS, st.just("due"))
+"""What a walk is made of: an event, the passing of time, or the nearest deadline."""
+PLANS = st.tuples(POLICIES, st.sampled_from(OPENINGS), st.lists(MOVES, min_size=10, max_size=60), st.lists(LAST_EVENT, max_size=1), st.lists(MOVES, max_size=10))
+
+
+class Witness(Script):
+    """A script that judges every step of a walk."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(policy)
+        self.cancelled: set[str] = set()
+        self.ended: set[str] = set()
+        self.flushed: set[str] = set()
+        self.admitted: set[str] = set()
+        self.silenced: set[str] = set()
+        self.held = False
+        self.over = False
+
+    def step(self, event: ev.Event) -> Any:
+        before = self.call
+        answer = super().step(event)
+        if isinstance(event, ev.CancelUnsent):
+            self.cancelled.discard(event.response_id)
+        for effect in answer.effects:
+            self.judge(before, effect)
+        if isinstance(event, ev.ResponseEnded):
+            self.ended.add(event.response_id)
+        self.judge_state(before, event)
+        return answer
+
+    def judge(self, before: Any, effect: effects.Effect) -> None:
+        """What may be asked for, and when."""
+        assert not self.over or isinstance(effect, effects.Log), f"{effect} after the call was over"
+        match effect:
+            case effects.CancelResponse(response_id):
+                assert response_id not in self.cancelled, "a second cancel"
+                assert response_id not in self.ended, "a cancel of what had ended"
+                self.cancelled.add(response_id)
+            case effects.CreateResponse():
+                assert before.phase.state is states.LISTENING
+                assert before.response.state in IDLE
+                assert before.playout.state is states.SILENT
+                assert before.turn.state is states.QUIET
+                assert before.session.state in (states.GUARDED, states.READY)
+                assert before.line.state is states.OPEN
+                assert before.hangup.state is states.STAYING
+            case effects.Admit(response_id):
+                assert response_id not in self.flushed | self.ended | self.admitted, "admitted again"
+                self.admitted.add(response_id)
+            case effects.Flush(response_id):
+                assert response_id in self.admitted, "flushed, but never admitted"
+                assert response_id not in self.flushed, "flushed twice"
+                self.flushed.add(response_id)
+            case effects.Hold():
+                assert not self.held, "held twice"
+                self.held = True
+            case effects.Resume():
+                assert self.held, "resumed, but not held"
+                self.held = False
+            case effects.Synthesise(response_id=response_id):
+                assert response_id in self.admitted - self.flushed, "synthesised, but never to be heard"
+            case effects.TellEnded():
+                assert len(self.of(effects.TellEnded)) == 1
+                assert len(self.of(effects.HangUp)) <= 1
+
+    def judge_state(self, before: Any, event: ev.Event) -> None:
+        """What must hold after every step."""
+        call = self.call
+        for response_id in self.flushed:
+            assert not admits(call, response_id), "heard after its flush"
+        assert len(call.response.ended) <= call.policy.remembered_ids
+        assert len(call.synthesis.queue) <= call.policy.queued_sentences
+        if not isinstance(event, ev.CallerEvent | ev.TurnExpired | ev.ResponseCreated | ev.Ending | ev.HangupExpired):
+            assert call.turn == before.turn, "the caller's turn was touched"
+        if call.phase.state in (states.CLOSING, states.CLOSED):
+            self.over = True
+            for region in self.machine.regions:
+                record = getattr(call, region.name)
+                assert region.name == "phase" or (record.state is states.OVER and record.due_ms == float("inf"))
+        elif call.phase.state is states.CANCELLING:
+            assert call.response.state in CANCELLINGS, "cancelling what nobody cancels"
+
+
+def meant(call: Call, kind: type[ev.Event], fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the words for ids, which stand for what the call is about just now, made ids."""
+    words: dict[Any, Any] = {
+        "live": call.response.id or "r1",
+        "heard": call.playout.id or "r1",
+        "next": call.playout.next_id or "r2",
+        "sentence": call.synthesis.session_id or "call.r1.1",
+        "now": getattr(call, kind.region).epoch if issubclass(kind, ev.Expired) else 0,
+    }
+    return {name: words.get(value, value) for name, value in fields.items()}
+
+
+def walked(plan: Any) -> Witness:
+    """A call after a walk."""
+    policy, opening, moves, ending, rest = plan
+    script = Witness(policy)
+    for move in [*opening, *moves, *ending, *rest]:
+        if move == "due":
+            due_ms = script.machine.due_ms(script.call)
+            if due_ms < float("inf"):
+                script.wait_to(max(due_ms, script.now_ms))
+        elif isinstance(move, float):
+            script.wait(move)
+        else:
+            kind, fields = move
+            script.post(kind, **meant(script.call, kind, fields))
+    return script
+
+
+@given(PLANS)
+@WALKS
+def test_no_walk_breaks_a_rule(plan: Any) -> None:
+    """R01, R05, R06, R07, R11, R12, R19, R30, R39, R40, R47, R49, R50, R62, R67, R69, R70, R73, R74: see Witness."""
+    event(f"ends {walked(plan).call.phase.state!r}")
+
+
+@given(PLANS)
+@WALKS
+def test_every_wait_has_an_end(plan: Any) -> None:
+    """R78: whatever happened, deadlines alone bring a call to rest: listening with nothing pending, or closed."""
+    script = walked(plan)
+    script.settle()
+    at_rest(script)
+
+
+def at_rest(script: Script) -> None:
+    """Fail if any region still waits for something."""
+    if script.call.phase.state is states.CLOSED:
+        return
+    quiet: dict[str, Iterable[State]] = {
+        "phase": [states.LISTENING],
+        "response": IDLE,
+        "playout": [states.SILENT],
+        "interruption": [states.CLEAR],
+        "synthesis": [states.RESTING],
+        "memory": [states.IN_STEP],
+        "session": [states.READY],
+        "line": [states.OPEN],
+        "calibration": [states.CALIBRATED],
+        "turn": [states.QUIET],
+        "entry": [states.NO_ENTRY],
+        "asking": [states.NOTHING],
+        "hangup": [states.STAYING],
+    }
+    stuck = {name: state for name, state in script.states().items() if state not in quiet[name]}
+    assert not stuck, f"stuck for ever: {stuck}"
+    assert not script.held if isinstance(script, Witness) else True
