@@ -33,10 +33,14 @@ class At:
 
 @attrs.frozen
 class AfterQuiet:
-    """Speak when the agent has spoken since the last line and has now been silent for `ms`, or after `or_after_ms` of waiting."""
+    """Speak when the agent has spoken since the last line and has now been silent for `ms`, or after `or_after_ms` of waiting.
+
+    `utterances` is how many times the agent must have spoken; a silence of 700 ms ends an utterance.
+    """
 
     ms: float = attrs.field(validator=_not_negative)
     or_after_ms: float | None = attrs.field(default=30_000, validator=_not_negative)
+    utterances: int = 1
 
 
 @attrs.frozen
@@ -142,6 +146,7 @@ class _Heard:
     tail_ms: float = 0
     listened_ms: float = 0
     answer_ms: float = 0
+    answers: int = 0
     utterance_ms: float = 0
     quiet_ms: float = 0
 
@@ -150,6 +155,7 @@ class _Heard:
         self.listened_ms += FRAME_MS
         if agent_audible:
             if self.listened_ms > self.tail_ms:
+                self.answers += self.answer_ms == 0 or self.quiet_ms >= PAUSE_MS
                 self.answer_ms += FRAME_MS
             self.utterance_ms += FRAME_MS
             self.quiet_ms = 0
@@ -163,8 +169,8 @@ def _cued(cue: Cue, now_ms: float, waited_ms: float, heard: _Heard) -> bool:
     match cue:
         case At(ms):
             return now_ms >= ms
-        case AfterQuiet(ms, or_after_ms):
-            met = heard.answer_ms > 0 and heard.quiet_ms >= ms
+        case AfterQuiet(ms, or_after_ms, utterances):
+            met = heard.answers >= utterances and heard.quiet_ms >= ms
         case IntoSpeech(ms, or_after_ms):
             met = heard.utterance_ms > 0 and heard.utterance_ms >= ms
     return met or (or_after_ms is not None and waited_ms >= or_after_ms)

@@ -13,7 +13,9 @@ import attrs
 from fsm.call.policy import Policy
 
 KEY_VARIABLE = "CALLFSM_REALTIME_KEY"
-"""The environment variable with the realtime server's key; OPENAI_API_KEY is read where it is not set. Never an argument: those are public."""
+"""The environment variable with the realtime server's key, else OPENAI_API_KEY is read; never an argument, as those are public."""
+STAND_IN_KEY_VARIABLE = "CALLFSM_STAND_IN_KEY"
+"""The environment variable with the key that the stand-in realtime server demands; unset, it demands none."""
 
 
 class Refused(Exception):
@@ -124,7 +126,7 @@ def _call(options: argparse.Namespace) -> int:
     console = Console()
     try:
         anyio.run(live.hold_call, plan, console, backend=options.backend)
-    except live.EXPECTED as error:
+    except live.CannotStart as error:
         raise Refused(str(error)) from None
     finally:
         _show_folder(console, plan.out)
@@ -186,6 +188,7 @@ def _add_stand_in(commands: Any) -> None:
     parser.add_argument("server", choices=("realtime", "chatterbox"))
     parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one, which is announced)")
     parser.add_argument("--log", type=Path, help="a file for one JSON line for each thing received")
+    parser.add_argument("--words-per-s", type=float, default=25.0, help="realtime: how fast a text answer is written (default: 25)")
     parser.add_argument(
         "--synthesis-ms", default="0:0", metavar="LOW:HIGH", help="chatterbox: how long a synthesis takes at least (default: 0:0)"
     )
@@ -196,9 +199,12 @@ def _stand_in(options: argparse.Namespace) -> int:
         raise Refused(f"--port {options.port}: a port is a number from 0 to 65535")
     try:
         if options.server == "realtime":
-            from adapters.standin.realtime_server import run_realtime
+            from adapters.standin.realtime_server import Pace, run_realtime
 
-            run_realtime(options.port, log=options.log, key=os.environ.get("CALLFSM_STAND_IN_KEY"))
+            if not 0.1 <= options.words_per_s <= 1_000:
+                raise Refused(f"--words-per-s {options.words_per_s:g}: it takes a number from 0.1 to 1000")
+            pace = Pace(words_per_s=options.words_per_s)
+            run_realtime(options.port, log=options.log, key=os.environ.get(STAND_IN_KEY_VARIABLE), pace=pace)
         else:
             from adapters.standin.chatterbox_server import run_chatterbox
 

@@ -1,4 +1,7 @@
-"""The caller of the demonstration call: what they say, and when, relative to what they hear, so that the machine's speed does not matter."""
+"""The caller of the demonstration call: what they say, and when.
+
+Their lines wait for what they hear, so that the machine's speed does not matter.
+"""
 
 from adapters.caller import AfterQuiet, At, IntoSpeech, Line, ScriptedCaller
 from adapters.standin.voice import Voice
@@ -8,7 +11,7 @@ PITCH = 0.8
 
 SCRIPT: tuple[tuple[str, At | AfterQuiet | IntoSpeech], ...] = (
     ("Hello? Can you hear me?", At(3_500)),
-    ("What are your opening hours?", AfterQuiet(700)),
+    ("What are your opening hours?", AfterQuiet(700, utterances=2)),
     ("Sorry, how much is a puncture repair?", IntoSpeech(1_300)),
     ("All right, thank you very much. Goodbye!", IntoSpeech(9_000)),
 )

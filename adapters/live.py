@@ -30,8 +30,9 @@ from fsm.call.effects import Effect
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
 
-EXPECTED = (ValueError, ConnectionError, StandInError, WebSocketError, OSError)
-"""What a call may raise before it begins: each has a one-line text that says what and what to do."""
+
+class CannotStart(Exception):
+    """Something without which no call can begin; the text is one line that says what and what to do."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,31 +63,44 @@ class Prompter:
 
 
 async def hold_call(plan: Plan, console: Console) -> Report:
-    """Hold the call and write its folder: call.wav, call.trace, call.svg, summary.txt. The files are written however the call ends."""
-    caller = WavCaller(read_caller(plan.caller)) if plan.caller else None
+    """Hold the call and write its folder: call.wav, call.trace, call.svg, summary.txt. The files are written however the call ends.
+
+    Raises CannotStart before anything is written when a part is missing.
+    """
     async with AsyncExitStack() as stack:
-        with console.status("starting the servers and the caller's voice …"):
-            made: list[Caller] = [caller] if caller else []
-            urls: dict[str, str] = {}
-            async with anyio.create_task_group() as group:
-                if not made:
-                    group.start_soon(_make_caller, made)
-                for name, url, arguments in _servers(plan):
-                    group.start_soon(_find_server, stack, urls, name, url, arguments)
-        plan.out.mkdir(parents=True, exist_ok=True)
-        device = WavDevice(plan.out / "call.wav", made[0])
-        llm = RealtimeLLM(
-            url=urls["realtime"], key=plan.key, settings=plan.settings, policy=plan.policy, speaker=device, cutter=SentenceCutter
-        )
-        device.ears.append(llm)
-        if plan.realtime_url:
-            await llm.check()
-        ports: list[Port] = [device, llm, Prompter()]
-        if "chatterbox" in urls:
-            if plan.chatterbox_url:
-                await check_chatterbox(plan.chatterbox_url)
-            ports.append(Chatterbox(url=urls["chatterbox"], speaker=device, timeout_s=plan.policy.synthesis_ms / 1000))
+        try:
+            device, ports = await _prepare(plan, console, stack)
+        except* (ValueError, OSError, StandInError, WebSocketError) as group:
+            raise CannotStart(str(_first(group))) from None
         return await _drive(plan, console, device, ports)
+
+
+async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[WavDevice, list[Port]]:
+    """Start or find every part of the call."""
+    made: list[Caller] = [WavCaller(read_caller(plan.caller))] if plan.caller else []
+    urls: dict[str, str] = {}
+    with console.status("starting the servers and the caller's voice …"):
+        async with anyio.create_task_group() as group:
+            if not made:
+                group.start_soon(_make_caller, made)
+            for name, url, arguments in _servers(plan):
+                group.start_soon(_find_server, stack, urls, name, url, arguments)
+    device = WavDevice(plan.out / "call.wav", made[0])
+    llm = RealtimeLLM(url=urls["realtime"], key=plan.key, settings=plan.settings, policy=plan.policy, speaker=device, cutter=SentenceCutter)
+    device.ears.append(llm)
+    ports: list[Port] = [device, llm, Prompter()]
+    if "chatterbox" in urls:
+        ports.append(Chatterbox(url=urls["chatterbox"], speaker=device, timeout_s=plan.policy.synthesis_ms / 1000))
+        await check_chatterbox(urls["chatterbox"])
+    await llm.check()
+    plan.out.mkdir(parents=True, exist_ok=True)
+    return device, ports
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a group, however deep it lies."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _drive(plan: Plan, console: Console, device: WavDevice, ports: list[Port]) -> Report:
@@ -117,7 +131,7 @@ def _write(out: Path, old_audio: OldAudio) -> Report:
 
 
 def _servers(plan: Plan) -> list[tuple[str, str | None, tuple[str, ...]]]:
-    servers: list[tuple[str, str | None, tuple[str, ...]]] = [("realtime", plan.realtime_url, ("realtime",))]
+    servers: list[tuple[str, str | None, tuple[str, ...]]] = [("realtime", plan.realtime_url, ("realtime", "--words-per-s", "12"))]
     if plan.policy.voice == "chatterbox":
         servers.append(("chatterbox", plan.chatterbox_url, ("chatterbox", "--synthesis-ms", plan.synthesis_ms)))
     return servers

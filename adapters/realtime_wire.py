@@ -392,7 +392,7 @@ class Wire:
         text = _text(message, "transcript", default="") or _text(message, "text", default="")
         if not ids:
             return []
-        said = [Happened(ResponseTranscribed, (ids[0], text))]
+        said: list[Incoming] = [Happened(ResponseTranscribed, (ids[0], text))]
         return [*said, Happened(GoodbyeSaid, ids[:1])] if says_goodbye(text, self._settings.goodbye_phrases) else said
 
     def _transcribed(self, message: Any) -> list[Incoming]:

@@ -77,9 +77,8 @@ class Report:
         for number, barge in enumerate(self.barge_ins, start=1):
             old = "" if barge.old_audio_ms is None else f", {barge.old_audio_ms:.0f} ms of old audio after speech_started"
             lines.append(f"barge-in {number:<23}at {barge.heard_ms / 1000:.2f} s while {barge.during}{old}")
-        lines += [
-            f"{'cancel of ' + cancel.id:<32}{cancel.outcome}" for cancel in (*self.cancels.values(), *self.synthesis_cancels.values())
-        ]
+        lines += [f"{'response cancel':<32}{cancel.outcome}: {cancel.id}" for cancel in self.cancels.values()]
+        lines += [f"{'synthesis cancel':<32}{cancel.outcome}: {cancel.id}" for cancel in self.synthesis_cancels.values()]
         return "\n".join(lines) + "\n"
 
     def picture(self, title: str, caller: bytes, agent: bytes) -> CallPicture:
@@ -116,6 +115,8 @@ class _Teller:
         self.speech_ms = 0.0
         self.texts: dict[str, str] = {}
         self.talking: tuple[float, str] | None = None
+        self.lengths: dict[str, float] = {}
+        self.length_ms = 0.0
         self.turns: dict[str, tuple[float, float]] = {}
 
     def tell(self, event: ev.Event, answer: Step[Call]) -> None:
@@ -170,14 +171,17 @@ class _Teller:
         match event:
             case ev.SentenceCut(response_id=response_id, sentence=number, text=text):
                 self.texts[f"{before.call_id}.{response_id}.{number}"] = text
+            case ev.SentenceSynthesised(session_id=session_id, audio_ms=audio_ms):
+                self.lengths[session_id] = audio_ms
             case ev.SentenceStarted(session_id=session_id):
                 self._hush()
+                self.length_ms = self.lengths.get(session_id, 0.0)
                 self.talking = (event.at_ms, self.texts.get(session_id, ""))
-            case ev.ResponseTranscribed(response_id=response_id, text=text) if before.playout.id == response_id:
-                self.talking = (
-                    (self.talking[0] if self.talking else event.at_ms, text) if before.policy.voice == "realtime" else self.talking
-                )
-            case ev.AudioArrived() if before.policy.voice == "realtime":
+            case ev.ResponseTranscribed(response_id=response_id, text=text) if (
+                self._speaks_itself(before) and before.playout.id == response_id
+            ):
+                self.talking = (self.talking[0] if self.talking else event.at_ms, text)
+            case ev.AudioArrived() if self._speaks_itself(before):
                 self._hush()
                 self.talking = (event.at_ms, "")
             case ev.PlayoutFinished() | ev.PlayoutStopped() | ev.Ending():
@@ -186,6 +190,10 @@ class _Teller:
                 self.report.responses += 1
             case _:
                 pass
+
+    @staticmethod
+    def _speaks_itself(call: Call) -> bool:
+        return call.policy.voice == "realtime"
 
     def _ask(self, effect: fx.Effect) -> None:
         report = self.report
@@ -219,6 +227,7 @@ class _Teller:
     def _hush(self) -> None:
         if self.talking is not None:
             start, text = self.talking
+            text = _heard(text, self.now_ms - start, self.length_ms)
             if text:
                 self.report.said.append(Said(start, max(start, self.now_ms), "agent", text))
             self.talking = None
@@ -242,6 +251,14 @@ class _Teller:
         ends = [at_ms for at_ms, _ in spans[1:]] + [self.now_ms]
         drawn = [Span(start, end, state) for (start, state), end in zip(spans, ends, strict=True) if state != OVER.name and end > start]
         return Ribbon(name, tuple(_merged(drawn)))
+
+
+def _heard(text: str, heard_ms: float, length_ms: float) -> str:
+    """The words of a sentence that were heard, if it was cut: as many as its time allows."""
+    if length_ms <= 0 or heard_ms >= 0.95 * length_ms:
+        return text
+    words = text.split()
+    return " ".join(words[: max(1, round(len(words) * heard_ms / length_ms))]) + " —"
 
 
 def _merged(spans: list[Span]) -> list[Span]:

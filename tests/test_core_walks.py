@@ -1,7 +1,7 @@
 """Claims about every call: what no order of events can bring about, however late, doubled, foreign or early they are."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from core import Script
 from hypothesis import HealthCheck, event, given, settings
@@ -13,7 +13,9 @@ from fsm.call.events import kinds
 from fsm.call.guards import CANCELLINGS, IDLE
 from fsm.engine.notation import State
 
-WALKS = settings(max_examples=4000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+S = TypeVar("S", bound=Script)
+
+WALKS = settings(max_examples=400, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "response_id": st.sampled_from(["live", "heard", "next", "r1", "r2", "r3"]),
@@ -166,10 +168,10 @@ def meant(call: Call, kind: type[ev.Event], fields: dict[str, Any]) -> dict[str,
     return {name: words.get(value, value) for name, value in fields.items()}
 
 
-def walked(plan: Any) -> Witness:
+def walked(plan: Any, kind_of_script: Callable[[Policy], S] = Witness) -> S:  # type: ignore[assignment]
     """A call after a walk."""
     policy, opening, moves, ending, rest = plan
-    script = Witness(policy)
+    script = kind_of_script(policy)
     for move in [*opening, *moves, *ending, *rest]:
         if move == "due":
             due_ms = script.machine.due_ms(script.call)

@@ -31,7 +31,7 @@ HYSTERESIS = 0.15
 
 DITHER = 20.0
 """Noise under what is transcribed, in 16-bit sample units: without it the empty upper half of a telephone line's band misleads
-the model (measured on six sentences in G.711: one was understood without it, five with it; less or more is worse)."""
+the model (six sentences in G.711: the gist of two was found without it, of five with it; less or more noise is worse)."""
 LEAD_MS = 200
 """Silence put before what is transcribed, or the model loses a first word that begins at once."""
 

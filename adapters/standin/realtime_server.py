@@ -125,7 +125,9 @@ class BluebirdCycles:
         "We have spare bicycles that you can borrow in the meantime, at no charge. "
         "Bring it in whenever you like, and the mechanic will tell you what it needs before anything is done."
     )
+    HELLO = "Yes, I can hear you well. What can I do for you?"
     TOPICS = (
+        ("hello hear", HELLO),
         ("appointment appointments book booking slot", APPOINTMENT),
         ("price prices cost costs much expensive charge", PRICES),
         ("open opening hours close closed closing saturday sunday weekend", HOURS),
@@ -301,14 +303,14 @@ class _Guest:
         self._began_at = time.monotonic()
         # A change of the session and the sending of what follows from it are one step: events leave in the order of the changes.
         self._step = asyncio.Lock()
+        self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._heard: asyncio.Event | None = None
 
     async def stay(self) -> None:
         """Serve the client until it leaves or its time is up."""
         try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
+            async with self._group:
                 await self._do(self._session.open)
                 await self._read()
                 for task in self._tasks:

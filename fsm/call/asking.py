@@ -8,17 +8,12 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause
 from fsm.call.entry import entering, submits
-from fsm.call.guards import answers_by_itself, free, in_progress, may_recover, no_audio, server_answers
+from fsm.call.guards import answers_by_itself, free, heard_in_progress, in_progress, may_recover, no_audio, server_answers, told_twice
 from fsm.call.snapshot import Asking, Call
 from fsm.call.states import ADMITTED, DUE, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, WANTED
 from fsm.engine.notation import always, go, ignore, region, row, sets
 
 LIVE = (NOTHING, PREPARING, PAUSED, OWED, WANTED, DUE)
-
-
-def told_twice(call: Call, event: ev.TurnCommitted) -> bool:
-    """Is it the turn that was committed last (R21)?"""
-    return bool(event.item_id) and event.item_id == call.asking.item_id
 
 
 def for_the_caller(call: Call, _: object) -> bool:
@@ -39,7 +34,7 @@ def may_ask_again(call: Call, _: ev.Event) -> bool:
 
 def may_replace(call: Call, event: ev.PlayoutExpired) -> bool:
     """Is a response without sound cancelled, and may another be asked for (R16)?"""
-    return no_audio(call, event) and in_progress(call, None) and call.asking.recoveries < call.policy.recoveries
+    return no_audio(call, event) and heard_in_progress(call, None) and call.asking.recoveries < call.policy.recoveries
 
 
 @sets("cause", "instructions", "item_id", "recoveries")

@@ -98,6 +98,11 @@ def answers_by_itself(call: Call, event: ev.ResponseCreated) -> bool:
     return call.response.state is not REQUESTED and welcome(call, event)
 
 
+def told_twice(call: Call, event: ev.TurnCommitted | ev.SpeechStopped) -> bool:
+    """Is it about the turn that was committed last (R21)?"""
+    return bool(event.item_id) and event.item_id == call.asking.item_id
+
+
 def of_response(call: Call, event: ev.ResponseEnded | ev.CancelRefused | ev.CancelUnsent) -> bool:
     """Does the event belong to the live response (R72)?"""
     return event.response_id == call.response.id
@@ -118,19 +123,24 @@ def in_progress(call: Call, _: object) -> bool:
     return call.response.state is IN_PROGRESS
 
 
+def heard_in_progress(call: Call, _: object) -> bool:
+    """Is the response that is heard, and no other, being generated?"""
+    return call.response.state is IN_PROGRESS and call.response.id == call.playout.id
+
+
 def cancelling(call: Call, _: object) -> bool:
     """Is the end of a cancelled response awaited?"""
     return call.response.state in CANCELLINGS
 
 
 def sentences_to_come(call: Call, _: object) -> bool:
-    """Is a sentence in synthesis, synthesised ahead, or waiting?"""
-    return call.synthesis.state in (SYNTHESISING, AHEAD)
+    """Is a sentence of what is heard in synthesis, or synthesised and not heard yet?"""
+    return call.synthesis.state in (SYNTHESISING, AHEAD) and call.synthesis.response_id == call.playout.id
 
 
 def more_to_come(call: Call, _: object) -> bool:
     """May more sound of what is being heard come (R75)?"""
-    return (call.response.state is IN_PROGRESS and call.response.id == call.playout.id) or sentences_to_come(call, None)
+    return heard_in_progress(call, None) or sentences_to_come(call, None)
 
 
 def last_of_playout(call: Call, event: ev.ResponseEnded) -> bool:
@@ -138,10 +148,21 @@ def last_of_playout(call: Call, event: ev.ResponseEnded) -> bool:
     return of_playout(call, event) and not sentences_to_come(call, None)
 
 
+def being_synthesised(call: Call) -> bool:
+    """Is a sentence of what is heard in synthesis, so that its sound cannot have come yet?"""
+    return call.synthesis.state is SYNTHESISING and call.synthesis.response_id == call.playout.id
+
+
+def of_session(call: Call, event: ev.SynthesisEnded | ev.SentenceStarted) -> bool:
+    """Does the event belong to the sentence in synthesis or ahead?"""
+    return event.session_id == call.synthesis.session_id
+
+
 def last_sentence_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpired) -> bool:
     """Does the last sentence of an ended response come to nothing?"""
-    ours = isinstance(event, ev.SynthesisExpired) or event.session_id == call.synthesis.session_id
-    return ours and call.synthesis.state is SYNTHESISING and not call.synthesis.queue and call.response.state is not IN_PROGRESS
+    ours = isinstance(event, ev.SynthesisExpired) or of_session(call, event)
+    last = being_synthesised(call) and all(sentence.response_id != call.playout.id for sentence in call.synthesis.queue)
+    return ours and last and not heard_in_progress(call, None)
 
 
 def no_audio(call: Call, _: ev.PlayoutExpired) -> bool:
@@ -151,7 +172,8 @@ def no_audio(call: Call, _: ev.PlayoutExpired) -> bool:
 
 def stalled(call: Call, _: ev.PlayoutExpired) -> bool:
     """Does the device play nothing of what it was given, though nobody holds it (R79)?"""
-    given = call.playout.state is PLAYING or (call.playout.state in (ADMITTED, STARVED) and call.synthesis.state is AHEAD)
+    waits = call.synthesis.state is AHEAD and sentences_to_come(call, None)
+    given = call.playout.state is PLAYING or (call.playout.state in (ADMITTED, STARVED) and waits)
     return given and call.interruption.state is CLEAR
 
 
@@ -183,11 +205,16 @@ def fatal(_: Call, event: ev.ResponseFailed) -> bool:
     return event.reason in FATAL
 
 
+def ends_live(call: Call, event: ev.ResponseEnded) -> bool:
+    """Is it the end of our response, told for the first time (R72)?"""
+    return of_response(call, event) and event.response_id not in call.response.ended
+
+
 def may_recover(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> bool:
     """Did our response fail, and may it be asked for again (R15)?"""
-    return of_response(call, event) and event.reason not in FATAL and call.asking.recoveries < call.policy.recoveries
+    return ends_live(call, event) and event.reason not in FATAL and call.asking.recoveries < call.policy.recoveries
 
 
 def beyond_recovery(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> bool:
     """Did our response fail once more than it may?"""
-    return of_response(call, event) and not may_recover(call, event)
+    return ends_live(call, event) and not may_recover(call, event)

@@ -6,7 +6,18 @@ The goodbye is heard when it was said, its response completed, and its playout f
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause, Reason
-from fsm.call.guards import AUDIBLE, beyond_recovery, fatal, finished, in_progress, no_audio, nothing_to_interrupt, of_response, protected
+from fsm.call.guards import (
+    AUDIBLE,
+    beyond_recovery,
+    fatal,
+    finished,
+    heard_in_progress,
+    no_audio,
+    nothing_to_interrupt,
+    of_response,
+    protected,
+    told_twice,
+)
 from fsm.call.snapshot import Call, Hangup
 from fsm.call.states import COMPLETED, CONFIGURING, CONNECTING, FINISHED, GOODBYE, LEAVING, NOTHING, OVER, REQUESTED, SILENT, STAYING
 from fsm.engine.notation import always, go, ignore, region, row, sets
@@ -69,7 +80,7 @@ def refused_once_too_often(call: Call, _: ev.Event) -> bool:
 def soundless_once_too_often(call: Call, event: ev.PlayoutExpired) -> bool:
     """Did one more response bring no sound than may (R16)?"""
     exhausted = call.asking.state is NOTHING and call.asking.recoveries >= call.policy.recoveries
-    return exhausted and no_audio(call, event) and in_progress(call, None)
+    return exhausted and no_audio(call, event) and heard_in_progress(call, None)
 
 
 @sets("id", "reason", "detail")
@@ -117,6 +128,7 @@ HANGUP = region(
     row(GOODBYE,     ev.HangupExpired,       always,                    go(LEAVING)),
     row(GOODBYE,     ev.InterruptionExpired, protected,                 ignore("the greeting is heard to its end (R36)")),
     row(GOODBYE,     ev.InterruptionExpired, always,                    go(STAYING)),
+    row(GOODBYE,     ev.TurnCommitted,       told_twice,                ignore("a turn that was answered by this goodbye withdraws nothing (R21)")),
     row(GOODBYE,     ev.TurnCommitted,       always,                    go(STAYING)),
     row(GOODBYE,     ev.SpeechStarted,       nothing_to_interrupt,      go(STAYING)),
     row(GOODBYE,     ev.ResponseCancelled,   of_goodbye,                go(STAYING)),

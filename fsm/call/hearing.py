@@ -5,16 +5,10 @@ The turn is kept from the first event to the last, whatever the agent is doing: 
 
 from fsm.call import events as ev
 from fsm.call.common import closing
-from fsm.call.guards import answers_by_itself
-from fsm.call.snapshot import Calibration, Call, Line, Turn
+from fsm.call.guards import answers_by_itself, told_twice
+from fsm.call.snapshot import Calibration, Line, Turn
 from fsm.call.states import CALIBRATED, CALIBRATING, LINE_AWAITED, OPEN, OVER, QUIET, SPEAKING, STOPPED
 from fsm.engine.notation import always, go, ignore, region, row
-
-
-def told_late(call: Call, event: ev.SpeechStopped) -> bool:
-    """Is it the end of the turn that was committed last?"""
-    return bool(event.item_id) and event.item_id == call.asking.item_id
-
 
 LINE = region(
     "line",
@@ -49,16 +43,17 @@ CALIBRATION = region(
 TURN = region(
     "turn",
     *closing((QUIET, SPEAKING, STOPPED)),
-    #   while                     on                   if      then
-    row((QUIET, SPEAKING),        ev.SpeechStopped,    told_late, ignore("its turn is committed already (R21)")),
-    row((QUIET, STOPPED),         ev.SpeechStarted,    always, go(SPEAKING)),
-    row((QUIET, SPEAKING),        ev.SpeechStopped,    always, go(STOPPED)),
-    row((SPEAKING, STOPPED),      ev.TurnCommitted,    always, go(QUIET)),
-    row((SPEAKING, STOPPED),      ev.TurnExpired,      always, go(QUIET)),
+    #   while                     on                   if                 then
+    row((QUIET, SPEAKING),        ev.SpeechStopped,    told_twice,        ignore("its turn is committed already (R21)")),
+    row((SPEAKING, STOPPED),      ev.TurnCommitted,    told_twice,        ignore("it was committed before this turn began (R21)")),
+    row((QUIET, STOPPED),         ev.SpeechStarted,    always,            go(SPEAKING)),
+    row((QUIET, SPEAKING),        ev.SpeechStopped,    always,            go(STOPPED)),
+    row((SPEAKING, STOPPED),      ev.TurnCommitted,    always,            go(QUIET)),
+    row((SPEAKING, STOPPED),      ev.TurnExpired,      always,            go(QUIET)),
     row(STOPPED,                  ev.ResponseCreated,  answers_by_itself, go(QUIET)),
-    row((QUIET, SPEAKING, STOPPED), ev.CallerEvent,    always, ignore("told twice, or it neither begins nor ends a turn")),
-    row((QUIET, SPEAKING, STOPPED), ev.ModelEvent,     always, ignore("the model does not end the caller's turn")),
-    row((QUIET, SPEAKING, STOPPED), ev.Expired,        always, ignore("another region's deadline")),
+    row((QUIET, SPEAKING, STOPPED), ev.CallerEvent,    always,            ignore("told twice, or it neither begins nor ends a turn")),
+    row((QUIET, SPEAKING, STOPPED), ev.ModelEvent,     always,            ignore("the model does not end the caller's turn")),
+    row((QUIET, SPEAKING, STOPPED), ev.Expired,        always,            ignore("another region's deadline")),
     row((QUIET, SPEAKING, STOPPED), (ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("what the agent does is not the caller's turn")),
     doc="the caller's turn, from the first sound to its commit",
     record=Turn,

@@ -9,14 +9,13 @@ from fsm.call.guards import (
     in_progress,
     known,
     leaving,
-    no_audio,
     of_playout,
     of_response,
     protected,
     stale,
     welcome,
 )
-from fsm.call.response import out_of_attempts
+from fsm.call.response import out_of_attempts, without_sound
 from fsm.call.snapshot import Call, Phase
 from fsm.call.states import (
     AI_SPEAKING,
@@ -55,11 +54,6 @@ def cancelled_at_birth(call: Call, event: ev.ResponseCreated) -> bool:
 def brings_sound(call: Call, event: ev.AudioArrived | ev.PlayoutProgressed) -> bool:
     """Is it sound of an admitted response?"""
     return of_playout(call, event) and call.playout.state in AUDIBLE
-
-
-def silent_response(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Is a response generated that brings no sound (R16)?"""
-    return no_audio(call, event) and in_progress(call, None)
 
 
 def still_generated(call: Call, _: object) -> bool:
@@ -120,7 +114,7 @@ PHASE = region(
     row(LISTENING,                     ev.AudioArrived,       brings_sound,             go(AI_SPEAKING)),
     row(LISTENING,                     ev.PlayoutProgressed,  brings_sound,             go(AI_SPEAKING)),
     row(LISTENING,                     ev.InterruptionExpired, in_progress,             go(CANCELLING)),
-    row(LISTENING,                     ev.PlayoutExpired,     silent_response,          go(CANCELLING)),
+    row(LISTENING,                     ev.PlayoutExpired,     without_sound,            go(CANCELLING)),
     row(LISTENING,                     ev.ResponseExpired,    in_progress,              go(CANCELLING)),
 
     row((GREETING_LOCK, AI_SPEAKING),  ev.InterruptionExpired, protected,               ignore("the greeting is heard to its end (R36)")),

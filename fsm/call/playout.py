@@ -13,6 +13,7 @@ from fsm.call.guards import (
     no_audio,
     of_next,
     of_playout,
+    of_session,
     protected,
     stalled,
     welcome,
@@ -133,6 +134,7 @@ PLAYOUT = region(
     row((TAIL, STARVED),         ev.PlayoutProgressed,    of_playout,           go(PLAYING)),
     row(STARVED,                 ev.ResponseEnded,        last_of_playout,      go(FINISHED)),
     row(STARVED,                 (ev.SynthesisFailed, ev.SynthesisDiscarded, ev.SynthesisExpired), last_sentence_lost, go(FINISHED)),
+    row(STARVED,                 ev.SentenceSynthesised,  of_session,           go(STARVED)),
     row(STARVED,                 ev.PlayoutExpired,       more_to_come,         go(STARVED)),
     row(STARVED,                 ev.PlayoutExpired,       always,               go(FINISHED)),
 

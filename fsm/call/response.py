@@ -7,6 +7,7 @@ from fsm.call.guards import (
     CANCELLINGS,
     IDLE,
     free,
+    heard_in_progress,
     known,
     no_audio,
     of_response,
@@ -58,8 +59,8 @@ def attempts_left(call: Call, event: ev.CancelUnsent) -> bool:
 
 
 def out_of_attempts(call: Call, event: ev.CancelUnsent) -> bool:
-    """Has the cancel failed to leave once too often?"""
-    return of_response(call, event) and not attempts_left(call, event)
+    """Has the cancel under way failed to leave once too often?"""
+    return call.response.state is CANCEL_IN_FLIGHT and of_response(call, event) and not attempts_left(call, event)
 
 
 def harmless(_: Call, event: ev.ErrorReceived | ev.CancelRefused | ev.CreateRefused) -> bool:
@@ -68,8 +69,8 @@ def harmless(_: Call, event: ev.ErrorReceived | ev.CancelRefused | ev.CreateRefu
 
 
 def without_sound(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Does the admitted response bring no sound, or the device no progress (R16, R79)?"""
-    return no_audio(call, event) or stalled(call, event)
+    """Does the response that is generated bring no sound, or the device no progress of it (R16, R79)?"""
+    return heard_in_progress(call, event) and (no_audio(call, event) or stalled(call, event))
 
 
 def create_response(call: Call, _: ev.AskingExpired) -> CreateResponse:

@@ -7,7 +7,7 @@ What was interrupted is never synthesised: the guard is the response's admission
 from fsm.call import events as ev
 from fsm.call.common import ending, guarded
 from fsm.call.effects import CancelSynthesis, Level, Log, Synthesise
-from fsm.call.guards import AUDIBLE, no_audio, of_playout, protected, stalled
+from fsm.call.guards import AUDIBLE, no_audio, of_session, protected, stalled
 from fsm.call.snapshot import Call, Sentence, Synthesis
 from fsm.call.states import AHEAD, FINISHED, OVER, RESTING, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
@@ -27,9 +27,14 @@ def full(call: Call, _: ev.SentenceCut) -> bool:
     return len(call.synthesis.queue) >= call.policy.queued_sentences
 
 
-def of_session(call: Call, event: ev.SynthesisEnded | ev.SentenceStarted) -> bool:
-    """Does the event belong to the sentence in synthesis or ahead?"""
-    return event.session_id == call.synthesis.session_id
+def of_sentence(call: Call, event: ev.ResponseEnded) -> bool:
+    """Does the event belong to the response of the sentence in synthesis or ahead?"""
+    return event.response_id == call.synthesis.response_id
+
+
+def of_waiting(call: Call, event: ev.ResponseEnded) -> bool:
+    """Do sentences of that response wait?"""
+    return any(sentence.response_id == event.response_id for sentence in call.synthesis.queue)
 
 
 def more_waits(call: Call, event: ev.SynthesisEnded | ev.SentenceStarted) -> bool:
@@ -102,6 +107,12 @@ def enqueue(call: Call, event: ev.SentenceCut) -> tuple[Sentence, ...]:
     return (*call.synthesis.queue, Sentence(event.response_id, event.sentence, event.text))
 
 
+@sets("queue")
+def drop_waiting(call: Call, event: ev.ResponseCancelled) -> tuple[Sentence, ...]:
+    """The sentences of a response that will not be heard wait no longer (R67)."""
+    return tuple(sentence for sentence in call.synthesis.queue if sentence.response_id != event.response_id)
+
+
 @sets("session_id", "response_id", "queue")
 def forget(_: Call, __: ev.Event) -> tuple[str, str, tuple[Sentence, ...]]:
     """No sentence is in synthesis, ahead or waiting."""
@@ -130,8 +141,9 @@ SYNTHESIS = region(
     row(BUSY,              ev.InterruptionExpired,  protected,      ignore("the greeting is heard to its end (R36)")),
     row(SYNTHESISING,      ev.InterruptionExpired,  always,         go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.InterruptionExpired,  always,         go(RESTING, forget)),
-    row(SYNTHESISING,      ev.ResponseCancelled,    of_playout,     go(RESTING, cancel_synthesis, forget)),
-    row(AHEAD,             ev.ResponseCancelled,    of_playout,     go(RESTING, forget)),
+    row(SYNTHESISING,      ev.ResponseCancelled,    of_sentence,    go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             ev.ResponseCancelled,    of_sentence,    go(RESTING, forget)),
+    row(BUSY,              ev.ResponseCancelled,    of_waiting,     stay(drop_waiting)),
     row(SYNTHESISING,      ev.PlayoutExpired,       abandoned,      go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.PlayoutExpired,       abandoned,      go(RESTING, forget)),
 
