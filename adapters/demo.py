@@ -11,7 +11,7 @@ PITCH = 0.8
 
 SCRIPT: tuple[tuple[str, At | AfterQuiet | IntoSpeech], ...] = (
     ("Hello? Can you hear me?", At(3_500)),
-    ("What are your opening hours?", AfterQuiet(700, utterances=2)),
+    ("What are your opening hours?", AfterQuiet(700, or_after_ms=8_000, utterances=2)),
     ("Sorry, how much is a puncture repair?", IntoSpeech(1_300)),
     ("All right, thank you very much. Goodbye!", IntoSpeech(9_000)),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphviz import Digraph
 
-from adapters.diagram_parts import NARROW, Drawing, Edge, Line, by_target, limit_name, told, words
+from adapters.diagram_parts import NARROW, Drawing, Edge, Line, by_target, limit_name, named_after, told
 from fsm.engine.notation import Region, State
 
 INK, GUARD, EFFECT, LIMIT, LINE, FRAME = "#1f2937", "#7c3aed", "#0f766e", "#b45309", "#64748b", "#cbd5e1"
@@ -123,7 +123,7 @@ def _ending(graph: Any, drawn: Drawing, target: State, edges: list[Edge], name: 
 
 def _named(words: str, states: tuple[State, ...]) -> list[str]:
     """The names of states, as lines of a label."""
-    return [f'<FONT COLOR="{LINE}"><I>{escape(part)}</I></FONT>' for part in words(words, states)]
+    return [f'<FONT COLOR="{LINE}"><I>{escape(part)}</I></FONT>' for part in named_after(words, states)]
 
 
 def _label(graph: Any, name: str, lines: list[str]) -> None:
@@ -137,7 +137,7 @@ def _html(lines: Iterable[Line]) -> list[str]:
     html: list[str] = []
     for line in lines:
         packed = textwrap.wrap(" or ".join(line.events), NARROW, break_long_words=False)
-        *first, last = [" ".join(word if word == "or" else f"<B>{word}</B>" for word in part.split()) for part in packed]
+        *first, last = [" ".join(word if word in ("or", "other") else f"<B>{word}</B>" for word in part.split()) for part in packed]
         guard = f' <FONT COLOR="{GUARD}">[{line.guard}]</FONT>' if line.guard else ""
         effects = f'<FONT COLOR="{EFFECT}">/ {", ".join(line.effects)}</FONT>' if line.effects else ""
         html += first

@@ -91,7 +91,7 @@ def told(edge: Edge) -> tuple[tuple[State, ...], tuple[State, ...]]:
     return (edge.sources, ()) if len(edge.sources) <= FEW else (edge.sources[:1], edge.sources[1:])
 
 
-def words(words: str, states: tuple[State, ...]) -> list[str]:
+def named_after(words: str, states: tuple[State, ...]) -> list[str]:
     """The names of states after `words`, in lines; none for no states."""
     return textwrap.wrap(words + ", ".join(state.name for state in states), NARROW) if states else []
 
@@ -108,11 +108,23 @@ def _ending_events(region: Region, end: State, living: tuple[State, ...]) -> set
     return set.intersection(*leading) if leading else set()
 
 
+def _event_name(region: Region, row: Row) -> str:
+    """The event's name; a family of which a row above answers some, and goes elsewhere, is `other`."""
+    above = region.rows[: region.rows.index(row)]
+    rest = any(
+        other.state is row.state and other.unconditional and not other.ignores and issubclass(other.on, row.on) and other.then != row.then
+        for other in above
+    )
+    return f"other {row.on.__name__}" if rest else row.on.__name__
+
+
 def _condition(region: Region, row: Row) -> str:
     """The guard's name; `else` for a row without one that stands under a row of the same event with one."""
     if not row.unconditional:
         return row.guard.__name__
-    under = any(other.state is row.state and other.on is row.on and not other.ignores for other in region.rows[: region.rows.index(row)])
+    under = any(
+        other.state is row.state and issubclass(row.on, other.on) and not other.ignores for other in region.rows[: region.rows.index(row)]
+    )
     return "else" if under else ""
 
 
@@ -123,7 +135,7 @@ def _edges(region: Region, rows: list[Row]) -> tuple[Edge, ...]:
         assert row.then.target is not None
         effects = tuple(name for name in map(effect_name, row.then.effects) if name != Log.__name__)
         lines = ways.setdefault((row.state, row.then.target), {})
-        lines.setdefault((_condition(region, row), effects), []).append(row.on.__name__)
+        lines.setdefault((_condition(region, row), effects), []).append(_event_name(region, row))
     labels: dict[tuple[State, tuple[Line, ...]], list[State]] = {}
     for (source, target), lines in ways.items():
         label = tuple(Line(tuple(events), guard, effects) for (guard, effects), events in lines.items())
@@ -152,6 +164,7 @@ def limit_name(state: State) -> str:
 
 
 def by_target(edges: Iterable[Edge]) -> dict[State, list[Edge]]:
+    """The edges to each target, in order."""
     found: dict[State, list[Edge]] = {}
     for edge in edges:
         found.setdefault(edge.target, []).append(edge)
@@ -193,7 +206,7 @@ def _described(state: State) -> str:
 def _arrows(edge: Edge, pad: str) -> list[str]:
     """The arrows of an edge: one from each source, or from the first one of many, with the others named."""
     sources, named = told(edge)
-    label = "<br/>".join([*(line.text for line in edge.lines), *words("also from ", named)])
+    label = "<br/>".join([*(line.text for line in edge.lines), *named_after("also from ", named)])
     return [f"{pad}{source.name} --> {edge.target.name} : {label}" for source in sources]
 
 
@@ -201,6 +214,6 @@ def _joined(edges: list[Edge], drawn: Drawing) -> str:
     parts: list[str] = []
     for edge in edges:
         if len(edge.sources) < len(drawn.living):
-            parts += words("from ", edge.sources)
+            parts += named_after("from ", edge.sources)
         parts += [line.text for line in edge.lines]
     return "<br/>".join(parts)

@@ -148,6 +148,8 @@ class _Teller:
                 self._mark("false alarm", "false alarm", "the voice goes on")
             case ev.InterruptionExpired() if answer.snapshot.playout.state is not before.playout.state:
                 self._barge_in(before)
+            case ev.ResponseCancelled() if before.interruption.state is not CLEAR and answer.snapshot.interruption.state is CLEAR:
+                self._barge_in(before)
             case ev.Transcribed(text=text, item_id=item) if text:
                 start, end = self.turns.get(item, (self.speech_ms, event.at_ms))
                 report.said.append(Said(start, max(start, end), "caller", text))

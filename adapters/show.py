@@ -62,9 +62,9 @@ class Show:
             case ev.SpeechStopped() if before.interruption.state.name == "suspected":
                 self._note(event, "false alarm: the voice goes on", "yellow")
             case ev.InterruptionExpired() if before.playout.state is not self._call.playout.state:
-                old = self._old_audio(self._speech_ms, before.playout.id)
-                heard = "" if old is None else f" {old:.0f} ms of old audio after speech_started,"
-                self._note(event, f"BARGE-IN:{heard} decided after {event.at_ms - self._speech_ms:.0f} ms", "bold red")
+                self._barge_in(before, event, "decided")
+            case ev.ResponseCancelled() if before.interruption.state.name != "clear" and self._call.interruption.state.name == "clear":
+                self._barge_in(before, event, "cancelled by the server")
             case ev.SynthesisCancelAnswered(session_id=session_id, outcome=outcome):
                 self._note(event, f"synthesis cancel of {session_id}: {outcome}", "red")
             case ev.ResponseEnded(response_id=response_id) if before.response.state.name == "cancel_in_flight":
@@ -72,6 +72,11 @@ class Show:
                     self._note(event, f"cancel of {response_id}: {type(event).__name__.removeprefix('Response').lower()}", "red")
             case _:
                 pass
+
+    def _barge_in(self, before: Call, event: ev.Event, decided: str) -> None:
+        old = self._old_audio(self._speech_ms, before.playout.id)
+        heard = "" if old is None else f" {old:.0f} ms of old audio after speech_started,"
+        self._note(event, f"BARGE-IN:{heard} {decided} after {event.at_ms - self._speech_ms:.0f} ms", "bold red")
 
     def _effect(self, event: ev.Event, effect: fx.Effect) -> None:
         match effect:

@@ -175,17 +175,17 @@ def test_staying_with_an_update_keeps_the_deadline_and_the_epoch() -> None:
     machine = Machine(Telephone, (bell(*SOUND),), EVENTS)
     rung = machine.step(Telephone(500.0), Rang(100.0)).snapshot
     again = machine.step(rung, Rang(300.0)).snapshot
-    assert rung.bell == Bell(RINGING, epoch=1, due_ms=600.0, rings=1)
+    assert rung.bell == Bell(state=RINGING, epoch=1, due_ms=600.0, rings=1)
     assert again.bell == attrs.evolve(rung.bell, rings=2)
 
 
 def test_entering_a_state_anew_starts_its_deadline_and_epoch_anew() -> None:
     machine = Machine(Telephone, (bell(*SOUND[:3], row(RINGING, Rang, always, go(RINGING)), SOUND[4]),), EVENTS)
     rung = machine.step(Telephone(500.0), Rang(100.0)).snapshot
-    assert machine.step(rung, Rang(300.0)).snapshot.bell == Bell(RINGING, epoch=2, due_ms=800.0, rings=1)
+    assert machine.step(rung, Rang(300.0)).snapshot.bell == Bell(state=RINGING, epoch=2, due_ms=800.0, rings=1)
 
 
 def test_an_update_may_set_several_fields_and_has_the_last_word() -> None:
     machine = Machine(Telephone, (bell(*SOUND[:3], row(RINGING, Rang, always, go(RINGING, count_with_no_end)), SOUND[4]),), EVENTS)
     rung = machine.step(Telephone(500.0), Rang(100.0)).snapshot
-    assert machine.step(rung, Rang(300.0)).snapshot.bell == Bell(RINGING, epoch=2, due_ms=NEVER, rings=2)
+    assert machine.step(rung, Rang(300.0)).snapshot.bell == Bell(state=RINGING, epoch=2, due_ms=NEVER, rings=2)

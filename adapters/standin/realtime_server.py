@@ -125,7 +125,7 @@ class BluebirdCycles:
         "We have spare bicycles that you can borrow in the meantime, at no charge. "
         "Bring it in whenever you like, and the mechanic will tell you what it needs before anything is done."
     )
-    HELLO = "Yes, I can hear you well. What can I do for you?"
+    HELLO = "Yes, I can hear you well, so tell me what I can do for you."
     TOPICS = (
         ("hello hear", HELLO),
         ("appointment appointments book booking slot", APPOINTMENT),

@@ -114,6 +114,14 @@ class TruncateItem(Effect):
 
 
 @attrs.frozen
+class RewriteItem(Effect):
+    """Make the model remember only `text` of `item_id`: a text that Chatterbox spoke cannot be truncated by milliseconds (R34)."""
+
+    item_id: str
+    text: str
+
+
+@attrs.frozen
 class DeleteItem(Effect):
     """Make the model forget `item_id`: nothing of it was heard (R71)."""
 

@@ -2,28 +2,33 @@
 
 from fsm.call import events as ev
 from fsm.call.common import closing
-from fsm.call.effects import DeleteItem, Level, Log, TruncateItem
-from fsm.call.guards import AUDIBLE, of_playout, protected
-from fsm.call.snapshot import Call, Memory
+from fsm.call.effects import DeleteItem, Level, Log, RewriteItem, TruncateItem
+from fsm.call.guards import AUDIBLE, of_playout, of_session, protected
+from fsm.call.snapshot import Call, Memory, Spoken
 from fsm.call.states import IN_STEP, OVER, POSITION_AWAITED
-from fsm.engine.notation import always, go, ignore, region, row, sets
+from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
 LIVE = (IN_STEP, POSITION_AWAITED)
 
 
-def nothing_heard_of(call: Call, _: ev.InterruptionExpired) -> bool:
-    """Is no item being heard, so that there is nothing to correct?"""
-    return call.playout.state not in AUDIBLE or not call.playout.item_id
+def nothing_said(call: Call, _: object) -> bool:
+    """Is no item heard or about to be, so that there is nothing to correct?"""
+    return call.playout.state not in AUDIBLE or not _item(call)[0]
 
 
 def cut_by_server(call: Call, event: ev.ResponseCancelled) -> bool:
     """Did the server cut an item that is being heard?"""
-    return of_playout(call, event) and call.playout.state in AUDIBLE and bool(call.playout.item_id)
+    return of_playout(call, event) and not nothing_said(call, event)
 
 
 def unheard(call: Call, event: ev.PlayoutStopped) -> bool:
     """Was nothing of the interrupted item heard?"""
     return event.response_id == call.memory.id and event.played_ms < 1
+
+
+def spoken_in_part(call: Call, event: ev.PlayoutStopped) -> bool:
+    """Were sentences of the interrupted item spoken, so that its text must be cut?"""
+    return event.response_id == call.memory.id and bool(call.memory.spoken)
 
 
 def heard_in_part(call: Call, event: ev.PlayoutStopped) -> bool:
@@ -41,6 +46,21 @@ def truncate_item(call: Call, event: ev.PlayoutStopped) -> TruncateItem:
     return TruncateItem(call.memory.item_id, int(event.played_ms))
 
 
+def rewrite_item(call: Call, event: ev.PlayoutStopped) -> RewriteItem:
+    """Leave of the text what was heard: whole sentences, and of the last one as many words as its played part allows (R34)."""
+    words: list[str] = []
+    left_ms = event.played_ms
+    for sentence in call.memory.spoken:
+        if left_ms <= 0:
+            break
+        heard = sentence.text.split()
+        if left_ms < sentence.audio_ms:
+            heard = heard[: max(1, int(len(heard) * left_ms / sentence.audio_ms))]
+        words += heard
+        left_ms -= sentence.audio_ms
+    return RewriteItem(call.memory.item_id, " ".join(words))
+
+
 def delete_item(call: Call, _: ev.PlayoutStopped) -> DeleteItem:
     """Forget an item of which nothing was heard."""
     return DeleteItem(call.memory.item_id)
@@ -51,10 +71,28 @@ def log_unknown(call: Call, _: ev.MemoryExpired) -> Log:
     return Log(Level.WARNING, "played_position_unknown", call.memory.id)
 
 
-@sets("id", "item_id")
-def take_item(call: Call, _: ev.Event) -> tuple[str, str]:
+@sets("id", "item_id", "spoken")
+def note_spoken(call: Call, event: ev.SentenceSynthesised) -> tuple[str, str, tuple[Spoken, ...]]:
+    """One more sentence went to the device; of a response at most `Policy.queued_sentences` are remembered (R07)."""
+    synthesis, memory = call.synthesis, call.memory
+    earlier = memory.spoken if memory.id == synthesis.response_id else ()
+    spoken = (*earlier, Spoken(synthesis.text, event.audio_ms))[: call.policy.queued_sentences]
+    return synthesis.response_id, synthesis.item_id, spoken
+
+
+@sets("id", "item_id", "spoken")
+def take_item(call: Call, _: ev.Event) -> tuple[str, str, tuple[Spoken, ...]]:
     """The item whose played part is awaited."""
-    return call.playout.id, call.playout.item_id
+    return call.playout.id, *_item(call)
+
+
+def _item(call: Call) -> tuple[str, tuple[Spoken, ...]]:
+    """The item that is heard, or that a sentence in synthesis is part of, and what was spoken of it; empty if none is known."""
+    if call.memory.id == call.playout.id and call.memory.spoken:
+        return call.memory.item_id, call.memory.spoken
+    if not call.playout.item_id and call.synthesis.response_id == call.playout.id:
+        return call.synthesis.item_id, ()
+    return call.playout.item_id, ()
 
 
 MEMORY = region(
@@ -62,14 +100,17 @@ MEMORY = region(
     *closing(LIVE),
     #   while               on                       if                 then
     row(LIVE,               ev.InterruptionExpired,  protected,         ignore("the greeting is heard to its end (R36)")),
-    row(LIVE,               ev.InterruptionExpired,  nothing_heard_of,  ignore("nothing of an item was heard")),
+    row(LIVE,               ev.InterruptionExpired,  nothing_said,      ignore("no item is heard")),
     row(LIVE,               ev.InterruptionExpired,  always,            go(POSITION_AWAITED, take_item)),
     row(LIVE,               ev.ResponseCancelled,    cut_by_server,     go(POSITION_AWAITED, take_item)),
 
     row(POSITION_AWAITED,   ev.PlayoutStopped,       unheard,           go(IN_STEP, delete_item)),
+    row(POSITION_AWAITED,   ev.PlayoutStopped,       spoken_in_part,    go(IN_STEP, rewrite_item)),
     row(POSITION_AWAITED,   ev.PlayoutStopped,       heard_in_part,     go(IN_STEP, truncate_item)),
     row(POSITION_AWAITED,   ev.PlayoutStopped,       heard_in_full,     go(IN_STEP)),
     row(POSITION_AWAITED,   ev.MemoryExpired,        always,            go(IN_STEP, log_unknown)),
+
+    row(IN_STEP,            ev.SentenceSynthesised,  of_session,        stay(note_spoken)),
 
     row(LIVE,               ev.DeviceEvent,          always,            ignore("only the answer to a flush says what was heard (R71)")),
     row(LIVE,               ev.ModelEvent,           always,            ignore("only an interruption puts the memory out of step")),

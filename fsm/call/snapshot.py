@@ -10,11 +10,20 @@ from fsm.engine.notation import Record, State
 
 @attrs.frozen
 class Sentence:
-    """A sentence that waits for synthesis: its response, its number from 1, and what to say."""
+    """A sentence that waits for synthesis: its response, its number from 1, what to say, and the item that it is part of."""
 
     response_id: str
     number: int
     text: str
+    item_id: str = ""
+
+
+@attrs.frozen
+class Spoken:
+    """A sentence that went to the device, and how long it lasts."""
+
+    text: str
+    audio_ms: float
 
 
 @attrs.frozen
@@ -55,21 +64,24 @@ class Interruption(Record):
 
 @attrs.frozen
 class Synthesis(Record):
-    """The sentence in synthesis or synthesised ahead (`session_id`, of `response_id`), and those that wait."""
+    """The sentence in synthesis or synthesised ahead (its session, response, item and text), and those that wait."""
 
     state: State = states.RESTING
     session_id: str = ""
     response_id: str = ""
+    item_id: str = ""
+    text: str = ""
     queue: tuple[Sentence, ...] = ()
 
 
 @attrs.frozen
 class Memory(Record):
-    """The interrupted response and its item, while the device's answer is awaited."""
+    """The response that is or was heard, its item, and the sentences of it that went to the device."""
 
     state: State = states.IN_STEP
     id: str = ""
     item_id: str = ""
+    spoken: tuple[Spoken, ...] = ()
 
 
 @attrs.frozen

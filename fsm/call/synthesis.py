@@ -88,23 +88,24 @@ def log_outcome(_: Call, event: ev.SynthesisCancelAnswered) -> Log:
     return Log(Level.INFO, "synthesis_cancel_" + event.outcome.replace(" ", "_"), event.session_id)
 
 
-@sets("session_id", "response_id")
-def take_sentence(call: Call, event: ev.SentenceCut) -> tuple[str, str]:
+@sets("session_id", "response_id", "item_id", "text")
+def take_sentence(call: Call, event: ev.SentenceCut) -> tuple[str, str, str, str]:
     """The sentence in synthesis."""
-    return session_id(call, event.response_id, event.sentence), event.response_id
+    return session_id(call, event.response_id, event.sentence), event.response_id, event.item_id, event.text
 
 
-@sets("session_id", "response_id", "queue")
-def take_next(call: Call, _: ev.Event) -> tuple[str, str, tuple[Sentence, ...]]:
+@sets("session_id", "response_id", "item_id", "text", "queue")
+def take_next(call: Call, _: ev.Event) -> tuple[str, str, str, str, tuple[Sentence, ...]]:
     """The sentence that waits longest is in synthesis."""
     sentence, *rest = call.synthesis.queue
-    return session_id(call, sentence.response_id, sentence.number), sentence.response_id, tuple(rest)
+    session = session_id(call, sentence.response_id, sentence.number)
+    return session, sentence.response_id, sentence.item_id, sentence.text, tuple(rest)
 
 
 @sets("queue")
 def enqueue(call: Call, event: ev.SentenceCut) -> tuple[Sentence, ...]:
     """The sentence waits."""
-    return (*call.synthesis.queue, Sentence(event.response_id, event.sentence, event.text))
+    return (*call.synthesis.queue, Sentence(event.response_id, event.sentence, event.text, event.item_id))
 
 
 @sets("queue")
@@ -113,10 +114,10 @@ def drop_waiting(call: Call, event: ev.ResponseCancelled) -> tuple[Sentence, ...
     return tuple(sentence for sentence in call.synthesis.queue if sentence.response_id != event.response_id)
 
 
-@sets("session_id", "response_id", "queue")
-def forget(_: Call, __: ev.Event) -> tuple[str, str, tuple[Sentence, ...]]:
+@sets("session_id", "response_id", "item_id", "text", "queue")
+def forget(_: Call, __: ev.Event) -> tuple[str, str, str, str, tuple[Sentence, ...]]:
     """No sentence is in synthesis, ahead or waiting."""
-    return "", "", ()
+    return "", "", "", "", ()
 
 
 SYNTHESIS = region(
