@@ -5,6 +5,7 @@ played at its own speed; nothing else answers the core.
 """
 
 import heapq
+import math
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
@@ -31,6 +32,10 @@ ENDS: dict[str, Callable[..., ev.ResponseEnded]] = {
     "failed": ev.ResponseFailed,
     "incomplete": ev.ResponseIncomplete,
 }
+
+
+class RowError(ValueError):
+    """A row that lacks something, or holds a thing that is none; the message says which."""
 
 
 @attrs.frozen
@@ -105,12 +110,12 @@ class _Feed:
         self._open()
         for row in self.rows:
             self.at(float(row["t_ms"]), _Fed(self, row))
-        while self.queue and self.queue[0][0] <= end_ms:
-            at_ms, _, act = heapq.heappop(self.queue)
-            self._expire(at_ms)
-            act(at_ms)
-            self._expire(at_ms)
-        self._expire(end_ms)
+        while (now := min(self._next_ms(), due_ms(self.call))) <= end_ms:
+            if (expired := expiry(self.call, now)) is not None:
+                self.post(expired)
+            else:
+                at_ms, _, act = heapq.heappop(self.queue)
+                act(at_ms)
         return self.moments
 
     def at(self, at_ms: float, act: Callable[[float], None]) -> None:
@@ -127,11 +132,8 @@ class _Feed:
                 self.sessions[effect.session_id.rsplit(".", 1)[1]] = effect.session_id
             self.line.do(effect, event.at_ms)
 
-    def _expire(self, until_ms: float) -> None:
-        while (due := due_ms(self.call)) <= until_ms:
-            event = expiry(self.call, due)
-            assert event is not None
-            self.post(event)
+    def _next_ms(self) -> float:
+        return self.queue[0][0] if self.queue else math.inf
 
     def _open(self) -> None:
         """Set up what the log does not show: a confirmed session, an open line, and in mid-call a known noise floor."""
@@ -305,7 +307,7 @@ class _Fed:
     row: Row
 
     def __call__(self, now: float) -> None:
-        source, event, payload = self.row["source"], self.row["event"], self.row["payload"]
+        source, event, payload = self.row["source"], self.row["event"], _Payload(self.row["payload"])
         if event.endswith(".sent") or source == "timer":
             return
         response_id = payload.get("response_id", "")
@@ -315,7 +317,24 @@ class _Fed:
             self.feed.seen.add(response_id)
         handler = _HANDLERS.get((source, event)) or _HANDLERS.get((source, event.split(".", 1)[0] + ".*"))
         if handler is not None:
-            handler(self.feed, now, payload)
+            try:
+                handler(self.feed, now, payload)
+            except RowError as error:
+                raise RowError(f"the row {source} {event} at {now:g} ms {error}") from None
+
+
+class _Payload(dict[str, Any]):
+    """What a row holds; a handler that needs what is not there refuses the row."""
+
+    def __missing__(self, key: str) -> Any:
+        raise RowError(f"lacks {key}")
+
+
+def _number(payload: Row, key: str) -> float:
+    value = payload[key]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RowError(f"has {key} {value!r}, which is no number")
+    return value
 
 
 def _created(feed: _Feed, now: float, payload: Row) -> None:
@@ -323,8 +342,8 @@ def _created(feed: _Feed, now: float, payload: Row) -> None:
 
 
 def _delta(feed: _Feed, now: float, payload: Row) -> None:
-    frames = payload.get("frames_20ms")
-    feed.line.queue(now, payload.get("response_id") or feed.call.response.id, None if frames is None else frames * FRAME_MS)
+    length_ms = _number(payload, "frames_20ms") * FRAME_MS if "frames_20ms" in payload else None
+    feed.line.queue(now, payload.get("response_id") or feed.call.response.id, length_ms)
 
 
 def _audio_done(feed: _Feed, now: float, payload: Row) -> None:
@@ -344,8 +363,11 @@ def _transcript_done(feed: _Feed, now: float, payload: Row) -> None:
 def _done(feed: _Feed, now: float, payload: Row) -> None:
     details = payload.get("status_details") or {}
     reason = (details.get("error") or {}).get("code") or details.get("reason") or ""
+    status = payload.get("status", "completed")
+    if status not in ENDS:
+        raise RowError(f"has status {status!r}; a response ends as {', '.join(ENDS)}")
     feed.line.end(now, payload["response_id"])
-    feed.post(ENDS[payload.get("status", "completed")](now, payload["response_id"], reason))
+    feed.post(ENDS[status](now, payload["response_id"], reason))
 
 
 def _error(feed: _Feed, now: float, payload: Row) -> None:
@@ -365,6 +387,10 @@ def _plain(kind: Callable[..., ev.Event], *keys: str, **defaults: Any) -> Callab
     return post
 
 
+def _dtmf(feed: _Feed, now: float, payload: Row) -> None:
+    feed.post(ev.DigitPressed(now, str(payload["digit"])))
+
+
 def _mark(feed: _Feed, now: float, payload: Row) -> None:
     playing = feed.call.playout.id
     if playing and not str(payload.get("name", "")).startswith("heartbeat"):
@@ -372,11 +398,11 @@ def _mark(feed: _Feed, now: float, payload: Row) -> None:
 
 
 def _tx_queue(feed: _Feed, now: float, payload: Row) -> None:
-    feed.line.told_queue(now, int(payload["frames"]))
+    feed.line.told_queue(now, int(_number(payload, "frames")))
 
 
 def _sentence_text(feed: _Feed, now: float, payload: Row) -> None:
-    number = int(payload["sentence"])
+    number = int(_number(payload, "sentence"))
     if number not in feed.sentences:
         feed.sentences.add(number)
         response_id = payload.get("response_id") or feed.call.response.id
@@ -385,7 +411,7 @@ def _sentence_text(feed: _Feed, now: float, payload: Row) -> None:
 
 def _synthesised(feed: _Feed, now: float, payload: Row) -> None:
     session_id = feed.sessions.get(str(payload["sentence"]), "")
-    status = int(payload.get("status", 200))
+    status = int(_number(payload, "status")) if "status" in payload else 200
     if status == 200:
         feed.post(ev.SentenceSynthesised(now, session_id))
     elif status == 204:
@@ -419,7 +445,7 @@ _HANDLERS: dict[tuple[str, str], Callable[[_Feed, float, Row], None]] = {
     ("llm", "conversation.item.input_audio_transcription.completed"): _plain(ev.Transcribed, "item_id", "text"),
     ("telephony", "start"): _plain(ev.LineOpened),
     ("telephony", "stop"): _plain(ev.CallerHungUp),
-    ("telephony", "dtmf"): _plain(ev.DigitPressed, "digit"),
+    ("telephony", "dtmf"): _dtmf,
     ("telephony", "mark"): _mark,
     ("audio", "tx_queue"): _tx_queue,
     ("audio", "voice_energy"): _plain(ev.VoiceHeard, "rms"),

@@ -7,13 +7,30 @@ from typing import Any
 
 import attrs
 
-from adapters.case_feed import History, Moment, run_case
+from adapters.case_feed import History, Moment, RowError, run_case
 from fsm.call import effects as fx
 from fsm.call.machine import admits
+from fsm.call.policy import Policy
 from fsm.call.states import OVER
 
 SETTINGS = ("interrupts", "voice", "create_response", "direction", "dtmf_digits")
 LEVELS = tuple(fx.Level)
+NEEDED: dict[str, tuple[str, ...]] = {
+    "policy": ("set",),
+    "cancels": ("response",),
+    "creates": (),
+    "flushes": (),
+    "audible": ("response", "at_ms", "is"),
+    "hangups": (),
+    "phase": ("at_ms",),
+    "ends_in": (),
+    "effects_after": ("t_ms", "max"),
+    "synth_posts": ("sentence",),
+    "synth_cancels": (),
+    "log_level": ("of", "max"),
+    "unjudged": (),
+}
+"""The checks, and what each cannot do without."""
 
 
 class CaseError(ValueError):
@@ -51,17 +68,54 @@ def read_case(path: Path) -> Case:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:
         raise CaseError(f"{path}: {error.strerror}; give the path of a case (.jsonl)") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CaseError(f"{path}: not a case: {error}; each line is a JSON object") from None
     if not lines or not isinstance(lines[0], dict) or "checks" not in lines[0]:
         raise CaseError(f"{path}: not a case: the first line is a header with `case` and `checks`")
+    for complaint in filter(None, map(_complaint, _listed(lines[0]["checks"]))):
+        raise CaseError(f"{path}: {complaint}")
     for number, row in enumerate(lines[1:], start=2):
-        if not isinstance(row, dict) or not {"t_ms", "source", "event"} <= row.keys():
-            raise CaseError(f"{path}: line {number}: a row has t_ms, source, event and payload")
-        row.setdefault("payload", {})
+        if not _is_row(row):
+            raise CaseError(f"{path}: line {number}: a row has t_ms (a number), source, event and payload (an object)")
     if len(lines) == 1:
         raise CaseError(f"{path}: a case has rows after its header")
     return Case(str(lines[0].get("case", path.stem)), lines[0], sorted(lines[1:], key=lambda row: float(row["t_ms"])))
+
+
+def _is_row(row: object) -> bool:
+    """Is it a row? One without a payload gets an empty one."""
+    if not isinstance(row, dict):
+        return False
+    row["payload"] = row.get("payload") or {}
+    words = isinstance(row.get("source"), str) and isinstance(row.get("event"), str)
+    return words and _is_number(row.get("t_ms")) and isinstance(row["payload"], dict)
+
+
+def _listed(checks: object) -> list[object]:
+    return checks if isinstance(checks, list) else [None]
+
+
+def _complaint(check: object) -> str | None:
+    """What is wrong with a check, if anything."""
+    if not isinstance(check, dict) or not isinstance(check.get("check"), str):
+        return "`checks` is a list of objects that name their `check`"
+    kind = check["check"]
+    if kind not in NEEDED:
+        return f"there is no check {kind!r}; the checks are {', '.join(NEEDED)}"
+    if missing := [key for key in NEEDED[kind] if key not in check]:
+        return f"the check {kind} lacks {', '.join(missing)}"
+    numbers = [key for key in check if key.endswith("_ms") or (key in ("min", "max") and kind != "log_level")]
+    if odd := [key for key in numbers if not _is_number(check[key])]:
+        return f"the check {kind} has {odd[0]} {check[odd[0]]!r}, which is no number"
+    if kind == "policy" and not isinstance(check["set"], dict):
+        return "the check policy has a `set` that is no object"
+    if kind == "log_level" and check["max"] not in LEVELS:
+        return f"the check log_level has max {check['max']!r}; it takes one of {', '.join(LEVELS)}"
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def judge(case: Case) -> tuple[list[Verdict], History]:
@@ -70,7 +124,14 @@ def judge(case: Case) -> tuple[list[Verdict], History]:
     settings = {key: value for check in checks if check["check"] == "policy" for key, value in check["set"].items()}
     if unknown := set(settings) - set(SETTINGS):
         raise CaseError(f"{case.name}: no such setting: {', '.join(sorted(unknown))}; a case sets {', '.join(SETTINGS)}")
-    history, calls = run_case(case.rows, settings, case.end_ms)
+    try:
+        Policy(**settings)
+    except ValueError as error:
+        raise CaseError(f"{case.name}: {error}") from None
+    try:
+        history, calls = run_case(case.rows, settings, case.end_ms)
+    except RowError as error:
+        raise CaseError(f"{case.name}: {error}") from None
     court = _Court(history, calls, case.end_ms)
     return [_verdict(court, check) for check in checks if check["check"] != "policy"], history
 
@@ -128,10 +189,7 @@ class _Court:
 def _verdict(court: _Court, check: dict[str, Any]) -> Verdict:
     kind = check["check"]
     words = " ".join([kind, *(f"{key}={value}" for key, value in check.items() if key != "check")])
-    judge_one = _CHECKS.get(kind)
-    if judge_one is None:
-        raise CaseError(f"there is no check {kind!r}; the checks are {', '.join(_CHECKS)}")
-    holds, seen = judge_one(court, check)
+    holds, seen = _CHECKS[kind](court, check)
     return Verdict(words, holds, seen, _until(check, court.end_ms))
 
 

@@ -199,7 +199,8 @@ def _stand_in(options: argparse.Namespace) -> int:
         raise Refused(f"--port {options.port}: a port is a number from 0 to 65535")
     try:
         if options.server == "realtime":
-            from adapters.standin.realtime_server import Pace, run_realtime
+            from adapters.standin.realtime_connection import Pace
+            from adapters.standin.realtime_server import run_realtime
 
             if not 0.1 <= options.words_per_s <= 1_000:
                 raise Refused(f"--words-per-s {options.words_per_s:g}: it takes a number from 0.1 to 1000")

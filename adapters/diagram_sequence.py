@@ -34,10 +34,13 @@ FROM: dict[type[ev.Event], str] = {
 """Who tells of each family of events: the VAD that owns the turn stands beside the model."""
 TO: dict[type[fx.Effect], str] = {
     **dict.fromkeys((fx.Admit, fx.Hold, fx.Resume, fx.Flush, fx.HangUp), DEVICE),
-    **dict.fromkeys((fx.CreateResponse, fx.CancelResponse, fx.TruncateItem, fx.DeleteItem, fx.ReleaseGreeting), MODEL),
+    **dict.fromkeys((fx.ConfigureSession, fx.ReleaseGreeting, fx.CreateResponse, fx.CancelResponse, fx.AddEntry), MODEL),
+    **dict.fromkeys((fx.TruncateItem, fx.RewriteItem, fx.DeleteItem, fx.CloseSession), MODEL),
     **dict.fromkeys((fx.Synthesise, fx.CancelSynthesis), VOICE),
 }
-"""Who carries out each effect that is drawn."""
+"""Who carries out each effect."""
+UNDRAWN = (fx.Log, fx.TellEnded)
+"""Effects that go to the application."""
 TOLD = ("phase", "playout", "interruption", "response", "memory")
 """The regions whose changes are noted beside the arrows."""
 POLICY = Policy(greeting=False)
@@ -128,7 +131,7 @@ def _step(machine: Machine[Call], call: Call, event: Any) -> tuple[Call, Moment]
 def _drawn(moment: Moment, since_ms: float) -> list[str]:
     """A moment's arrows: the event and when it came after the first, what it asks for in order, and what it changes."""
     event = moment.event
-    drawn = [effect for effect in moment.effects if type(effect) in TO]
+    drawn = [effect for effect in moment.effects if not isinstance(effect, UNDRAWN)]
     told = [f"{region}: {before} → {after}" for region, before, after in moment.changes if region in TOLD]
     if isinstance(event, ev.Expired) and not drawn and not told:
         return []

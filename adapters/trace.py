@@ -92,12 +92,17 @@ def read_trace(path: Path) -> Trace:
         raise TraceError(f"{path}: {error.strerror}; give the path of a call.trace") from None
     try:
         head, *body, tail = [json.loads(line) for line in raw]
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TraceError(f"{path}: not a trace, or cut short; a trace ends with its seal") from None
     if not isinstance(head, dict) or head.get("callfsm_trace") != VERSION:
         raise TraceError(f"{path}: not a trace of version {VERSION}; record the call anew with this version of callfsm")
     if tail != {"steps": len(body), "sha256": hashlib.sha256(b"".join(raw[:-1])).hexdigest()}:
         raise TraceError(f"{path}: the seal does not fit; the file was changed or cut short")
+    for number, line in enumerate(body, start=2):
+        try:
+            event_from_json(line)
+        except TraceError as error:
+            raise TraceError(f"{path}: line {number}: {error}; record the call anew with this version of callfsm") from None
     try:
         return Trace(start(Policy(**head["policy"]), head["call_id"], head["at_ms"]), tuple(body))
     except (KeyError, TypeError, ValueError) as error:
@@ -110,11 +115,16 @@ def event_to_json(event: ev.Event) -> dict[str, Any]:
 
 
 def event_from_json(line: dict[str, Any]) -> ev.Event:
-    """The event of a line; raises TraceError if there is no such event."""
-    kind = _EVENTS.get(line.get("event", ""))
+    """The event of a line; raises TraceError if there is no such event, or a part of the line is missing."""
+    if not isinstance(line, dict) or not isinstance(line.get("event"), str):
+        raise TraceError("a step is an object that names its event")
+    kind = _EVENTS.get(line["event"])
     if kind is None:
-        raise TraceError(f"there is no event {line.get('event')!r}")
-    return kind(**{field.name: line[field.name] for field in attrs.fields(kind)})
+        raise TraceError(f"there is no event {line['event']!r}")
+    wanted = [field.name for field in attrs.fields(kind)]
+    if missing := [name for name in (*wanted, "moves", "effects") if name not in line]:
+        raise TraceError(f"{line['event']} lacks {', '.join(missing)}")
+    return kind(**{name: line[name] for name in wanted})
 
 
 def answer_to_json(answer: Step[Call]) -> dict[str, Any]:

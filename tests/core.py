@@ -1,4 +1,4 @@
-"""What the tests of the core share: a script that feeds events as the driver does, and calls brought into common situations; no claim is here.
+"""What the tests of the core share: a script that feeds events as the driver does, and calls in common situations; no claim is here.
 
 `Script` runs whatever machine `machine()` gives: the real one, or the one that a test of the tests put in its place with `running`.
 """
@@ -10,14 +10,16 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from fsm import Call, Policy, effects, events, start, states
 from fsm.call.machine import CALL
 from fsm.engine.machine import Machine, Step
-from fsm.engine.notation import State
+from fsm.engine.notation import Row, State
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=effects.Effect)
 
 _machines: list[Machine[Call]] = [CALL]
-taken: set[tuple[str, int]] = set()
-"""The rows that answered in any script so far, as (region, number of the declared row)."""
+taken: set[Row] = set()
+"""The rows that answered in any script so far."""
+met: set[tuple[str, State, type]] = set()
+"""The (region, state, event) that any script so far has met."""
 
 
 def machine() -> Machine[Call]:
@@ -55,8 +57,9 @@ class Script:
     def wait(self, ms: float) -> list[effects.Effect]:
         """Let time pass, and give the effects of the deadlines that pass with it."""
         before = len(self.effects)
-        self._expire(self.now_ms + ms)
-        self.now_ms += ms
+        until_ms = self.now_ms + ms
+        self._expire(until_ms)
+        self.now_ms = until_ms
         return self.effects[before:]
 
     def wait_to(self, at_ms: float) -> list[effects.Effect]:
@@ -79,7 +82,8 @@ class Script:
         self.call = answer.snapshot
         self.effects += answer.effects
         if self.machine is CALL:
-            taken.update((row.region, row.declared) for row in answer.rows)
+            taken.update(answer.rows)
+            met.update((row.region, row.state, type(event)) for row in answer.rows)
         return answer
 
     def of(self, kind: type[E]) -> list[E]:
@@ -141,9 +145,11 @@ def caller_says(script: Script, item_id: str = "u1", ms: float = 400) -> list[ef
 
 
 def asked(item_id: str = "u1", **policy: Any) -> Script:
-    """The caller said something, and our response.create for it is under way."""
+    """The caller said something, and our response.create for it is under way; or the server owes the answer, if that is its work."""
     script = idle(**policy)
     caller_says(script, item_id)
+    if script.call.policy.create_response:
+        return script.expects(asking=states.OWED)
     return script.expects(response=states.REQUESTED)
 
 

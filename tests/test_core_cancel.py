@@ -1,4 +1,4 @@
-"""Claims about the response's life: one cancel for each, an id that lives to its end, errors that touch nothing (R01 to R08, R68 to R73)."""
+"""Claims about the response: one cancel for each, an id that lives to its end, errors that touch nothing (R01 to R15, R68 to R73)."""
 
 from core import answering, asked, caller_says, greeting, hear, idle, interrupted, playing_out, speaking
 
@@ -40,6 +40,7 @@ def test_no_cancel_is_sent_when_the_server_interrupts() -> None:
 def test_a_server_that_does_not_cancel_in_time_is_told_to() -> None:
     """R02, R78: the server's silence has an end."""
     script = interrupted(interrupts="server")
+    script.post(ev.PlayoutStopped, "r1", 1000.0, 1000.0)
     assert script.wait(1_999) == []
     assert script.wait(1) == [CancelResponse("r1")]
     script.expects(response=states.CANCEL_IN_FLIGHT, phase=states.CANCELLING)
@@ -201,7 +202,7 @@ def test_speech_between_create_and_created_cancels_at_birth() -> None:
     script = asked()
     script.post(ev.SpeechStarted, "u2")
     script.wait(150)
-    script.expects(response=states.WITHDRAWN)
+    script.expects(response=states.WITHDRAWN, phase=states.LISTENING)
     assert script.post(ev.ResponseCreated, "r1") == [CancelResponse("r1")]
     script.expects(response=states.CANCEL_IN_FLIGHT, phase=states.CANCELLING, playout=states.SILENT)
     assert not admits(script.call, "r1")
@@ -266,6 +267,40 @@ def test_a_response_made_while_the_caller_speaks_is_cancelled_at_birth() -> None
     script.post(ev.SpeechStarted, "u1")
     assert script.post(ev.ResponseCreated, "r1") == []
     script.expects(response=states.SERVER_CANCELLING, phase=states.CANCELLING)
+
+
+def test_the_end_of_a_response_cancelled_at_birth_ends_the_cancelling() -> None:
+    """R10, R72: its id is known, whoever cancels it."""
+    for interrupts in ("client", "server"):
+        script = idle(create_response=True, interrupts=interrupts)
+        script.post(ev.SpeechStarted, "u1")
+        script.post(ev.ResponseCreated, "r1")
+        script.post(ev.ResponseCancelled, "r1", "turn_detected")
+        script.expects(response=states.CANCELLED, phase=states.LISTENING)
+
+
+def test_an_unwelcome_answer_does_not_end_the_cancelling() -> None:
+    """R19, R73: the caller still speaks."""
+    script = interrupted(create_response=True)
+    assert script.post(ev.ResponseCreated, "r2") == [CancelResponse("r2")]
+    script.expects(phase=states.CANCELLING, turn=states.SPEAKING)
+
+
+def test_a_failure_told_after_the_end_is_none() -> None:
+    """R10, R72: of a response that ended in any way, or was given up."""
+    for kind in (ev.ResponseCompleted, ev.ResponseCancelled):
+        script = speaking()
+        script.post(kind, "r1")
+        script.post(ev.ResponseFailed, "r1", "server_error")
+        script.expects(asking=states.NOTHING, hangup=states.STAYING)
+    script = interrupted()
+    script.wait(600)
+    script.post(ev.ResponseFailed, "r1", "server_error")
+    script.expects(asking=states.NOTHING)
+    script = interrupted(cancel_attempts=1)
+    script.post(ev.CancelUnsent, "r1")
+    script.post(ev.ResponseFailed, "r1", "server_error")
+    script.expects(asking=states.NOTHING)
 
 
 def test_a_second_response_beside_a_live_one_is_refused() -> None:

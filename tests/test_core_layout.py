@@ -29,7 +29,9 @@ def imports(name: str) -> set[str]:
 
 
 def test_the_core_pulls_in_nothing_but_attrs() -> None:
-    program = "import sys; before = set(sys.modules); import fsm; print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    program = (
+        "import sys; before = set(sys.modules); import fsm; print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
     told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     foreign = set(told.stdout.split()) - sys.stdlib_module_names - {"fsm", "attr", "attrs"}
     assert not foreign

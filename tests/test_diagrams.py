@@ -13,12 +13,12 @@ import pytest
 
 from adapters import diagrams
 from adapters.diagram_parts import drawing
-from adapters.diagram_sequence import barge_in, mermaid_sequence
+from adapters.diagram_sequence import TO, UNDRAWN, barge_in, mermaid_sequence
 from adapters.diagrams import FOLDER, DiagramError, files, stale, write
 from fsm import CALL, Call
 from fsm.call import effects as fx
 from fsm.call import events as ev
-from fsm.call.states import AI_SPEAKING, CANCELLING, CLOSING, LISTENING
+from fsm.call.states import AI_SPEAKING, CANCELLING, CLOSING, GREETING_LOCK, LISTENING
 from fsm.engine.machine import Machine
 from fsm.engine.notation import Declared, Region, Row, State, always, go, ignore, region, row
 
@@ -76,7 +76,7 @@ def test_every_row_that_enters_a_state_is_an_edge(part: Region) -> None:
         for line in edge.lines
         for event in line.events
     }
-    for entering in (row for row in part.rows if row.then.target):
+    for entering in (each for each in part.rows if each.then.target):
         guards = ("", "else") if entering.unconditional else (entering.guard.__name__,)
         assert any((entering.state, entering.then.target, entering.on.__name__, guard) in told for guard in guards), entering.name
 
@@ -88,7 +88,7 @@ def test_every_event_guard_state_and_deadline_of_an_edge_can_be_read_in_both_pic
     )
     for picture in (svg, MADE[f"{part.name}.mmd"]):
         words = set(re.findall(r"\w+", picture))
-        for entering in (row for row in part.rows if row.then.target):
+        for entering in (each for each in part.rows if each.then.target):
             assert entering.on.__name__ in words, entering.name
             assert entering.unconditional or entering.guard.__name__ in words, entering.name
         for state in part.states:
@@ -170,19 +170,12 @@ def test_a_changed_row_makes_what_shows_it_stale(change: Callable[[Declared], De
 
 
 def test_a_changed_answer_to_an_interruption_makes_the_sequence_stale(tmp_path: Path) -> None:
-    def never_held(declared: Declared) -> Declared:
-        return attrs.evolve(declared, then=go(declared.then.target)) if fx.Log in made_by(declared) and declared.then.target else declared
-
-    def made_by(declared: Declared) -> set[object]:
-        return {act.__annotations__.get("return") for act in declared.then.acts}
-
-    def deletes(declared: Declared) -> Declared:
-        if fx.TruncateItem in made_by(declared):
-            return attrs.evolve(declared, then=go(declared.then.target or LISTENING))
-        return never_held(declared)
+    def forgets_nothing(declared: Declared) -> Declared:
+        answers_flush = declared.events == (ev.PlayoutStopped,) and declared.then.target
+        return attrs.evolve(declared, then=attrs.evolve(declared.then, acts=())) if answers_flush else declared
 
     write(tmp_path)
-    assert "barge_in.mmd" in stale(tmp_path, changed("memory", deletes))
+    assert "barge_in.mmd" in stale(tmp_path, changed("memory", forgets_nothing))
 
 
 def test_writing_makes_what_is_missing_and_removes_what_is_left_over(tmp_path: Path) -> None:
@@ -216,9 +209,7 @@ def test_the_phase_is_readable_at_the_width_of_a_readme() -> None:
 
 def test_what_ends_every_state_is_drawn_once_from_the_frame_around_them() -> None:
     drawn = drawing(next(part for part in CALL.regions if part.name == "phase"), (LISTENING,))
-    assert drawn.living == (LISTENING, *(state for state in CALL.regions[0].states if False), *drawn.living[1:])
-    assert AI_SPEAKING in drawn.living
-    assert CLOSING not in drawn.living
+    assert drawn.living == (LISTENING, GREETING_LOCK, AI_SPEAKING, CANCELLING)
     assert all(edge.sources == drawn.living for edge in drawn.endings)
     assert "live --> closing" in MADE["phase.mmd"]
 
@@ -243,7 +234,7 @@ def test_the_barge_in_is_silent_first_and_tells_the_network_next() -> None:
         fx.Resume,
         fx.CancelSynthesis,
         fx.CancelResponse,
-        fx.TruncateItem,
+        fx.RewriteItem,
         fx.CreateResponse,
         fx.Admit,
     ]
@@ -251,8 +242,30 @@ def test_the_barge_in_is_silent_first_and_tells_the_network_next() -> None:
     assert all(f": {kind.__name__}" in told for kind in asked)
 
 
+def test_every_effect_has_a_place_in_a_sequence() -> None:
+    effects = {thing for thing in vars(fx).values() if isinstance(thing, type) and issubclass(thing, fx.Effect)} - {fx.Effect}
+    assert effects == {*TO, *UNDRAWN}
+
+
 def test_an_unconditional_row_under_a_guarded_one_reads_else() -> None:
     part = next(part for part in CALL.regions if part.name == "phase")
     lines = {line.text for edge in drawing(part, (LISTENING,)).edges if edge.target is LISTENING for line in edge.lines}
     assert "InterruptionExpired [else]" in lines
     assert always.__name__ not in MADE["phase.mmd"]
+
+
+@pytest.mark.parametrize("part", CALL.regions, ids=lambda part: part.name)
+def test_mermaid_draws_or_names_every_source_of_every_edge(part: Region) -> None:
+    drawn = drawing(part, (part.starts,))
+    edges = {
+        (source.name, edge.target.name, line.text)
+        for edge in (*drawn.edges, *drawn.restarts)
+        for source in edge.sources
+        for line in edge.lines
+    }
+    read = set()
+    for source, target, label in re.findall(r"^ +(?!live)(\w+) --> (\w+) : (.+)$", MADE[f"{part.name}.mmd"], re.MULTILINE):
+        lines, _, named = label.partition("<br/>also from ")
+        sources = [source, *named.replace("<br/>", " ").split(", ")] if named else [source]
+        read |= {(each, target, line) for each in sources for line in lines.split("<br/>")}
+    assert read == edges

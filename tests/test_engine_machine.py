@@ -7,7 +7,7 @@ import pytest
 from core import Script
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_core_walks import PLANS, walked
+from test_core_walks import PLANS, walk_with
 
 from fsm import CALL, Policy, due_ms, events, expiry, start, step
 from fsm.engine.machine import Machine, Step
@@ -144,7 +144,8 @@ EVENT = st.one_of(
 def test_the_compiled_machine_answers_as_the_tables_read(machine: Machine[Hall], events: list[Any]) -> None:
     hall = Hall()
     for event in events:
-        assert (answer := machine.step(hall, event)) == walk(machine, hall, event)
+        answer = machine.step(hall, event)
+        assert answer == walk(machine, hall, event)
         hall = answer.snapshot
 
 
@@ -160,7 +161,7 @@ def test_the_compiled_call_answers_as_the_tables_read(plan: Any) -> None:
             assert answered[-1] == expected
             return answered[-1]
 
-    walked(plan, Compared)
+    walk_with(plan, Compared)
     assert answered
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-HEADER = '''
+HEADER = """
 from fsm.call import events as ev
 from fsm.call.effects import Hold
 from fsm.call.snapshot import Call
@@ -26,7 +26,7 @@ def hold(call: Call, event: ev.SpeechStarted) -> Hold:
     return Hold()
 
 
-'''
+"""
 RIGHT = (
     "row(CLEAR, ev.Transcribed, said, go(SUSPECTED))",
     "row(CLEAR, (ev.Transcribed, ev.SpeechStarted), of_caller, go(SUSPECTED))",

@@ -21,7 +21,7 @@ from adapters.ports import FRAME_BYTES
 from adapters.realtime import KEPT_COMMANDS, KEPT_FRAMES, RealtimeLLM
 from adapters.realtime_wire import RealtimeSettings
 from adapters.sentences import SentenceCutter
-from adapters.standin.realtime_server import Pace
+from adapters.standin.realtime_connection import Pace
 from adapters.standin.realtime_server import serve as serve_standin
 from adapters.websocket import WebSocketError
 from fsm.call import events as ev

@@ -22,9 +22,12 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from adapters.standin.dialogue import BluebirdCycles, Call, Say, Turn
 from adapters.standin.ears import Transcriber, decode, encode
-from adapters.standin.realtime_server import BluebirdCycles, Call, Pace, Say, run_realtime, serve
-from adapters.standin.realtime_session import APPEND_BYTES, Begin, Session, Turn
+from adapters.standin.realtime_connection import Pace
+from adapters.standin.realtime_events import Begin
+from adapters.standin.realtime_server import run_realtime, serve
+from adapters.standin.realtime_session import APPEND_BYTES, Session
 from adapters.standin.voice import Voice
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from fsm.call.common import closing
 from fsm.call.effects import DeleteItem, Level, Log, RewriteItem, TruncateItem
 from fsm.call.guards import AUDIBLE, of_playout, of_session, protected
 from fsm.call.snapshot import Call, Memory, Spoken
-from fsm.call.states import IN_STEP, OVER, POSITION_AWAITED
+from fsm.call.states import IN_STEP, OVER, POSITION_AWAITED, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
 LIVE = (IN_STEP, POSITION_AWAITED)
@@ -19,6 +19,11 @@ def nothing_said(call: Call, _: object) -> bool:
 def cut_by_server(call: Call, event: ev.ResponseCancelled) -> bool:
     """Did the server cut an item that is being heard?"""
     return of_playout(call, event) and not nothing_said(call, event)
+
+
+def newly_synthesised(call: Call, event: ev.SentenceSynthesised) -> bool:
+    """Is it the sentence in synthesis, told for the first time?"""
+    return of_session(call, event) and call.synthesis.state is SYNTHESISING
 
 
 def unheard(call: Call, event: ev.PlayoutStopped) -> bool:
@@ -110,7 +115,7 @@ MEMORY = region(
     row(POSITION_AWAITED,   ev.PlayoutStopped,       heard_in_full,     go(IN_STEP)),
     row(POSITION_AWAITED,   ev.MemoryExpired,        always,            go(IN_STEP, log_unknown)),
 
-    row(IN_STEP,            ev.SentenceSynthesised,  of_session,        stay(note_spoken)),
+    row(IN_STEP,            ev.SentenceSynthesised,  newly_synthesised, stay(note_spoken)),
 
     row(LIVE,               ev.DeviceEvent,          always,            ignore("only the answer to a flush says what was heard (R71)")),
     row(LIVE,               ev.ModelEvent,           always,            ignore("only an interruption puts the memory out of step")),

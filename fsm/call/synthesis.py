@@ -32,11 +32,6 @@ def of_sentence(call: Call, event: ev.ResponseEnded) -> bool:
     return event.response_id == call.synthesis.response_id
 
 
-def of_waiting(call: Call, event: ev.ResponseEnded) -> bool:
-    """Do sentences of that response wait?"""
-    return any(sentence.response_id == event.response_id for sentence in call.synthesis.queue)
-
-
 def more_waits(call: Call, event: ev.SynthesisEnded | ev.SentenceStarted) -> bool:
     """Does the event belong to that sentence, with another one waiting?"""
     return of_session(call, event) and bool(call.synthesis.queue)
@@ -144,7 +139,7 @@ SYNTHESIS = region(
     row(AHEAD,             ev.InterruptionExpired,  always,         go(RESTING, forget)),
     row(SYNTHESISING,      ev.ResponseCancelled,    of_sentence,    go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.ResponseCancelled,    of_sentence,    go(RESTING, forget)),
-    row(BUSY,              ev.ResponseCancelled,    of_waiting,     stay(drop_waiting)),
+    row(BUSY,              ev.ResponseCancelled,    always,         stay(drop_waiting)),
     row(SYNTHESISING,      ev.PlayoutExpired,       abandoned,      go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.PlayoutExpired,       abandoned,      go(RESTING, forget)),
 
