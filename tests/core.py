@@ -111,8 +111,11 @@ class Script:
 
 
 def begun(**policy: Any) -> Script:
-    """A call whose line and session are there and whose noise floor is known; a greeting, if the policy has one, waits for its text."""
-    script = Script(Policy(**policy))
+    """A call whose line and session are there and whose noise floor is known; a greeting, if the policy has one, waits for its text.
+
+    Silence and the maximum duration are far off, unless the policy says otherwise.
+    """
+    script = Script(Policy(**{"idle_ms": 600_000, "call_ms": 86_400_000, **policy}))
     script.post(events.LineOpened)
     script.post(events.SessionOpened)
     script.post(events.SessionConfirmed)

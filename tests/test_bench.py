@@ -94,7 +94,7 @@ def test_the_tables_fit_into_eighty_columns() -> None:
         "12345.68",
         "1234.57",
         "recorded call",
-        "20 calls in one process, 480 interruptions",
+        "20 calls at once, 480 interruptions",
         "worst 12346 ms",
         "import transitions",
     ):

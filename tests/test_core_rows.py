@@ -16,13 +16,14 @@ import test_core_cancel
 import test_core_hangup
 import test_core_interruption
 import test_core_playout
+import test_core_waiting
 
 from fsm import CALL, Call
 from fsm.engine.checks import faults_of
 from fsm.engine.machine import Machine
 from fsm.engine.notation import Declared, Region, State, region
 
-CLAIMS = (test_core_cancel, test_core_interruption, test_core_asking, test_core_playout, test_core_hangup)
+CLAIMS = (test_core_cancel, test_core_interruption, test_core_asking, test_core_playout, test_core_hangup, test_core_waiting)
 Claim = Callable[[], None]
 Place = tuple[str, int]
 

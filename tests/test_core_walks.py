@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fsm import Call, Policy, admits, effects, states
 from fsm import events as ev
 from fsm.call.events import kinds
-from fsm.call.guards import CANCELLINGS, IDLE
+from fsm.call.guards import AUDIBLE, CANCELLINGS, IDLE
 from fsm.engine.notation import State
 
 S = TypeVar("S", bound=Script)
@@ -34,6 +34,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "message": st.just(""),
     "rms": st.just(0.0),
     "audio_ms": st.just(900.0),
+    "tool_call_id": st.sampled_from(["t1", "t2"]),
+    "name": st.just("look_up"),
+    "arguments": st.just("{}"),
+    "output": st.just("found"),
 }
 END = (ev.Ending, ev.HangupRequested, ev.GoodbyeSaid)
 POLICIES = st.builds(
@@ -94,7 +98,6 @@ class Witness(Script):
         self.ended: set[str] = set()
         self.flushed: set[str] = set()
         self.admitted: set[str] = set()
-        self.silenced: set[str] = set()
         self.held = False
         self.over = False
 
@@ -125,7 +128,7 @@ class Witness(Script):
                 assert before.turn.state is states.QUIET
                 assert before.session.state in (states.GUARDED, states.READY)
                 assert before.line.state is states.OPEN
-                assert before.hangup.state is states.STAYING
+                assert before.hangup.state in (states.STAYING, states.PARTING)
             case effects.Admit(response_id):
                 assert response_id not in self.flushed | self.ended | self.admitted, "admitted again"
                 self.admitted.add(response_id)
@@ -156,12 +159,16 @@ class Witness(Script):
         assert len(call.entry.digits) <= 64
         if not isinstance(event, ev.CallerEvent | ev.TurnExpired | ev.ResponseCreated | ev.Ending | ev.HangupExpired):
             assert call.turn == before.turn, "the caller's turn was touched"
+        heard = before.playout.state in AUDIBLE and call.playout.state in (states.SILENT, states.OVER)
+        assert not heard or before.playout.id in self.flushed, "silenced, but not flushed"
         if call.phase.state in (states.CLOSING, states.CLOSED):
             self.over = True
             for region in self.machine.regions:
                 record = getattr(call, region.name)
                 assert region.name == "phase" or (record.state is states.OVER and record.due_ms == float("inf"))
-        elif call.phase.state is states.CANCELLING:
+            return
+        assert self.held == (call.interruption.state in (states.SUSPECTED, states.CONFIRMED)), "held without a suspicion, or the reverse"
+        if call.phase.state is states.CANCELLING:
             assert call.response.state in CANCELLINGS, "cancelling what nobody cancels"
 
 

@@ -302,7 +302,10 @@ def loudest(sound: Any) -> float:
 
 def words(sound: Any) -> set[str]:
     """The words that a recogniser hears in a sound."""
-    samples = soxr.resample(sound / 32768, RATE_HZ, 16_000) * 32767 + np.random.default_rng(0).normal(0, 20, -(-len(sound) * 2 // 3))[: len(sound) * 2 // 3]
+    samples = (
+        soxr.resample(sound / 32768, RATE_HZ, 16_000) * 32767
+        + np.random.default_rng(0).normal(0, 20, -(-len(sound) * 2 // 3))[: len(sound) * 2 // 3]
+    )
     decoder = Decoder(samprate=16_000.0, loglevel="FATAL")
     decoder.start_utt()
     decoder.process_raw(samples.clip(-32_768, 32_767).astype("<i2").tobytes(), False, True)

@@ -8,9 +8,21 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause
 from fsm.call.entry import entering, submits
-from fsm.call.guards import answers_by_itself, free, heard_in_progress, in_progress, may_recover, no_audio, server_answers, told_twice
+from fsm.call.guards import (
+    UNHEARD,
+    answers_by_itself,
+    free,
+    heard_in_progress,
+    in_progress,
+    may_recover,
+    no_audio,
+    server_answers,
+    told_twice,
+)
+from fsm.call.idle import gives_up_waiting, prompts_left
 from fsm.call.snapshot import Asking, Call
-from fsm.call.states import ADMITTED, DUE, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, WANTED
+from fsm.call.states import DUE, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, UNLIMITED, WANTED
+from fsm.call.tool import last_of_pending, others_pending
 from fsm.engine.notation import always, go, ignore, region, row, sets
 
 LIVE = (NOTHING, PREPARING, PAUSED, OWED, WANTED, DUE)
@@ -24,7 +36,7 @@ def for_the_caller(call: Call, _: object) -> bool:
 def greeting_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
     """Was the greeting cancelled before anything of it was heard, for the first time (R36)?"""
     greeting = event.response_id == call.response.id and call.response.cause is Cause.GREETING and in_progress(call, None)
-    return greeting and call.playout.state is ADMITTED and not call.asking.recoveries
+    return greeting and call.playout.state in UNHEARD and not call.asking.recoveries
 
 
 def may_ask_again(call: Call, _: ev.Event) -> bool:
@@ -35,6 +47,16 @@ def may_ask_again(call: Call, _: ev.Event) -> bool:
 def may_replace(call: Call, event: ev.PlayoutExpired) -> bool:
     """Is a response without sound cancelled, and may another be asked for (R16)?"""
     return no_audio(call, event) and heard_in_progress(call, None) and call.asking.recoveries < call.policy.recoveries
+
+
+def last_tool(call: Call, event: ev.ToolExpired) -> bool:
+    """Is the tool that did not answer the only one that runs?"""
+    return not others_pending(call, event)
+
+
+def limit_near(call: Call, _: ev.LimitExpired) -> bool:
+    """Is the call to end soon?"""
+    return call.limit.state is UNLIMITED
 
 
 @sets("cause", "instructions", "item_id", "recoveries")
@@ -55,6 +77,30 @@ def take_entry(_: Call, __: ev.Event) -> tuple[Cause, str, int]:
     return Cause.USER_TURN, "", 0
 
 
+@sets("cause", "instructions", "recoveries")
+def take_tool_result(_: Call, __: ev.Event) -> tuple[Cause, str, int]:
+    """A response to what the tools answered is wanted (R80)."""
+    return Cause.TOOL_RESULT, "", 0
+
+
+@sets("cause", "instructions", "recoveries")
+def take_idle_prompt(_: Call, __: ev.IdleExpired) -> tuple[Cause, str, int]:
+    """The caller is to be asked whether they are there (R54)."""
+    return Cause.IDLE_PROMPT, "", 0
+
+
+@sets("cause", "instructions", "recoveries")
+def take_farewell(_: Call, __: ev.IdleExpired) -> tuple[Cause, str, int]:
+    """A silent caller is to be told goodbye (R53)."""
+    return Cause.FAREWELL, "", 0
+
+
+@sets("cause", "instructions", "recoveries")
+def take_limit_warning(_: Call, __: ev.LimitExpired) -> tuple[Cause, str, int]:
+    """The caller is to be warned that the call must end (R82)."""
+    return Cause.LIMIT_WARNING, "", 0
+
+
 @sets("instructions")
 def take_text(_: Call, event: ev.GreetingPrepared) -> str:
     """The greeting's text."""
@@ -64,7 +110,7 @@ def take_text(_: Call, event: ev.GreetingPrepared) -> str:
 @sets("cause", "recoveries")
 def count_failure(call: Call, _: ev.Event) -> tuple[Cause, int]:
     """The response is wanted again: a greeting of which nothing was heard as a greeting, any other as a recovery (R15)."""
-    unheard = call.response.cause is Cause.GREETING and (call.playout.state is ADMITTED or call.response.state is REQUESTED)
+    unheard = call.response.cause is Cause.GREETING and (call.playout.state in UNHEARD or call.response.state is REQUESTED)
     return Cause.GREETING if unheard else Cause.RECOVERY, call.asking.recoveries + 1
 
 
@@ -81,6 +127,13 @@ ASKING = region(
     row(LIVE,                    ev.EntryExpired,       entering,            go(DUE, take_entry)),
     row(LIVE[1:],                ev.ResponseCreated,    answers_by_itself,   go(NOTHING)),
     row((PAUSED, OWED, DUE),     ev.SpeechStarted,      for_the_caller,      go(WANTED)),
+
+    row(LIVE[1:],                ev.TurnDismissed,      always,              go(NOTHING)),
+    row(NOTHING,                 ev.ToolFinished,       last_of_pending,     go(DUE, take_tool_result)),
+    row(NOTHING,                 ev.ToolExpired,        last_tool,           go(DUE, take_tool_result)),
+    row(NOTHING,                 ev.IdleExpired,        prompts_left,        go(DUE, take_idle_prompt)),
+    row(NOTHING,                 ev.IdleExpired,        gives_up_waiting,    go(DUE, take_farewell)),
+    row(NOTHING,                 ev.LimitExpired,       limit_near,          go(DUE, take_limit_warning)),
 
     row(PREPARING,               ev.GreetingPrepared,   always,              go(DUE, take_text)),
     row((PREPARING, PAUSED),     ev.AskingExpired,      always,              go(DUE)),

@@ -19,6 +19,10 @@ class Cause(StrEnum):
     GREETING = "greeting"
     USER_TURN = "user_turn"
     RECOVERY = "recovery"
+    TOOL_RESULT = "tool_result"
+    IDLE_PROMPT = "idle_prompt"
+    FAREWELL = "farewell"
+    LIMIT_WARNING = "limit_warning"
 
 
 class Reason(StrEnum):
@@ -27,6 +31,8 @@ class Reason(StrEnum):
     CALLER_HUNG_UP = "the caller hung up"
     GOODBYE = "the goodbye was heard"
     APPLICATION = "the application asked"
+    IDLE = "the caller was silent"
+    LIMIT = "the call reached its maximum duration"
     RECEIVER_FAILED = "the receiver failed"
     SESSION_REFUSED = "the session was refused"
     SESSION_LOST = "the session was lost"
@@ -106,6 +112,14 @@ class AddEntry(Effect):
 
 
 @attrs.frozen
+class SendToolResult(Effect):
+    """Add a tool's answer to the conversation; the response is asked for apart."""
+
+    tool_call_id: str
+    output: str
+
+
+@attrs.frozen
 class TruncateItem(Effect):
     """Make the model forget what the caller did not hear of `item_id` after `audio_end_ms` (R34, R71)."""
 
@@ -153,6 +167,15 @@ class CancelSynthesis(Effect):
 
 
 # The application.
+
+
+@attrs.frozen
+class RunTool(Effect):
+    """Run a tool of the application; it answers with ToolFinished. `arguments` is JSON."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
 
 
 @attrs.frozen

@@ -4,59 +4,85 @@ Each event is frozen and carries `at_ms`, milliseconds on the one monotonic cloc
 wire: whatever comes back from outside names the response, item or synthesis session that it belongs to (R03, R10).
 """
 
-from typing import ClassVar
-
 import attrs
 
-
-@attrs.frozen
-class Event:
-    """Anything that happens; `at_ms` is when, on the call's monotonic clock."""
-
-    at_ms: float
-
-
-# Where events come from: a table that has no use for a whole kind says so in one row.
-
-
-@attrs.frozen
-class LineEvent(Event):
-    """From the line, other than its end."""
-
-
-@attrs.frozen
-class AppEvent(Event):
-    """From the application that runs the call."""
-
-
-@attrs.frozen
-class ModelEvent(Event):
-    """From the realtime LLM."""
-
-
-@attrs.frozen
-class CallerEvent(Event):
-    """What the caller does, as a VAD or a transcriber tells it."""
-
-
-@attrs.frozen
-class DeviceEvent(Event):
-    """From the audio device or line: what is really heard."""
-
-
-@attrs.frozen
-class SentenceEvent(Event):
-    """From the sentence cutter and the synthesiser."""
-
+from fsm.call.expiries import (
+    AskingExpired as AskingExpired,
+)
+from fsm.call.expiries import (
+    CalibrationExpired as CalibrationExpired,
+)
+from fsm.call.expiries import (
+    EntryExpired as EntryExpired,
+)
+from fsm.call.expiries import (
+    Expired as Expired,
+)
+from fsm.call.expiries import (
+    HangupExpired as HangupExpired,
+)
+from fsm.call.expiries import (
+    IdleExpired as IdleExpired,
+)
+from fsm.call.expiries import (
+    InterruptionExpired as InterruptionExpired,
+)
+from fsm.call.expiries import (
+    LimitExpired as LimitExpired,
+)
+from fsm.call.expiries import (
+    LineExpired as LineExpired,
+)
+from fsm.call.expiries import (
+    MemoryExpired as MemoryExpired,
+)
+from fsm.call.expiries import (
+    PhaseExpired as PhaseExpired,
+)
+from fsm.call.expiries import (
+    PlayoutExpired as PlayoutExpired,
+)
+from fsm.call.expiries import (
+    ResponseExpired as ResponseExpired,
+)
+from fsm.call.expiries import (
+    SessionExpired as SessionExpired,
+)
+from fsm.call.expiries import (
+    SynthesisExpired as SynthesisExpired,
+)
+from fsm.call.expiries import (
+    ToolExpired as ToolExpired,
+)
+from fsm.call.expiries import (
+    TurnExpired as TurnExpired,
+)
+from fsm.call.families import (
+    AppEvent as AppEvent,
+)
+from fsm.call.families import (
+    CallerEvent as CallerEvent,
+)
+from fsm.call.families import (
+    DeviceEvent as DeviceEvent,
+)
+from fsm.call.families import (
+    Ending as Ending,
+)
+from fsm.call.families import (
+    Event as Event,
+)
+from fsm.call.families import (
+    LineEvent as LineEvent,
+)
+from fsm.call.families import (
+    ModelEvent as ModelEvent,
+)
+from fsm.call.families import (
+    SentenceEvent as SentenceEvent,
+)
 
 # The call's ends: each closes a live call at once, whatever its regions are doing (R83).
-
-
-@attrs.frozen
-class Ending(Event):
-    """Something after which no call is left; `reason` is told to the application."""
-
-    reason: str = ""
 
 
 @attrs.frozen
@@ -110,6 +136,19 @@ class HangupRequested(AppEvent):
 
     response_id: str = ""
     reason: str = "application"
+
+
+@attrs.frozen
+class ToolFinished(AppEvent):
+    """A tool that the model called has answered; `output` is what the model is told."""
+
+    tool_call_id: str
+    output: str = ""
+
+
+@attrs.frozen
+class TurnDismissed(AppEvent):
+    """What the caller said wants no answer: a "stop", a "be quiet" (R25)."""
 
 
 # The realtime LLM.
@@ -166,6 +205,22 @@ class AudioArrived(ModelEvent):
 
     response_id: str
     item_id: str = ""
+
+
+@attrs.frozen
+class TextArrived(ModelEvent):
+    """The first words of a response that is to be spoken by the model: its sound must follow (R16)."""
+
+    response_id: str
+
+
+@attrs.frozen
+class ToolCalled(ModelEvent):
+    """The model calls a tool; `arguments` is JSON."""
+
+    tool_call_id: str
+    name: str
+    arguments: str = ""
 
 
 @attrs.frozen
@@ -356,108 +411,6 @@ class SynthesisCancelAnswered(SentenceEvent):
 
     session_id: str
     outcome: str
-
-
-# Deadlines: one event a region, so that a row names the deadline that it means (R49, R78).
-
-
-@attrs.frozen
-class Expired(Event):
-    """The deadline of a region's state passed; `epoch` is the entry of the state that it was set by."""
-
-    region: ClassVar[str]
-    epoch: int
-
-
-@attrs.frozen
-class PhaseExpired(Expired):
-    """The call phase has lasted as long as it may."""
-
-    region: ClassVar[str] = "phase"
-
-
-@attrs.frozen
-class ResponseExpired(Expired):
-    """The response status has lasted as long as it may."""
-
-    region: ClassVar[str] = "response"
-
-
-@attrs.frozen
-class PlayoutExpired(Expired):
-    """The playout state has lasted as long as it may; in `heard` it says that all has been heard."""
-
-    region: ClassVar[str] = "playout"
-
-
-@attrs.frozen
-class InterruptionExpired(Expired):
-    """The suspicion has lasted long enough: the interruption is real."""
-
-    region: ClassVar[str] = "interruption"
-
-
-@attrs.frozen
-class SynthesisExpired(Expired):
-    """The Chatterbox server has not answered in time."""
-
-    region: ClassVar[str] = "synthesis"
-
-
-@attrs.frozen
-class MemoryExpired(Expired):
-    """The device has not said in time what it played."""
-
-    region: ClassVar[str] = "memory"
-
-
-@attrs.frozen
-class TurnExpired(Expired):
-    """The caller's turn was not committed in time (R24)."""
-
-    region: ClassVar[str] = "turn"
-
-
-@attrs.frozen
-class AskingExpired(Expired):
-    """A wanted response is due."""
-
-    region: ClassVar[str] = "asking"
-
-
-@attrs.frozen
-class CalibrationExpired(Expired):
-    """The noise floor is taken as known."""
-
-    region: ClassVar[str] = "calibration"
-
-
-@attrs.frozen
-class SessionExpired(Expired):
-    """The realtime session was not confirmed in time."""
-
-    region: ClassVar[str] = "session"
-
-
-@attrs.frozen
-class LineExpired(Expired):
-    """The line never carried sound."""
-
-    region: ClassVar[str] = "line"
-
-
-@attrs.frozen
-class EntryExpired(Expired):
-    """No further key was pressed in time."""
-
-    region: ClassVar[str] = "entry"
-
-
-@attrs.frozen
-class HangupExpired(Expired):
-    """The pending hang-up is due."""
-
-    region: ClassVar[str] = "hangup"
 
 
 def kinds() -> tuple[type[Event], ...]:

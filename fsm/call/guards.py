@@ -14,6 +14,7 @@ from fsm.call.states import (
     CANCELLED,
     CLEAR,
     COMPLETED,
+    ENTERING,
     FAILED,
     FINISHED,
     GREETING_LOCK,
@@ -22,9 +23,12 @@ from fsm.call.states import (
     INCOMPLETE,
     LEAVING,
     LISTENING,
+    NO_TOOL,
     NONE,
+    NOTHING,
     ONSET,
     OPEN,
+    PARTING,
     PLAYING,
     QUIET,
     READY,
@@ -36,14 +40,17 @@ from fsm.call.states import (
     STAYING,
     SYNTHESISING,
     TAIL,
+    VOICELESS,
 )
 
 IDLE = (NONE, COMPLETED, CANCELLED, FAILED, INCOMPLETE)
 """Response statuses from which a response may be asked for (R11)."""
 CANCELLINGS = (SERVER_CANCELLING, CANCEL_IN_FLIGHT, CANCEL_UNSENT)
 """Response statuses of an interrupted response whose end is awaited."""
-AUDIBLE = (ADMITTED, ONSET, PLAYING, TAIL, STARVED)
+AUDIBLE = (ADMITTED, VOICELESS, ONSET, PLAYING, TAIL, STARVED)
 """Playout states in which frames of the response may be heard."""
+UNHEARD = (ADMITTED, VOICELESS)
+"""Playout states of an admitted response of which no sound has come."""
 SOUNDING = (ONSET, PLAYING, TAIL)
 """Playout states in which something is being heard."""
 
@@ -167,7 +174,7 @@ def last_sentence_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpire
 
 def no_audio(call: Call, _: ev.PlayoutExpired) -> bool:
     """Has an admitted response brought neither sound nor a sentence in time (R16, R35)?"""
-    return call.playout.state is ADMITTED and not sentences_to_come(call, None)
+    return call.playout.state is VOICELESS or (call.playout.state is ADMITTED and not sentences_to_come(call, None))
 
 
 def stalled(call: Call, _: ev.PlayoutExpired) -> bool:
@@ -191,8 +198,13 @@ def free(call: Call, _: object) -> bool:
         and call.turn.state is QUIET
         and call.session.state in (GUARDED, READY)
         and call.line.state is OPEN
-        and call.hangup.state is STAYING
+        and call.hangup.state in (STAYING, PARTING)
     )
+
+
+def call_is_quiet(call: Call, _: object) -> bool:
+    """Is nothing going on that the caller could be waiting for, or that they are doing (R52)?"""
+    return free(call, None) and call.asking.state is NOTHING and call.tool.state is NO_TOOL and call.entry.state is not ENTERING
 
 
 def nothing_to_interrupt(call: Call, _: object) -> bool:

@@ -12,18 +12,34 @@ from fsm.call.guards import (
     fatal,
     finished,
     heard_in_progress,
+    known,
     no_audio,
     nothing_to_interrupt,
     of_response,
     protected,
     told_twice,
 )
+from fsm.call.idle import gives_up_waiting
 from fsm.call.snapshot import Call, Hangup
-from fsm.call.states import COMPLETED, CONFIGURING, CONNECTING, FINISHED, GOODBYE, LEAVING, NOTHING, OVER, REQUESTED, SILENT, STAYING
+from fsm.call.states import (
+    COMPLETED,
+    CONFIGURING,
+    CONNECTING,
+    FINISHED,
+    GOODBYE,
+    LEAVING,
+    NOTHING,
+    OVER,
+    PARTING,
+    REQUESTED,
+    SILENT,
+    STAYING,
+    WARNED,
+)
 from fsm.engine.notation import always, go, ignore, region, row, sets
 
-LIVE = (STAYING, GOODBYE, LEAVING)
-UNDECIDED = (STAYING, GOODBYE)
+LIVE = (STAYING, PARTING, GOODBYE, LEAVING)
+UNDECIDED = (STAYING, PARTING, GOODBYE)
 
 
 def heard_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
@@ -55,6 +71,16 @@ def goodbye_heard(call: Call, event: ev.PlayoutExpired) -> bool:
 def of_goodbye(call: Call, event: ev.ResponseEnded) -> bool:
     """Is it the end of the goodbye?"""
     return event.response_id == call.hangup.id
+
+
+def farewell_created(call: Call, event: ev.ResponseCreated) -> bool:
+    """Is it the farewell that we asked for?"""
+    return call.response.state is REQUESTED and call.response.cause is Cause.FAREWELL and not known(call, event)
+
+
+def limit_reached(call: Call, _: ev.LimitExpired) -> bool:
+    """Has the call lasted as long as it may (R82)?"""
+    return call.limit.state is WARNED
 
 
 def unconfirmed(call: Call, _: ev.SessionExpired) -> bool:
@@ -108,6 +134,24 @@ def session_unconfirmed(_: Call, __: ev.SessionExpired) -> tuple[Reason, str]:
 
 
 @sets("reason", "detail")
+def idle(_: Call, __: ev.IdleExpired) -> tuple[Reason, str]:
+    """The caller was silent through every prompt (R53)."""
+    return Reason.IDLE, ""
+
+
+@sets("id")
+def after_farewell(_: Call, event: ev.ResponseCreated) -> str:
+    """Hang up after the farewell that was asked for."""
+    return event.response_id
+
+
+@sets("reason", "detail")
+def limit(_: Call, __: ev.LimitExpired) -> tuple[Reason, str]:
+    """The call reached its maximum duration (R82)."""
+    return Reason.LIMIT, ""
+
+
+@sets("reason", "detail")
 def no_line(_: Call, __: ev.LineExpired) -> tuple[Reason, str]:
     """The line carried no sound in time."""
     return Reason.NO_LINE, ""
@@ -124,6 +168,13 @@ HANGUP = region(
     row(STAYING,     ev.HangupRequested,     nothing_said,              go(LEAVING, as_requested)),
     row(STAYING,     ev.HangupRequested,     always,                    go(GOODBYE, as_requested)),
 
+    row(STAYING,     ev.IdleExpired,         gives_up_waiting,          go(PARTING, idle)),
+    row(PARTING,     ev.ResponseCreated,     farewell_created,          go(GOODBYE, after_farewell)),
+    row(PARTING,     ev.InterruptionExpired, always,                    go(STAYING)),
+    row(PARTING,     ev.TurnCommitted,       told_twice,                ignore("it is the turn that was committed last (R21)")),
+    row(PARTING,     ev.TurnCommitted,       always,                    go(STAYING)),
+    row(PARTING,     ev.HangupExpired,       always,                    go(LEAVING)),
+
     row(GOODBYE,     ev.PlayoutExpired,      goodbye_heard,             go(LEAVING)),
     row(GOODBYE,     ev.HangupExpired,       always,                    go(LEAVING)),
     row(GOODBYE,     ev.InterruptionExpired, protected,                 ignore("the greeting is heard to its end (R36)")),
@@ -139,6 +190,7 @@ HANGUP = region(
     row(UNDECIDED,   ev.PlayoutExpired,      soundless_once_too_often,  go(LEAVING, model_failed)),
     row(GOODBYE,     (ev.ResponseFailed, ev.ResponseIncomplete), of_goodbye, go(STAYING)),
     row(UNDECIDED,   ev.SessionExpired,      unconfirmed,               go(LEAVING, session_unconfirmed)),
+    row(UNDECIDED,   ev.LimitExpired,        limit_reached,             go(LEAVING, limit)),
     row(UNDECIDED,   ev.LineExpired,         always,                    go(LEAVING, no_line)),
 
     row(UNDECIDED,   ev.AppEvent,            always,                    ignore("the hang-up is decided already, or it wishes none")),

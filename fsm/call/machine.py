@@ -9,7 +9,9 @@ from fsm.call.events import Event, kinds
 from fsm.call.guards import AUDIBLE
 from fsm.call.hangup import HANGUP
 from fsm.call.hearing import CALIBRATION, LINE, TURN
+from fsm.call.idle import IDLE
 from fsm.call.interruption import INTERRUPTION
+from fsm.call.limit import LIMIT
 from fsm.call.memory import MEMORY
 from fsm.call.phase import PHASE
 from fsm.call.playout import PLAYOUT
@@ -18,11 +20,29 @@ from fsm.call.session import SESSION
 from fsm.call.snapshot import Call
 from fsm.call.states import CLEAR, ECHOED
 from fsm.call.synthesis import SYNTHESIS
+from fsm.call.tool import TOOL
 from fsm.engine.machine import Machine, Step
 
 CALL: Machine[Call] = Machine(
     Call,
-    regions=(PLAYOUT, INTERRUPTION, SYNTHESIS, RESPONSE, MEMORY, SESSION, PHASE, LINE, CALIBRATION, TURN, ENTRY, ASKING, HANGUP),
+    regions=(
+        PLAYOUT,
+        INTERRUPTION,
+        SYNTHESIS,
+        RESPONSE,
+        MEMORY,
+        SESSION,
+        PHASE,
+        LINE,
+        CALIBRATION,
+        TURN,
+        ENTRY,
+        TOOL,
+        IDLE,
+        LIMIT,
+        ASKING,
+        HANGUP,
+    ),
     events=kinds(),
 )
 

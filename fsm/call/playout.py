@@ -6,6 +6,7 @@ from fsm.call.effects import Admit, Flush, Level, Log
 from fsm.call.guards import (
     AUDIBLE,
     SOUNDING,
+    UNHEARD,
     last_of_playout,
     last_sentence_lost,
     leaving,
@@ -19,7 +20,7 @@ from fsm.call.guards import (
     welcome,
 )
 from fsm.call.snapshot import Call, Playout
-from fsm.call.states import ADMITTED, FINISHED, ONSET, OVER, PLAYING, SILENT, STARVED, TAIL
+from fsm.call.states import ADMITTED, FINISHED, ONSET, OVER, PLAYING, SILENT, STARVED, TAIL, VOICELESS
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
 LIVE = (SILENT, *AUDIBLE, FINISHED)
@@ -28,6 +29,11 @@ LIVE = (SILENT, *AUDIBLE, FINISHED)
 def followed(call: Call, _: object) -> bool:
     """Is another response admitted behind the one that is heard?"""
     return bool(call.playout.next_id)
+
+
+def words_to_be_spoken(call: Call, event: ev.TextArrived) -> bool:
+    """Are they the words of a response that the model speaks itself (R16)?"""
+    return event.response_id == call.playout.id and call.policy.voice == "realtime"
 
 
 def leaving_followed(call: Call, event: ev.HangupExpired) -> bool:
@@ -114,13 +120,15 @@ PLAYOUT = region(
     row(AUDIBLE,                 ev.ResponseCancelled,    of_playout,           go(FINISHED, flush)),
     row((*AUDIBLE, FINISHED),    ev.ResponseCancelled,    of_next,              stay(flush_next, drop_next)),
 
-    row(ADMITTED,                ev.AudioArrived,         of_playout,           go(ONSET, take_item)),
-    row(ADMITTED,                ev.PlayoutProgressed,    of_playout,           go(ONSET)),
-    row(ADMITTED,                ev.ResponseEnded,        last_of_playout,      go(FINISHED)),
+    row(ADMITTED,                ev.TextArrived,          words_to_be_spoken,   go(VOICELESS)),
+    row(UNHEARD,                 ev.AudioArrived,         of_playout,           go(ONSET, take_item)),
+    row(UNHEARD,                 ev.PlayoutProgressed,    of_playout,           go(ONSET)),
+    row(UNHEARD,                 ev.ResponseEnded,        last_of_playout,      go(FINISHED)),
     row(ADMITTED,                (ev.SynthesisFailed, ev.SynthesisDiscarded, ev.SynthesisExpired), last_sentence_lost, go(FINISHED)),
     row((ADMITTED, PLAYING, STARVED), ev.PlayoutExpired,  stalled,              go(FINISHED, flush, log_stalled)),
     row(ADMITTED,                ev.PlayoutExpired,       no_audio,             go(FINISHED, flush)),
     row(ADMITTED,                ev.PlayoutExpired,       always,               go(ADMITTED)),
+    row(VOICELESS,               ev.PlayoutExpired,       always,               go(FINISHED, flush)),
 
     row(ONSET,                   ev.PlayoutExpired,       always,               go(PLAYING)),
     row(PLAYING,                 ev.PlayoutProgressed,    of_playout,           go(PLAYING)),

@@ -110,10 +110,31 @@ class Policy:
     closing_ms: float = attrs.field(default=2_000, validator=_between(100, 30_000))
     """How long closing waits for the line to confirm the hang-up (R18, R50)."""
 
+    no_sound_ms: float = attrs.field(default=1_200, validator=_between(100, 60_000))
+    """How long a response may have words and no sound, when the model speaks itself (R16)."""
+    tool_ms: float = attrs.field(default=30_000, validator=_between(100, 600_000))
+    """How long a tool may run before the model is told that it did not answer (R78, R80)."""
+    tools_at_once: int = attrs.field(default=8, validator=_between(1, 64))
+    """How many tools may run; more are refused (R07)."""
+    idle_ms: float = attrs.field(default=20_000, validator=_between(4_000, 600_000))
+    """How long both sides may be silent before the caller is asked whether they are there (the media bridge: 20 s; at least 4, R54)."""
+    idle_prompts: int = attrs.field(default=2, validator=_between(0, 10))
+    """How often in a row a silent caller is asked (R54)."""
+    idle_hangup: bool = attrs.field(default=True, validator=_yes_or_no)
+    """Is a caller who stays silent told goodbye, and the call ended (R53)?"""
+    call_ms: float = attrs.field(default=600_000, validator=_between(10_000, 86_400_000))
+    """The call's maximum duration (the media bridge: 600 s; R82)."""
+    call_warning_ms: float = attrs.field(default=30_000, validator=_between(1_000, 600_000))
+    """How long before that the caller is warned."""
+
     remembered_ids: int = attrs.field(default=64, validator=_between(1, 100))
     """How many ended responses are remembered, so that a late event of theirs is known as such (R06, R07)."""
     queued_sentences: int = attrs.field(default=64, validator=_between(1, 1_000))
     """How many sentences of a response may wait for synthesis; more are dropped and logged (R07)."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.call_warning_ms >= self.call_ms:
+            raise ValueError(f"call_warning_ms is {self.call_warning_ms:g}: it takes less than call_ms, which is {self.call_ms:g}")
 
     @property
     def greets(self) -> bool:

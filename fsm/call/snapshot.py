@@ -121,6 +121,29 @@ class Entry(Record):
 
 
 @attrs.frozen
+class Tool(Record):
+    """The model's tool calls that run, the oldest first."""
+
+    state: State = states.NO_TOOL
+    pending: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Idle(Record):
+    """Silence on both sides, and how often in a row the caller was asked."""
+
+    state: State = states.DISARMED
+    prompts: int = 0
+
+
+@attrs.frozen
+class Limit(Record):
+    """The maximum duration."""
+
+    state: State = states.UNLIMITED
+
+
+@attrs.frozen
 class Asking(Record):
     """The next response that we want: why, with which instructions; what it follows, and how often it was tried."""
 
@@ -160,6 +183,9 @@ class Call:
     calibration: Calibration
     turn: Turn
     entry: Entry
+    tool: Tool
+    idle: Idle
+    limit: Limit
     asking: Asking
     hangup: Hangup
 
@@ -181,6 +207,9 @@ def start(policy: Policy, call_id: str = "call", at_ms: float = 0.0) -> Call:
         calibration=Calibration(due_ms=at_ms + policy.calibration_ms),
         turn=Turn(),
         entry=Entry(),
+        tool=Tool(),
+        idle=Idle(),
+        limit=Limit(due_ms=at_ms + policy.call_ms - policy.call_warning_ms),
         asking=asking,
         hangup=Hangup(),
     )

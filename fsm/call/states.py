@@ -33,6 +33,12 @@ def _at_once(_: "Call") -> float:
     return 0.0
 
 
+def _until_warning(call: "Call") -> float:
+    return call.policy.call_ms - call.policy.call_warning_ms
+
+
+_until_warning.__name__ = "call_ms - call_warning_ms"
+
 OVER = State("over", "The call is closing or closed: nothing counts any more.", for_ever="nothing is awaited")
 
 # The call phase.
@@ -67,6 +73,7 @@ INCOMPLETE = State("incomplete", "Stopped short by a filter or a limit.", for_ev
 # The playout: what the caller hears.
 SILENT = State("silent", "Nothing may be heard.", for_ever="a response is admitted when it is created")
 ADMITTED = State("admitted", "A response may be heard; no sound of it has come.", at_most=_limit("first_audio_ms"))
+VOICELESS = State("voiceless", "Words of it have come, and no sound (R16).", at_most=_limit("no_sound_ms"))
 ONSET = State("onset", "Its first sound is out: what is heard now may be its echo (R29).", at_most=_limit("echo_window_ms"))
 PLAYING = State("playing", "It is being heard (R79).", at_most=_limit("stall_ms"))
 TAIL = State("tail", "All that came has been sent; the line may hold a little more (R27).", at_most=_limit("line_tail_ms"))
@@ -128,7 +135,20 @@ NO_ENTRY = State("no_entry", "No key was pressed.", for_ever="the caller need no
 ENTERING = State("entering", "Digits come in.", at_most=_limit("dtmf_pause_ms"))
 SUBMITTED = State("submitted", "Handed in: a terminator that comes now belongs to it (R63).", at_most=_limit("dtmf_pause_ms"))
 
+# Tools.
+NO_TOOL = State("no_tool", "No tool runs.", for_ever="the model need not call one")
+TOOL_RUNNING = State("running", "A tool runs: the call is not idle (R80).", at_most=_limit("tool_ms"))
+
+# Silence on both sides.
+DISARMED = State("disarmed", "Something goes on, or is to come.", for_ever="the end of what is heard arms it")
+ARMED = State("armed", "Silence is counted from the end of what was heard (R51).", at_most=_limit("idle_ms"))
+
+# The maximum duration.
+UNLIMITED = State("unlimited", "The call may go on.", at_most=_until_warning)
+WARNED = State("warned", "The call is near its end (R82).", at_most=_limit("call_warning_ms"))
+
 # The hang-up.
 STAYING = State("staying", "Nobody wishes to end the call.", for_ever="a call may last")
 GOODBYE = State("goodbye", "A goodbye is being said: hang up when it has been heard (R42).", at_most=_limit("goodbye_ms"))
+PARTING = State("parting", "A silent caller is to be told goodbye; the response is asked for.", at_most=_limit("goodbye_ms"))
 LEAVING = State("leaving", "The call is to be closed now.", at_most=_at_once)

@@ -28,8 +28,8 @@ def kind_table(figures: StepFigures) -> Table:
 
 def reaction_table(figures: ReactionFigures) -> Table:
     """How soon after the server's write of speech_started the voice is silent and refused, in calls that run side by side."""
-    calls = "one call" if figures.calls == 1 else f"{figures.calls} calls in one process"
-    title = f"From speech_started at the socket: {calls}, {figures.refused.count} interruptions"
+    calls = "one call" if figures.calls == 1 else f"{figures.calls} calls at once"
+    title = f"From speech_started at the server: {calls}, {figures.refused.count} interruptions"
     table = _table(title, "ms until", "p50", "p95", "worst", "ratio")
     rows: tuple[tuple[str, Spread], ...] = (
         ("the device is silent", figures.silent),

@@ -1,0 +1,127 @@
+"""The deadlines' events: one a region, so that a row names the deadline that it means (R49, R78)."""
+
+from typing import ClassVar
+
+import attrs
+
+from fsm.call.families import Event
+
+
+@attrs.frozen
+class Expired(Event):
+    """The deadline of a region's state passed; `epoch` is the entry of the state that it was set by."""
+
+    region: ClassVar[str]
+    epoch: int
+
+
+@attrs.frozen
+class PhaseExpired(Expired):
+    """The call phase has lasted as long as it may."""
+
+    region: ClassVar[str] = "phase"
+
+
+@attrs.frozen
+class ResponseExpired(Expired):
+    """The response status has lasted as long as it may."""
+
+    region: ClassVar[str] = "response"
+
+
+@attrs.frozen
+class PlayoutExpired(Expired):
+    """The playout state has lasted as long as it may; in `heard` it says that all has been heard."""
+
+    region: ClassVar[str] = "playout"
+
+
+@attrs.frozen
+class InterruptionExpired(Expired):
+    """The suspicion has lasted long enough: the interruption is real."""
+
+    region: ClassVar[str] = "interruption"
+
+
+@attrs.frozen
+class SynthesisExpired(Expired):
+    """The Chatterbox server has not answered in time."""
+
+    region: ClassVar[str] = "synthesis"
+
+
+@attrs.frozen
+class MemoryExpired(Expired):
+    """The device has not said in time what it played."""
+
+    region: ClassVar[str] = "memory"
+
+
+@attrs.frozen
+class TurnExpired(Expired):
+    """The caller's turn was not committed in time (R24)."""
+
+    region: ClassVar[str] = "turn"
+
+
+@attrs.frozen
+class AskingExpired(Expired):
+    """A wanted response is due."""
+
+    region: ClassVar[str] = "asking"
+
+
+@attrs.frozen
+class CalibrationExpired(Expired):
+    """The noise floor is taken as known."""
+
+    region: ClassVar[str] = "calibration"
+
+
+@attrs.frozen
+class SessionExpired(Expired):
+    """The realtime session was not confirmed in time."""
+
+    region: ClassVar[str] = "session"
+
+
+@attrs.frozen
+class LineExpired(Expired):
+    """The line never carried sound."""
+
+    region: ClassVar[str] = "line"
+
+
+@attrs.frozen
+class EntryExpired(Expired):
+    """No further key was pressed in time."""
+
+    region: ClassVar[str] = "entry"
+
+
+@attrs.frozen
+class ToolExpired(Expired):
+    """A tool has not answered in time."""
+
+    region: ClassVar[str] = "tool"
+
+
+@attrs.frozen
+class IdleExpired(Expired):
+    """Both sides have been silent for as long as they may."""
+
+    region: ClassVar[str] = "idle"
+
+
+@attrs.frozen
+class LimitExpired(Expired):
+    """The call is near its maximum duration, or at it."""
+
+    region: ClassVar[str] = "limit"
+
+
+@attrs.frozen
+class HangupExpired(Expired):
+    """The pending hang-up is due."""
+
+    region: ClassVar[str] = "hangup"

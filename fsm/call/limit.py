@@ -1,0 +1,31 @@
+"""The call's own maximum duration, kept by its own clock: a warning, and then the end, whatever else is going on (R82)."""
+
+from fsm.call import events as ev
+from fsm.call.common import closing
+from fsm.call.effects import Level, Log
+from fsm.call.snapshot import Call, Limit
+from fsm.call.states import OVER, UNLIMITED, WARNED
+from fsm.engine.notation import always, go, ignore, region, row
+
+LIVE = (UNLIMITED, WARNED)
+
+
+def log_limit_near(_: Call, __: ev.LimitExpired) -> Log:
+    """Note that the call is to end soon."""
+    return Log(Level.INFO, "call_limit_near")
+
+
+LIMIT = region(
+    "limit",
+    *closing(LIVE),
+    #   while      on               if      then
+    row(UNLIMITED, ev.LimitExpired, always, go(WARNED, log_limit_near)),
+    row(WARNED,    ev.LimitExpired, always, go(OVER)),
+    row(LIVE,      ev.Expired,      always, ignore("another region's deadline")),
+    row(LIVE,      (ev.ModelEvent, ev.CallerEvent, ev.DeviceEvent), always, ignore("nothing but time counts (R82)")),
+    row(LIVE,      (ev.SentenceEvent, ev.LineEvent, ev.AppEvent),  always, ignore("nothing but time counts (R82)")),
+    doc="the call's own maximum duration",
+    record=Limit,
+    states=(*LIVE, OVER),
+    expired=ev.LimitExpired,
+)  # fmt: skip
