@@ -516,6 +516,8 @@ def _everything(script: Script) -> list[ev.Event]:
         "played_ms": 1.0,
         "received_ms": 2.0,
         "digit": "1",
+        "tool_call_id": "t1",
+        "name": "look_up",
     }
     kinds = [kind for kind in script.machine.events if kind not in (ev.LineClosed, ev.CallerHungUp)]
     return [kind(**{field.name: values[field.name] for field in attrs.fields(kind) if field.name in values}) for kind in kinds]

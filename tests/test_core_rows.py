@@ -30,7 +30,7 @@ Place = tuple[str, int]
 UNREACHED = {
     f"{row}/InterruptionExpired/protected"
     for row in (
-        "playout:ADMITTED|ONSET|PLAYING|TAIL|STARVED",
+        "playout:ADMITTED|VOICELESS|ONSET|PLAYING|TAIL|STARVED",
         "synthesis:SYNTHESISING|AHEAD",
         "response:REQUESTED",
         "response:IN_PROGRESS",

@@ -121,8 +121,21 @@ def test_silence_is_counted_anew_from_each_key() -> None:
     """R52: digits come in; the caller is there."""
     script = answered()
     script.wait(script.call.policy.idle_ms - 1_000)
+    script.post(ev.DigitPressed, "#")
+    assert script.wait(script.call.policy.idle_ms - 1) == []
+    assert script.wait(1) == [PROMPT]
+
+
+def test_silence_is_not_counted_while_digits_come_in() -> None:
+    """R52: the pause hands the entry in, and only then the caller waits."""
+    script = answered(idle_ms=4_000, dtmf_pause_ms=10_000)
     script.post(ev.DigitPressed, "7")
-    assert [effect for effect in script.wait(2_000) if isinstance(effect, CreateResponse)] == []
+    assert script.wait(9_000) == []
+
+
+def test_silence_is_not_counted_while_the_agent_speaks() -> None:
+    """R51: neither the first sound nor the onset's end arms the deadline."""
+    speaking().expects(idle=states.DISARMED)
 
 
 def test_silence_is_counted_from_the_beginning_when_nobody_greets() -> None:
@@ -160,7 +173,7 @@ def test_a_caller_who_speaks_before_the_farewell_stays() -> None:
     """R45: the farewell is not yet created; the call goes on."""
     script = answered(idle_prompts=0)
     assert script.wait(script.call.policy.idle_ms) == [FAREWELL]
-    caller_says(script, "u2")
+    caller_says(script, "u2", ms=100)
     script.expects(hangup=states.STAYING)
 
 
@@ -235,6 +248,7 @@ def test_tools_that_run_side_by_side_are_answered_together() -> None:
     assert script.post(ev.ToolFinished, "t2", "two") == []
     assert script.post(ev.ToolFinished, "t1", "one") == [SendToolResult("t1", "one"), TOOL_RESULT]
     assert len(script.of(RunTool)) == 2
+    assert script.call.tool.pending == ()
 
 
 def test_the_answer_of_a_tool_waits_for_the_response_that_called_it() -> None:
@@ -266,7 +280,19 @@ def test_a_tool_that_never_answers_is_given_up_and_the_model_is_told() -> None:
     script.expects(tool=states.TOOL_RUNNING)
     assert script.call.tool.pending == ("t2",)
     assert script.wait(script.call.policy.tool_ms) == [SendToolResult("t2", timeout), lost, TOOL_RESULT]
+    script.expects(tool=states.NO_TOOL)
+    assert script.call.tool.pending == ()
     assert script.post(ev.ToolFinished, "t1", "too late") == []
+
+
+def test_the_deadline_of_an_earlier_tool_gives_up_no_other() -> None:
+    """R49."""
+    script = answering()
+    script.post(ev.ToolCalled, "t1", "a")
+    script.post(ev.ToolFinished, "t1", "one")
+    script.post(ev.ToolCalled, "t2", "b")
+    assert script.post(ev.ToolExpired, 1) == []
+    assert script.call.tool.pending == ("t2",)
 
 
 def test_speech_over_a_running_tool_does_not_end_it() -> None:

@@ -21,7 +21,7 @@ from fsm.call.guards import (
 )
 from fsm.call.idle import gives_up_waiting, prompts_left
 from fsm.call.snapshot import Asking, Call
-from fsm.call.states import DUE, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, UNLIMITED, WANTED
+from fsm.call.states import DUE, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, WANTED
 from fsm.call.tool import last_of_pending, others_pending
 from fsm.engine.notation import always, go, ignore, region, row, sets
 
@@ -52,11 +52,6 @@ def may_replace(call: Call, event: ev.PlayoutExpired) -> bool:
 def last_tool(call: Call, event: ev.ToolExpired) -> bool:
     """Is the tool that did not answer the only one that runs?"""
     return not others_pending(call, event)
-
-
-def limit_near(call: Call, _: ev.LimitExpired) -> bool:
-    """Is the call to end soon?"""
-    return call.limit.state is UNLIMITED
 
 
 @sets("cause", "instructions", "item_id", "recoveries")
@@ -133,7 +128,7 @@ ASKING = region(
     row(NOTHING,                 ev.ToolExpired,        last_tool,           go(DUE, take_tool_result)),
     row(NOTHING,                 ev.IdleExpired,        prompts_left,        go(DUE, take_idle_prompt)),
     row(NOTHING,                 ev.IdleExpired,        gives_up_waiting,    go(DUE, take_farewell)),
-    row(NOTHING,                 ev.LimitExpired,       limit_near,          go(DUE, take_limit_warning)),
+    row(NOTHING,                 ev.LimitExpired,       always,              go(DUE, take_limit_warning)),
 
     row(PREPARING,               ev.GreetingPrepared,   always,              go(DUE, take_text)),
     row((PREPARING, PAUSED),     ev.AskingExpired,      always,              go(DUE)),
