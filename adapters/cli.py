@@ -97,7 +97,7 @@ def _call(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from adapters import live
-    from adapters.realtime_wire import RealtimeSettings
+    from adapters.realtime_settings import RealtimeSettings
 
     if "help" in options.set:
         return _list_policy()

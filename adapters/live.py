@@ -18,7 +18,7 @@ from adapters.embedded import StandInError, stand_in
 from adapters.picture import draw, read_stereo
 from adapters.ports import Port, Post
 from adapters.realtime import RealtimeLLM
-from adapters.realtime_wire import RealtimeSettings
+from adapters.realtime_settings import RealtimeSettings
 from adapters.report import OldAudio, Report, report_on
 from adapters.sentences import SentenceCutter
 from adapters.show import Show

@@ -24,7 +24,8 @@ class Post(Protocol):
     blocks and never raises; after the call it does nothing. It must be called from the event loop's thread.
     """
 
-    def __call__(self, event: Callable[Concatenate[float, P], Event], *args: P.args, **kwargs: P.kwargs) -> None: ...
+    def __call__(self, event: Callable[Concatenate[float, P], Event], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Post `event(now, *args, **kwargs)`."""
 
 
 class Port(Protocol):

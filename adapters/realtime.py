@@ -12,7 +12,8 @@ import anyio
 import attrs
 
 from adapters.ports import Post, Speaker
-from adapters.realtime_wire import REMEMBERED, Audio, Happened, Incoming, RealtimeSettings, TextDelta, Wire, address, append
+from adapters.realtime_settings import RealtimeSettings
+from adapters.realtime_wire import REMEMBERED, Audio, Happened, Incoming, TextDelta, Wire, address, append
 from adapters.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 from fsm.call.effects import (
     AddEntry,
@@ -23,6 +24,8 @@ from fsm.call.effects import (
     DeleteItem,
     Effect,
     ReleaseGreeting,
+    RewriteItem,
+    SendToolResult,
     TruncateItem,
 )
 from fsm.call.events import CancelUnsent, ResponseCompleted, ResponseEnded, SentenceCut, SessionLost
@@ -58,7 +61,9 @@ class RealtimeLLM:
         CancelResponse,
         TruncateItem,
         DeleteItem,
+        RewriteItem,
         AddEntry,
+        SendToolResult,
         CloseSession,
     )
 

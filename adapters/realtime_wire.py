@@ -7,15 +7,15 @@ import binascii
 import itertools
 import json
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import attrs
 
+from adapters.realtime_settings import RealtimeSettings, says_goodbye
 from fsm.call.effects import (
     AddEntry,
     CancelResponse,
@@ -25,6 +25,8 @@ from fsm.call.effects import (
     DeleteItem,
     Effect,
     ReleaseGreeting,
+    RewriteItem,
+    SendToolResult,
     TruncateItem,
 )
 from fsm.call.events import (
@@ -47,6 +49,8 @@ from fsm.call.events import (
     SessionRefused,
     SpeechStarted,
     SpeechStopped,
+    TextArrived,
+    ToolCalled,
     Transcribed,
     TurnCommitted,
 )
@@ -68,93 +72,6 @@ FATAL = frozenset(
     }
 )
 """Error codes or types after which no answer will ever come: the call ends (R18)."""
-
-GOODBYES = (
-    *("goodbye", "good bye", "bye", "bye bye", "have a nice day", "have a great day", "talk to you soon"),
-    *("auf wiedersehen", "auf wiederhören", "tschüss", "schönen tag noch", "au revoir", "bonne journée", "adiós", "hasta luego"),
-    *(
-        "arrivederci",
-        "buona giornata",
-        "adeus",
-        "tchau",
-        "tot ziens",
-        "do widzenia",
-        "hej då",
-        "до свидания",
-        "להתראות",
-        "ביי",
-        "مع السلامة",
-    ),
-)
-"""Phrases that end a call when the agent says them last; a setting, since every product says goodbye in its own way (R46)."""
-
-
-def _between(low: float, high: float, *, whole: bool = False) -> Any:
-    """A validator for a number from `low` to `high`, both included; its error names the field, the value and the bounds."""
-    kinds, number = (int, "a whole number") if whole else (int | float, "a number")
-
-    def check(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-            raise ValueError(f"{field.name} is {value!r}: it takes {number} from {low:g} to {high:g}")
-
-    return check
-
-
-def _written(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """A validator for text, empty or not."""
-    if not isinstance(value, str):
-        raise ValueError(f"{field.name} is {value!r}: it takes text")
-
-
-def _named(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """A validator for a name: text that is not blank."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{field.name} is {value!r}: it takes a name")
-
-
-def _named_or_none(scope: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """A validator for a name or None."""
-    if value is not None:
-        _named(scope, field, value)
-
-
-def _phrases(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """A validator for phrases that each hold a word."""
-    if not isinstance(value, tuple) or not all(isinstance(phrase, str) and _words(phrase) for phrase in value):
-        raise ValueError(f"{field.name} is {value!r}: it takes a tuple of phrases, each with a word in it")
-
-
-def _with_digits(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    if not isinstance(value, str) or value.count("{digits}") != 1 or value.replace("{digits}", "").count("{"):
-        raise ValueError(f"{field.name} is {value!r}: it takes a text with {{digits}} in it once")
-
-
-@attrs.frozen(kw_only=True)
-class RealtimeSettings:
-    """What the realtime LLM is asked to be; a bad value raises ValueError in one readable line."""
-
-    model: str = attrs.field(default="gpt-realtime-2.1", validator=_named)
-    """The model, put into the URL unless the URL names one."""
-    instructions: str = attrs.field(
-        default="You are a friendly voice on the telephone. Answer in one or two short spoken sentences.", validator=_written
-    )
-    """Who the model is, for the whole session."""
-    voice: str = attrs.field(default="marin", validator=_named)
-    """The model's voice, when it is the model that speaks."""
-    greeting: str = attrs.field(default="Greet the caller in one short sentence and ask how you can help.", validator=_written)
-    """The instruction for the greeting when the application gives none; empty leaves it to the session's instructions."""
-    transcription: str | None = attrs.field(default="gpt-4o-mini-transcribe", validator=_named_or_none)
-    """The model that writes down what the caller says; None for no transcripts."""
-    vad_threshold: float = attrs.field(default=0.5, validator=_between(0, 1))
-    """How sure the server's VAD must be (OpenAI's default)."""
-    vad_prefix_ms: int = attrs.field(default=300, validator=_between(0, 5_000, whole=True))
-    """How much sound from before the speech belongs to it (OpenAI's default)."""
-    vad_silence_ms: int = attrs.field(default=500, validator=_between(50, 10_000, whole=True))
-    """How much silence ends a turn (OpenAI's default)."""
-    entry: str = attrs.field(default="(The caller entered {digits} on the keypad.)", validator=_with_digits)
-    """What the model is told of a keypad entry, as the caller's words; `{digits}` stands for the digits (R63)."""
-    goodbye_phrases: tuple[str, ...] = attrs.field(default=GOODBYES, validator=_phrases)
-    """What counts as a goodbye, in the last sentence of a response (R46)."""
 
 
 @attrs.frozen
@@ -212,6 +129,7 @@ class Wire:
         self._commands: dict[str, Effect] = {}
         self._items: dict[str, str] = {}
         self._foreign: dict[str, str] = {}
+        self._worded: dict[str, bool] = {}
         self._half_sample = ("", b"")
 
     @property
@@ -221,12 +139,12 @@ class Wire:
 
     def send(self, effect: Effect) -> list[dict[str, Any]]:
         """The messages that carry an effect out, each with an event_id of ours (R03); none when there is nothing to say."""
-        body = self._body(effect)
-        if body is None:
-            return []
-        event_id = f"cf_{next(self._numbers)}"
-        _remember(self._commands, event_id, effect)
-        return [{"type": body.pop("type"), "event_id": event_id, **body}]
+        messages = []
+        for body in self._bodies(effect):
+            event_id = f"cf_{next(self._numbers)}"
+            _remember(self._commands, event_id, effect)
+            messages.append({"type": body.pop("type"), "event_id": event_id, **body})
+        return messages
 
     def receive(self, text: str) -> list[Incoming]:
         """What a message from the server says; one that cannot be understood becomes an ErrorReceived (R84)."""
@@ -249,27 +167,45 @@ class Wire:
 
     # Our commands.
 
-    def _body(self, effect: Effect) -> dict[str, Any] | None:
-        """The message of an effect, without its event_id."""
+    def _bodies(self, effect: Effect) -> list[dict[str, Any]]:
+        """The messages of an effect, without their event_ids."""
         match effect:
             case ConfigureSession():
                 self._gate = _Gate.ASKED
-                return {"type": "session.update", "session": self._session()}
+                return [{"type": "session.update", "session": self._session()}]
             case ReleaseGreeting():
                 return self._release()
             case CreateResponse(cause=cause, instructions=instructions):
-                instructions = instructions or (self._settings.greeting if cause is Cause.GREETING else "")
-                return {"type": "response.create"} | ({"response": {"instructions": instructions}} if instructions else {})
+                return [{"type": "response.create", **self._wishes(cause, instructions)}]
             case CancelResponse(response_id=response_id):
-                return {"type": "response.cancel", "response_id": response_id}
-            case TruncateItem(item_id=item_id, audio_end_ms=audio_end_ms) if self._policy.voice == "realtime":
-                return {"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": audio_end_ms}
-            case AddEntry(digits=digits):
-                said = {"type": "input_text", "text": self._settings.entry.replace("{digits}", digits)}
-                return {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [said]}}
+                return [{"type": "response.cancel", "response_id": response_id}]
+            case TruncateItem(item_id=item_id, audio_end_ms=audio_end_ms):
+                return [{"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": audio_end_ms}]
             case DeleteItem(item_id=item_id):
-                return {"type": "conversation.item.delete", "item_id": item_id}
-        return None
+                return [{"type": "conversation.item.delete", "item_id": item_id}]
+            case RewriteItem(item_id=item_id, text=text):
+                said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+                return [{"type": "conversation.item.delete", "item_id": item_id}, {"type": "conversation.item.create", "item": said}]
+            case AddEntry(digits=digits):
+                entered = {"type": "input_text", "text": self._settings.entry.replace("{digits}", digits)}
+                return [{"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [entered]}}]
+            case SendToolResult(tool_call_id=tool_call_id, output=output):
+                result = {"type": "function_call_output", "call_id": tool_call_id, "output": output}
+                return [{"type": "conversation.item.create", "item": result}]
+        return []
+
+    def _wishes(self, cause: Cause, instructions: str) -> dict[str, Any]:
+        """The `response` part of a create: what to say for this cause, after who the model is, since it replaces that."""
+        own = {
+            Cause.GREETING: self._settings.greeting,
+            Cause.IDLE_PROMPT: self._settings.idle_prompt,
+            Cause.FAREWELL: self._settings.farewell,
+            Cause.LIMIT_WARNING: self._settings.limit_warning,
+        }
+        wanted = instructions or own.get(cause, "")
+        if not wanted:
+            return {}
+        return {"response": {"instructions": "\n\n".join(filter(None, (self._settings.instructions, wanted)))}}
 
     def _session(self) -> dict[str, Any]:
         """The one session.update that sets the session up (R39)."""
@@ -294,13 +230,13 @@ class Wire:
             "interrupt_response": self._policy.interrupts == "server" and not held,
         }
 
-    def _release(self) -> dict[str, Any] | None:
+    def _release(self) -> list[dict[str, Any]]:
         """An update of the VAD's rights alone; none when nothing was held, as an update may reset the server's VAD."""
         rights = self._rights(held=False)
         if rights == self._turn_detection:
-            return None
+            return []
         self._turn_detection = rights
-        return {"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": rights}}}}
+        return [{"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": rights}}}}]
 
     # The server's events.
 
@@ -395,6 +331,19 @@ class Wire:
         said: list[Incoming] = [Happened(ResponseTranscribed, (ids[0], text))]
         return [*said, Happened(GoodbyeSaid, ids[:1])] if says_goodbye(text, self._settings.goodbye_phrases) else said
 
+    def _spoken_text(self, message: Any) -> list[Incoming]:
+        """The first words of a response that the model speaks itself (R16)."""
+        ids = self._of_response(message)
+        if not ids or ids[0] in self._worded:
+            return []
+        _remember(self._worded, ids[0], True)
+        return [Happened(TextArrived, ids[:1])]
+
+    def _tool_called(self, message: Any) -> list[Incoming]:
+        return [
+            Happened(ToolCalled, (_name(message, "call_id"), _text(message, "name", default=""), _text(message, "arguments", default="")))
+        ]
+
     def _transcribed(self, message: Any) -> list[Incoming]:
         return [Happened(Transcribed, (_name(message, "item_id"), _text(message, "transcript")))]
 
@@ -448,25 +397,6 @@ def address(url: str, model: str) -> str:
 def append(pcm: bytes) -> str:
     """The message that carries the caller's sound; made by hand, as there are fifty a second."""
     return '{"type":"input_audio_buffer.append","audio":"' + binascii.b2a_base64(pcm, newline=False).decode("ascii") + '"}'
-
-
-def says_goodbye(text: str, phrases: Sequence[str]) -> bool:
-    """Does the last sentence of `text` hold one of the phrases as whole words? A question never does: it awaits an answer (R46)."""
-    spoken = [sentence for sentence in re.findall(r"[^.!?。؟]+[.!?。؟]*", _plain(text)) if _words(sentence)]
-    if not spoken or spoken[-1].rstrip().endswith(("?", "؟")):
-        return False
-    last = f" {_words(spoken[-1])} "
-    return any(f" {_words(phrase)} " in last for phrase in phrases)
-
-
-def _words(text: str) -> str:
-    """The words of a text in small letters, one blank between them, without punctuation."""
-    return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", _plain(text).casefold()))
-
-
-def _plain(text: str) -> str:
-    """The text with one form for each letter, mark and apostrophe."""
-    return unicodedata.normalize("NFKC", text).replace("\u2019", "'")
 
 
 def _dig(message: Any, *path: str) -> Any:
@@ -526,6 +456,8 @@ _TRANSLATIONS: dict[str, Callable[[Wire, Any], list[Incoming]]] = {
     "response.created": Wire._created,
     "response.done": Wire._done,
     "response.output_audio.delta": Wire._audio,
+    "response.function_call_arguments.done": Wire._tool_called,
+    "response.output_audio_transcript.delta": Wire._spoken_text,
     "response.output_audio_transcript.done": Wire._text_done,
     "response.output_item.added": Wire._item_added,
     "response.output_text.delta": Wire._text_delta,
@@ -545,11 +477,10 @@ _WITHOUT_MEANING = frozenset(
         "output_audio_buffer": "cleared started stopped",
         "rate_limits": "updated",
         "response.content_part": "added done",
-        "response.function_call_arguments": "delta done",
+        "response.function_call_arguments": "delta",
         "response.mcp_call": "completed failed in_progress",
         "response.mcp_call_arguments": "delta done",
         "response.output_audio": "done",
-        "response.output_audio_transcript": "delta",
         "response.output_item": "done",
     }.items()
     for name in names.split()

@@ -1,4 +1,4 @@
-"""What the tests of the adapters around a call share: ports made of a script, clocks, and the command line as a process; no claim is here."""
+"""What the tests of the adapters around a call share: ports made of a script, clocks, the command line as a process; no claim is here."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Claims about field logs: each case is kept by the core and by the driver alike, every check can fail, and a broken file is known as such."""
+"""Claims about field logs: core and driver keep each case alike, every check can fail, and a broken file is known as such."""
 
 import json
 from collections.abc import Callable

@@ -278,10 +278,10 @@ def test_a_tool_that_never_answers_is_given_up_and_the_model_is_told() -> None:
     lost = Log(Level.WARNING, "tool_timeout")
     assert script.wait(script.call.policy.tool_ms) == [SendToolResult("t1", timeout), lost]
     script.expects(tool=states.TOOL_RUNNING)
-    assert script.call.tool.pending == ("t2",)
+    assert list(script.call.tool.pending) == ["t2"]
     assert script.wait(script.call.policy.tool_ms) == [SendToolResult("t2", timeout), lost, TOOL_RESULT]
     script.expects(tool=states.NO_TOOL)
-    assert script.call.tool.pending == ()
+    assert not script.call.tool.pending
     assert script.post(ev.ToolFinished, "t1", "too late") == []
 
 

@@ -54,6 +54,11 @@ POLICIES = st.builds(
     cancel_attempts=st.sampled_from([1, 2]),
     dtmf_digits=st.sampled_from([0, 2]),
     queued_sentences=st.sampled_from([1, 3]),
+    tools_at_once=st.sampled_from([1, 2]),
+    idle_ms=st.sampled_from([4_000, 20_000]),
+    idle_prompts=st.sampled_from([0, 1]),
+    idle_hangup=st.booleans(),
+    call_ms=st.sampled_from([40_000, 600_000]),
 )
 WAITS = st.sampled_from([0.0, 1.0, 60.0, 150.0, 350.0, 600.0, 2_000.0, 5_000.0])
 Move = tuple[type[ev.Event], dict[str, Any]] | float | str
@@ -216,10 +221,16 @@ def test_no_walk_breaks_a_rule(plan: Any) -> None:
 @given(PLANS)
 @WALKS
 def test_every_wait_has_an_end(plan: Any) -> None:
-    """R78: whatever happened, deadlines alone bring a call to rest: listening with nothing pending, or closed."""
-    script = walked(plan)
+    """R78: whatever happened, deadlines alone bring a call to rest: listening with nothing pending, or closed.
+
+    Neither the call's own limit nor a silent caller's goodbye may do it: they would hide a region that is stuck.
+    """
+    policy, *rest = plan
+    patient = attrs.evolve(policy, idle_prompts=0, idle_hangup=False, call_ms=86_400_000)
+    script = walked((patient, *rest))
     script.settle()
     at_rest(script)
+    event(f"rests {script.call.phase.state!r}")
 
 
 def at_rest(script: Witness) -> None:
@@ -239,6 +250,9 @@ def at_rest(script: Witness) -> None:
         "turn": [states.QUIET],
         "entry": [states.NO_ENTRY],
         "asking": [states.NOTHING],
+        "tool": [states.NO_TOOL],
+        "idle": [states.DISARMED],
+        "limit": [states.UNLIMITED],
         "hangup": [states.STAYING],
     }
     stuck = {name: state for name, state in script.states().items() if state not in quiet[name]}

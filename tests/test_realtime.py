@@ -19,7 +19,7 @@ from websockets.utils import accept_key
 
 from adapters.ports import FRAME_BYTES
 from adapters.realtime import KEPT_COMMANDS, KEPT_FRAMES, RealtimeLLM
-from adapters.realtime_wire import RealtimeSettings
+from adapters.realtime_settings import RealtimeSettings
 from adapters.sentences import SentenceCutter
 from adapters.standin.realtime_connection import Pace
 from adapters.standin.realtime_server import serve as serve_standin

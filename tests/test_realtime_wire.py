@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.realtime_settings import RealtimeSettings, says_goodbye
 from adapters.realtime_wire import (
     _TRANSLATIONS,
     _WITHOUT_MEANING,
@@ -16,15 +17,14 @@ from adapters.realtime_wire import (
     Audio,
     Happened,
     Incoming,
-    RealtimeSettings,
     TextDelta,
     Wire,
     address,
     append,
-    says_goodbye,
 )
 from fsm.call import events
 from fsm.call.effects import (
+    AddEntry,
     CancelResponse,
     Cause,
     CloseSession,
@@ -33,12 +33,14 @@ from fsm.call.effects import (
     DeleteItem,
     Effect,
     ReleaseGreeting,
+    RewriteItem,
+    SendToolResult,
     TruncateItem,
 )
-from fsm.call.events import ErrorReceived
+from fsm.call.events import ErrorReceived, ResponseTranscribed
 from fsm.call.policy import Policy
 
-SETTINGS = RealtimeSettings(greeting="Say hello.")
+SETTINGS = RealtimeSettings(greeting="Say hello.", instructions="Be kind.", entry="Keys: {digits}.")
 VOICE = Policy(voice="realtime")
 SERVER_OWNS = Policy(voice="realtime", interrupts="server", create_response=True)
 
@@ -135,18 +137,32 @@ SOUND = base64.b64encode(b"\x01\x02\x03\x04").decode()
         ({"type": "response.text.delta", "response_id": "r1", "item_id": "i2", "delta": "Hi"}, [TextDelta("r1", "i2", "Hi")]),
         (
             {"type": "response.output_audio_transcript.done", "response_id": "r1", "item_id": "i2", "transcript": "Thanks. Goodbye!"},
-            [Happened(events.GoodbyeSaid, ("r1",))],
+            [Happened(ResponseTranscribed, ("r1", "Thanks. Goodbye!")), Happened(events.GoodbyeSaid, ("r1",))],
         ),
         (
             {"type": "response.audio_transcript.done", "response_id": "r1", "item_id": "i2", "transcript": "Bye."},
-            [Happened(events.GoodbyeSaid, ("r1",))],
+            [Happened(ResponseTranscribed, ("r1", "Bye.")), Happened(events.GoodbyeSaid, ("r1",))],
         ),
         (
             {"type": "response.output_text.done", "response_id": "r1", "item_id": "i2", "text": "Tschüss!"},
-            [Happened(events.GoodbyeSaid, ("r1",))],
+            [Happened(ResponseTranscribed, ("r1", "Tschüss!")), Happened(events.GoodbyeSaid, ("r1",))],
         ),
-        ({"type": "response.output_text.done", "response_id": "r1", "item_id": "i2", "text": "Hello."}, []),
-        ({"type": "response.output_audio_transcript.delta", "response_id": "r1", "delta": "Goodbye."}, []),
+        (
+            {"type": "response.output_text.done", "response_id": "r1", "item_id": "i2", "text": "Hello."},
+            [Happened(ResponseTranscribed, ("r1", "Hello."))],
+        ),
+        (
+            {"type": "response.output_audio_transcript.delta", "response_id": "r1", "delta": "Goodbye."},
+            [Happened(events.TextArrived, ("r1",))],
+        ),
+        (
+            {"type": "response.audio_transcript.delta", "response_id": "r1", "delta": "Good"},
+            [Happened(events.TextArrived, ("r1",))],
+        ),
+        (
+            {"type": "response.function_call_arguments.done", "response_id": "r1", "call_id": "c1", "name": "find", "arguments": "{}"},
+            [Happened(events.ToolCalled, ("c1", "find", "{}"))],
+        ),
         ({"type": "rate_limits.updated", "rate_limits": []}, []),
         ({"type": "error", "error": {"type": "server_error", "message": "oops"}}, [Happened(ErrorReceived, ("server_error", "oops"))]),
         (
@@ -277,7 +293,9 @@ def test_nothing_of_a_response_outside_the_conversation_is_heard() -> None:
     hear(one, type="response.created", response={"id": "r1", "conversation_id": None})
     assert hear(one, type="response.output_audio.delta", response_id="r1", item_id="i", delta=SOUND) == []
     assert hear(one, type="response.output_text.delta", response_id="r1", item_id="i", delta="Hi") == []
-    assert hear(one, type="response.output_text.done", response_id="r1", item_id="i", text="Bye.") == []
+    assert hear(one, type="response.output_text.done", response_id="r1", item_id="i", text="Bye.") == [
+        Happened(ResponseTranscribed, ("r", "Bye."))
+    ]
     assert hear(one, type="response.done", response={"id": "r1", "status": "completed"}) == []
 
 
@@ -458,17 +476,36 @@ def test_the_answer_to_the_released_greeting_confirms_nothing_a_second_time() ->
         (CreateResponse(Cause.RECOVERY), {"type": "response.create", "event_id": "cf_1"}),
         (
             CreateResponse(Cause.USER_TURN, "Be brief."),
-            {"type": "response.create", "event_id": "cf_1", "response": {"instructions": "Be brief."}},
+            {"type": "response.create", "event_id": "cf_1", "response": {"instructions": "Be kind.\n\nBe brief."}},
         ),
-        (CreateResponse(Cause.GREETING), {"type": "response.create", "event_id": "cf_1", "response": {"instructions": "Say hello."}}),
+        (
+            CreateResponse(Cause.GREETING),
+            {"type": "response.create", "event_id": "cf_1", "response": {"instructions": "Be kind.\n\nSay hello."}},
+        ),
         (
             CreateResponse(Cause.GREETING, "Say hi."),
-            {"type": "response.create", "event_id": "cf_1", "response": {"instructions": "Say hi."}},
+            {"type": "response.create", "event_id": "cf_1", "response": {"instructions": "Be kind.\n\nSay hi."}},
         ),
         (CancelResponse("r1"), {"type": "response.cancel", "event_id": "cf_1", "response_id": "r1"}),
         (
             TruncateItem("i1", 1200),
             {"type": "conversation.item.truncate", "event_id": "cf_1", "item_id": "i1", "content_index": 0, "audio_end_ms": 1200},
+        ),
+        (
+            AddEntry("42"),
+            {
+                "type": "conversation.item.create",
+                "event_id": "cf_1",
+                "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Keys: 42."}]},
+            },
+        ),
+        (
+            SendToolResult("c1", "found"),
+            {
+                "type": "conversation.item.create",
+                "event_id": "cf_1",
+                "item": {"type": "function_call_output", "call_id": "c1", "output": "found"},
+            },
         ),
         (DeleteItem("i1"), {"type": "conversation.item.delete", "event_id": "cf_1", "item_id": "i1"}),
     ],
@@ -477,8 +514,34 @@ def test_each_effect_sends_what_the_table_says(effect: Effect, message: dict[str
     assert wire().send(effect) == [message]
 
 
-def test_an_item_of_text_is_not_truncated_by_milliseconds() -> None:
-    assert wire(Policy(voice="chatterbox")).send(TruncateItem("i1", 1200)) == []
+def test_the_text_of_an_item_is_rewritten_as_what_was_heard() -> None:
+    """R34: text has no milliseconds, so the item is replaced."""
+    first, second = wire().send(RewriteItem("i1", "We are open"))
+    assert first == {"type": "conversation.item.delete", "event_id": "cf_1", "item_id": "i1"}
+    assert second["item"] == {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "We are open"}]}
+
+
+@pytest.mark.parametrize("cause", [Cause.IDLE_PROMPT, Cause.FAREWELL, Cause.LIMIT_WARNING])
+def test_each_cause_of_ours_says_what_it_is_for(cause: Cause) -> None:
+    """R12: with who the model is ahead of it, since instructions of a response replace those of the session."""
+    (message,) = wire().send(CreateResponse(cause))
+    assert message["response"]["instructions"] == f"Be kind.\n\n{getattr(SETTINGS, cause.value)}"
+
+
+def test_only_the_first_words_of_a_response_are_told() -> None:
+    """R16: one event a response, not one a word."""
+    one = wire()
+    assert hear(one, type="response.output_audio_transcript.delta", response_id="r1", delta="Hi") != []
+    assert hear(one, type="response.output_audio_transcript.delta", response_id="r1", delta=" there") == []
+
+
+def test_an_outbound_call_gives_the_server_its_rights_at_once() -> None:
+    """R36, R38: there is no greeting to guard, so nothing is released later."""
+    one = wire(Policy(direction="outbound", interrupts="server", create_response=True))
+    rights = one._session()["audio"]["input"]["turn_detection"]
+    assert rights["interrupt_response"] is True
+    assert rights["create_response"] is True
+    assert one.send(ReleaseGreeting()) == []
 
 
 def test_an_effect_of_another_port_sends_nothing() -> None:
@@ -539,7 +602,8 @@ def test_the_phrases_are_a_setting() -> None:
     one = Wire(RealtimeSettings(goodbye_phrases=("Over and out",)), VOICE)
     assert hear(one, type="response.output_text.done", response_id="r", text="Bye.") == []
     assert hear(one, type="response.output_text.done", response_id="r", text="Roger. Over and out.") == [
-        Happened(events.GoodbyeSaid, ("r",))
+        Happened(ResponseTranscribed, ("r", "Roger. Over and out.")),
+        Happened(events.GoodbyeSaid, ("r",)),
     ]
 
 
@@ -548,7 +612,7 @@ def test_the_phrases_are_a_setting() -> None:
     [
         *[("model", ""), ("model", 3), ("voice", " "), ("transcription", ""), ("vad_threshold", 1.5), ("vad_threshold", True)],
         *[("vad_prefix_ms", -1), ("vad_silence_ms", "500"), ("goodbye_phrases", ["bye"]), ("goodbye_phrases", ("!",)), ("instructions", 3)],
-        *[("greeting", None), ("vad_silence_ms", 200.5)],
+        *[("greeting", None), ("entry", "no place"), ("entry", "{digits} {digits}"), ("vad_silence_ms", 200.5)],
     ],
 )
 def test_a_bad_setting_is_refused_in_one_line_that_names_it(field: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Claims about the trace: a call is written as it happens, read back whole, and replayed to the same rows; a damaged file is known as such."""
+"""Claims about the trace: written as the call happens, read back whole, replayed to the same rows; a damaged file is known as such."""
 
 import hashlib
 import json

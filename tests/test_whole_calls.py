@@ -1,4 +1,4 @@
-"""Claims about whole calls: four real ones at once, on the real clock, with the stand-in servers as processes; judged by trace, sound and server log."""
+"""Claims about whole calls: four real ones at once with the stand-in servers as processes; judged by trace, sound and server log."""
 
 import json
 import subprocess
@@ -15,13 +15,13 @@ import soxr
 from pocketsphinx import Decoder
 from shell import PATIENCE_S, begin_callfsm, callfsm, channels
 
-from adapters.caller import At, IntoSpeech, Line, ScriptedCaller
+from adapters.caller import IntoSpeech, Line, ScriptedCaller
 from adapters.chatterbox import Chatterbox
 from adapters.driver import Driver
 from adapters.live import Prompter
 from adapters.ports import FRAME_MS, RATE_HZ, Port
 from adapters.realtime import RealtimeLLM
-from adapters.realtime_wire import RealtimeSettings
+from adapters.realtime_settings import RealtimeSettings
 from adapters.report import Report, report_on
 from adapters.sentences import SentenceCutter
 from adapters.standin.voice import Voice
@@ -36,11 +36,14 @@ E = TypeVar("E", bound=ev.Event)
 F = TypeVar("F", bound=fx.Effect)
 
 SCRIPT = (
-    ("What are your opening hours?", At(3_000)),
-    ("Sorry, how much is a puncture repair?", IntoSpeech(1_000)),
-    ("All right, thank you very much. Goodbye!", IntoSpeech(1_000)),
+    ("What are your opening hours?", IntoSpeech(2_500)),
+    ("Sorry, how much is a puncture repair?", IntoSpeech(3_500)),
+    ("All right, thank you very much. Goodbye!", IntoSpeech(1_500)),
 )
-"""Asks into the greeting, interrupts the answer, interrupts the next one and says goodbye."""
+"""Asks into the greeting, interrupts the answer, interrupts the next one and says goodbye.
+
+After the first line less than 3,500 ms of the greeting are left, so that the second line meets the answer.
+"""
 
 KINDS: dict[str, tuple[str, Policy]] = {
     "chatterbox, client": ("asyncio", Policy(voice="chatterbox", interrupts="client")),
@@ -238,8 +241,8 @@ def test_the_recording_is_silent_from_the_interruption_to_the_next_answer(held: 
 
 def test_the_end_of_an_interrupted_answer_is_never_heard(held: Held) -> None:
     heard = words(held.agent)
-    assert "goodbye" in heard or {"good", "bye"} <= heard
-    assert not {"saturday", "sunday", "saddle", "morning"} & heard
+    assert {"help", "today", "monday", "prices", "thank", "calling"} <= heard, "what comes before each interruption, and the goodbye"
+    assert not {"saturday", "sunday", "saddle", "ninety", "fitting"} & heard
 
 
 def test_the_model_is_told_no_more_than_was_heard(held: Held) -> None:
@@ -302,10 +305,8 @@ def loudest(sound: Any) -> float:
 
 def words(sound: Any) -> set[str]:
     """The words that a recogniser hears in a sound."""
-    samples = (
-        soxr.resample(sound / 32768, RATE_HZ, 16_000) * 32767
-        + np.random.default_rng(0).normal(0, 20, -(-len(sound) * 2 // 3))[: len(sound) * 2 // 3]
-    )
+    samples = soxr.resample(sound / 32768, RATE_HZ, 16_000) * 32767
+    samples += np.random.default_rng(0).normal(0, 20, len(samples))
     decoder = Decoder(samprate=16_000.0, loglevel="FATAL")
     decoder.start_utt()
     decoder.process_raw(samples.clip(-32_768, 32_767).astype("<i2").tobytes(), False, True)

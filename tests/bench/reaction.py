@@ -23,7 +23,8 @@ from websockets.exceptions import ConnectionClosed
 from adapters.driver import Driver
 from adapters.ports import FRAME_BYTES, FRAME_MS
 from adapters.realtime import RealtimeLLM
-from adapters.realtime_wire import RealtimeSettings, append
+from adapters.realtime_settings import RealtimeSettings
+from adapters.realtime_wire import append
 from adapters.wav_device import WavDevice
 from fsm import Call, Policy, start
 from fsm.call.effects import Flush, Hold
