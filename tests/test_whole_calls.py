@@ -38,11 +38,12 @@ F = TypeVar("F", bound=fx.Effect)
 SCRIPT = (
     ("What are your opening hours?", IntoSpeech(2_500)),
     ("Sorry, how much is a puncture repair?", IntoSpeech(3_500)),
-    ("All right, thank you very much. Goodbye!", IntoSpeech(1_500)),
+    ("All right, thank you very much. Goodbye!", IntoSpeech(700)),
 )
 """Asks into the greeting, interrupts the answer, interrupts the next one and says goodbye.
 
-After the first line less than 3,500 ms of the greeting are left, so that the second line meets the answer.
+After the first line less than 3,500 ms of the greeting are left, so that the second line meets the answer; and 700 ms
+into a sentence the next one is still in synthesis.
 """
 
 KINDS: dict[str, tuple[str, Policy]] = {
@@ -96,7 +97,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     log = folder / "chatterbox.log"
     servers = [
         begin_callfsm("stand-in", "realtime"),
-        begin_callfsm("stand-in", "chatterbox", "--synthesis-ms", "900:1100", "--log", log),
+        begin_callfsm("stand-in", "chatterbox", "--synthesis-ms", "1700:1800", "--log", log),
     ]
     try:
         urls = [ready(server) for server in servers]
@@ -241,7 +242,7 @@ def test_the_recording_is_silent_from_the_interruption_to_the_next_answer(held: 
 
 def test_the_end_of_an_interrupted_answer_is_never_heard(held: Held) -> None:
     heard = words(held.agent)
-    assert {"help", "today", "monday", "prices", "thank", "calling"} <= heard, "what comes before each interruption, and the goodbye"
+    assert {"help", "today", "monday", "thank", "calling"} <= heard, "what comes before each interruption, and the goodbye"
     assert not {"saturday", "sunday", "saddle", "ninety", "fitting"} & heard
 
 
