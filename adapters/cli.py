@@ -170,8 +170,8 @@ def _show_folder(console: Any, out: Path) -> None:
     summary = out / "summary.txt"
     if summary.exists():
         console.print()
-        console.print(summary.read_text(encoding="utf-8"), highlight=False, markup=False)
-        console.print(f"{out}: " + ", ".join(sorted(file.name for file in out.iterdir())), highlight=False)
+        console.print(summary.read_text(encoding="utf-8"), highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{out}: " + ", ".join(sorted(file.name for file in out.iterdir())), highlight=False, soft_wrap=True)
 
 
 # callfsm stand-in

@@ -35,11 +35,11 @@ FROM: dict[type[ev.Event], str] = {
 TO: dict[type[fx.Effect], str] = {
     **dict.fromkeys((fx.Admit, fx.Hold, fx.Resume, fx.Flush, fx.HangUp), DEVICE),
     **dict.fromkeys((fx.ConfigureSession, fx.ReleaseGreeting, fx.CreateResponse, fx.CancelResponse, fx.AddEntry), MODEL),
-    **dict.fromkeys((fx.TruncateItem, fx.RewriteItem, fx.DeleteItem, fx.CloseSession), MODEL),
+    **dict.fromkeys((fx.TruncateItem, fx.RewriteItem, fx.DeleteItem, fx.SendToolResult, fx.CloseSession), MODEL),
     **dict.fromkeys((fx.Synthesise, fx.CancelSynthesis), VOICE),
 }
 """Who carries out each effect."""
-UNDRAWN = (fx.Log, fx.TellEnded)
+UNDRAWN = (fx.Log, fx.RunTool, fx.TellEnded)
 """Effects that go to the application."""
 TOLD = ("phase", "playout", "interruption", "response", "memory")
 """The regions whose changes are noted beside the arrows."""

@@ -82,7 +82,7 @@ async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple
     with console.status("starting the servers and the caller's voice …"):
         async with anyio.create_task_group() as group:
             if not made:
-                group.start_soon(_make_caller, made)
+                group.start_soon(_make_caller, made, plan.policy.voice)
             for name, url, arguments in _servers(plan):
                 group.start_soon(_find_server, stack, urls, name, url, arguments)
     device = WavDevice(plan.out / "call.wav", made[0])
@@ -137,8 +137,8 @@ def _servers(plan: Plan) -> list[tuple[str, str | None, tuple[str, ...]]]:
     return servers
 
 
-async def _make_caller(made: list[Caller]) -> None:
-    made.append(await to_thread.run_sync(demo_caller))
+async def _make_caller(made: list[Caller], voice: str) -> None:
+    made.append(await to_thread.run_sync(demo_caller, voice))
 
 
 async def _find_server(stack: AsyncExitStack, urls: dict[str, str], name: str, url: str | None, arguments: tuple[str, ...]) -> None:

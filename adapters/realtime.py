@@ -6,14 +6,15 @@ Sound goes straight from the wire to the speaker, whose frame gate refuses what 
 import json
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Protocol
 
 import anyio
 import attrs
 
 from adapters.ports import Post, Speaker
+from adapters.realtime_commands import address, append
 from adapters.realtime_settings import RealtimeSettings
-from adapters.realtime_wire import REMEMBERED, Audio, Happened, Incoming, TextDelta, Wire, address, append
+from adapters.realtime_wire import Audio, Happened, Incoming, TextDelta, Wire
+from adapters.response_sentences import Cutter, ResponseSentences
 from adapters.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 from fsm.call.effects import (
     AddEntry,
@@ -35,16 +36,6 @@ KEPT_FRAMES = 100
 """How many frames of the caller wait for the session, or for a stalled socket: 2 s, all that a late answer can still be about."""
 KEPT_COMMANDS = 64
 """How many commands wait for a stalled socket; a call has one or two at a time."""
-
-
-class Cutter(Protocol):
-    """What turns pieces of text into sentences."""
-
-    def feed(self, delta: str) -> list[str]:
-        """Take a piece of text; return the sentences that are now whole."""
-
-    def end(self) -> list[str]:
-        """The text is at its end; return what is left of it."""
 
 
 class RealtimeLLM:
@@ -92,7 +83,7 @@ class RealtimeLLM:
         self._key = key
         self._settings = settings
         self._speaker = speaker
-        self._sentences = _Sentences(cutter) if policy.voice == "chatterbox" and cutter else None
+        self._sentences = ResponseSentences(cutter) if policy.voice == "chatterbox" and cutter else None
         self._timeouts = _Timeouts(open_timeout_s, ping_interval_s, ping_timeout_s, write_timeout_s)
         self._wire = Wire(settings, policy)
         self._outbox = _Outbox(self._wire)
@@ -277,51 +268,3 @@ class _Outbox:
         self._commands.clear()
         self._frames.clear()
         return unsent
-
-
-class _Sentences:
-    """Cuts each response's text into numbered sentences; an item of its own begins a text of its own."""
-
-    def __init__(self, cutter: Callable[[], Cutter]) -> None:
-        self._cutter = cutter
-        self._texts: dict[str, _Text | None] = {}
-
-    def feed(self, response_id: str, item_id: str, delta: str) -> list[tuple[str, int, str, str]]:
-        """The sentences that a delta completes, as SentenceCut's arguments; none for a response that has ended."""
-        if response_id not in self._texts:
-            self._keep(response_id, _Text(response_id, item_id, self._cutter()))
-        text = self._texts[response_id]
-        if text is None:
-            return []
-        before = []
-        if item_id != text.item_id:
-            before = text.number(text.cutter.end())
-            text.item_id, text.cutter = item_id, self._cutter()
-        return before + text.number(text.cutter.feed(delta))
-
-    def end(self, response_id: str) -> list[tuple[str, int, str, str]]:
-        """Take no more of a response; return the sentences that its end completes."""
-        text = self._texts.pop(response_id, None)
-        self._keep(response_id, None)
-        return [] if text is None else text.number(text.cutter.end())
-
-    def _keep(self, response_id: str, text: "_Text | None") -> None:
-        """Remember a response, None once it has ended, and forget the oldest beyond REMEMBERED (R07)."""
-        self._texts[response_id] = text
-        if len(self._texts) > REMEMBERED:
-            del self._texts[next(iter(self._texts))]
-
-
-@attrs.define
-class _Text:
-    """The text of one response, as far as it has come."""
-
-    response_id: str
-    item_id: str
-    cutter: Cutter
-    sentences: int = 0
-
-    def number(self, texts: list[str]) -> list[tuple[str, int, str, str]]:
-        """Give sentences their numbers."""
-        first, self.sentences = self.sentences + 1, self.sentences + len(texts)
-        return [(self.response_id, number, text, self.item_id) for number, text in enumerate(texts, first)]

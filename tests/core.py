@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from fsm import Call, Policy, effects, events, start, states
 from fsm.call.machine import CALL
-from fsm.engine.machine import Machine
+from fsm.engine.machine import Machine, Step
 from fsm.engine.notation import Row, State
 
 P = ParamSpec("P")
@@ -75,6 +75,16 @@ class Script:
                 return self.effects[before:]
             self.wait_to(max(due_ms, self.now_ms))
         raise AssertionError(f"after {steps} deadlines others still run: {self.states()}")
+
+    def step(self, event: events.Event) -> Step[Call]:
+        """Answer one event and nothing that is due."""
+        answer = self.machine.step(self.call, event)
+        self.call = answer.snapshot
+        self.effects += answer.effects
+        if self.machine is CALL:
+            taken.update(answer.rows)
+            met.update((row.region, row.state, type(event)) for row in answer.rows)
+        return answer
 
     def of(self, kind: type[E]) -> list[E]:
         """All effects of one kind so far."""

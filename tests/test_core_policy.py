@@ -33,7 +33,7 @@ def test_a_bad_setting_is_one_line_that_says_what_it_takes(setting: str, value: 
 
 def test_the_warning_comes_before_the_end() -> None:
     """R82."""
-    with pytest.raises(ValueError, match="^call_warning_ms is 30000: it takes less than call_ms, which is 30000$"):
+    with pytest.raises(ValueError, match=r"^call_warning_ms is 30000: it takes less than call_ms, which is 30000$"):
         Policy(call_ms=30_000, call_warning_ms=30_000)
 
 

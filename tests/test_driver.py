@@ -201,7 +201,7 @@ def test_a_call_of_ten_minutes_needs_no_real_time() -> None:
 
     async def main() -> None:
         nonlocal length_s
-        await Driver(start(silent_policy()), [port]).run()
+        await Driver(start(silent_policy(idle_ms=600_000, call_ms=700_000)), [port]).run()
         length_s = anyio.current_time()
 
     run_on("trio", main)

@@ -8,19 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.bounded import REMEMBERED
+from adapters.realtime_commands import address, append
 from adapters.realtime_settings import RealtimeSettings, says_goodbye
 from adapters.realtime_wire import (
     _TRANSLATIONS,
     _WITHOUT_MEANING,
     FATAL,
-    REMEMBERED,
     Audio,
     Happened,
     Incoming,
     TextDelta,
     Wire,
-    address,
-    append,
 )
 from fsm.call import events
 from fsm.call.effects import (
@@ -440,7 +439,7 @@ def test_the_server_has_no_rights_while_the_greeting_is_protected(
     final = (interrupts == "server", create_response)
     held = greeting and protected
     one = confirmed(policy)
-    vad = one._session()["audio"]["input"]["turn_detection"]
+    vad = one._asked.session()["audio"]["input"]["turn_detection"]
     assert (vad["interrupt_response"], vad["create_response"]) == ((False, False) if held else final)
     update = one.send(ReleaseGreeting())
     if not held or final == (False, False):
@@ -454,9 +453,9 @@ def test_the_server_has_no_rights_while_the_greeting_is_protected(
 
 def test_the_answer_to_the_released_greeting_confirms_nothing_a_second_time() -> None:
     one = confirmed(SERVER_OWNS)
-    before = one._session()
+    before = one._asked.session()
     say(one, ReleaseGreeting())
-    assert hear(one, type="session.updated", session=one._session()) == []
+    assert hear(one, type="session.updated", session=one._asked.session()) == []
     assert one.quarantined == {}
     (incoming,) = hear(one, type="session.updated", session=before)
     assert isinstance(incoming, Happened)
@@ -536,7 +535,7 @@ def test_only_the_first_words_of_a_response_are_told() -> None:
 def test_an_outbound_call_gives_the_server_its_rights_at_once() -> None:
     """R36, R38: there is no greeting to guard, so nothing is released later."""
     one = wire(Policy(direction="outbound", interrupts="server", create_response=True))
-    rights = one._session()["audio"]["input"]["turn_detection"]
+    rights = one._asked.session()["audio"]["input"]["turn_detection"]
     assert rights["interrupt_response"] is True
     assert rights["create_response"] is True
     assert one.send(ReleaseGreeting()) == []

@@ -56,7 +56,7 @@ def test_a_cancel_without_an_answer_is_told_as_unconfirmed(tmp_path: Path) -> No
 
 def test_a_cough_is_a_false_alarm_and_no_interruption(tmp_path: Path) -> None:
     cough = (at(1400, ev.PlayoutProgressed, "r1", 500.0), at(1500, ev.SpeechStarted, "u2"), at(1600, ev.SpeechStopped, "u2"))
-    report = told(tmp_path, (*ANSWER, *cough, END))
+    report = told(tmp_path, (*ANSWER, *cough, at(2000, ev.CallerHungUp)))
     assert report.barge_ins == []
     assert report.false_alarms == pytest.approx([1600])
     assert report.cancels == {}
@@ -84,12 +84,7 @@ def test_each_state_is_told_from_its_entry_to_the_next(tmp_path: Path) -> None:
     report = told(tmp_path, (*BARGE_IN, END))
     [phase] = [ribbon for ribbon in report.ribbons if ribbon.name == "phase"]
     states = [span.state for span in phase.spans]
-    assert states[:5] == ["listening", "ai_speaking", "cancelling", "listening"] or states[:4] == [
-        "listening",
-        "ai_speaking",
-        "cancelling",
-        "listening",
-    ]
+    assert states[:4] == ["listening", "ai_speaking", "cancelling", "listening"]
     for earlier, later in zip(phase.spans, phase.spans[1:], strict=False):
         assert later.start_ms >= earlier.end_ms
 
