@@ -11,9 +11,9 @@ import anyio
 import attrs
 
 from adapters.ports import Post, Speaker
-from adapters.realtime_commands import address, append
+from adapters.realtime_commands import address
 from adapters.realtime_settings import RealtimeSettings
-from adapters.realtime_wire import Audio, Happened, Incoming, TextDelta, Wire
+from adapters.realtime_wire import Audio, Happened, Incoming, TextDelta, Wire, append
 from adapters.response_sentences import Cutter, ResponseSentences
 from adapters.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 from fsm.call.effects import (

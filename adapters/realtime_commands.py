@@ -1,10 +1,9 @@
 """What we ask of the realtime LLM, as messages of its wire: the session, and each effect; what it answers is not understood in here."""
 
-import binascii
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from adapters.realtime_fields import value_at
+from adapters.realtime_messages import value_at
 from adapters.realtime_settings import RealtimeSettings
 from fsm.call.effects import (
     AddEntry,
@@ -123,8 +122,3 @@ def address(url: str, model: str) -> str:
         return url
     query = "&".join(filter(None, (parts.query, urlencode({"model": model}))))
     return urlunsplit(parts._replace(query=query))
-
-
-def append(pcm: bytes) -> str:
-    """The message that carries the caller's sound; made by hand, as there are fifty a second."""
-    return '{"type":"input_audio_buffer.append","audio":"' + binascii.b2a_base64(pcm, newline=False).decode("ascii") + '"}'

@@ -16,14 +16,9 @@ import attrs
 
 from adapters.bounded import remember
 from adapters.realtime_commands import Commands
-from adapters.realtime_fields import Malformed, name_at, text_at, value_at
+from adapters.realtime_messages import GA_NAMES, WITHOUT_MEANING, Malformed, name_at, text_at, value_at
 from adapters.realtime_settings import RealtimeSettings, says_goodbye
-from fsm.call.effects import (
-    CancelResponse,
-    ConfigureSession,
-    CreateResponse,
-    Effect,
-)
+from fsm.call.effects import CancelResponse, ConfigureSession, CreateResponse, Effect
 from fsm.call.events import (
     CancelRefused,
     CreateRefused,
@@ -143,12 +138,12 @@ class Wire:
             return self._set_aside("malformed_event", "not JSON")
         try:
             kind = name_at(message, "type")
-            translate = _TRANSLATIONS.get(_GA_NAMES.get(kind, kind))
+            translate = _TRANSLATIONS.get(GA_NAMES.get(kind, kind))
             if translate is not None:
                 return translate(self, message)
         except Malformed as error:
             return self._set_aside("malformed_event", str(error))
-        return [] if _GA_NAMES.get(kind, kind) in _WITHOUT_MEANING else self._set_aside("unknown_event", kind[:80])
+        return [] if GA_NAMES.get(kind, kind) in WITHOUT_MEANING else self._set_aside("unknown_event", kind[:80])
 
     def _set_aside(self, code: str, message: str) -> list[Incoming]:
         self.quarantined[code] += 1
@@ -288,20 +283,16 @@ class Wire:
         return [Happened(ErrorReceived, (code, text_at(message, "error", "message", default="")[:300]))]
 
 
+def append(pcm: bytes) -> str:
+    """The message that carries the caller's sound; made by hand, as there are fifty a second."""
+    return '{"type":"input_audio_buffer.append","audio":"' + binascii.b2a_base64(pcm, newline=False).decode("ascii") + '"}'
+
+
 _ENDS: dict[str, type[ResponseEnded]] = {
     "completed": ResponseCompleted,
     "cancelled": ResponseCancelled,
     "failed": ResponseFailed,
     "incomplete": ResponseIncomplete,
-}
-
-_GA_NAMES = {
-    "response.audio.delta": "response.output_audio.delta",
-    "response.audio.done": "response.output_audio.done",
-    "response.audio_transcript.delta": "response.output_audio_transcript.delta",
-    "response.audio_transcript.done": "response.output_audio_transcript.done",
-    "response.text.delta": "response.output_text.delta",
-    "response.text.done": "response.output_text.done",
 }
 
 _TRANSLATIONS: dict[str, Callable[[Wire, Any], list[Incoming]]] = {
@@ -323,24 +314,3 @@ _TRANSLATIONS: dict[str, Callable[[Wire, Any], list[Incoming]]] = {
     "session.created": Wire._session_created,
     "session.updated": Wire._session_updated,
 }
-
-_WITHOUT_MEANING = frozenset(
-    f"{family}.{name}"
-    for family, names in {
-        "conversation": "created",
-        "conversation.item": "added created deleted done retrieved truncated",
-        "conversation.item.input_audio_transcription": "delta segment",
-        "input_audio_buffer": "cleared dtmf_event_received timeout_triggered",
-        "mcp_list_tools": "completed failed in_progress",
-        "output_audio_buffer": "cleared started stopped",
-        "rate_limits": "updated",
-        "response.content_part": "added done",
-        "response.function_call_arguments": "delta",
-        "response.mcp_call": "completed failed in_progress",
-        "response.mcp_call_arguments": "delta done",
-        "response.output_audio": "done",
-        "response.output_item": "done",
-    }.items()
-    for name in names.split()
-)
-"""Events that the server really sends and that change nothing here."""

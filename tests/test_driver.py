@@ -153,6 +153,7 @@ def test_a_deadline_that_has_passed_is_answered_before_the_event() -> None:
 
 
 def test_events_are_stamped_with_the_calls_own_clock() -> None:
+    """R55."""
     onlooker = Onlooker()
 
     async def main() -> None:
@@ -245,6 +246,7 @@ def test_a_port_that_returns_early_ends_nothing(backend: str) -> None:
 
 @both_backends
 def test_a_bug_in_a_ports_run_closes_the_call_and_is_raised(backend: str) -> None:
+    """R87: cleanly, and not silently."""
     healthy = Puppet()
     with pytest.raises(Bug, match="in run"):
         drive(backend, [Buggy([at(0, ev.LineOpened)]), healthy], policy=QUICK)
@@ -301,6 +303,7 @@ def test_of_two_bugs_the_first_is_raised() -> None:
 
 @both_backends
 def test_a_bug_in_one_call_touches_no_other(backend: str) -> None:
+    """R87."""
     fine = Puppet([*OPENING, at(30, ev.CallerHungUp)])
     ended: dict[str, Any] = {}
 

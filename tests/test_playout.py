@@ -125,6 +125,7 @@ def test_exactly_the_admitted_unflushed_samples_are_heard_once_and_in_order_acro
 
 @given(operations)
 def test_the_bytes_handed_over_are_always_all_accounted_for(given_operations: list[tuple[Any, ...]]) -> None:
+    """R57: refused, dropped, played or queued, and the sums balance."""
     playout, model = Playout(), Model()
     for operation in given_operations:
         apply(playout, model, operation)
@@ -153,6 +154,7 @@ def test_a_response_runs_out_once_a_stretch_and_with_nothing_of_it_left(given_op
 
 
 def test_sound_of_a_response_never_admitted_is_refused_and_counted() -> None:
+    """R09, R57."""
     playout = admitted("a")
     assert not playout.play("b", sound(20))
     assert take(playout, 2) == SILENCE * 2
@@ -213,6 +215,7 @@ def test_the_frame_after_one_response_goes_on_with_the_next_without_a_gap() -> N
 
 
 def test_ten_minutes_may_be_queued_and_no_sample_more() -> None:
+    """R58."""
     playout = admitted("a", "b")
     minute = sound(60_000)
     assert all(playout.play("a", minute) for _ in range(10))

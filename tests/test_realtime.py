@@ -212,6 +212,7 @@ async def test_the_session_is_opened_with_key_and_model_and_confirmed() -> None:
 
 
 async def test_the_last_two_seconds_heard_before_the_session_are_sent_after_it_and_after_the_commands() -> None:
+    """R26: what the caller said early is not lost."""
     def script(server: Server) -> None:
         server.set_up()
         for _ in range(KEPT_FRAMES):
@@ -252,6 +253,7 @@ async def test_no_sound_leaves_before_the_session_is_confirmed() -> None:
 
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going away"), (1011, "internal error")])
 async def test_the_end_of_the_socket_is_posted_once_with_its_code(code: int, reason: str) -> None:
+    """R60, R85: 1000, 1001, 1006 and 1011 alike."""
     def script(server: Server) -> None:
         server.set_up()
         server.ws.close(code, reason)
@@ -268,6 +270,7 @@ async def test_a_socket_that_breaks_off_is_posted_as_1006() -> None:
 
 
 async def test_a_half_open_socket_is_noticed_without_any_traffic() -> None:
+    """R85: with no caller audio flowing."""
     with mute_server(agrees=True) as url:
         core = await played_out(llm_at(url, ping_interval_s=0.05, ping_timeout_s=0.05))
     assert core.events == [ev.SessionLost(0.0, "closed with 1006 half-open: no answer to a ping within 0.05 s")]

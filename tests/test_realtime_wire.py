@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.bounded import REMEMBERED
-from adapters.realtime_commands import address, append
+from adapters.realtime_commands import address
+from adapters.realtime_messages import WITHOUT_MEANING
 from adapters.realtime_settings import RealtimeSettings, says_goodbye
 from adapters.realtime_wire import (
     _TRANSLATIONS,
-    _WITHOUT_MEANING,
     FATAL,
     Audio,
     Happened,
     Incoming,
     TextDelta,
     Wire,
+    append,
 )
 from fsm.call import events
 from fsm.call.effects import (
@@ -235,7 +236,7 @@ NEAR = st.dictionaries(
 )
 MESSAGES = st.builds(
     lambda kind, fields: {**fields, "type": kind},
-    st.sampled_from(sorted(_TRANSLATIONS) + sorted(_WITHOUT_MEANING)),
+    st.sampled_from(sorted(_TRANSLATIONS) + sorted(WITHOUT_MEANING)),
     st.dictionaries(st.sampled_from(FIELDS), JSON | NEAR, max_size=6),
 )
 
@@ -258,7 +259,7 @@ def test_nothing_that_a_server_sends_makes_the_wire_raise(texts: list[str]) -> N
 
 def test_every_event_of_the_server_is_known() -> None:
     """OpenAI's GA types know 46 server events."""
-    assert len(_TRANSLATIONS) + len(_WITHOUT_MEANING) == 46
+    assert len(_TRANSLATIONS) + len(WITHOUT_MEANING) == 46
 
 
 def test_an_item_that_a_delta_leaves_out_is_the_last_one_added() -> None:
@@ -592,6 +593,7 @@ def test_the_model_is_put_into_a_url_that_names_none(url: str, whole: str) -> No
     ],
 )
 def test_only_the_last_sentence_says_goodbye_and_no_question_does(text: str, goodbye: bool) -> None:
+    """R46: of the final transcript."""
     assert says_goodbye(text, SETTINGS.goodbye_phrases) is goodbye
 
 

@@ -130,6 +130,7 @@ def test_the_device_is_a_port_and_a_speaker_and_hears_for_any_ear(tmp_path: Path
 
 
 def test_frame_n_is_heard_at_n_times_20_ms_without_drift_for_ten_minutes(tmp_path: Path) -> None:
+    """R56: the loop does nothing but carry frames."""
     times: list[float] = []
     frames = 30_000
     actions = dict.fromkeys(range(frames), lambda _: times.append(anyio.current_time()))
@@ -209,6 +210,7 @@ def test_what_is_done_between_two_frames_is_told_at_once_and_a_hang_up_then_lets
 
 
 def test_every_ear_hears_every_frame_of_the_caller(tmp_path: Path) -> None:
+    """R26: whatever the agent is doing."""
     ears = [Cues({}), Cues({})]
     device = WavDevice(tmp_path / "call.wav", WavCaller(sound(100)), ears)
     on_virtual_clock(partial(device.run, Log().post))

@@ -1,0 +1,96 @@
+"""The call's checker: every state that `step` can reach is explored, and every rule judged in each; a broken rule comes with its shortest way."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import attrs
+
+from adapters.verify_alphabet import Alphabet, Scope
+from adapters.verify_rules import LATE, Judge, Past, faults_of
+from adapters.verify_states import States
+from fsm.call import events as ev
+from fsm.call.machine import CALL
+from fsm.call.policy import Policy
+from fsm.call.snapshot import Call, start
+from fsm.engine.explore import Move, Space, explore, livelock
+from fsm.engine.machine import Machine
+from fsm.engine.notation import Row
+
+
+class Node(NamedTuple):
+    """A state: a number for each region's record, and the past."""
+
+    numbers: tuple[int, ...]
+    past: Past
+
+
+class Model:
+    """What can happen in a machine's states, within a scope, under a policy."""
+
+    def __init__(self, machine: Machine[Call], policy: Policy, scope: Scope) -> None:
+        self.machine = machine
+        self.steps = 0
+        self.rows: set[tuple[Row, ...]] = set()
+        call = start(policy)
+        for kind in scope.begins:
+            call = machine.step(call, kind(0.0)).snapshot
+        self.begun = call
+        self.states = States(machine, policy, call, scope.still)
+        self.alphabet = Alphabet(machine, scope)
+        self.start = Node(self.states.settle(call, 0.0)[0], Past())
+        self._regions = [region.name for region in machine.regions]
+
+    def moves(self, node: Node) -> Iterator[Move[Node]]:
+        """Everything that can happen in a node and changes something."""
+        call = self.states.call(node.numbers)
+        urgent = self.alphabet.urgent(call)
+        late = bool(node.past.bits & LATE)
+        if not urgent:
+            for event in self.alphabet.outside(call, len(node.past.of)):
+                move = self._move(node, call, event, False)
+                if move is not None:
+                    yield move
+        for _, event in urgent:
+            move = self._move(node, call, event, late)
+            if move is not None:
+                yield move._replace(waited=self._anew(node, move.target))
+        if late or not urgent:
+            for _, event in self.alphabet.running(call):
+                move = self._move(node, call, event, True)
+                if move is not None:
+                    yield move._replace(waited=self._anew(node, move.target))
+
+    def faults(self, node: Node) -> list[str]:
+        """The rules that a node breaks by itself."""
+        call = self.states.call(node.numbers)
+        runs = bool(self.alphabet.urgent(call) or self.alphabet.running(call))
+        return faults_of(call, node.past, runs)
+
+    def waits(self, node: Node) -> int:
+        """The deadlines that may fire in a node, a bit a region."""
+        call = self.states.call(node.numbers)
+        return sum(1 << place for place, _ in self.alphabet.urgent(call) or self.alphabet.running(call))
+
+    def _move(self, node: Node, call: Call, event: ev.Event, late: bool) -> Move[Node] | None:
+        """What `event` does in a node; None if it changes nothing. `late` says that other deadlines may have passed meanwhile."""
+        self.steps += 1
+        try:
+            answer = self.machine.step(call, event)
+        except Exception as error:
+            return Move(event, node, (f"step raises {type(error).__name__}: {error}",))
+        self.rows.add(answer.rows)
+        if answer.snapshot is call and not answer.effects:
+            return None
+        judge = Judge(call, event, answer, node.past)
+        numbers, names = self.states.settle(answer.snapshot, event.at_ms)
+        if numbers == node.numbers and not judge.faults and judge.bits == node.past.bits:
+            pass
+        at = self.states.call(numbers)
+        past = judge.past(names, at)
+        bits = past.bits & ~LATE
+        if late and self.alphabet.urgent(at):
+            bits |= LATE
+        return Move(event, Node(numbers, past._replace(bits=bits)), judge.faults)
+
+    def _anew(self, node, target):
+        return 0
