@@ -14,10 +14,11 @@ import attrs
 
 from fsm.call import effects as fx
 from fsm.call import events as ev
+from fsm.call.guards import FATAL
 from fsm.call.machine import due_ms, expiry, step
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
-from fsm.call.states import OVER, SILENT
+from fsm.call.states import CONFIGURING, OVER, SILENT
 from fsm.engine.machine import Step
 
 Row = dict[str, Any]
@@ -362,7 +363,8 @@ def _transcript_done(feed: _Feed, now: float, payload: Row) -> None:
 
 def _done(feed: _Feed, now: float, payload: Row) -> None:
     details = payload.get("status_details") or {}
-    reason = (details.get("error") or {}).get("code") or details.get("reason") or ""
+    error = details.get("error") or {}
+    reason = error.get("code") or error.get("type") or details.get("reason") or ""
     status = payload.get("status", "completed")
     if status not in ENDS:
         raise RowError(f"has status {status!r}; a response ends as {', '.join(ENDS)}")
@@ -371,11 +373,15 @@ def _done(feed: _Feed, now: float, payload: Row) -> None:
 
 
 def _error(feed: _Feed, now: float, payload: Row) -> None:
-    code = payload.get("code", "")
-    if code in ("insufficient_quota", "session_expired", "invalid_api_key"):
+    code, message = payload.get("code", ""), payload.get("message", "")
+    if code in FATAL:
         feed.post(ev.ReceiverFailed(now, code))
+    elif code == "session_expired":
+        feed.post(ev.SessionLost(now, code))
+    elif feed.call.session.state is CONFIGURING and "session" in f"{code} {message} {payload.get('param', '')}":
+        feed.post(ev.SessionRefused(now, f"{code}: {message}"))
     else:
-        feed.post(ev.ErrorReceived(now, code, payload.get("message", "")))
+        feed.post(ev.ErrorReceived(now, code, message))
 
 
 def _plain(kind: Callable[..., ev.Event], *keys: str, **defaults: Any) -> Callable[[_Feed, float, Row], None]:

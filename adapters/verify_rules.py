@@ -6,6 +6,8 @@ holds what was done with it.
 
 from typing import Any, NamedTuple
 
+import attrs
+
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call import states as st
@@ -13,7 +15,7 @@ from fsm.call.effects import Cause
 from fsm.call.machine import admits
 from fsm.call.snapshot import Call
 from fsm.engine.machine import Step
-from fsm.engine.notation import NEVER
+from fsm.engine.notation import NEVER, Record
 
 HELD, POSTED, TOLD, HUNG_UP, LATE = 1, 2, 4, 8, 16
 """Bits of a past: the voice is held; a synthesis is under way; the application was told; the line was hung up; the driver is late."""
@@ -37,6 +39,7 @@ AT_REST: dict[str, tuple[Any, ...]] = {
     "hangup": (st.STAYING,),
 }
 """Where each region may be when no deadline runs: anything else is dead air, or a wait for ever."""
+_REGIONS = [field.name for field in attrs.fields(Call) if field.name not in ("call_id", "policy", "phase")]
 _TOUCH_TURN = (ev.CallerEvent, ev.AppEvent, ev.TurnExpired, ev.ResponseCreated, ev.Ending, ev.HangupExpired)
 _ABOUT_PAST = (ev.ResponseEnded, ev.CancelUnsent, ev.SynthesisEnded)
 
@@ -137,8 +140,8 @@ class Judge:
         before, after, event = self.before, self.after, self.event
         if after.phase.state in OVER:
             self._rule(bool(self.bits & TOLD), "the application is told of every end (R86)")
-            self.bits &= ~(HELD | POSTED) if before.phase.state not in OVER else -1
-            self._rule(not self._synthesis_left(), "no synthesis outlives the call (R77)")
+            self.bits &= ~(HELD | POSTED)
+            self._rule(all(_is_over(getattr(after, name)) for name in _REGIONS), "closing ends every region (R49, R62)")
             return
         self._rule(not self.bits & TOLD, "the application is told of the end only when there is one (R86)")
         if after.turn is not before.turn:
@@ -159,9 +162,6 @@ class Judge:
         if interrupted and after.interruption.state is st.CLEAR and not _greeting(before):
             self._rule(not admits(after, before.playout.id), "after an interruption the interrupted response is not heard (R30, R69)")
 
-    def _synthesis_left(self) -> bool:
-        return self.after.synthesis.state is st.SYNTHESISING
-
     def past(self, names: tuple[str, ...], at: Call) -> Past:
         """The past with the ids in their new order; `at` is the plain snapshot, in which a response may have ceased to be heard."""
         heard = (at.playout.id, at.playout.next_id)
@@ -179,9 +179,6 @@ def faults_of(call: Call, past: Past, runs: bool) -> list[str]:
     faults = []
     policy = call.policy
     if call.phase.state in OVER:
-        records = [getattr(call, name) for name in AT_REST if name != "phase"]
-        if any(record.state is not st.OVER or record.due_ms != NEVER for record in records):
-            faults.append("closing ends every region (R49, R62)")
         if not runs and call.phase.state is not st.CLOSED:
             faults.append("closing ends (R50)")
         return faults
@@ -218,6 +215,10 @@ def _free(call: Call) -> bool:
         and call.line.state is st.OPEN
         and call.hangup.state in (st.STAYING, st.PARTING)
     )
+
+
+def _is_over(record: Record) -> bool:
+    return record.state is st.OVER and record.due_ms == NEVER
 
 
 def _remembers(call: Call, response_id: str) -> bool:

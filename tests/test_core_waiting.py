@@ -343,3 +343,27 @@ def test_a_stop_command_closes_the_turn_without_an_answer() -> None:
     script.post(ev.TurnDismissed)
     script.expects(asking=states.NOTHING)
     assert [effect for effect in script.wait(10_000) if isinstance(effect, CreateResponse)] == []
+
+
+def test_a_long_goodbye_is_heard_to_its_end() -> None:
+    """R44: while it is heard its progress counts, not a fixed cap; no goodbye is cut in mid-sentence."""
+    script = playing_out()
+    script.post(ev.GoodbyeSaid, "r1")
+    for _ in range(40):
+        script.wait(500)
+        script.post(ev.PlayoutProgressed, "r1")
+    assert script.now_ms > script.call.policy.goodbye_ms
+    script.expects(hangup=states.GOODBYE)
+    assert script.of(HangUp) == []
+    heard_out(script)
+    assert script.of(HangUp) == [HangUp(Reason.GOODBYE)]
+
+
+def test_a_goodbye_of_which_nothing_is_heard_is_not_waited_for_any_longer() -> None:
+    """R44, R78: requested of a response that never comes."""
+    script = speaking()
+    script.post(ev.HangupRequested, "r9")
+    for _ in range(30):
+        script.wait(500)
+        script.post(ev.PlayoutProgressed, "r1")
+    assert script.of(HangUp) == [HangUp(Reason.APPLICATION)]

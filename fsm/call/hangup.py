@@ -8,6 +8,7 @@ from fsm.call.common import closing
 from fsm.call.effects import Cause, Reason
 from fsm.call.guards import (
     AUDIBLE,
+    SOUNDING,
     beyond_recovery,
     fatal,
     finished,
@@ -66,6 +67,11 @@ def goodbye_heard(call: Call, event: ev.PlayoutExpired) -> bool:
     """Has the completed goodbye been heard (R42)?"""
     completed = call.response.state is COMPLETED and call.response.id == call.hangup.id
     return finished(call, event) and call.playout.id == call.hangup.id and completed
+
+
+def still_heard(call: Call, _: ev.HangupExpired) -> bool:
+    """Is the goodbye still being heard, so that the wait is one for progress, which the playout watches (R44)?"""
+    return call.playout.id == call.hangup.id and call.playout.state in SOUNDING
 
 
 def of_goodbye(call: Call, event: ev.ResponseEnded) -> bool:
@@ -176,6 +182,7 @@ HANGUP = region(
     row(PARTING,     ev.HangupExpired,       always,                    go(LEAVING)),
 
     row(GOODBYE,     ev.PlayoutExpired,      goodbye_heard,             go(LEAVING)),
+    row(GOODBYE,     ev.HangupExpired,       still_heard,               go(GOODBYE)),
     row(GOODBYE,     ev.HangupExpired,       always,                    go(LEAVING)),
     row(GOODBYE,     ev.InterruptionExpired, protected,                 ignore("the greeting is heard to its end (R36)")),
     row(GOODBYE,     ev.InterruptionExpired, always,                    go(STAYING)),

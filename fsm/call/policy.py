@@ -106,7 +106,7 @@ class Policy:
     session_ms: float = attrs.field(default=10_000, validator=_between(500, 120_000))
     """How long the realtime session may take to open, and again to be confirmed (R39)."""
     goodbye_ms: float = attrs.field(default=15_000, validator=_between(1_000, 120_000))
-    """The longest that a hang-up waits for its goodbye to be heard (R44)."""
+    """How long a hang-up waits for a goodbye of which nothing is being heard; while it is heard, its progress counts (R44)."""
     closing_ms: float = attrs.field(default=2_000, validator=_between(100, 30_000))
     """How long closing waits for the line to confirm the hang-up (R18, R50)."""
 
