@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 
@@ -37,8 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses in one line too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and where to read more."""
+        self.exit(2, f"callfsm: {message}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="callfsm", description="An explicit, checked state machine for a voice agent's call.")
+    parser = _Parser(prog="callfsm", description="An explicit, checked state machine for a voice agent's call.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_call(commands)
     _add_stand_in(commands)
@@ -113,7 +122,7 @@ def _call(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise Refused(f"{error}; correct the option of that name") from None
     key = os.environ.get(KEY_VARIABLE) or os.environ.get("OPENAI_API_KEY") if options.realtime else None
-    if options.realtime and options.realtime.startswith("wss://") and not key:
+    if options.realtime and options.realtime.lower().startswith("wss://") and not key:
         raise Refused(f"no key: set {KEY_VARIABLE} (or OPENAI_API_KEY) in the environment for {options.realtime}")
     plan = live.Plan(
         policy=policy,
@@ -124,14 +133,43 @@ def _call(options: argparse.Namespace) -> int:
         chatterbox_url=options.chatterbox,
         caller=options.caller,
     )
-    console = Console()
+    console, began_s = Console(), time.time()
     try:
-        anyio.run(live.hold_call, plan, console, backend=options.backend)
-    except live.CannotStart as error:
-        raise Refused(str(error)) from None
+        return anyio.run(_hold_until_told, plan, console, backend=options.backend)
     finally:
-        _show_folder(console, plan.out)
-    return 0
+        _show_folder(console, plan.out, began_s)
+
+
+async def _hold_until_told(plan: Any, console: Any) -> int:
+    """Hold the call; Ctrl-C and SIGTERM hang up. Gives the exit code."""
+    import anyio
+
+    from adapters import live
+
+    told: list[int] = []
+    refusal = ""
+    async with anyio.create_task_group() as group:
+        await group.start(_listen_for_signals, group.cancel_scope, told)
+        try:
+            await live.hold_call(plan, console)
+        except live.CannotStart as error:
+            refusal = str(error)
+        group.cancel_scope.cancel()
+    if refusal:
+        raise Refused(refusal)
+    return 128 + told[0] if told else 0
+
+
+async def _listen_for_signals(scope: Any, told: list[int], *, task_status: Any) -> None:
+    """Cancel at the first signal; a second one meets Python's own handler, and ends everything at once."""
+    import anyio
+
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for number in signals:
+            told.append(number)
+            scope.cancel()
+            return
 
 
 def _policy(options: argparse.Namespace) -> Policy:
@@ -167,9 +205,10 @@ def _list_policy() -> int:
     return 0
 
 
-def _show_folder(console: Any, out: Path) -> None:
+def _show_folder(console: Any, out: Path, began_s: float) -> None:
+    """Show what the call left, unless that is an older one's."""
     summary = out / "summary.txt"
-    if summary.exists():
+    if summary.exists() and summary.stat().st_mtime >= began_s:
         console.print()
         console.print(summary.read_text(encoding="utf-8"), highlight=False, markup=False, soft_wrap=True)
         console.print(f"{out}: " + ", ".join(sorted(file.name for file in out.iterdir())), highlight=False, soft_wrap=True)
@@ -215,6 +254,8 @@ def _stand_in(options: argparse.Namespace) -> int:
                 raise Refused(f"--synthesis-ms {options.synthesis_ms}: give two whole numbers, LOW:HIGH")
             run_chatterbox(options.port, synthesis_ms=(int(low), int(high)), log=options.log)
     except OSError as error:
+        if error.filename:
+            raise Refused(f"--log {error.filename}: {error.strerror}; give a file that can be written") from None
         raise Refused(
             f"the stand-in can't listen on port {options.port}: {error.strerror or error}; give another --port, or 0 for a free one"
         ) from None
@@ -322,7 +363,11 @@ def _add_diagrams(commands: Any) -> None:
 def _diagrams(options: argparse.Namespace) -> int:
     from adapters.diagrams import write
 
-    for path in write(options.folder):
+    try:
+        paths = write(options.folder)
+    except OSError as error:
+        raise Refused(f"{error.filename}: {error.strerror}; give a folder that can be written") from None
+    for path in paths:
         print(path)
     return 0
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import attrs
 
 from adapters.verify_alphabet import Alphabet, Scope
-from adapters.verify_rules import LATE, Judge, Past, faults_of
+from adapters.verify_rules import LATE, Judge, Past, faults_of, forgotten_ids
 from adapters.verify_states import States
 from fsm.call import events as ev
 from fsm.call.machine import CALL
@@ -35,10 +35,10 @@ class Model:
         for kind in scope.begins:
             call = machine.step(call, kind(0.0)).snapshot
         self.begun = call
-        self.states = States(machine, policy, call, scope.still)
+        self.states = States(machine, policy, call, scope.still, scope.unread)
         self.alphabet = Alphabet(machine, scope)
         self.start = Node(self.states.settle(call, 0.0)[0], Past())
-        self._regions = [region.name for region in machine.regions]
+        self._playout, self._response = self.states.names.index("playout"), self.states.names.index("response")
 
     def moves(self, node: Node) -> Iterator[Move[Node]]:
         """Everything that can happen in a node and changes something."""
@@ -46,7 +46,10 @@ class Model:
         urgent = self.alphabet.urgent(call)
         late = bool(node.past.bits & LATE)
         if not urgent:
+            forgotten = forgotten_ids(call, node.past)
             for event in self.alphabet.outside(call, len(node.past.of)):
+                if forgotten and isinstance(event, ev.ResponseCreated) and event.response_id in forgotten:
+                    continue
                 move = self._move(node, call, event, False)
                 if move is not None:
                     yield move
@@ -82,15 +85,11 @@ class Model:
         if answer.snapshot is call and not answer.effects:
             return None
         judge = Judge(call, event, answer, node.past)
-        numbers, names = self.states.settle(answer.snapshot, event.at_ms)
-        if numbers == node.numbers and not judge.faults and judge.bits == node.past.bits:
-            pass
-        at = self.states.call(numbers)
-        past = judge.past(names, at)
-        bits = past.bits & ~LATE
-        if late and self.alphabet.urgent(at):
-            bits |= LATE
-        return Move(event, Node(numbers, past._replace(bits=bits)), judge.faults)
+        numbers, names = self.states.settle(answer.snapshot, event.at_ms, node.numbers)
+        past = judge.past(names, self.states.records[numbers[self._playout]], self.states.records[numbers[self._response]])
+        if late and any([self.states.urgent[number] for number in numbers]):
+            past = past._replace(bits=past.bits | LATE)
+        return Move(event, Node(numbers, past), judge.faults)
 
     def _anew(self, node, target):
         return 0

@@ -40,8 +40,6 @@ _ONE: dict[str, tuple[Any, ...]] = {
 """What a field may be in any event."""
 _OF: dict[tuple[type[ev.Event], str], tuple[Any, ...]] = {
     (ev.ResponseFailed, "reason"): ("", "insufficient_quota"),
-    (ev.SpeechStopped, "item_id"): (LAST_TURN, NEXT_TURN),
-    (ev.TurnCommitted, "item_id"): (LAST_TURN, NEXT_TURN),
 }
 """What a field may be in one event."""
 
@@ -54,10 +52,14 @@ class Scope:
     about: str
     begins: tuple[type[ev.Event], ...] = ()
     """Events without fields that happen first."""
-    without: frozenset[str] = frozenset()
-    """Names of events that never happen."""
+    without: frozenset[type[ev.Event]] = frozenset()
+    """Events that never happen."""
     still: frozenset[str] = frozenset()
     """Regions that never move, as nothing that would move them happens and no other region reads them."""
+    unread: frozenset[tuple[str, str]] = frozenset()
+    """(region, field) that no guard reads, with these events left out."""
+    repeated: bool = False
+    """May a caller's turn be told twice?"""
     ids: int = 3
     """A response with an id that the call does not know turns up only while it knows fewer than this."""
 
@@ -67,11 +69,11 @@ class Alphabet:
 
     def __init__(self, machine: Machine[Call], scope: Scope) -> None:
         self._scope = scope
-        self._kinds = [kind for kind in machine.events if not issubclass(kind, ev.Expired) and kind.__name__ not in scope.without]
+        self._kinds = [kind for kind in machine.events if not issubclass(kind, ev.Expired) and kind not in scope.without]
         self._expiries = [
             (place, region.name, region.expired)
             for place, region in enumerate(machine.regions)
-            if region.name not in scope.still and region.expired.__name__ not in scope.without
+            if region.name not in scope.still and region.expired not in scope.without
         ]
         self._known: dict[tuple[int, str, int], tuple[ev.Event, ...]] = {}
         self._timely = {place: kind(LATER, 0) for place, _, kind in self._expiries}
@@ -106,8 +108,12 @@ class Alphabet:
             "session_id": (session_id, FOREIGN) if session_id else (FOREIGN,),
             "tool_call_id": tuple(f"t{number}" for number in range(1, tools + 2)),
         }
+        turns = (NEXT_TURN, LAST_TURN) if self._scope.repeated else (NEXT_TURN,)
         for kind in self._kinds:
-            yield from _events(kind, values)
+            if issubclass(kind, ev.CallerEvent):
+                yield from _events(kind, {**values, "item_id": turns})
+            else:
+                yield from _events(kind, values)
 
 
 def _events(kind: type[ev.Event], values: dict[str, tuple[Any, ...]]) -> Iterable[ev.Event]:

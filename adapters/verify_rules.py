@@ -13,7 +13,7 @@ from fsm.call import events as ev
 from fsm.call import states as st
 from fsm.call.effects import Cause
 from fsm.call.machine import admits
-from fsm.call.snapshot import Call
+from fsm.call.snapshot import Call, Playout, Response
 from fsm.engine.machine import Step
 from fsm.engine.notation import NEVER, Record
 
@@ -21,6 +21,9 @@ HELD, POSTED, TOLD, HUNG_UP, LATE = 1, 2, 4, 8, 16
 """Bits of a past: the voice is held; a synthesis is under way; the application was told; the line was hung up; the driver is late."""
 NEW, HEARD, SPENT_HEARD, SPENT, UNHEARD = range(5)
 """What was done with a response: nothing; admitted; admitted and cancelled or ended; cancelled or ended; it was heard or flushed."""
+_SILENCED = (NEW, UNHEARD, SPENT, SPENT, UNHEARD)
+_FORGOTTEN = (NEW, HEARD, HEARD, NEW, NEW)
+_CANONICAL = tuple(f"r{number}" for number in range(1, 100))
 
 GENERATED = (st.NONE, st.COMPLETED, st.CANCELLED, st.FAILED, st.INCOMPLETE)
 CANCELLINGS = (st.SERVER_CANCELLING, st.CANCEL_IN_FLIGHT, st.CANCEL_UNSENT)
@@ -162,16 +165,21 @@ class Judge:
         if interrupted and after.interruption.state is st.CLEAR and not _greeting(before):
             self._rule(not admits(after, before.playout.id), "after an interruption the interrupted response is not heard (R30, R69)")
 
-    def past(self, names: tuple[str, ...], at: Call) -> Past:
-        """The past with the ids in their new order; `at` is the plain snapshot, in which a response may have ceased to be heard."""
-        heard = (at.playout.id, at.playout.next_id)
+    def past(self, names: tuple[str, ...], playout: Playout, response: Response) -> Past:
+        """The past with the ids in their new order, given what the plain snapshot holds of playout and response.
+
+        A response may have ceased to be heard; one that is remembered no more is as good as new (that it is remembered while it must
+        be is a rule of its own).
+        """
         done = []
-        for number, name in enumerate(names, start=1):
-            was = self.of.get(name, NEW)
-            if f"r{number}" not in heard:
-                was = {HEARD: UNHEARD, SPENT_HEARD: SPENT}.get(was, was)
+        for name, old in zip(_CANONICAL, names, strict=False):
+            was = self.of.get(old, NEW)
+            if was and name != playout.id and name != playout.next_id:
+                was = _SILENCED[was]
+            if was and name != response.id and name not in response.ended:
+                was = _FORGOTTEN[was]
             done.append(was)
-        return Past(self.bits, tuple(done))
+        return Past(self.bits & ~LATE, tuple(done))
 
 
 def faults_of(call: Call, past: Past, runs: bool) -> list[str]:
@@ -203,6 +211,11 @@ def faults_of(call: Call, past: Past, runs: bool) -> list[str]:
         if stuck or past.bits & HELD:
             faults.append(f"every wait has an end, but none has that of {', '.join(stuck) or 'the held voice'} (R78)")
     return faults
+
+
+def forgotten_ids(call: Call, past: Past) -> tuple[str, ...]:
+    """Responses that are still heard, but that so many later ones pushed out of what is remembered: no server creates one anew."""
+    return tuple(f"r{number}" for number, done in enumerate(past.of, start=1) if done != NEW and not _remembers(call, f"r{number}"))
 
 
 def _free(call: Call) -> bool:

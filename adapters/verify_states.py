@@ -10,12 +10,14 @@ What is taken out, and why nothing is lost by it:
 - **Words.** Texts are one text, and of the digits of an entry without a fixed length only whether there are any.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 import attrs
 
 from fsm.call import states
+from fsm.call.effects import Cause
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, Sentence
 from fsm.engine.machine import Machine
@@ -34,6 +36,8 @@ READ_IN: dict[tuple[str, str], tuple[State, ...]] = {
     ("synthesis", "text"): (),
 }
 """(region, field): the states in which a guard or an update reads it; effects alone may read it elsewhere."""
+CAUSES = (Cause.GREETING, Cause.FAREWELL)
+"""The causes that a guard tells from the others."""
 _ID_FIELDS = ("id", "next_id", "response_id")
 
 
@@ -43,14 +47,17 @@ class States:
     `still` names regions that are taken as they are at `start` and never move; whoever explores leaves out what would move them.
     """
 
-    def __init__(self, machine: Machine[Call], policy: Policy, start: Call, still: Iterable[str] = ()) -> None:
+    def __init__(self, machine: Machine[Call], policy: Policy, start: Call, still: Iterable[str] = (), unread: Iterable[tuple[str, str]] = ()) -> None:
         self.machine = machine
         self.policy = policy
         self.names = [region.name for region in machine.regions]
         self.records: list[Record] = []
+        self.urgent: list[bool] = []
+        """For each record, is it due at once?"""
         self.ids: list[tuple[str, ...]] = []
         """For each record the response ids that it holds."""
-        self._start = start
+        self._unread = frozenset(unread)
+        self._now: Callable[[Call], tuple[Record, ...]] = attrgetter(*self.names)
         self._number: dict[Record, int] = {}
         self._plain: list[dict[tuple[Record, float], int]] = [{} for _ in self.names]
         self._renamed: dict[tuple[int, tuple[str, ...]], int] = {}
@@ -67,9 +74,17 @@ class States:
         pairs = zip(self._order, self._fixed, strict=True)
         return Call(*[fixed if place is None else records[numbers[place]] for place, fixed in pairs])
 
-    def settle(self, call: Call, at_ms: float) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """A snapshot as it is after an event at `at_ms`, made plain: a number a region, and the names that its ids had, in their new order."""
-        numbers = [self._plainly(place, getattr(call, name), at_ms) for place, name in enumerate(self.names)]
+    def settle(self, call: Call, at_ms: float, since: tuple[int, ...] = ()) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """A snapshot as it is after an event at `at_ms`, made plain: a number a region, and the names that its ids had, in their new order.
+
+        `since` is the node before the event, whose records are known to be plain.
+        """
+        records, now = self.records, self._now(call)
+        if since:
+            pairs = enumerate(zip(now, since, strict=True))
+            numbers = [was if records[was] is record else self._plainly(place, record, at_ms) for place, (record, was) in pairs]
+        else:
+            numbers = [self._plainly(place, record, at_ms) for place, record in enumerate(now)]
         self._forget_memory(numbers)
         old: dict[str, None] = {}
         for place in self._with_ids:
@@ -86,7 +101,9 @@ class States:
         known = self._plain[place]
         number = known.get((record, at_ms))
         if number is None:
-            number = known[record, at_ms] = self._intern(self._still.get(place) or self._made_plain(self.names[place], record, at_ms))
+            plain = self._made_plain(self.names[place], record, at_ms)
+            still = self._still.get(place) if plain.state is not states.OVER else None
+            number = known[record, at_ms] = self._intern(still or plain)
         return number
 
     def _intern(self, record: Record) -> int:
@@ -94,6 +111,7 @@ class States:
         if number is None:
             number = self._number[record] = len(self.records)
             self.records.append(record)
+            self.urgent.append(record.due_ms == NOW)
             self.ids.append(_ids_of(record))
         return number
 
@@ -106,7 +124,7 @@ class States:
         changes: dict[str, Any] = {"epoch": 0, "due_ms": due_ms}
         defaults = {field.name: field.default for field in attrs.fields(type(record))}
         for name in defaults:
-            if record.state not in READ_IN.get((region, name), (record.state,)):
+            if (region, name) in self._unread or record.state not in READ_IN.get((region, name), (record.state,)):
                 changes[name] = defaults[name]
         return _with_plain_words(attrs.evolve(record, **changes), self.policy)
 
@@ -175,6 +193,8 @@ def _with_plain_words(record: Any, policy: Policy) -> Any:
         record = attrs.evolve(record, digits=record.digits[:1])
     if "recoveries" in fields and record.item_id:
         record = attrs.evolve(record, item_id="u")
+    if "cause" in fields and record.cause not in CAUSES:
+        record = attrs.evolve(record, cause=Cause.USER_TURN)
     if "queue" in fields:
         waiting = enumerate(record.queue, start=2)
         record = attrs.evolve(record, queue=tuple(Sentence(one.response_id, number, "", one.item_id) for number, one in waiting))

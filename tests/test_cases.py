@@ -23,7 +23,7 @@ SHARED = ROOT.parent / "shared" / "cases"
 FOREIGN = sorted(SHARED.glob("*.jsonl"))
 
 
-def named(paths: list[Path]) -> Any:
+def named(paths: list[Path]) -> pytest.MarkDecorator:
     """Run a test for each of these cases."""
     return pytest.mark.parametrize("path", paths, ids=[path.stem for path in paths])
 

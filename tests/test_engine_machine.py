@@ -244,6 +244,7 @@ def test_the_plans_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPat
     for event in (Coin(0.0, 20), Coin(1.0, 20), Push(2.0), Coin(3.0, 5)):
         assert machine.step(hall, event) == walk(machine, hall, event)
         hall = machine.step(hall, event).snapshot
+        assert all(len(plans) <= 1 for plans in machine._plans.values())
 
 
 def test_a_call_tells_its_deadlines_and_expires_them() -> None:

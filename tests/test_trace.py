@@ -115,14 +115,16 @@ def test_a_call_that_nobody_began_is_a_trace_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ev.kinds(), ids=[kind.__name__ for kind in ev.kinds()])
 def test_every_event_survives_the_way_through_json(kind: type[ev.Event]) -> None:
     values = {str: 'ü\n"x', float: 12.5, int: 3}
-    event = kind(**{field.name: values[field.type] for field in attrs.fields(kind) if field.type in values})
+    fields: dict[str, Any] = {field.name: values[field.type] for field in attrs.fields(kind) if field.type in values}
+    event = kind(**fields)
     line = json.loads(json.dumps(event_to_json(event))) | {"moves": [], "effects": []}
     assert event_from_json(line) == event
 
 
 def test_no_key_is_in_a_trace(path: Path) -> None:
     """A trace holds a policy, events and effects, and none of these has a place for a key."""
-    names = {field.name for kind in (Policy, *ev.kinds(), *fx.Effect.__subclasses__()) for field in attrs.fields(kind)}
+    kinds: list[type[attrs.AttrsInstance]] = [Policy, *ev.kinds(), *fx.Effect.__subclasses__()]
+    names = {field.name for kind in kinds for field in attrs.fields(kind)}
     assert not {name for name in names if any(word in name for word in ("key", "secret", "token", "auth", "header", "password"))}
     assert set(lines_of(path)[0]) == {"callfsm_trace", "call_id", "at_ms", "policy"}
 
