@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -228,6 +229,7 @@ def _add_stand_in(commands: Any) -> None:
     parser.add_argument("server", choices=("realtime", "chatterbox"))
     parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one, which is announced)")
     parser.add_argument("--log", type=Path, help="a file for one JSON line for each thing received")
+    parser.add_argument("--with-parent", action="store_true", help="stop when standard input closes, as it does when the parent ends")
     parser.add_argument("--words-per-s", type=float, default=25.0, help="realtime: how fast a text answer is written (default: 25)")
     parser.add_argument(
         "--synthesis-ms", default="0:0", metavar="LOW:HIGH", help="chatterbox: how long a synthesis takes at least (default: 0:0)"
@@ -237,6 +239,8 @@ def _add_stand_in(commands: Any) -> None:
 def _stand_in(options: argparse.Namespace) -> int:
     if not 0 <= options.port <= 65_535:
         raise Refused(f"--port {options.port}: a port is a number from 0 to 65535")
+    if options.with_parent:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         if options.server == "realtime":
             from adapters.standin.realtime_connection import Pace
@@ -262,6 +266,12 @@ def _stand_in(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise Refused(str(error)) from None
     return 0
+
+
+def _end_with_parent() -> None:
+    """Stop when whoever started us is gone, however it ended: its end of our standard input closes."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 # callfsm replay

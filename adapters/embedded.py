@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from subprocess import DEVNULL, PIPE
+from subprocess import PIPE
 
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
@@ -22,8 +22,8 @@ class StandInError(RuntimeError):
 @asynccontextmanager
 async def stand_in(*arguments: str) -> AsyncIterator[str]:
     """Run `callfsm stand-in ARGUMENTS --port 0` and give the URL that it announces; stop it at the end."""
-    command = [sys.executable, "-m", "adapters.cli", "stand-in", *arguments, "--port", "0"]
-    process = await anyio.open_process(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True)
+    command = [sys.executable, "-m", "adapters.cli", "stand-in", *arguments, "--port", "0", "--with-parent"]
+    process = await anyio.open_process(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True)
     try:
         yield await _announced(process, arguments[0])
     finally:

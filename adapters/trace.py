@@ -1,7 +1,7 @@
 """The trace of a call: each event with what it moved and what was asked for, a line of JSON each; written live, replayed to the same rows.
 
 The first line holds the format's version, the call's id, its policy and its start; the last one counts the steps and seals them, so
-that a damaged or cut file is known as such. A trace holds what was said only if it is asked to.
+that a damaged or cut file is known as such. A trace holds what was said, and no key.
 """
 
 import hashlib
@@ -20,9 +20,6 @@ from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Step
 
 VERSION = 1
-SPEECH = ("text", "instructions")
-"""The fields of events and effects that hold speech."""
-
 _EVENTS = {kind.__name__: kind for kind in ev.kinds()}
 
 

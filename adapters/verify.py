@@ -1,18 +1,15 @@
 """The call's checker: every state that `step` can reach is explored, and every rule judged in each; a broken rule comes with its shortest way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
-
-import attrs
 
 from adapters.verify_alphabet import Alphabet, Scope
 from adapters.verify_rules import LATE, Judge, Past, faults_of, forgotten_ids
 from adapters.verify_states import States
 from fsm.call import events as ev
-from fsm.call.machine import CALL
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
-from fsm.engine.explore import Move, Space, explore, livelock
+from fsm.engine.explore import Move
 from fsm.engine.machine import Machine
 from fsm.engine.notation import Row
 

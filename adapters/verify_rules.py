@@ -77,7 +77,9 @@ class Judge:
         live = before.phase.state not in OVER
         if isinstance(event, ev.ResponseEnded) and live:
             self._spend(event.response_id)
-        elif isinstance(event, ev.CancelUnsent) and before.response.state is st.CANCEL_IN_FLIGHT and event.response_id == before.response.id:
+        elif (
+            isinstance(event, ev.CancelUnsent) and before.response.state is st.CANCEL_IN_FLIGHT and event.response_id == before.response.id
+        ):
             done = self.of.get(event.response_id, NEW)
             self.of[event.response_id] = {SPENT_HEARD: HEARD, SPENT: UNHEARD}.get(done, done)
         elif isinstance(event, ev.SynthesisEnded) and event.session_id == before.synthesis.session_id:
@@ -90,7 +92,9 @@ class Judge:
         self._rule(not self.bits & TOLD, f"nothing is asked for once the call is over, but {type(effect).__name__} was (R50, R62)")
         match effect:
             case fx.CancelResponse(response_id):
-                self._rule(self.of.get(response_id, NEW) not in (SPENT, SPENT_HEARD), "no response is cancelled twice, or after its end (R01, R06)")
+                self._rule(
+                    self.of.get(response_id, NEW) not in (SPENT, SPENT_HEARD), "no response is cancelled twice, or after its end (R01, R06)"
+                )
                 self._spend(response_id)
             case fx.CreateResponse():
                 self._rule(_free(self.before), "no response is asked for while anything is in its way (R11, R19, R39, R40, R73)")
@@ -149,7 +153,10 @@ class Judge:
         self._rule(not self.bits & TOLD, "the application is told of the end only when there is one (R86)")
         if after.turn is not before.turn:
             self._rule(isinstance(event, _TOUCH_TURN), "what the agent does leaves the caller's turn as it is (R22, R76)")
-        self._rule(bool(self.bits & HELD) == (after.interruption.state in HOLDING), "the voice is held while an interruption is suspected, and only then (R74)")
+        self._rule(
+            bool(self.bits & HELD) == (after.interruption.state in HOLDING),
+            "the voice is held while an interruption is suspected, and only then (R74)",
+        )
         self._rule(bool(self.bits & POSTED) == (after.synthesis.state is st.SYNTHESISING), "no synthesis is forgotten while it runs (R77)")
         for name in ("session", "line", "calibration"):
             was, now = getattr(before, name), getattr(after, name)
@@ -201,7 +208,7 @@ def faults_of(call: Call, past: Past, runs: bool) -> list[str]:
         and len(call.memory.spoken) <= policy.queued_sentences
         and len(call.tool.pending) <= policy.tools_at_once
         and len(call.entry.digits) <= 64
-        and call.asking.recoveries <= policy.recoveries
+        and call.asking.recoveries <= max(1, policy.recoveries)
         and call.response.unsent < policy.cancel_attempts
     )
     if not bounded:

@@ -4,15 +4,8 @@ The product of all regions is too large to be walked, so a scope leaves out the 
 region is still where nothing that would move it happens, or where no other region reads it: then nothing else is lost by it.
 """
 
-from collections.abc import Iterator
-from itertools import product
-from typing import Any, NamedTuple
-
-import attrs
-
 from adapters.verify_alphabet import Scope
 from fsm.call import events as ev
-from fsm.call.policy import Policy
 
 BEGUN = (ev.LineOpened, ev.SessionOpened, ev.SessionConfirmed, ev.VadCalibrated)
 SENTENCES: tuple[type[ev.Event], ...] = (
@@ -54,19 +47,28 @@ OPENING = Scope(
 )
 ENDING = Scope(
     "ending",
-    "goodbyes, hang-up wishes, silence, the limit",
+    "goodbyes, and the application's wish to end",
     BEGUN,
-    frozenset((*KEYS, *TOOLS, *CALIBRATION, *SENTENCES)),
-    frozenset({"entry", "tool", "calibration", "memory"}),
+    frozenset((*KEYS, *TOOLS, *IDLE, *LIMIT, *CALIBRATION, *ODD)),
+    SIDE | {"memory"},
+    NO_REPEAT,
+    ids=2,
+)
+SILENCE = Scope(
+    "silence",
+    "the silent caller, the limit of the call, and tools",
+    BEGUN,
+    frozenset((*WISHES, *KEYS, *CALIBRATION, *BARGE_IN, *ODD)),
+    frozenset({"entry", "calibration", "memory"}),
     NO_REPEAT,
     ids=1,
 )
-ASIDE = Scope(
-    "aside",
-    "keys, tools, silence and turns told twice",
+KEYPAD = Scope(
+    "keypad",
+    "keys, silence, and turns told twice",
     BEGUN,
-    frozenset((*WISHES, *LIMIT, *CALIBRATION, *SENTENCES)),
-    frozenset({"limit", "calibration", "memory"}),
+    frozenset((*WISHES, *TOOLS, *LIMIT, *CALIBRATION, ev.BargeInDetected, *ODD)),
+    frozenset({"tool", "limit", "calibration", "memory"}),
     repeated=True,
     ids=1,
 )

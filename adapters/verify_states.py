@@ -47,7 +47,9 @@ class States:
     `still` names regions that are taken as they are at `start` and never move; whoever explores leaves out what would move them.
     """
 
-    def __init__(self, machine: Machine[Call], policy: Policy, start: Call, still: Iterable[str] = (), unread: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, machine: Machine[Call], policy: Policy, start: Call, still: Iterable[str] = (), unread: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self.machine = machine
         self.policy = policy
         self.names = [region.name for region in machine.regions]

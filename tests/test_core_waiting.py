@@ -367,3 +367,14 @@ def test_a_goodbye_of_which_nothing_is_heard_is_not_waited_for_any_longer() -> N
         script.wait(500)
         script.post(ev.PlayoutProgressed, "r1")
     assert script.of(HangUp) == [HangUp(Reason.APPLICATION)]
+
+
+def test_a_hang_up_wished_for_before_the_goodbye_has_an_id_waits_for_it() -> None:
+    """R42: the live response is the one that was asked for, not the one before it."""
+    script = answered()
+    caller_says(script, "u2")
+    script.expects(response=states.REQUESTED)
+    script.post(ev.HangupRequested)
+    script.expects(hangup=states.PARTING)
+    say(script, "r2")
+    assert script.of(HangUp) == [HangUp(Reason.APPLICATION)]

@@ -213,6 +213,7 @@ async def test_the_session_is_opened_with_key_and_model_and_confirmed() -> None:
 
 async def test_the_last_two_seconds_heard_before_the_session_are_sent_after_it_and_after_the_commands() -> None:
     """R26: what the caller said early is not lost."""
+
     def script(server: Server) -> None:
         server.set_up()
         for _ in range(KEPT_FRAMES):
@@ -254,6 +255,7 @@ async def test_no_sound_leaves_before_the_session_is_confirmed() -> None:
 @pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going away"), (1011, "internal error")])
 async def test_the_end_of_the_socket_is_posted_once_with_its_code(code: int, reason: str) -> None:
     """R60, R85: 1000, 1001, 1006 and 1011 alike."""
+
     def script(server: Server) -> None:
         server.set_up()
         server.ws.close(code, reason)

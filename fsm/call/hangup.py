@@ -79,9 +79,14 @@ def of_goodbye(call: Call, event: ev.ResponseEnded) -> bool:
     return event.response_id == call.hangup.id
 
 
-def farewell_created(call: Call, event: ev.ResponseCreated) -> bool:
-    """Is it the farewell that we asked for?"""
-    return call.response.state is REQUESTED and call.response.cause is Cause.FAREWELL and not known(call, event)
+def goodbye_created(call: Call, event: ev.ResponseCreated) -> bool:
+    """Is it the goodbye that we asked for?"""
+    return call.response.state is REQUESTED and not known(call, event)
+
+
+def about_to_be_said(call: Call, event: ev.HangupRequested) -> bool:
+    """Is the goodbye asked for, and has no id yet?"""
+    return not event.response_id and call.response.state is REQUESTED
 
 
 def limit_reached(call: Call, _: ev.LimitExpired) -> bool:
@@ -172,10 +177,11 @@ HANGUP = region(
     row(STAYING,     ev.GoodbyeSaid,         heard_already,             go(LEAVING, after_goodbye)),
     row(STAYING,     ev.GoodbyeSaid,         being_heard,               go(GOODBYE, after_goodbye)),
     row(STAYING,     ev.HangupRequested,     nothing_said,              go(LEAVING, as_requested)),
+    row(STAYING,     ev.HangupRequested,     about_to_be_said,          go(PARTING, as_requested)),
     row(STAYING,     ev.HangupRequested,     always,                    go(GOODBYE, as_requested)),
 
     row(STAYING,     ev.IdleExpired,         gives_up_waiting,          go(PARTING, idle)),
-    row(PARTING,     ev.ResponseCreated,     farewell_created,          go(GOODBYE, after_farewell)),
+    row(PARTING,     ev.ResponseCreated,     goodbye_created,           go(GOODBYE, after_farewell)),
     row(PARTING,     ev.InterruptionExpired, always,                    go(STAYING)),
     row(PARTING,     ev.TurnCommitted,       told_twice,                ignore("it is the turn that was committed last (R21)")),
     row(PARTING,     ev.TurnCommitted,       always,                    go(STAYING)),

@@ -150,5 +150,5 @@ WARNED = State("warned", "The call is near its end (R82).", at_most=_limit("call
 # The hang-up.
 STAYING = State("staying", "Nobody wishes to end the call.", for_ever="a call may last")
 GOODBYE = State("goodbye", "A goodbye is being said: hang up when it has been heard (R42).", at_most=_limit("goodbye_ms"))
-PARTING = State("parting", "A silent caller is to be told goodbye; the response is asked for.", at_most=_limit("goodbye_ms"))
+PARTING = State("parting", "The response that says goodbye is asked for.", at_most=_limit("goodbye_ms"))
 LEAVING = State("leaving", "The call is to be closed now.", at_most=_at_once)
