@@ -44,21 +44,8 @@ from fsm.call.events import (
     Transcribed,
     TurnCommitted,
 )
+from fsm.call.guards import FATAL
 from fsm.call.policy import Policy
-
-FATAL = frozenset(
-    {
-        "account_deactivated",
-        "authentication_error",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "insufficient_quota",
-        "invalid_api_key",
-        "model_not_found",
-        "unsupported_country_region_territory",
-    }
-)
-"""Error codes or types after which no answer will ever come: the call ends (R18)."""
 
 
 @attrs.frozen

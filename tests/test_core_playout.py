@@ -541,3 +541,13 @@ def test_an_admission_names_its_response() -> None:
     assert admits(script.call, "r1")
     assert not admits(script.call, "")
     assert not admits(script.call, "r9")
+
+
+def test_a_late_sentence_is_not_spoken_behind_those_of_the_next_response() -> None:
+    """R31, R66: its own response would be over by then."""
+    script = hear(answering(voice="chatterbox"))
+    script.post(ev.ResponseCompleted, "r1")
+    script.post(ev.ResponseCreated, "r2")
+    assert script.post(ev.SentenceCut, "r2", 1, "Two.") == [Synthesise("call.r2.1", "r2", "Two.")]
+    script.post(ev.SentenceCut, "r1", 2, "One.")
+    assert script.call.synthesis.queue == ()

@@ -14,7 +14,6 @@ from adapters.realtime_messages import WITHOUT_MEANING
 from adapters.realtime_settings import RealtimeSettings, says_goodbye
 from adapters.realtime_wire import (
     _TRANSLATIONS,
-    FATAL,
     Audio,
     Happened,
     Incoming,
@@ -38,6 +37,7 @@ from fsm.call.effects import (
     TruncateItem,
 )
 from fsm.call.events import ErrorReceived, ResponseTranscribed
+from fsm.call.guards import FATAL
 from fsm.call.policy import Policy
 
 SETTINGS = RealtimeSettings(greeting="Say hello.", instructions="Be kind.", entry="Keys: {digits}.")

@@ -54,8 +54,19 @@ UNHEARD = (ADMITTED, VOICELESS)
 SOUNDING = (ONSET, PLAYING, TAIL)
 """Playout states in which something is being heard."""
 
-FATAL = frozenset({"insufficient_quota", "billing_hard_limit_reached", "invalid_api_key", "account_deactivated", "model_not_found"})
-"""Error codes after which asking again is useless (R18)."""
+FATAL = frozenset(
+    {
+        "account_deactivated",
+        "authentication_error",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "insufficient_quota",
+        "invalid_api_key",
+        "model_not_found",
+        "unsupported_country_region_territory",
+    }
+)
+"""Error codes or types after which no answer will ever come (R18)."""
 
 
 def stale(call: Call, event: ev.Expired) -> bool:

@@ -19,7 +19,14 @@ BUSY = (SYNTHESISING, AHEAD)
 def refused(call: Call, event: ev.SentenceCut) -> bool:
     """Is the sentence of a response that may not be heard (R66, R67)?"""
     heard = call.playout.state in (*AUDIBLE, FINISHED)
-    return not heard or event.response_id not in (call.playout.id, call.playout.next_id)
+    return not heard or event.response_id not in (call.playout.id, call.playout.next_id) or overtaken(call, event)
+
+
+def overtaken(call: Call, event: ev.SentenceCut) -> bool:
+    """Have the sentences of the response that follows begun? This one would be spoken after them, when its response is over."""
+    next_id = call.playout.next_id
+    begun = (call.synthesis.response_id, *(sentence.response_id for sentence in call.synthesis.queue))
+    return bool(next_id) and event.response_id != next_id and next_id in begun
 
 
 def full(call: Call, _: ev.SentenceCut) -> bool:
