@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_case(commands)
     _add_rules(commands)
     _add_diagrams(commands)
+    _add_verify(commands)
     return parser
 
 
@@ -175,17 +176,22 @@ async def _listen_for_signals(scope: Any, told: list[int], *, task_status: Any) 
 
 def _policy(options: argparse.Namespace) -> Policy:
     """The policy of the options; `--set` wins."""
-    values: dict[str, Any] = {"voice": options.voice, "interrupts": options.interrupts}
+    try:
+        return Policy(**{"voice": options.voice, "interrupts": options.interrupts, **_settings(options)})
+    except ValueError as error:
+        raise Refused(f"{error}; correct the option or the --set of that name") from None
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of the policy that `--set` gives, by name."""
+    values: dict[str, Any] = {}
     kinds = {field.name: type(field.default) for field in attrs.fields(Policy)}
     for setting in options.set:
         name, _, text = setting.partition("=")
         if name not in kinds or not text:
             raise Refused(f"--set {setting}: give NAME=VALUE with a field of the policy; `callfsm call --set help` lists them")
         values[name] = _parsed(text, kinds[name])
-    try:
-        return Policy(**values)
-    except ValueError as error:
-        raise Refused(f"{error}; correct the option or the --set of that name") from None
+    return values
 
 
 def _parsed(text: str, kind: type) -> object:
@@ -380,6 +386,43 @@ def _diagrams(options: argparse.Namespace) -> int:
     for path in paths:
         print(path)
     return 0
+
+
+# callfsm verify
+
+
+def _add_verify(commands: Any) -> None:
+    text = "explore every reachable state of the tables and judge every rule in each"
+    parser = _command(commands, "verify", _verify, text, "callfsm verify --set voice=chatterbox --scope talk")
+    parser.add_argument("--deep", action="store_true", help="larger bounds, every policy, and all events at once: hours, and several GB")
+    parser.add_argument("--scope", metavar="NAME", help="one scope only, e.g. talk, opening, silence")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of every policy, e.g. interrupts=server")
+    parser.add_argument(
+        "--out", type=Path, default=Path("violations"), help="the folder for the traces of broken rules (default: violations)"
+    )
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from adapters import verify_show
+    from adapters.verify_scopes import TAKEN_OUT, left_out, plans
+
+    try:
+        chosen = [plan for plan in plans(options.deep, **_settings(options)) if options.scope in (None, plan.scope.name)]
+    except ValueError as error:
+        raise Refused(f"{error}; correct the --set of that name") from None
+    if not chosen:
+        raise Refused(f"--scope {options.scope}: there is {', '.join(dict.fromkeys(plan.scope.name for plan in plans(options.deep)))}")
+    console = Console(highlight=False)
+    for line in dict.fromkeys([TAKEN_OUT, *(left_out(plan.scope) for plan in chosen)]):
+        console.print(line, markup=False, soft_wrap=True)
+    checked = verify_show.check_all(chosen, console)
+    whole = options.scope is None and not options.set
+    dead = verify_show.dead_in_words(checked) if whole else []
+    for line in (*verify_show.report_all(checked, options.out), *dead):
+        console.print(line, markup=False, soft_wrap=True)
+    return 1 if dead or any(one.violations for one in checked) else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,129 @@
+"""Claims about the explorer: everything reachable once, by a shortest way, each rule's nearest fault, no livelock missed or invented."""
+
+from collections.abc import Iterable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fsm.engine.explore import Fault, Move, Space, explore, livelock
+
+STEADY = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+SIZE = 8
+EDGES = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1), st.integers(0, 3)), max_size=20)
+Edges = list[tuple[int, int, int]]
+
+
+def spotless(_: int) -> Iterable[str]:
+    return ()
+
+
+def walk_of(edges: Edges) -> Space[int]:
+    """Explore a graph from node 0; every edge is brought about by time, and says which waits begin anew."""
+
+    def moves(node: int) -> Iterable[Move[int]]:
+        return [Move(f"{source}>{target}", target, waited=anew) for source, target, anew in edges if source == node]
+
+    return explore(0, moves, spotless)
+
+
+def counted(node: int) -> Iterable[Move[int]]:
+    """One up, two up, and back to the start, without an end."""
+    return [Move("+1", node + 1), Move("+2", node + 2), Move("0", 0)]
+
+
+@given(EDGES)
+@STEADY
+def test_every_reachable_node_is_met_once_by_a_shortest_way(edges: Edges) -> None:
+    space = walk_of(edges)
+    far, front = {0: 0}, [0]
+    for node in front:
+        for source, target, _ in edges:
+            if source == node and target not in far:
+                far[target] = far[node] + 1
+                front.append(target)
+    assert sorted(space.nodes) == sorted(far)
+    assert [far[node] for node in space.nodes] == space.depth
+    assert space.depth == sorted(space.depth)
+    assert space.complete
+    for number, node in enumerate(space.nodes):
+        at = 0
+        for label in space.way_to(number):
+            source, at_next = map(int, label.split(">"))
+            assert source == at
+            at = at_next
+        assert at == node
+        assert len(space.way_to(number)) == space.depth[number]
+
+
+@given(EDGES, st.lists(st.integers(0, 3), min_size=SIZE, max_size=SIZE))
+@STEADY
+def test_a_livelock_is_a_round_that_no_wait_ends(edges: Edges, running: list[int]) -> None:
+    space = walk_of(edges)
+    reach = {(source, target) for source, target, _ in edges if source in space.nodes}
+    for middle in range(SIZE):
+        reach |= {(a, d) for a, b in reach if b == middle for c, d in reach if c == middle}
+    stuck: list[int] = []
+    for node in space.nodes:
+        group = {other for other in space.nodes if (node, other) in reach and (other, node) in reach}
+        ends = 3
+        for member in group:
+            ends &= running[member]
+        for source, target, anew in edges:
+            if source in group and target in group:
+                ends &= ~anew
+        if group and not ends:
+            stuck.append(space.nodes.index(node))
+    assert livelock(space, running.__getitem__) == min(stuck, default=None)
+
+
+def test_moves_from_outside_make_no_livelock() -> None:
+    space = explore(0, lambda node: [Move("toggle", 1 - node)], spotless)
+    assert space.moves == 2
+    assert livelock(space, lambda _: 0) is None
+
+
+def test_an_exploration_without_end_stops_at_its_limit() -> None:
+    space = explore(0, counted, spotless, most=5)
+    assert not space.complete
+    assert len(space.waits) == 5
+    assert space.way_to(3) == ["+1", "+2"]
+    assert livelock(space, lambda _: 0) is None
+
+
+def test_a_round_beyond_the_limit_is_not_judged() -> None:
+    """Nodes that were met and not explored have no moves yet."""
+    space = explore(0, lambda node: [Move("on", node + 1, waited=0)], spotless, most=3)
+    assert len(space.nodes) == 4
+    assert livelock(space, lambda _: 0) is None
+
+
+def test_the_nearest_fault_of_each_rule_is_told_once() -> None:
+    def faults(node: int) -> Iterable[str]:
+        return ["too many"] if node >= 3 else []
+
+    space = explore(0, counted, faults, most=20)
+    fault = Fault("too many", 3, None)
+    assert space.faults == [fault]
+    assert space.nodes[fault.node] == 3
+    assert space.way_to(fault.node) == ["+1", "+2"]
+
+
+def test_a_move_that_breaks_a_rule_is_told_and_not_followed() -> None:
+    def moves(node: int) -> Iterable[Move[int]]:
+        return [Move("fine", (node + 1) % 3), Move("bad", 9, ("never",))]
+
+    space = explore(0, moves, spotless)
+    assert space.faults == [Fault("never", 0, "bad")]
+    assert 9 not in space.nodes
+    assert space.moves == 6
+
+
+def test_the_start_is_judged_too() -> None:
+    space = explore(0, lambda _: [], lambda _: ["wrong from the first"])
+    assert space.faults == [Fault("wrong from the first", 0, None)]
+
+
+def test_progress_is_told_once_in_a_thousand_nodes() -> None:
+    told: list[int] = []
+    explore(0, lambda node: [Move("on", node + 1)], spotless, most=2500, watch=lambda _, at: told.append(at))
+    assert told == [0, 1000, 2000]
