@@ -1,7 +1,7 @@
 """A field log as a call: its rows become events on a virtual clock, and the core answers them; nothing is judged here.
 
-The format is that of `callfsm case --help`: a header, then rows of what happened to an older system. Sound that the log does not time is
-played at its own speed; nothing else answers the core.
+A log is a header and then rows of what happened to an older system, as `tests/cases` has them. Sound that the log does not time is played
+at its own speed; nothing else answers the core.
 """
 
 import heapq
