@@ -1,0 +1,46 @@
+"""What the commands share: how one is declared, how it refuses bad input, and how settings of the policy are read from flags."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from fsm.call.policy import Policy
+
+
+class Refused(Exception):
+    """Something that the user can mend; its text is the one line that they see."""
+
+
+def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, example: str) -> argparse.ArgumentParser:
+    """Declare a command: `run` gets its options and gives the exit code; `text` is its help, `example` ends it."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def settings(given: list[str]) -> dict[str, Any]:
+    """The fields of the policy that `--set NAME=VALUE` gives, by name; Refused for a name that is none."""
+    values: dict[str, Any] = {}
+    kinds = {field.name: type(field.default) for field in attrs.fields(Policy)}
+    for setting in given:
+        name, _, text = setting.partition("=")
+        if name not in kinds or not text:
+            raise Refused(f"--set {setting}: give NAME=VALUE with a field of the policy; `callfsm call --set help` lists them")
+        values[name] = _parsed(text, kinds[name])
+    return values
+
+
+def _parsed(text: str, kind: type) -> object:
+    """The value of a setting; what cannot be read is left to the policy's own validator to refuse."""
+    if kind is bool:
+        return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower(), text)
+    if kind is str:
+        return text
+    try:
+        return int(text) if kind is int and text.lstrip("-").isdigit() else float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,27 @@
+"""`callfsm diagrams`: the tables as pictures."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from adapters.commands.common import Refused, command
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = command(
+        commands, "diagrams", _diagrams, "draw the tables: diagrams, the full transition table, a barge-in", "callfsm diagrams diagrams"
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("diagrams"))
+
+
+def _diagrams(options: argparse.Namespace) -> int:
+    from adapters.diagrams import write
+
+    try:
+        paths = write(options.folder)
+    except OSError as error:
+        raise Refused(f"{error.filename}: {error.strerror}; give a folder that can be written") from None
+    for path in paths:
+        print(path)
+    return 0

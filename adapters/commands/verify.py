@@ -1,0 +1,42 @@
+"""`callfsm verify`: every reachable state, judged."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from adapters.commands.common import Refused, command, settings
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    text = "explore every reachable state of the tables and judge every rule in each"
+    parser = command(commands, "verify", _verify, text, "callfsm verify --set voice=chatterbox --scope talk")
+    parser.add_argument("--deep", action="store_true", help="larger bounds, every policy, and all events at once: hours, and several GB")
+    parser.add_argument("--scope", metavar="NAME", help="one scope only, e.g. talk, opening, silence")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of every policy, e.g. interrupts=server")
+    parser.add_argument(
+        "--out", type=Path, default=Path("violations"), help="the folder for the traces of broken rules (default: violations)"
+    )
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from adapters import verify_show
+    from adapters.verify_scopes import TAKEN_OUT, left_out, plans
+
+    try:
+        chosen = [plan for plan in plans(options.deep, **settings(options.set)) if options.scope in (None, plan.scope.name)]
+    except ValueError as error:
+        raise Refused(f"{error}; correct the --set of that name") from None
+    if not chosen:
+        raise Refused(f"--scope {options.scope}: there is {', '.join(dict.fromkeys(plan.scope.name for plan in plans(options.deep)))}")
+    console = Console(highlight=False)
+    for line in dict.fromkeys([TAKEN_OUT, *(left_out(plan.scope) for plan in chosen)]):
+        console.print(line, markup=False, soft_wrap=True)
+    checked = verify_show.check_all(chosen, console)
+    whole = options.scope is None and not options.set
+    dead = verify_show.dead_in_words(checked) if whole else []
+    for line in (*verify_show.report_all(checked, options.out), *dead):
+        console.print(line, markup=False, soft_wrap=True)
+    return 1 if dead or any(one.violations for one in checked) else 0
