@@ -24,7 +24,7 @@ from fsm.call.effects import (
     CreateResponse,
     DeleteItem,
     Effect,
-    ReleaseGreeting,
+    ReleaseResponse,
     RewriteItem,
     SendToolResult,
     TruncateItem,
@@ -47,7 +47,7 @@ class RealtimeLLM:
 
     performs: tuple[type[Effect], ...] = (
         ConfigureSession,
-        ReleaseGreeting,
+        ReleaseResponse,
         CreateResponse,
         CancelResponse,
         TruncateItem,

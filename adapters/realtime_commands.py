@@ -13,7 +13,7 @@ from fsm.call.effects import (
     CreateResponse,
     DeleteItem,
     Effect,
-    ReleaseGreeting,
+    ReleaseResponse,
     RewriteItem,
     SendToolResult,
     TruncateItem,
@@ -34,7 +34,7 @@ class Commands:
         match effect:
             case ConfigureSession():
                 return [{"type": "session.update", "session": self.session()}]
-            case ReleaseGreeting():
+            case ReleaseResponse():
                 return self._release()
             case CreateResponse(cause=cause, instructions=instructions):
                 return [{"type": "response.create", **self._wishes(cause, instructions)}]

@@ -142,7 +142,7 @@ class Wire:
         return [Happened(SessionOpened)]
 
     def _session_updated(self, message: Any) -> list[Incoming]:
-        """Compare with what was asked; the answer to ReleaseGreeting confirms nothing a second time (R39)."""
+        """Compare with what was asked; the answer to ReleaseResponse confirms nothing a second time (R39)."""
         if self._gate is _Gate.UNASKED:
             return []
         difference = self._asked.difference(message.get("session"))

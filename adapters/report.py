@@ -9,7 +9,7 @@ from adapters.trace import Trace
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.snapshot import Call
-from fsm.call.states import CLEAR, OVER
+from fsm.call.states import CLEAR, LOCKED, OVER, SUSPECTED
 from fsm.engine.machine import Step
 
 RIBBONS = ("phase", "response", "playout", "interruption", "synthesis", "turn", "asking", "hangup")
@@ -138,12 +138,14 @@ class _Teller:
             case ev.LineOpened():
                 report.line_ms = event.at_ms
             case ev.SpeechStarted():
-                if before.interruption.state is CLEAR:
+                if before.interruption.state in (CLEAR, LOCKED):
                     self.speech_ms = event.at_ms
                 if before.phase.state.name == "greeting_lock" and answer.snapshot.interruption.state is CLEAR:
                     report.ignored_speech.append(event.at_ms)
                     self._mark("ignored", "speech ignored", "the greeting is heard to its end")
-            case ev.SpeechStopped() if before.interruption.state.name == "suspected":
+            case ev.CallerEvent() | ev.InterruptionExpired() if (
+                before.interruption.state is SUSPECTED and answer.snapshot.interruption.state is CLEAR
+            ):
                 report.false_alarms.append(event.at_ms)
                 self._mark("false alarm", "false alarm", "the voice goes on")
             case ev.InterruptionExpired() if answer.snapshot.playout.state is not before.playout.state:

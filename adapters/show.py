@@ -8,6 +8,7 @@ from rich.text import Text
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.snapshot import Call
+from fsm.call.states import CLEAR, SUSPECTED
 from fsm.engine.machine import Step
 
 STYLES = {
@@ -59,7 +60,9 @@ class Show:
                 self._speech_ms = event.at_ms
                 if before.phase.state.name == "greeting_lock" and self._call.interruption.state.name == "clear":
                     self._note(event, "the caller speaks; the greeting is protected", "dim")
-            case ev.SpeechStopped() if before.interruption.state.name == "suspected":
+            case ev.CallerEvent() | ev.InterruptionExpired() if (
+                before.interruption.state is SUSPECTED and self._call.interruption.state is CLEAR
+            ):
                 self._note(event, "false alarm: the voice goes on", "yellow")
             case ev.InterruptionExpired() if before.playout.state is not self._call.playout.state:
                 self._barge_in(before, event, "decided")

@@ -39,11 +39,13 @@ AT_REST: dict[str, tuple[Any, ...]] = {
     "asking": (st.NOTHING,),
     "turn": (st.QUIET,),
     "tool": (st.NO_TOOL,),
+    "notice": (st.NO_NOTICE,),
+    "cooldown": (st.WARM,),
     "hangup": (st.STAYING,),
 }
 """Where each region may be when no deadline runs: anything else is dead air, or a wait for ever."""
 _REGIONS = [field.name for field in attrs.fields(Call) if field.name not in ("call_id", "policy", "phase")]
-_TOUCH_TURN = (ev.CallerEvent, ev.AppEvent, ev.TurnExpired, ev.ResponseCreated, ev.Ending, ev.HangupExpired)
+_TOUCH_TURN = (ev.CallerEvent, ev.AppEvent, ev.SessionLost, ev.TurnExpired, ev.ResponseCreated, ev.Ending, ev.HangupExpired)
 _ABOUT_PAST = (ev.ResponseEnded, ev.CancelUnsent, ev.SynthesisEnded)
 
 
@@ -132,9 +134,9 @@ class Judge:
                 self.bits |= TOLD
             case fx.ConfigureSession():
                 once = before.session.state is st.CONNECTING and after.session.state is not st.CONNECTING
-                self._rule(once, "the session is configured once (R39)")
-            case fx.ReleaseGreeting():
-                once = before.session.state is st.GUARDED and after.session.state is not st.GUARDED
+                self._rule(once, "a session is configured once (R39)")
+            case fx.ReleaseResponse():
+                once = before.session.state not in (st.READY, st.AGED) and after.session.state is st.READY
                 self._rule(once, "the server's VAD gets its rights once (R36)")
             case fx.RunTool(tool_call_id):
                 self._rule(tool_call_id not in before.tool.pending, "a tool call is run once (R80)")
@@ -231,7 +233,7 @@ def _free(call: Call) -> bool:
         and call.phase.state is st.LISTENING
         and call.playout.state is st.SILENT
         and call.turn.state is st.QUIET
-        and call.session.state in (st.GUARDED, st.READY)
+        and call.session.state in (st.GUARDED, st.READY, st.AGED)
         and call.line.state is st.OPEN
         and call.hangup.state in (st.STAYING, st.PARTING)
     )

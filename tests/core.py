@@ -194,7 +194,7 @@ def interrupted(response_id: str = "r1", **policy: Any) -> Script:
     script = speaking(response_id, **policy)
     script.post(events.SpeechStarted, "u2")
     script.wait(script.call.policy.interruption_min_ms)
-    return script.expects(phase=states.CANCELLING, playout=states.SILENT, interruption=states.CLEAR)
+    return script.expects(phase=states.CANCELLING, playout=states.SILENT, interruption=states.LOCKED)
 
 
 def heard_out(script: Script, response_id: str = "r1") -> list[effects.Effect]:

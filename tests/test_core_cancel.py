@@ -86,6 +86,7 @@ def test_a_new_response_has_all_its_cancel_attempts() -> None:
     script.post(ev.ResponseCancelled, "r1")
     script.post(ev.SpeechStopped, "u2")
     script.post(ev.TurnCommitted, "u2")
+    script.wait(script.call.policy.interruption_lock_ms)
     script.post(ev.ResponseCreated, "r2")
     script.post(ev.BargeInDetected)
     script.post(ev.CancelUnsent, "r2")

@@ -32,7 +32,7 @@ from fsm.call.effects import (
     HangUp,
     Log,
     Reason,
-    ReleaseGreeting,
+    ReleaseResponse,
     Resume,
     TellEnded,
 )
@@ -43,6 +43,7 @@ def held() -> Script:
     """The caller may be interrupting, and the position of the last answer is awaited."""
     script = interrupted(create_response=True)
     script.post(ev.SpeechStopped, "u2")
+    script.wait(script.call.policy.interruption_lock_ms)
     script.post(ev.TurnCommitted, "u2")
     script.post(ev.ResponseCreated, "r2")
     script.post(ev.SpeechStarted, "u3")
@@ -83,7 +84,6 @@ SITUATIONS: tuple[Callable[[], Script], ...] = (
 ENDS = {
     ev.ReceiverFailed: Reason.RECEIVER_FAILED,
     ev.SessionRefused: Reason.SESSION_REFUSED,
-    ev.SessionLost: Reason.SESSION_LOST,
     ev.DeviceFailed: Reason.DEVICE_FAILED,
 }
 
@@ -134,7 +134,7 @@ def test_the_end_silences_the_next_answer_too() -> None:
     """R69: both that are admitted, whether a fault or a decision ends the call."""
     script = playing_out(create_response=True)
     script.post(ev.ResponseCreated, "r2")
-    assert script.post(ev.SessionLost) == [Flush("r1"), Flush("r2"), *closed(Reason.SESSION_LOST)]
+    assert script.post(ev.SessionRefused) == [Flush("r1"), Flush("r2"), *closed(Reason.SESSION_REFUSED)]
     over(script)
     script = playing_out(create_response=True)
     script.post(ev.ResponseCreated, "r2")
@@ -449,10 +449,10 @@ def test_the_servers_vad_has_its_rights_after_the_greeting() -> None:
     script = hear(greeting(), "g1")
     script.post(ev.ResponseCompleted, "g1")
     script.expects(session=states.GUARDED)
-    assert heard_out(script, "g1") == [ReleaseGreeting()]
+    assert heard_out(script, "g1") == [ReleaseResponse()]
     script.expects(session=states.READY)
     script.wait(60_000)
-    assert len(script.of(ReleaseGreeting)) == 1
+    assert len(script.of(ReleaseResponse)) == 1
 
 
 def test_an_unprotected_greeting_guards_nothing() -> None:
@@ -463,10 +463,10 @@ def test_an_unprotected_greeting_guards_nothing() -> None:
 def test_the_guard_ends_with_a_turn_before_the_greeting_or_in_time() -> None:
     """R35, R37, R78."""
     script = begun()
-    assert ReleaseGreeting() in caller_says(script)
+    assert ReleaseResponse() in caller_says(script)
     script.expects(session=states.READY)
     script = hear(greeting(greeting_ms=1_500), "g1", ms=1_000)
-    assert ReleaseGreeting() in script.wait(500)
+    assert ReleaseResponse() in script.wait(500)
     script.expects(session=states.READY, phase=states.GREETING_LOCK)
 
 

@@ -8,6 +8,7 @@ from fsm.call.effects import (
     Admit,
     CancelResponse,
     CancelSynthesis,
+    CreateResponse,
     DeleteItem,
     Flush,
     Hold,
@@ -16,6 +17,8 @@ from fsm.call.effects import (
     Resume,
     TruncateItem,
 )
+
+FALSE_ALARM = Log(Level.INFO, "false_interruption")
 
 
 def test_a_sound_before_the_noise_floor_is_known_is_no_barge_in() -> None:
@@ -70,7 +73,7 @@ def test_a_lasting_sound_interrupts_in_one_step() -> None:
     script.expects(synthesis=states.SYNTHESISING)
     script.post(ev.SpeechStarted, "u2")
     assert script.wait(150) == [Flush("r1"), Resume(), CancelSynthesis("call.r1.2"), CancelResponse("r1")]
-    script.expects(phase=states.CANCELLING, playout=states.SILENT, synthesis=states.RESTING, interruption=states.CLEAR)
+    script.expects(phase=states.CANCELLING, playout=states.SILENT, synthesis=states.RESTING, interruption=states.LOCKED)
     assert (script.call.playout.id, script.call.playout.item_id) == ("", "")
 
 
@@ -99,8 +102,8 @@ def test_a_sound_that_outlasts_the_echo_interrupts() -> None:
     script = hear(answering(), ms=0)
     script.post(ev.SpeechStarted, "u2")
     assert script.wait(349) == []
-    assert script.wait(1) == [Flush("r1"), CancelResponse("r1")]
-    script.expects(interruption=states.CLEAR, phase=states.CANCELLING)
+    assert script.wait(1) == [Hold(), Flush("r1"), Resume(), CancelResponse("r1")]
+    script.expects(interruption=states.LOCKED, phase=states.CANCELLING)
 
 
 def test_a_verified_barge_in_is_no_echo() -> None:
@@ -311,13 +314,14 @@ def test_a_hold_that_outlives_the_voice_is_ended() -> None:
     script.wait(150)
     assert script.effects.count(Hold()) == script.effects.count(Resume()) == 1
     assert not script.of(Flush)
-    script.expects(interruption=states.CLEAR)
+    script.expects(interruption=states.LOCKED)
 
 
 def test_a_sound_over_a_cancelled_response_is_no_interruption() -> None:
     """R28, R70."""
     script = interrupted()
     script.post(ev.SpeechStopped, "u2")
+    script.wait(script.call.policy.interruption_lock_ms)
     assert script.post(ev.SpeechStarted, "u3") == []
     script.expects(interruption=states.CLEAR)
 
@@ -336,3 +340,98 @@ def _uncalibrated_speaking() -> Script:
     caller_says(script)
     script.post(ev.ResponseCreated, "r1")
     return hear(script).expects(phase=states.AI_SPEAKING, calibration=states.CALIBRATING)
+
+
+# What a sound over the voice is taken for.
+
+
+def test_a_second_interruption_waits_for_the_lock() -> None:
+    """R29: 700 ms after an interruption a new sound is none."""
+    script = interrupted(create_response=True, interrupts="client")
+    script.post(ev.SpeechStopped, "u2")
+    script.post(ev.TurnCommitted, "u2")
+    script.post(ev.ResponseCreated, "r2")
+    hear(script, "r2", ms=0)
+    assert script.post(ev.SpeechStarted, "u3") == []
+    assert script.post(ev.BargeInDetected) == []
+    script.post(ev.SpeechStopped, "u3")
+    assert Hold() not in script.wait(700)
+    script.expects(interruption=states.CLEAR, playout=states.PLAYING)
+
+
+def test_a_caller_who_still_speaks_when_the_lock_ends_interrupts() -> None:
+    """R29: the lock delays an interruption; it never lets the agent talk over its caller."""
+    script = interrupted(create_response=True)
+    script.post(ev.SpeechStopped, "u2")
+    script.post(ev.TurnCommitted, "u2")
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.SpeechStarted, "u3")
+    assert script.wait(699) == []
+    assert script.wait(1) == [Hold()]
+    script.expects(interruption=states.SUSPECTED)
+    assert Flush("r2") in script.wait(150)
+
+
+def test_a_lock_that_ends_in_silence_holds_nothing() -> None:
+    """R28: the caller still speaks, and there is nothing to interrupt."""
+    script = interrupted()
+    assert Hold() not in script.wait(700)
+    script.expects(interruption=states.CLEAR, turn=states.SPEAKING)
+
+
+def test_without_the_detectors_word_a_sound_is_no_interruption() -> None:
+    """R29, R74: with a detector of our own as the judge, the voice goes on after the least duration."""
+    script = speaking(interruption_by="detector")
+    assert script.post(ev.SpeechStarted, "u2") == [Hold()]
+    assert script.wait(150) == [Resume(), FALSE_ALARM]
+    script.expects(interruption=states.CLEAR, playout=states.PLAYING, response=states.IN_PROGRESS)
+    assert script.post(ev.BargeInDetected) == [Hold(), Flush("r1"), Resume(), CancelResponse("r1")]
+
+
+def test_without_the_detectors_word_an_echo_is_no_interruption() -> None:
+    """R29, R33."""
+    script = hear(answering(interruption_by="detector"), ms=0)
+    script.post(ev.SpeechStarted, "u2")
+    script.expects(interruption=states.ECHOED)
+    assert script.wait(350) == []
+    script.expects(interruption=states.CLEAR)
+
+
+def test_a_backchannel_lets_the_voice_go_on() -> None:
+    """R29, R74: "mm-hm" is no turn."""
+    script = speaking()
+    script.post(ev.SpeechStarted, "u2")
+    assert script.post(ev.BackchannelHeard) == [Resume(), FALSE_ALARM]
+    script.expects(interruption=states.CLEAR, playout=states.PLAYING)
+
+    script = hear(answering(), ms=0)
+    script.post(ev.SpeechStarted, "u2")
+    assert script.post(ev.BackchannelHeard) == []
+    script.expects(interruption=states.CLEAR)
+
+
+def test_a_backchannel_over_the_voice_is_not_answered() -> None:
+    """R12, R25: it was committed as a turn, and its transcript says that it is none."""
+    for owner in (False, True):
+        script = speaking(create_response=owner)
+        caller_says(script, "u2", ms=100)
+        script.post(ev.BackchannelHeard, "u2")
+        script.expects(asking=states.NOTHING)
+        script.post(ev.ResponseCompleted, "r1")
+        heard_out(script)
+        script.wait(5_000)
+        assert len(script.of(CreateResponse)) == (0 if owner else 1)
+
+
+def test_a_yes_to_a_question_is_answered() -> None:
+    """R20, R22: the same word in silence, or of an earlier turn, is a turn like any other."""
+    script = speaking()
+    caller_says(script, "u2", ms=100)
+    script.post(ev.BackchannelHeard, "u1")
+    script.expects(asking=states.WANTED)
+
+    script = interrupted()
+    script.post(ev.SpeechStopped, "u2")
+    script.post(ev.TurnCommitted, "u2")
+    script.post(ev.BackchannelHeard, "u2")
+    script.expects(asking=states.WANTED)

@@ -112,7 +112,7 @@ def test_silence_is_not_counted_while_the_caller_speaks() -> None:
 
 def test_silence_is_not_counted_while_a_tool_runs() -> None:
     """R52, R80."""
-    script = answered(tool_ms=100_000)
+    script = answered(tool_ms=100_000, tool_filler_ms=0)
     script.post(ev.ToolCalled, "t1", "look_up", "{}")
     assert script.wait(script.call.policy.idle_ms) == []
 
@@ -270,14 +270,14 @@ def test_more_tools_than_may_run_are_refused() -> None:
 
 def test_a_tool_that_never_answers_is_given_up_and_the_model_is_told() -> None:
     """R78, R80: one after the other, and then the model may go on."""
-    script = answering()
+    script = answering(tool_filler_ms=0)
     script.post(ev.ToolCalled, "t1", "a")
     script.post(ev.ToolCalled, "t2", "b")
     script.post(ev.ResponseCompleted, "r1")
     timeout = "error: the tool did not answer in time"
     lost = Log(Level.WARNING, "tool_timeout")
     assert script.wait(script.call.policy.tool_ms) == [SendToolResult("t1", timeout), lost]
-    script.expects(tool=states.TOOL_RUNNING)
+    script.expects(tool=states.TOOL_SLOW)
     assert list(script.call.tool.pending) == ["t2"]
     assert script.wait(script.call.policy.tool_ms) == [SendToolResult("t2", timeout), lost, TOOL_RESULT]
     script.expects(tool=states.NO_TOOL)

@@ -31,7 +31,7 @@ from fsm.call.effects import (
     CreateResponse,
     DeleteItem,
     Effect,
-    ReleaseGreeting,
+    ReleaseResponse,
     RewriteItem,
     SendToolResult,
     TruncateItem,
@@ -312,7 +312,7 @@ def test_an_error_is_the_refusal_of_the_command_that_it_names() -> None:
     ]
     for effect in (TruncateItem("i1", 200), DeleteItem("i1")):
         assert refusal(wire(), effect, "item_not_found") == [Happened(ErrorReceived, ("item_not_found", "because"))]
-    assert refusal(confirmed(SERVER_OWNS), ReleaseGreeting(), "odd") == [Happened(ErrorReceived, ("odd", "because"))]
+    assert refusal(confirmed(SERVER_OWNS), ReleaseResponse(), "odd") == [Happened(ErrorReceived, ("odd", "because"))]
 
 
 def test_an_error_that_names_no_command_is_nobodys_refusal() -> None:
@@ -442,20 +442,20 @@ def test_the_server_has_no_rights_while_the_greeting_is_protected(
     one = confirmed(policy)
     vad = one._asked.session()["audio"]["input"]["turn_detection"]
     assert (vad["interrupt_response"], vad["create_response"]) == ((False, False) if held else final)
-    update = one.send(ReleaseGreeting())
+    update = one.send(ReleaseResponse())
     if not held or final == (False, False):
         assert update == []
         return
     released = update[0]["session"]["audio"]["input"]["turn_detection"]
     assert update[0]["session"] == {"type": "realtime", "audio": {"input": {"turn_detection": released}}}
     assert (released["interrupt_response"], released["create_response"]) == final
-    assert one.send(ReleaseGreeting()) == []
+    assert one.send(ReleaseResponse()) == []
 
 
 def test_the_answer_to_the_released_greeting_confirms_nothing_a_second_time() -> None:
     one = confirmed(SERVER_OWNS)
     before = one._asked.session()
-    say(one, ReleaseGreeting())
+    say(one, ReleaseResponse())
     assert hear(one, type="session.updated", session=one._asked.session()) == []
     assert one.quarantined == {}
     (incoming,) = hear(one, type="session.updated", session=before)
@@ -539,7 +539,7 @@ def test_an_outbound_call_gives_the_server_its_rights_at_once() -> None:
     rights = one._asked.session()["audio"]["input"]["turn_detection"]
     assert rights["interrupt_response"] is True
     assert rights["create_response"] is True
-    assert one.send(ReleaseGreeting()) == []
+    assert one.send(ReleaseResponse()) == []
 
 
 def test_an_effect_of_another_port_sends_nothing() -> None:

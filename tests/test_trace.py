@@ -92,7 +92,7 @@ def test_a_step_is_a_line_and_a_line_is_a_step(path: Path) -> None:
 
 
 def test_a_line_names_the_rows_that_moved_and_the_effects(path: Path) -> None:
-    [interruption] = [line for line in read_trace(path).lines if line["event"] == "InterruptionExpired"]
+    [interruption] = [line for line in read_trace(path).lines if "interruption:CONFIRMED" in " ".join(line["moves"])]
     assert "response:IN_PROGRESS/InterruptionExpired/always -> CANCEL_IN_FLIGHT" in interruption["moves"]
     assert {"effect": "CancelResponse", "response_id": "r1"} in interruption["effects"]
 
@@ -134,7 +134,7 @@ def test_no_key_is_in_a_trace(path: Path) -> None:
 
 def test_an_effect_that_is_no_longer_asked_for_is_told(path: Path) -> None:
     def forget_cancel(lines: list[Any]) -> None:
-        line = next(line for line in lines if line.get("event") == "InterruptionExpired")
+        line = next(line for line in lines if {"effect": "CancelResponse", "response_id": "r1"} in line.get("effects", []))
         line["effects"] = [effect for effect in line["effects"] if effect["effect"] != "CancelResponse"]
 
     difference = edited(path, forget_cancel).first_difference()

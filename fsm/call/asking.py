@@ -9,20 +9,22 @@ from fsm.call.common import closing
 from fsm.call.effects import Cause
 from fsm.call.entry import entering, submits
 from fsm.call.guards import (
+    AUDIBLE,
+    PROTECTED,
     UNHEARD,
     answers_by_itself,
     free,
-    heard_in_progress,
     in_progress,
     may_recover,
-    no_audio,
+    may_replace,
+    notice_may_begin,
     server_answers,
     told_twice,
 )
 from fsm.call.idle import gives_up_waiting, prompts_left
 from fsm.call.snapshot import Asking, Call
-from fsm.call.states import DUE, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, WANTED
-from fsm.call.tool import last_of_pending, others_pending
+from fsm.call.states import DUE, IN_PROGRESS, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, WANTED
+from fsm.call.tool import last_of_pending, others_pending, waits_for_filler
 from fsm.engine.notation import always, go, ignore, region, row, sets
 
 LIVE = (NOTHING, PREPARING, PAUSED, OWED, WANTED, DUE)
@@ -33,10 +35,10 @@ def for_the_caller(call: Call, _: object) -> bool:
     return call.asking.cause is not Cause.GREETING
 
 
-def greeting_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
-    """Was the greeting cancelled before anything of it was heard, for the first time (R36)?"""
-    greeting = event.response_id == call.response.id and call.response.cause is Cause.GREETING and in_progress(call, None)
-    return greeting and call.playout.state in UNHEARD and not call.asking.recoveries
+def protected_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Was the greeting, or a notice, cancelled before anything of it was heard, for the first time (R36)?"""
+    protected = event.response_id == call.response.id and call.response.cause in PROTECTED and in_progress(call, None)
+    return protected and call.playout.state in UNHEARD and not call.asking.recoveries
 
 
 def may_ask_again(call: Call, _: ev.Event) -> bool:
@@ -44,14 +46,25 @@ def may_ask_again(call: Call, _: ev.Event) -> bool:
     return call.response.state is REQUESTED and call.asking.recoveries < call.policy.recoveries
 
 
-def may_replace(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Is a response without sound cancelled, and may another be asked for (R16)?"""
-    return no_audio(call, event) and heard_in_progress(call, None) and call.asking.recoveries < call.policy.recoveries
+def answer_lost(call: Call, _: ev.SessionLost) -> bool:
+    """Was a response asked for or being generated (R85)?"""
+    return call.response.state in (REQUESTED, IN_PROGRESS)
+
+
+def over_the_voice(call: Call, event: ev.BackchannelHeard) -> bool:
+    """Does an answer to it wait until what is heard has been heard?"""
+    waits = call.asking.cause is Cause.USER_TURN and event.item_id == call.asking.item_id
+    return waits and call.playout.state in AUDIBLE
+
+
+def quiet_while_running(call: Call, event: ev.ToolExpired) -> bool:
+    """Has a tool run so long that the caller is told so, with nobody speaking (R80)?"""
+    return waits_for_filler(call, event) and free(call, None)
 
 
 def last_tool(call: Call, event: ev.ToolExpired) -> bool:
     """Is the tool that did not answer the only one that runs?"""
-    return not others_pending(call, event)
+    return not waits_for_filler(call, event) and not others_pending(call, event)
 
 
 @sets("cause", "instructions", "item_id", "recoveries")
@@ -96,6 +109,18 @@ def take_limit_warning(_: Call, __: ev.LimitExpired) -> tuple[Cause, str, int]:
     return Cause.LIMIT_WARNING, "", 0
 
 
+@sets("cause", "instructions", "recoveries")
+def take_notice(call: Call, _: ev.NoticeExpired) -> tuple[Cause, str, int]:
+    """What the application has to say is to be said."""
+    return Cause.NOTICE, call.notice.waiting[0], 0
+
+
+@sets("cause", "instructions", "recoveries")
+def take_filler(_: Call, __: ev.ToolExpired) -> tuple[Cause, str, int]:
+    """The caller is to be told that a tool takes a moment (R80)."""
+    return Cause.TOOL_FILLER, "", 0
+
+
 @sets("instructions")
 def take_text(_: Call, event: ev.GreetingPrepared) -> str:
     """The greeting's text."""
@@ -104,9 +129,20 @@ def take_text(_: Call, event: ev.GreetingPrepared) -> str:
 
 @sets("cause", "recoveries")
 def count_failure(call: Call, _: ev.Event) -> tuple[Cause, int]:
-    """The response is wanted again: a greeting of which nothing was heard as a greeting, any other as a recovery (R15)."""
-    unheard = call.response.cause is Cause.GREETING and (call.playout.state in UNHEARD or call.response.state is REQUESTED)
-    return Cause.GREETING if unheard else Cause.RECOVERY, call.asking.recoveries + 1
+    """The response is wanted again, for one more failure (R15)."""
+    return _again(call), call.asking.recoveries + 1
+
+
+@sets("cause")
+def take_lost(call: Call, _: ev.SessionLost) -> Cause:
+    """The response that went with the session is wanted again; that it is, is bounded by the reconnects (R85)."""
+    return _again(call)
+
+
+def _again(call: Call) -> Cause:
+    """Why a response is wanted again: a greeting or a notice of which nothing was heard as what it was, any other as a recovery."""
+    unheard = call.playout.state in UNHEARD or call.response.state is REQUESTED
+    return call.response.cause if unheard and call.response.cause in PROTECTED else Cause.RECOVERY
 
 
 ASKING = region(
@@ -124,10 +160,13 @@ ASKING = region(
     row((PAUSED, OWED, DUE),     ev.SpeechStarted,      for_the_caller,      go(WANTED)),
 
     row(LIVE[1:],                ev.TurnDismissed,      always,              go(NOTHING)),
+    row((OWED, WANTED),          ev.BackchannelHeard,   over_the_voice,      go(NOTHING)),
     row(NOTHING,                 ev.ToolFinished,       last_of_pending,     go(DUE, take_tool_result)),
+    row(NOTHING,                 ev.ToolExpired,        quiet_while_running, go(DUE, take_filler)),
     row(NOTHING,                 ev.ToolExpired,        last_tool,           go(DUE, take_tool_result)),
     row(NOTHING,                 ev.IdleExpired,        prompts_left,        go(DUE, take_idle_prompt)),
     row(NOTHING,                 ev.IdleExpired,        gives_up_waiting,    go(DUE, take_farewell)),
+    row(NOTHING,                 ev.NoticeExpired,      notice_may_begin,    go(DUE, take_notice)),
     row(NOTHING,                 ev.LimitExpired,       always,              go(DUE, take_limit_warning)),
 
     row(PREPARING,               ev.GreetingPrepared,   always,              go(DUE, take_text)),
@@ -141,9 +180,12 @@ ASKING = region(
     row(WANTED,                  (ev.ResponseExpired, ev.PlayoutExpired, ev.InterruptionExpired), always, go(DUE)),
 
     row(NOTHING,                 (ev.ResponseFailed, ev.ResponseIncomplete), may_recover, go(PAUSED, count_failure)),
-    row(NOTHING,                 ev.ResponseCancelled,  greeting_unheard,    go(PAUSED, count_failure)),
+    row(NOTHING,                 ev.ResponseCancelled,  protected_unheard,   go(PAUSED, count_failure)),
     row(NOTHING,                 ev.PlayoutExpired,     may_replace,         go(PAUSED, count_failure)),
     row(NOTHING,                 (ev.CreateRefused, ev.ResponseExpired), may_ask_again, go(PAUSED, count_failure)),
+
+    row(OWED,                    ev.SessionLost,        always,              go(DUE)),
+    row(NOTHING,                 ev.SessionLost,        answer_lost,         go(PAUSED, take_lost)),
 
     row(LIVE,                    ev.ModelEvent,         always,              ignore("it makes no response wanted")),
     row(LIVE,                    ev.CallerEvent,        always,              ignore("a transcript or a sound is no turn: a committed turn is (R20)")),

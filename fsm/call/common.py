@@ -3,16 +3,17 @@
 from typing import Any
 
 from fsm.call import events as ev
-from fsm.call.guards import leaving, stale
+from fsm.call.guards import leaving, stale, undecided
 from fsm.call.states import OVER
 from fsm.engine.notation import Declared, State, always, go, ignore, row
 
 
 def guarded(live: tuple[State, ...]) -> tuple[Declared, ...]:
-    """The first rows of a table: over is over, and a stale deadline is nothing (R49, R62)."""
+    """The first rows of a table: over is over, a stale deadline is nothing (R49, R62), and only a decided interruption counts (R29)."""
     return (
         row(OVER, ev.Event, always, ignore("the call is over")),
         row(live, ev.Expired, stale, ignore("a deadline of an earlier state, or before its time")),
+        row(live, ev.InterruptionExpired, undecided, ignore("it decides no interruption")),
     )
 
 

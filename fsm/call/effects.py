@@ -23,6 +23,8 @@ class Cause(StrEnum):
     IDLE_PROMPT = "idle_prompt"
     FAREWELL = "farewell"
     LIMIT_WARNING = "limit_warning"
+    NOTICE = "notice"
+    TOOL_FILLER = "tool_filler"
 
 
 class Reason(StrEnum):
@@ -38,6 +40,7 @@ class Reason(StrEnum):
     SESSION_LOST = "the session was lost"
     SESSION_UNCONFIRMED = "the session was not confirmed in time"
     MODEL_FAILED = "the model could not answer"
+    VOICE_FAILED = "the voice could not speak"
     DEVICE_FAILED = "the audio device failed"
     NO_LINE = "the line carried no sound in time"
 
@@ -80,13 +83,28 @@ class HangUp(Effect):
 
 
 @attrs.frozen
-class ConfigureSession(Effect):
-    """Send the one session.update (R39)."""
+class OpenSession(Effect):
+    """Open the realtime socket anew, and close the old one if it is still there (R60, R85); the first is opened unasked."""
 
 
 @attrs.frozen
-class ReleaseGreeting(Effect):
-    """Give the server's VAD the rights that it was denied while the greeting was protected (R36)."""
+class ConfigureSession(Effect):
+    """Send the session's one session.update (R39), and after it, in a session opened anew, what was said so far (R85)."""
+
+
+@attrs.frozen
+class ProtectResponse(Effect):
+    """Take from the server's VAD the rights to interrupt and to answer, while a notice is said (R36)."""
+
+
+@attrs.frozen
+class ReleaseResponse(Effect):
+    """Give the server's VAD the rights that it was denied while the greeting, or a notice, was protected (R36)."""
+
+
+@attrs.frozen
+class CommitTurn(Effect):
+    """Commit what the caller said as a turn: the server has no VAD, and ours heard the caller end."""
 
 
 @attrs.frozen

@@ -13,6 +13,9 @@ from fsm.call.expiries import (
     CalibrationExpired as CalibrationExpired,
 )
 from fsm.call.expiries import (
+    CooldownExpired as CooldownExpired,
+)
+from fsm.call.expiries import (
     EntryExpired as EntryExpired,
 )
 from fsm.call.expiries import (
@@ -35,6 +38,9 @@ from fsm.call.expiries import (
 )
 from fsm.call.expiries import (
     MemoryExpired as MemoryExpired,
+)
+from fsm.call.expiries import (
+    NoticeExpired as NoticeExpired,
 )
 from fsm.call.expiries import (
     PhaseExpired as PhaseExpired,
@@ -101,11 +107,6 @@ class SessionRefused(Ending):
 
 
 @attrs.frozen
-class SessionLost(Ending):
-    """The realtime socket closed or went silent; `reason` names the close code (R60, R85)."""
-
-
-@attrs.frozen
 class DeviceFailed(Ending):
     """The audio device or line can no longer play or record."""
 
@@ -128,6 +129,13 @@ class GreetingPrepared(AppEvent):
     """The application has the greeting's text at hand; `text` is an instruction to the LLM, empty for its own words."""
 
     text: str = ""
+
+
+@attrs.frozen
+class NoticeRequested(AppEvent):
+    """The application has something to say that must be heard to its end, a legal notice; `text` is an instruction to the LLM."""
+
+    text: str
 
 
 @attrs.frozen
@@ -162,6 +170,13 @@ class SessionOpened(ModelEvent):
 @attrs.frozen
 class SessionConfirmed(ModelEvent):
     """A session.updated that matches what we asked for."""
+
+
+@attrs.frozen
+class SessionLost(ModelEvent):
+    """The realtime socket closed, went silent, or could not be opened; `reason` names the close code (R60, R85)."""
+
+    reason: str = ""
 
 
 @attrs.frozen
@@ -310,6 +325,13 @@ class VoiceHeard(CallerEvent):
 @attrs.frozen
 class BargeInDetected(CallerEvent):
     """A detector of our own has verified that the caller interrupts: a local VAD, a push-to-talk key."""
+
+
+@attrs.frozen
+class BackchannelHeard(CallerEvent):
+    """What the caller says is a listener's word, "mm-hm", and no turn; `item_id` names its turn once that is committed."""
+
+    item_id: str = ""
 
 
 @attrs.frozen

@@ -121,6 +121,20 @@ class LimitExpired(Expired):
 
 
 @attrs.frozen
+class CooldownExpired(Expired):
+    """A response without sound may be replaced again."""
+
+    region: ClassVar[str] = "cooldown"
+
+
+@attrs.frozen
+class NoticeExpired(Expired):
+    """A notice is due."""
+
+    region: ClassVar[str] = "notice"
+
+
+@attrs.frozen
 class HangupExpired(Expired):
     """The pending hang-up is due."""
 

@@ -8,12 +8,14 @@ from fsm.call.effects import Cause
 from fsm.call.snapshot import Call
 from fsm.call.states import (
     ADMITTED,
+    AGED,
     AHEAD,
     CANCEL_IN_FLIGHT,
     CANCEL_UNSENT,
     CANCELLED,
     CLEAR,
     COMPLETED,
+    CONFIRMED,
     ENTERING,
     FAILED,
     FINISHED,
@@ -23,6 +25,8 @@ from fsm.call.states import (
     INCOMPLETE,
     LEAVING,
     LISTENING,
+    LOCKED,
+    LOST,
     NO_TOOL,
     NONE,
     NOTHING,
@@ -38,9 +42,11 @@ from fsm.call.states import (
     SPEAKING,
     STARVED,
     STAYING,
+    SUSPECTED,
     SYNTHESISING,
     TAIL,
     VOICELESS,
+    WARM,
 )
 
 IDLE = (NONE, COMPLETED, CANCELLED, FAILED, INCOMPLETE)
@@ -53,6 +59,15 @@ UNHEARD = (ADMITTED, VOICELESS)
 """Playout states of an admitted response of which no sound has come."""
 SOUNDING = (ONSET, PLAYING, TAIL)
 """Playout states in which something is being heard."""
+
+HOLDING = (SUSPECTED, CONFIRMED)
+"""States of the interruption in which the voice is held."""
+
+CONFIRMED_SESSION = (GUARDED, READY, AGED)
+"""States of a session that the server has confirmed."""
+
+PROTECTED = (Cause.GREETING, Cause.NOTICE)
+"""Causes of responses that must be heard to their end."""
 
 FATAL = frozenset(
     {
@@ -75,16 +90,23 @@ def stale(call: Call, event: ev.Expired) -> bool:
     return bool(event.epoch != record.epoch or event.at_ms < record.due_ms)
 
 
+def undecided(call: Call, _: object) -> bool:
+    """Is no interruption decided: the one deadline that decides it is that of `CONFIRMED`?"""
+    return call.interruption.state is not CONFIRMED
+
+
 def leaving(call: Call, _: object) -> bool:
     """Is the call to be closed now?"""
     return call.hangup.state is LEAVING
 
 
 def protected(call: Call, _: object) -> bool:
-    """Is the greeting under way, and protected (R36)?"""
-    return call.policy.greeting_protected and (
-        call.phase.state is GREETING_LOCK or (call.response.cause is Cause.GREETING and call.response.state in (REQUESTED, IN_PROGRESS))
-    )
+    """Is the greeting under way and protected, or a notice of the application (R36)?"""
+    under_way = call.response.state in (REQUESTED, IN_PROGRESS)
+    if call.response.cause is Cause.NOTICE:
+        return under_way or (bool(call.playout.id) and call.playout.id == call.response.id)
+    greeting = call.phase.state is GREETING_LOCK or (call.response.cause is Cause.GREETING and under_way)
+    return call.policy.greeting_protected and greeting
 
 
 def server_interrupts(call: Call, _: object) -> bool:
@@ -93,8 +115,23 @@ def server_interrupts(call: Call, _: object) -> bool:
 
 
 def server_answers(call: Call, _: object) -> bool:
-    """Will the server answer a committed turn by itself? Not while the greeting is guarded."""
-    return call.policy.create_response and call.session.state is READY
+    """Will the server answer a committed turn by itself? Not while a response is guarded, nor while there is no session."""
+    return call.policy.create_response and call.session.state in (READY, AGED)
+
+
+def may_reconnect(call: Call, _: ev.SessionLost) -> bool:
+    """May a lost session be opened anew (R60)?"""
+    return call.session.lost < call.policy.reconnects
+
+
+def beyond_reconnecting(call: Call, event: ev.SessionLost) -> bool:
+    """Is the session lost once more than it may be opened anew (R60, R85)?"""
+    return call.session.state is not LOST and not may_reconnect(call, event)
+
+
+def ends_with_session(call: Call, _: ev.SessionLost) -> bool:
+    """Can no more sound of what is heard come, now that the session is lost?"""
+    return heard_in_progress(call, None) and not sentences_to_come(call, None)
 
 
 def known(call: Call, event: ev.ResponseCreated) -> bool:
@@ -108,7 +145,7 @@ def welcome(call: Call, event: ev.ResponseCreated) -> bool:
         return False
     if call.response.state is REQUESTED:
         return True
-    return call.response.state in (*IDLE, *CANCELLINGS) and call.session.state in (GUARDED, READY) and call.turn.state is not SPEAKING
+    return call.response.state in (*IDLE, *CANCELLINGS) and call.session.state in CONFIRMED_SESSION and call.turn.state is not SPEAKING
 
 
 def answers_by_itself(call: Call, event: ev.ResponseCreated) -> bool:
@@ -192,7 +229,13 @@ def stalled(call: Call, _: ev.PlayoutExpired) -> bool:
     """Does the device play nothing of what it was given, though nobody holds it (R79)?"""
     waits = call.synthesis.state is AHEAD and sentences_to_come(call, None)
     given = call.playout.state is PLAYING or (call.playout.state in (ADMITTED, STARVED) and waits)
-    return given and call.interruption.state is CLEAR
+    return given and call.interruption.state not in HOLDING
+
+
+def may_replace(call: Call, event: ev.PlayoutExpired) -> bool:
+    """Is a response without sound cancelled, with none wanted, and may another be asked for (R16)?"""
+    soundless = call.asking.state is NOTHING and no_audio(call, event) and heard_in_progress(call, None)
+    return soundless and call.cooldown.state is WARM and call.asking.recoveries < call.policy.recoveries
 
 
 def finished(call: Call, _: ev.PlayoutExpired) -> bool:
@@ -207,10 +250,16 @@ def free(call: Call, _: object) -> bool:
         and call.phase.state is LISTENING
         and call.playout.state is SILENT
         and call.turn.state is QUIET
-        and call.session.state in (GUARDED, READY)
+        and call.session.state in CONFIRMED_SESSION
         and call.line.state is OPEN
         and call.hangup.state in (STAYING, PARTING)
     )
+
+
+def notice_may_begin(call: Call, _: ev.NoticeExpired) -> bool:
+    """Is the floor free for what the application has to say?"""
+    undisturbed = call.interruption.state in (CLEAR, LOCKED)
+    return free(call, None) and undisturbed and call.asking.state is NOTHING and call.hangup.state is STAYING
 
 
 def call_is_quiet(call: Call, _: object) -> bool:

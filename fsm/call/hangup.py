@@ -9,15 +9,17 @@ from fsm.call.effects import Cause, Reason
 from fsm.call.guards import (
     AUDIBLE,
     SOUNDING,
+    beyond_reconnecting,
     beyond_recovery,
     fatal,
     finished,
     heard_in_progress,
     known,
+    may_replace,
     no_audio,
     nothing_to_interrupt,
     of_response,
-    protected,
+    of_session,
     told_twice,
 )
 from fsm.call.idle import gives_up_waiting
@@ -35,6 +37,7 @@ from fsm.call.states import (
     REQUESTED,
     SILENT,
     STAYING,
+    SYNTHESISING,
     WARNED,
 )
 from fsm.engine.notation import always, go, ignore, region, row, sets
@@ -94,6 +97,17 @@ def limit_reached(call: Call, _: ev.LimitExpired) -> bool:
     return call.limit.state is WARNED
 
 
+def too_soon(call: Call, _: ev.GoodbyeSaid) -> bool:
+    """Has the caller not said enough for a goodbye (R46)?"""
+    return call.turn.turns < call.policy.goodbye_min_turns
+
+
+def voice_lost(call: Call, event: ev.SynthesisFailed | ev.SynthesisExpired) -> bool:
+    """Could one more sentence not be synthesised than may?"""
+    ours = isinstance(event, ev.SynthesisExpired) or of_session(call, event)
+    return ours and call.synthesis.state is SYNTHESISING and call.synthesis.failed + 1 >= call.policy.voice_failures
+
+
 def unconfirmed(call: Call, _: ev.SessionExpired) -> bool:
     """Was the session never confirmed (R39)?"""
     return call.session.state in (CONNECTING, CONFIGURING)
@@ -116,8 +130,8 @@ def refused_once_too_often(call: Call, _: ev.Event) -> bool:
 
 def soundless_once_too_often(call: Call, event: ev.PlayoutExpired) -> bool:
     """Did one more response bring no sound than may (R16)?"""
-    exhausted = call.asking.state is NOTHING and call.asking.recoveries >= call.policy.recoveries
-    return exhausted and no_audio(call, event) and heard_in_progress(call, None)
+    soundless = no_audio(call, event) and heard_in_progress(call, None)
+    return soundless and call.asking.state is NOTHING and not may_replace(call, event)
 
 
 @sets("id", "reason", "detail")
@@ -142,6 +156,18 @@ def model_failed(_: Call, event: ev.Event) -> tuple[Reason, str]:
 def session_unconfirmed(_: Call, __: ev.SessionExpired) -> tuple[Reason, str]:
     """The session was not confirmed in time."""
     return Reason.SESSION_UNCONFIRMED, ""
+
+
+@sets("reason", "detail")
+def session_lost(_: Call, event: ev.SessionLost) -> tuple[Reason, str]:
+    """The session was lost, and may not be opened anew."""
+    return Reason.SESSION_LOST, event.reason
+
+
+@sets("reason", "detail")
+def voice_failed(_: Call, event: ev.SynthesisFailed | ev.SynthesisExpired) -> tuple[Reason, str]:
+    """The agent has no voice."""
+    return Reason.VOICE_FAILED, event.reason if isinstance(event, ev.SynthesisFailed) else "no answer came"
 
 
 @sets("reason", "detail")
@@ -174,6 +200,7 @@ HANGUP = region(
     #   while        on                      if                         then
     row(LEAVING,     ev.Event,               always,                    ignore("the call is to be closed now")),
     row(STAYING,     ev.GoodbyeSaid,         of_greeting,               ignore("a greeting ends no call (R48)")),
+    row(STAYING,     ev.GoodbyeSaid,         too_soon,                  ignore("the caller has hardly spoken (R46)")),
     row(STAYING,     ev.GoodbyeSaid,         heard_already,             go(LEAVING, after_goodbye)),
     row(STAYING,     ev.GoodbyeSaid,         being_heard,               go(GOODBYE, after_goodbye)),
     row(STAYING,     ev.HangupRequested,     nothing_said,              go(LEAVING, as_requested)),
@@ -190,7 +217,6 @@ HANGUP = region(
     row(GOODBYE,     ev.PlayoutExpired,      goodbye_heard,             go(LEAVING)),
     row(GOODBYE,     ev.HangupExpired,       still_heard,               go(GOODBYE)),
     row(GOODBYE,     ev.HangupExpired,       always,                    go(LEAVING)),
-    row(GOODBYE,     ev.InterruptionExpired, protected,                 ignore("the greeting is heard to its end (R36)")),
     row(GOODBYE,     ev.InterruptionExpired, always,                    go(STAYING)),
     row(GOODBYE,     ev.TurnCommitted,       told_twice,                ignore("a turn that was answered by this goodbye withdraws nothing (R21)")),
     row(GOODBYE,     ev.TurnCommitted,       always,                    go(STAYING)),
@@ -202,7 +228,9 @@ HANGUP = region(
     row(UNDECIDED,   (ev.CreateRefused, ev.ResponseExpired), refused_once_too_often, go(LEAVING, model_failed)),
     row(UNDECIDED,   ev.PlayoutExpired,      soundless_once_too_often,  go(LEAVING, model_failed)),
     row(GOODBYE,     (ev.ResponseFailed, ev.ResponseIncomplete), of_goodbye, go(STAYING)),
+    row(UNDECIDED,   (ev.SynthesisFailed, ev.SynthesisExpired), voice_lost, go(LEAVING, voice_failed)),
     row(UNDECIDED,   ev.SessionExpired,      unconfirmed,               go(LEAVING, session_unconfirmed)),
+    row(UNDECIDED,   ev.SessionLost,         beyond_reconnecting,       go(LEAVING, session_lost)),
     row(UNDECIDED,   ev.LimitExpired,        limit_reached,             go(LEAVING, limit)),
     row(UNDECIDED,   ev.LineExpired,         always,                    go(LEAVING, no_line)),
 

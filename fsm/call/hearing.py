@@ -5,10 +5,28 @@ The turn is kept from the first event to the last, whatever the agent is doing: 
 
 from fsm.call import events as ev
 from fsm.call.common import closing
+from fsm.call.effects import CommitTurn
 from fsm.call.guards import answers_by_itself, told_twice
-from fsm.call.snapshot import Calibration, Line, Turn
+from fsm.call.snapshot import Calibration, Call, Line, Turn
 from fsm.call.states import CALIBRATED, CALIBRATING, LINE_AWAITED, OPEN, OVER, QUIET, SPEAKING, STOPPED
-from fsm.engine.notation import always, go, ignore, region, row
+from fsm.engine.notation import always, go, ignore, region, row, sets
+
+
+def ours_to_commit(call: Call, _: ev.SpeechStopped) -> bool:
+    """Does the server have no VAD, so that we commit the turn?"""
+    return call.policy.turns == "local"
+
+
+def commit_turn(_: Call, __: ev.SpeechStopped) -> CommitTurn:
+    """Commit the turn."""
+    return CommitTurn()
+
+
+@sets("turns")
+def count_turn(call: Call, _: ev.TurnCommitted) -> int:
+    """One more turn, as far as anyone asks (R46)."""
+    return min(call.turn.turns + 1, call.policy.goodbye_min_turns)
+
 
 LINE = region(
     "line",
@@ -47,9 +65,11 @@ TURN = region(
     row((QUIET, SPEAKING),        ev.SpeechStopped,    told_twice,        ignore("its turn is committed already (R21)")),
     row((SPEAKING, STOPPED),      ev.TurnCommitted,    told_twice,        ignore("it was committed before this turn began (R21)")),
     row((QUIET, STOPPED),         ev.SpeechStarted,    always,            go(SPEAKING)),
+    row((QUIET, SPEAKING),        ev.SpeechStopped,    ours_to_commit,    go(STOPPED, commit_turn)),
     row((QUIET, SPEAKING),        ev.SpeechStopped,    always,            go(STOPPED)),
-    row((SPEAKING, STOPPED),      ev.TurnCommitted,    always,            go(QUIET)),
+    row((SPEAKING, STOPPED),      ev.TurnCommitted,    always,            go(QUIET, count_turn)),
     row((SPEAKING, STOPPED),      ev.TurnExpired,      always,            go(QUIET)),
+    row((SPEAKING, STOPPED),      ev.SessionLost,      always,            go(QUIET)),
     row(STOPPED,                  ev.ResponseCreated,  answers_by_itself, go(QUIET)),
     row((QUIET, SPEAKING, STOPPED), ev.CallerEvent,    always,            ignore("told twice, or it neither begins nor ends a turn")),
     row((QUIET, SPEAKING, STOPPED), ev.ModelEvent,     always,            ignore("the model does not end the caller's turn")),

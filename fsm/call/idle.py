@@ -15,7 +15,7 @@ LIVE = (DISARMED, ARMED)
 
 def may_prompt(call: Call) -> bool:
     """May a silent caller be asked once more (R54)?"""
-    return call.idle.prompts < call.policy.idle_prompts
+    return call.idle.prompts < call.policy.idle_prompts and call.idle.asked < call.policy.idle_prompts_in_all
 
 
 def prompts_left(call: Call, _: ev.IdleExpired) -> bool:
@@ -28,10 +28,10 @@ def gives_up_waiting(call: Call, _: ev.IdleExpired) -> bool:
     return call_is_quiet(call, None) and not may_prompt(call) and call.policy.idle_hangup
 
 
-@sets("prompts")
-def count_prompt(call: Call, _: ev.IdleExpired) -> int:
+@sets("prompts", "asked")
+def count_prompt(call: Call, _: ev.IdleExpired) -> tuple[int, int]:
     """One more time that the caller was asked."""
-    return call.idle.prompts + 1
+    return call.idle.prompts + 1, call.idle.asked + 1
 
 
 @sets("prompts")

@@ -1,18 +1,18 @@
 """The interruption: from the caller's first sound over the agent's voice to a decision; the only table that holds the voice.
 
-A hold has exactly two exits, both bounded by a deadline: the sound stops and the voice goes on, or it lasts and is an interruption
-(R74). The decision is `InterruptionExpired`: the tables of playout, synthesis, response and phase act on that one event.
+A hold has exactly two exits, both bounded by a deadline: the sound was none that counts and the voice goes on, or it is an
+interruption (R74). It is one in `CONFIRMED`, which lasts 0 ms: the tables of playout, synthesis, response and phase act on its end.
 """
 
 from fsm.call import events as ev
-from fsm.call.common import ending, guarded
+from fsm.call.common import ending
 from fsm.call.effects import Hold, Level, Log, Resume
-from fsm.call.guards import nothing_to_interrupt, of_response, protected
+from fsm.call.guards import nothing_to_interrupt, of_response, protected, stale
 from fsm.call.snapshot import Call, Interruption
-from fsm.call.states import CALIBRATED, CLEAR, CONFIRMED, ECHOED, ONSET, OVER, SUSPECTED
+from fsm.call.states import CALIBRATED, CLEAR, CONFIRMED, ECHOED, LOCKED, ONSET, OVER, SPEAKING, SUSPECTED
 from fsm.engine.notation import always, go, ignore, region, row
 
-LIVE = (CLEAR, ECHOED, SUSPECTED, CONFIRMED)
+LIVE = (CLEAR, ECHOED, SUSPECTED, CONFIRMED, LOCKED)
 
 
 def uncalibrated(call: Call, _: object) -> bool:
@@ -25,6 +25,16 @@ def newborn(call: Call, _: ev.SpeechStarted) -> bool:
     return call.playout.state is ONSET
 
 
+def unverified(call: Call, _: ev.InterruptionExpired) -> bool:
+    """Would a detector of our own have said by now that this is an interruption?"""
+    return call.policy.interruption_by == "detector"
+
+
+def talks_on(call: Call, _: ev.InterruptionExpired) -> bool:
+    """Does the caller speak over a voice that may be interrupted?"""
+    return call.turn.state is SPEAKING and not nothing_to_interrupt(call, None) and not protected(call, None)
+
+
 def hold(_: Call, __: ev.Event) -> Hold:
     """Be silent at once."""
     return Hold()
@@ -35,33 +45,39 @@ def resume(_: Call, __: ev.Event) -> Resume:
     return Resume()
 
 
-def log_false_alarm(_: Call, __: ev.SpeechStopped) -> Log:
+def log_false_alarm(_: Call, __: ev.Event) -> Log:
     """Note a sound that was no interruption."""
     return Log(Level.INFO, "false_interruption")
 
 
 INTERRUPTION = region(
     "interruption",
-    *guarded(LIVE),
+    row(OVER, ev.Event, always, ignore("the call is over")),
+    row(LIVE, ev.Expired, stale, ignore("a deadline of an earlier state, or before its time")),
     *ending(LIVE),
     #   while                          on                       if                     then
     row(CLEAR,                         ev.SpeechStarted,        uncalibrated,          ignore("echo and line noise until the noise floor is known (R29)")),
     row(CLEAR,                         ev.SpeechStarted,        nothing_to_interrupt,  ignore("nothing is heard and nothing is on its way (R28)")),
-    row(CLEAR,                         ev.SpeechStarted,        protected,             ignore("the greeting is heard to its end (R36)")),
+    row(CLEAR,                         ev.SpeechStarted,        protected,             ignore("it is heard to its end (R36)")),
     row(CLEAR,                         ev.SpeechStarted,        newborn,               go(ECHOED)),
     row(CLEAR,                         ev.SpeechStarted,        always,                go(SUSPECTED, hold)),
     row(CLEAR,                         ev.BargeInDetected,      uncalibrated,          ignore("echo and line noise until the noise floor is known (R29)")),
     row(CLEAR,                         ev.BargeInDetected,      nothing_to_interrupt,  ignore("nothing is heard and nothing is on its way (R28)")),
-    row(CLEAR,                         ev.BargeInDetected,      protected,             ignore("the greeting is heard to its end (R36)")),
+    row(CLEAR,                         ev.BargeInDetected,      protected,             ignore("it is heard to its end (R36)")),
     row((CLEAR, ECHOED),               ev.BargeInDetected,      always,                go(CONFIRMED, hold)),
     row(SUSPECTED,                     ev.BargeInDetected,      always,                go(CONFIRMED)),
 
-    row(ECHOED,                        ev.SpeechStopped,        always,                go(CLEAR)),
-    row(ECHOED,                        ev.InterruptionExpired,  always,                go(CLEAR)),
+    row(ECHOED,                        (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR)),
+    row(ECHOED,                        ev.InterruptionExpired,  unverified,            go(CLEAR)),
+    row(ECHOED,                        ev.InterruptionExpired,  always,                go(CONFIRMED, hold)),
     row(ECHOED,                        ev.ResponseCancelled,    of_response,           go(CLEAR)),
-    row(SUSPECTED,                     ev.SpeechStopped,        always,                go(CLEAR, resume, log_false_alarm)),
-    row((SUSPECTED, CONFIRMED),        ev.InterruptionExpired,  always,                go(CLEAR, resume)),
+    row(SUSPECTED,                     (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, resume, log_false_alarm)),
+    row(SUSPECTED,                     ev.InterruptionExpired,  unverified,            go(CLEAR, resume, log_false_alarm)),
+    row(SUSPECTED,                     ev.InterruptionExpired,  always,                go(CONFIRMED)),
     row((SUSPECTED, CONFIRMED),        ev.ResponseCancelled,    of_response,           go(CLEAR, resume)),
+    row(CONFIRMED,                     ev.InterruptionExpired,  always,                go(LOCKED, resume)),
+    row(LOCKED,                        ev.InterruptionExpired,  talks_on,              go(SUSPECTED, hold)),
+    row(LOCKED,                        ev.InterruptionExpired,  always,                go(CLEAR)),
 
     row(LIVE,                          ev.CallerEvent,          always,                ignore("it tells nothing about an interruption, or nothing new (R70)")),
     row(LIVE,                          ev.ModelEvent,           always,                ignore("only the server's own cancel decides a suspicion")),

@@ -4,21 +4,22 @@ The order of the regions is the order of the effects in a step: the device falls
 """
 
 from fsm.call.asking import ASKING
+from fsm.call.cooldown import COOLDOWN
 from fsm.call.entry import ENTRY
 from fsm.call.events import Event, kinds
-from fsm.call.guards import AUDIBLE
+from fsm.call.guards import AUDIBLE, HOLDING
 from fsm.call.hangup import HANGUP
 from fsm.call.hearing import CALIBRATION, LINE, TURN
 from fsm.call.idle import IDLE
 from fsm.call.interruption import INTERRUPTION
 from fsm.call.limit import LIMIT
 from fsm.call.memory import MEMORY
+from fsm.call.notice import NOTICE
 from fsm.call.phase import PHASE
 from fsm.call.playout import PLAYOUT
 from fsm.call.response import RESPONSE
 from fsm.call.session import SESSION
 from fsm.call.snapshot import Call
-from fsm.call.states import CLEAR, ECHOED
 from fsm.call.synthesis import SYNTHESIS
 from fsm.call.tool import TOOL
 from fsm.engine.machine import Machine, Step
@@ -38,6 +39,8 @@ CALL: Machine[Call] = Machine(
         TURN,
         ENTRY,
         TOOL,
+        NOTICE,
+        COOLDOWN,
         IDLE,
         LIMIT,
         ASKING,
@@ -67,4 +70,4 @@ def admits(call: Call, response_id: str) -> bool:
     """May frames of this response be heard now? The question that a transport of one's own asks for every frame."""
     playout = call.playout
     heard = playout.state in AUDIBLE and response_id in (playout.id, playout.next_id)
-    return heard and bool(response_id) and call.interruption.state in (CLEAR, ECHOED)
+    return heard and bool(response_id) and call.interruption.state not in HOLDING

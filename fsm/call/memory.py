@@ -3,7 +3,7 @@
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import DeleteItem, Level, Log, RewriteItem, TruncateItem
-from fsm.call.guards import AUDIBLE, of_playout, of_session, protected
+from fsm.call.guards import AUDIBLE, of_playout, of_session
 from fsm.call.snapshot import Call, Memory, Spoken
 from fsm.call.states import IN_STEP, OVER, POSITION_AWAITED, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
@@ -104,7 +104,6 @@ MEMORY = region(
     "memory",
     *closing(LIVE),
     #   while               on                       if                 then
-    row(LIVE,               ev.InterruptionExpired,  protected,         ignore("the greeting is heard to its end (R36)")),
     row(LIVE,               ev.InterruptionExpired,  nothing_said,      ignore("no item is heard")),
     row(LIVE,               ev.InterruptionExpired,  always,            go(POSITION_AWAITED, take_item)),
     row(LIVE,               ev.ResponseCancelled,    cut_by_server,     go(POSITION_AWAITED, take_item)),

@@ -11,8 +11,8 @@ from fsm.call.guards import (
     leaving,
     of_playout,
     of_response,
-    protected,
     stale,
+    undecided,
     welcome,
 )
 from fsm.call.response import out_of_attempts, without_sound
@@ -35,7 +35,6 @@ REASONS: dict[type[ev.Event], Reason] = {
     ev.CallerHungUp: Reason.CALLER_HUNG_UP,
     ev.ReceiverFailed: Reason.RECEIVER_FAILED,
     ev.SessionRefused: Reason.SESSION_REFUSED,
-    ev.SessionLost: Reason.SESSION_LOST,
     ev.DeviceFailed: Reason.DEVICE_FAILED,
 }
 """Why each ending event ends the call (R41)."""
@@ -101,6 +100,7 @@ PHASE = region(
     #   while                          on                     if                        then
     row(CLOSED,                        ev.Event,              always,                   ignore("the call is over")),
     row((*LIVE, CLOSING),              ev.Expired,            stale,                    ignore("a deadline of an earlier state, or before its time")),
+    row(LIVE,                          ev.InterruptionExpired, undecided,               ignore("it decides no interruption")),
     row(CLOSING,                       ev.LineClosed,         always,                   go(CLOSED)),
     row(CLOSING,                       ev.CallerHungUp,       always,                   go(CLOSED)),
     row(CLOSING,                       ev.PhaseExpired,       always,                   go(CLOSED)),
@@ -117,7 +117,6 @@ PHASE = region(
     row(LISTENING,                     ev.PlayoutExpired,     without_sound,            go(CANCELLING)),
     row(LISTENING,                     ev.ResponseExpired,    in_progress,              go(CANCELLING)),
 
-    row((GREETING_LOCK, AI_SPEAKING),  ev.InterruptionExpired, protected,               ignore("the greeting is heard to its end (R36)")),
     row((GREETING_LOCK, AI_SPEAKING),  ev.InterruptionExpired, still_generated,         go(CANCELLING)),
     row((GREETING_LOCK, AI_SPEAKING),  ev.InterruptionExpired, always,                  go(LISTENING)),
     row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutExpired,     finished_but_cancelling,  go(CANCELLING)),
@@ -126,6 +125,7 @@ PHASE = region(
     row(CANCELLING,                    ev.ResponseEnded,      of_response,              go(LISTENING)),
     row(CANCELLING,                    ev.ResponseCreated,    welcome,                  go(LISTENING)),
     row(CANCELLING,                    ev.ResponseExpired,    cancel_unconfirmed,       go(LISTENING)),
+    row(CANCELLING,                    ev.SessionLost,        always,                   go(LISTENING)),
     row(CANCELLING,                    ev.CancelUnsent,       out_of_attempts,          go(LISTENING)),
 
     row(LIVE,                          ev.Expired,            always,                   ignore("another region's deadline, which leaves the floor as it is")),

@@ -7,6 +7,7 @@ from fsm.call.guards import (
     AUDIBLE,
     SOUNDING,
     UNHEARD,
+    ends_with_session,
     last_of_playout,
     last_sentence_lost,
     leaving,
@@ -15,7 +16,6 @@ from fsm.call.guards import (
     of_next,
     of_playout,
     of_session,
-    protected,
     stalled,
     welcome,
 )
@@ -114,7 +114,6 @@ PLAYOUT = region(
     row(SILENT,                  ev.ResponseCreated,      welcome,              go(ADMITTED, take_id, admit)),
     row((*AUDIBLE, FINISHED),    ev.ResponseCreated,      welcome,              stay(take_next, admit)),
 
-    row(AUDIBLE,                 ev.InterruptionExpired,  protected,            ignore("the greeting is heard to its end (R36)")),
     row(AUDIBLE,                 ev.InterruptionExpired,  followed,             go(SILENT, flush, flush_next, forget)),
     row(AUDIBLE,                 ev.InterruptionExpired,  always,               go(SILENT, flush, forget)),
     row(AUDIBLE,                 ev.ResponseCancelled,    of_playout,           go(FINISHED, flush)),
@@ -124,6 +123,7 @@ PLAYOUT = region(
     row(UNHEARD,                 ev.AudioArrived,         of_playout,           go(ONSET, take_item)),
     row(UNHEARD,                 ev.PlayoutProgressed,    of_playout,           go(ONSET)),
     row(UNHEARD,                 ev.ResponseEnded,        last_of_playout,      go(FINISHED)),
+    row((*UNHEARD, STARVED),     ev.SessionLost,          ends_with_session,    go(FINISHED)),
     row(ADMITTED,                (ev.SynthesisFailed, ev.SynthesisDiscarded, ev.SynthesisExpired), last_sentence_lost, go(FINISHED)),
     row((ADMITTED, PLAYING, STARVED), ev.PlayoutExpired,  stalled,              go(FINISHED, flush, log_stalled)),
     row(ADMITTED,                ev.PlayoutExpired,       no_audio,             go(FINISHED, flush)),

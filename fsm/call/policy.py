@@ -55,8 +55,14 @@ class Policy:
     """No barge-in before the noise floor is known, or this long has passed: the seed's first seconds of echo (R29, R78)."""
     interruption_min_ms: float = attrs.field(default=150, validator=_between(0, 5_000))
     """The voice is held at the caller's first sound; it is an interruption after this much speech (R29; LiveKit: 500)."""
+    interruption_by: str = attrs.field(default="duration", validator=_one_of("duration", "detector"))
+    """What makes a sound over the voice an interruption: that it lasts, or that a detector of our own says so (BargeInDetected)."""
+    interruption_lock_ms: float = attrs.field(default=700, validator=_between(0, 5_000))
+    """No second interruption for this long after one (R29); a caller who still speaks then interrupts."""
     echo_window_ms: float = attrs.field(default=200, validator=_between(0, 2_000))
     """A sound this soon after the agent's first may be its own echo: nothing is held until it has lasted (R29, R33)."""
+    turns: str = attrs.field(default="server", validator=_one_of("server", "local"))
+    """Who commits the caller's turn: the server's VAD, or we do when a VAD of ours hears the caller end."""
     speaking_ms: float = attrs.field(default=120_000, validator=_between(1_000, 600_000))
     """The longest that a caller is taken to be speaking: a lost speech_stopped must not silence the agent for ever (R78)."""
     turn_close_ms: float = attrs.field(default=1_800, validator=_between(100, 60_000))
@@ -99,12 +105,25 @@ class Policy:
     synthesis_ms: float = attrs.field(default=15_000, validator=_between(500, 120_000))
     """How long one sentence may be in synthesis: five times the slowest that the seed saw."""
 
+    voice_failures: int = attrs.field(default=3, validator=_between(1, 100))
+    """So many sentences in a row that could not be synthesised end the call: an agent without a voice is dead air."""
+
     line_ms: float = attrs.field(default=60_000, validator=_between(1_000, 300_000))
     """How long the line may take to carry sound: a telephone rings for less."""
     greeting_ms: float = attrs.field(default=30_000, validator=_between(1_000, 120_000))
     """The longest that a greeting keeps the server's VAD from its rights (R35, R36)."""
     session_ms: float = attrs.field(default=10_000, validator=_between(500, 120_000))
     """How long the realtime session may take to open, and again to be confirmed (R39)."""
+    reconnects: int = attrs.field(default=2, validator=_between(0, 10))
+    """How often in a row a lost session is opened anew: until a response completes, it is the same outage (R60)."""
+    reconnect_pause_ms: float = attrs.field(default=500, validator=_between(0, 60_000))
+    """The pause before a lost session is opened anew the first time; it doubles each time (R60, R85)."""
+    session_life_ms: float = attrs.field(default=3_300_000, validator=_between(10_000, 86_400_000))
+    """A session of this age is opened anew when nothing goes on: OpenAI ends one after 60 minutes (R60)."""
+    session_recycle_ms: float = attrs.field(default=1_000, validator=_between(100, 60_000))
+    """How often an aged session looks whether nothing goes on."""
+    goodbye_min_turns: int = attrs.field(default=0, validator=_between(0, 100))
+    """A response that says goodbye before the caller has spoken so many turns ends no call (R46)."""
     goodbye_ms: float = attrs.field(default=15_000, validator=_between(1_000, 120_000))
     """How long a hang-up waits for a goodbye of which nothing is being heard; while it is heard, its progress counts (R44)."""
     closing_ms: float = attrs.field(default=2_000, validator=_between(100, 30_000))
@@ -112,6 +131,12 @@ class Policy:
 
     no_sound_ms: float = attrs.field(default=1_200, validator=_between(100, 60_000))
     """How long a response may have words and no sound, when the model speaks itself (R16)."""
+    no_sound_cooldown_ms: float = attrs.field(default=12_000, validator=_between(0, 600_000))
+    """A second response without sound so soon after one was replaced is not replaced: the call ends (R16)."""
+    queued_notices: int = attrs.field(default=8, validator=_between(1, 64))
+    """How many notices may wait; more are dropped and logged (R07)."""
+    tool_filler_ms: float = attrs.field(default=4_000, validator=_between(0, 600_000))
+    """How long tools may run before the caller is told that it takes a moment; 0: they never are (R80)."""
     tool_ms: float = attrs.field(default=30_000, validator=_between(100, 600_000))
     """How long a tool may run before the model is told that it did not answer (R78, R80)."""
     tools_at_once: int = attrs.field(default=8, validator=_between(1, 64))
@@ -120,6 +145,8 @@ class Policy:
     """How long both sides may be silent before the caller is asked whether they are there (the media bridge: 20 s; at least 4, R54)."""
     idle_prompts: int = attrs.field(default=2, validator=_between(0, 10))
     """How often in a row a silent caller is asked (R54)."""
+    idle_prompts_in_all: int = attrs.field(default=6, validator=_between(0, 100))
+    """How often a silent caller is asked in the whole call (R54)."""
     idle_hangup: bool = attrs.field(default=True, validator=_yes_or_no)
     """Is a caller who stays silent told goodbye, and the call ended (R53)?"""
     call_ms: float = attrs.field(default=600_000, validator=_between(10_000, 86_400_000))
@@ -133,6 +160,8 @@ class Policy:
     """How many sentences of a response may wait for synthesis; more are dropped and logged (R07)."""
 
     def __attrs_post_init__(self) -> None:
+        if self.tool_filler_ms >= self.tool_ms:
+            raise ValueError(f"tool_filler_ms is {self.tool_filler_ms:g}: it takes less than tool_ms, which is {self.tool_ms:g}")
         if self.call_warning_ms >= self.call_ms:
             raise ValueError(f"call_warning_ms is {self.call_warning_ms:g}: it takes less than call_ms, which is {self.call_ms:g}")
 

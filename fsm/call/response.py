@@ -5,13 +5,13 @@ from fsm.call.common import closing
 from fsm.call.effects import CancelResponse, Cause, CreateResponse, Level, Log
 from fsm.call.guards import (
     CANCELLINGS,
+    CONFIRMED_SESSION,
     IDLE,
     free,
     heard_in_progress,
     known,
     no_audio,
     of_response,
-    protected,
     server_interrupts,
     stalled,
     welcome,
@@ -24,13 +24,11 @@ from fsm.call.states import (
     COMPLETED,
     DUE,
     FAILED,
-    GUARDED,
     IN_PROGRESS,
     INCOMPLETE,
     NONE,
     OVER,
     OWED,
-    READY,
     REQUESTED,
     SERVER_CANCELLING,
     WITHDRAWN,
@@ -50,7 +48,7 @@ def asked_and_free(call: Call, _: ev.AskingExpired) -> bool:
 
 def servers_to_cancel(call: Call, _: ev.ResponseCreated) -> bool:
     """Does the caller speak over the server's own answer, in a session whose server cancels it?"""
-    return server_interrupts(call, None) and call.session.state in (GUARDED, READY)
+    return server_interrupts(call, None) and call.session.state in CONFIRMED_SESSION
 
 
 def attempts_left(call: Call, event: ev.CancelUnsent) -> bool:
@@ -171,7 +169,6 @@ RESPONSE = region(
 
     row(LIVE,                    ev.ResponseCreated,      known,               ignore("told twice, or late")),
     row(REQUESTED,               ev.ResponseCreated,      always,              go(IN_PROGRESS, take_id)),
-    row(REQUESTED,               ev.InterruptionExpired,  protected,           ignore("the greeting is heard to its end (R36)")),
     row(REQUESTED,               ev.InterruptionExpired,  always,              go(WITHDRAWN)),
     row(REQUESTED,               ev.CreateRefused,        harmless,            go(FAILED, log_debug)),
     row(REQUESTED,               ev.CreateRefused,        always,              go(FAILED, log_warning)),
@@ -185,7 +182,6 @@ RESPONSE = region(
     row((*IDLE, *CANCELLINGS),   ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked)),
     row((*IDLE, *CANCELLINGS),   ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, cancel_created)),
 
-    row(IN_PROGRESS,             ev.InterruptionExpired,  protected,           ignore("the greeting is heard to its end (R36)")),
     row(IN_PROGRESS,             ev.InterruptionExpired,  server_interrupts,   go(SERVER_CANCELLING)),
     row(IN_PROGRESS,             ev.InterruptionExpired,  always,              go(CANCEL_IN_FLIGHT, cancel_response)),
     row(IN_PROGRESS,             ev.PlayoutExpired,       without_sound,       go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
@@ -202,6 +198,11 @@ RESPONSE = region(
     row(CANCEL_IN_FLIGHT,        ev.CancelUnsent,         attempts_left,       go(CANCEL_UNSENT, count_unsent)),
     row(CANCEL_IN_FLIGHT,        ev.CancelUnsent,         out_of_attempts,     go(CANCELLED, remember_own, log_cancel_unconfirmed)),
     row(CANCEL_UNSENT,           ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response)),
+
+    row(REQUESTED,               ev.SessionLost,          always,              go(FAILED)),
+    row(WITHDRAWN,               ev.SessionLost,          always,              go(CANCELLED)),
+    row(IN_PROGRESS,             ev.SessionLost,          always,              go(FAILED, remember_own)),
+    row(CANCELLINGS,             ev.SessionLost,          always,              go(CANCELLED, remember_own)),
 
     row(LIVE,                    ev.ResponseEnded,        always,              stay(remember_ended)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), harmless, stay(log_debug)),

@@ -1,17 +1,22 @@
-"""The realtime session: nothing is asked of the model before the server has confirmed what we configured (R39)."""
+"""The realtime session: nothing is asked of the model before the server has confirmed what we configured (R39).
+
+A session that is lost is opened anew after a pause, a few times in a row at most; one that grows old, when nothing goes on (R60, R85).
+"""
 
 from fsm.call import events as ev
 from fsm.call.common import closing
-from fsm.call.effects import Cause, ConfigureSession, ReleaseGreeting
-from fsm.call.guards import finished
+from fsm.call.effects import Cause, ConfigureSession, Level, Log, OpenSession, ProtectResponse, ReleaseResponse
+from fsm.call.guards import CONFIRMED_SESSION, PROTECTED, call_is_quiet, finished, may_reconnect, notice_may_begin, of_response, protected
 from fsm.call.snapshot import Call, Session
 from fsm.call.states import (
+    AGED,
     CONFIGURING,
     CONNECTING,
     DUE,
     GREETING_LOCK,
     GUARDED,
     LISTENING,
+    LOST,
     OVER,
     PAUSED,
     PREPARING,
@@ -19,29 +24,47 @@ from fsm.call.states import (
     REQUESTED,
     WANTED,
 )
-from fsm.engine.notation import always, go, ignore, region, row
+from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
-LIVE = (CONNECTING, CONFIGURING, GUARDED, READY)
+CONNECTED = (CONNECTING, CONFIGURING, *CONFIRMED_SESSION)
+LIVE = (*CONNECTED, LOST)
+
+
+def protected_wanted(call: Call) -> bool:
+    """Is the next response that we want the greeting or a notice?"""
+    return call.asking.cause in PROTECTED and call.asking.state in (PREPARING, WANTED, PAUSED, DUE)
 
 
 def greeting_to_protect(call: Call, _: ev.SessionConfirmed) -> bool:
-    """Was the session configured to keep the server's VAD from a greeting (R36)?"""
+    """Is the greeting wanted or under way, in a session that keeps the server's VAD from it (R36)?"""
+    under_way = call.response.cause is Cause.GREETING and call.response.state is REQUESTED
+    return call.policy.guards_greeting and (protected_wanted(call) or under_way)
+
+
+def greeting_past(call: Call, _: ev.SessionConfirmed) -> bool:
+    """Does the session, opened anew, keep the server's VAD from a greeting that is past?"""
     return call.policy.guards_greeting
 
 
-def greeting_wanted(call: Call) -> bool:
-    """Is the next response that we want the greeting?"""
-    return call.asking.cause is Cause.GREETING and call.asking.state in (PREPARING, WANTED, PAUSED, DUE)
+def nothing_goes_on(call: Call, _: ev.SessionExpired) -> bool:
+    """Would nobody notice that the session is opened anew?"""
+    return call_is_quiet(call, None)
 
 
 def greeting_heard(call: Call, event: ev.PlayoutExpired) -> bool:
     """Is the greeting over, and not to be tried again?"""
-    return finished(call, event) and call.phase.state is GREETING_LOCK and not greeting_wanted(call)
+    return finished(call, event) and call.phase.state is GREETING_LOCK and not protected_wanted(call)
 
 
-def greeting_void(call: Call, _: ev.TurnCommitted) -> bool:
-    """Has the caller spoken a turn before the greeting was asked for (R37)?"""
-    return call.phase.state is LISTENING and call.response.state is not REQUESTED
+def notice_heard(call: Call, event: ev.PlayoutExpired) -> bool:
+    """Is a notice over, and not to be tried again?"""
+    notice = call.response.cause is Cause.NOTICE and call.playout.id == call.response.id
+    return finished(call, event) and notice and not protected_wanted(call)
+
+
+def nothing_to_protect(call: Call, _: ev.TurnCommitted) -> bool:
+    """Has the caller spoken a turn before the greeting was asked for (R37), or after what was protected failed?"""
+    return call.phase.state is LISTENING and not protected(call, None)
 
 
 def configure_session(_: Call, __: ev.SessionOpened) -> ConfigureSession:
@@ -49,9 +72,36 @@ def configure_session(_: Call, __: ev.SessionOpened) -> ConfigureSession:
     return ConfigureSession()
 
 
-def release_greeting(_: Call, __: ev.Event) -> ReleaseGreeting:
+def open_session(_: Call, __: ev.SessionExpired) -> OpenSession:
+    """Open the socket anew."""
+    return OpenSession()
+
+
+def log_lost(_: Call, event: ev.SessionLost) -> Log:
+    """Note that the session was lost, and how."""
+    return Log(Level.WARNING, "session_lost", event.reason)
+
+
+def protect_response(_: Call, __: ev.NoticeExpired) -> ProtectResponse:
+    """Take its rights from the server's VAD."""
+    return ProtectResponse()
+
+
+def release_response(_: Call, __: ev.Event) -> ReleaseResponse:
     """Give the server's VAD its rights."""
-    return ReleaseGreeting()
+    return ReleaseResponse()
+
+
+@sets("lost")
+def count_lost(call: Call, _: ev.SessionLost) -> int:
+    """One more loss in a row."""
+    return call.session.lost + 1
+
+
+@sets("lost")
+def outage_over(_: Call, __: ev.ResponseCompleted) -> int:
+    """A response completed: the session works."""
+    return 0
 
 
 SESSION = region(
@@ -60,11 +110,22 @@ SESSION = region(
     #   while                        on                   if                    then
     row(CONNECTING,                  ev.SessionOpened,    always,               go(CONFIGURING, configure_session)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, greeting_to_protect,  go(GUARDED)),
+    row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, greeting_past,        go(READY, release_response)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, always,               go(READY)),
     row((CONNECTING, CONFIGURING),   ev.SessionExpired,   always,               go(OVER)),
-    row(GUARDED,                     ev.PlayoutExpired,   greeting_heard,       go(READY, release_greeting)),
-    row(GUARDED,                     ev.TurnCommitted,    greeting_void,        go(READY, release_greeting)),
-    row(GUARDED,                     ev.SessionExpired,   always,               go(READY, release_greeting)),
+    row(GUARDED,                     ev.PlayoutExpired,   greeting_heard,       go(READY, release_response)),
+    row(GUARDED,                     ev.PlayoutExpired,   notice_heard,         go(READY, release_response)),
+    row(GUARDED,                     ev.TurnCommitted,    nothing_to_protect,   go(READY, release_response)),
+    row(GUARDED,                     ev.SessionExpired,   always,               go(READY, release_response)),
+    row((READY, AGED),               ev.NoticeExpired,    notice_may_begin,     go(GUARDED, protect_response)),
+    row(READY,                       ev.SessionExpired,   always,               go(AGED)),
+    row(AGED,                        ev.SessionExpired,   nothing_goes_on,      go(CONNECTING, open_session)),
+    row(AGED,                        ev.SessionExpired,   always,               go(AGED)),
+
+    row(CONNECTED,                   ev.SessionLost,      may_reconnect,        go(LOST, count_lost, log_lost)),
+    row(CONNECTED,                   ev.SessionLost,      always,               go(OVER)),
+    row(LOST,                        ev.SessionExpired,   always,               go(CONNECTING, open_session)),
+    row(CONFIRMED_SESSION,           ev.ResponseCompleted, of_response,         stay(outage_over)),
 
     row(LIVE,                        ev.ModelEvent,       always,               ignore("it does not change the session")),
     row(LIVE,                        ev.Expired,          always,               ignore("another region's deadline")),

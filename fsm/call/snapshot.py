@@ -72,6 +72,8 @@ class Synthesis(Record):
     item_id: str = ""
     text: str = ""
     queue: tuple[Sentence, ...] = ()
+    failed: int = 0
+    """Sentences in a row that could not be synthesised."""
 
 
 @attrs.frozen
@@ -86,9 +88,10 @@ class Memory(Record):
 
 @attrs.frozen
 class Session(Record):
-    """The realtime session."""
+    """The realtime session, and how often in a row it was lost."""
 
     state: State = states.CONNECTING
+    lost: int = 0
 
 
 @attrs.frozen
@@ -107,9 +110,10 @@ class Calibration(Record):
 
 @attrs.frozen
 class Turn(Record):
-    """The caller's turn."""
+    """The caller's turn, and how many there were, as far as `Policy.goodbye_min_turns` counts."""
 
     state: State = states.QUIET
+    turns: int = 0
 
 
 @attrs.frozen
@@ -129,11 +133,28 @@ class Tool(Record):
 
 
 @attrs.frozen
+class Notice(Record):
+    """What the application has to say, the oldest first."""
+
+    state: State = states.NO_NOTICE
+    waiting: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Cooldown(Record):
+    """Whether a response without sound may be replaced."""
+
+    state: State = states.WARM
+
+
+@attrs.frozen
 class Idle(Record):
     """Silence on both sides, and how often in a row the caller was asked."""
 
     state: State = states.DISARMED
     prompts: int = 0
+    asked: int = 0
+    """How often in the whole call."""
 
 
 @attrs.frozen
@@ -184,6 +205,8 @@ class Call:
     turn: Turn
     entry: Entry
     tool: Tool
+    notice: Notice
+    cooldown: Cooldown
     idle: Idle
     limit: Limit
     asking: Asking
@@ -208,6 +231,8 @@ def start(policy: Policy, call_id: str = "call", at_ms: float = 0.0) -> Call:
         turn=Turn(),
         entry=Entry(),
         tool=Tool(),
+        notice=Notice(),
+        cooldown=Cooldown(),
         idle=Idle(),
         limit=Limit(due_ms=at_ms + policy.call_ms - policy.call_warning_ms),
         asking=asking,

@@ -39,6 +39,27 @@ def _until_warning(call: "Call") -> float:
 
 _until_warning.__name__ = "call_ms - call_warning_ms"
 
+
+def _until_filler(call: "Call") -> float:
+    return call.policy.tool_filler_ms or call.policy.tool_ms
+
+
+_until_filler.__name__ = "tool_filler_ms, or tool_ms if that is 0"
+
+
+def _after_filler(call: "Call") -> float:
+    return call.policy.tool_ms - call.policy.tool_filler_ms
+
+
+_after_filler.__name__ = "tool_ms - tool_filler_ms"
+
+
+def _until_reconnect(call: "Call") -> float:
+    return call.policy.reconnect_pause_ms * 2.0**call.session.lost
+
+
+_until_reconnect.__name__ = "reconnect_pause_ms, doubled each time"
+
 OVER = State("over", "The call is closing or closed: nothing counts any more.", for_ever="nothing is awaited")
 
 # The call phase.
@@ -86,7 +107,8 @@ ECHOED = State(
     "echoed", "A sound came so soon after ours that it may be its echo.", at_most=_limit("echo_window_ms", "interruption_min_ms")
 )
 SUSPECTED = State("suspected", "The caller made a sound; the voice is held (R29, R74).", at_most=_limit("interruption_min_ms"))
-CONFIRMED = State("confirmed", "A detector of our own has verified the interruption.", at_most=_at_once)
+CONFIRMED = State("confirmed", "It is an interruption: every table acts on the end of this state.", at_most=_at_once)
+LOCKED = State("locked", "An interruption was just decided; what is heard now belongs to it (R29).", at_most=_limit("interruption_lock_ms"))
 
 # The sentences of a Chatterbox voice.
 RESTING = State("resting", "No sentence is in synthesis.", for_ever="the next sentence starts it")
@@ -101,9 +123,11 @@ POSITION_AWAITED = State(
 
 # The realtime session.
 CONNECTING = State("connecting", "The socket is being opened.", at_most=_limit("session_ms"))
+LOST = State("lost", "The socket is gone, and opened anew after a pause (R85).", at_most=_until_reconnect)
 CONFIGURING = State("configuring", "session.update is sent; its echo is awaited (R39).", at_most=_limit("session_ms"))
 GUARDED = State("guarded", "Confirmed; the server's VAD may not touch the greeting (R36).", at_most=_limit("greeting_ms"))
-READY = State("ready", "Confirmed.", for_ever="the session lives as long as the call")
+READY = State("ready", "Confirmed.", at_most=_limit("session_life_ms"))
+AGED = State("aged", "Confirmed, and soon too old: opened anew when nothing goes on (R60).", at_most=_limit("session_recycle_ms"))
 
 # The line.
 LINE_AWAITED = State("awaited", "The line does not carry sound yet (R40).", at_most=_limit("line_ms"))
@@ -137,7 +161,17 @@ SUBMITTED = State("submitted", "Handed in: a terminator that comes now belongs t
 
 # Tools.
 NO_TOOL = State("no_tool", "No tool runs.", for_ever="the model need not call one")
-TOOL_RUNNING = State("running", "A tool runs: the call is not idle (R80).", at_most=_limit("tool_ms"))
+TOOL_RUNNING = State("running", "A tool runs: the call is not idle (R80).", at_most=_until_filler)
+TOOL_SLOW = State("slow", "A tool has run so long that the caller may be told so (R80).", at_most=_after_filler)
+
+# What the application has to say.
+NO_NOTICE = State("no_notice", "The application has nothing to say.", for_ever="it need not have")
+NOTICE_WAITING = State("waiting", "A notice waits until the floor is free.", for_ever="whatever may free the floor makes it due")
+NOTICE_DUE = State("notice_due", "A notice is to be said now, if the floor is free.", at_most=_at_once)
+
+# Responses without sound.
+WARM = State("warm", "A response without sound may be replaced.", for_ever="most responses have sound")
+COOLING = State("cooling", "One was replaced a moment ago (R16).", at_most=_limit("no_sound_cooldown_ms"))
 
 # Silence on both sides.
 DISARMED = State("disarmed", "Something goes on, or is to come.", for_ever="the end of what is heard arms it")

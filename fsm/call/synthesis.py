@@ -7,7 +7,7 @@ What was interrupted is never synthesised: the guard is the response's admission
 from fsm.call import events as ev
 from fsm.call.common import ending, guarded
 from fsm.call.effects import CancelSynthesis, Level, Log, Synthesise
-from fsm.call.guards import AUDIBLE, no_audio, of_session, protected, stalled
+from fsm.call.guards import AUDIBLE, no_audio, of_session, stalled
 from fsm.call.snapshot import Call, Sentence, Synthesis
 from fsm.call.states import AHEAD, FINISHED, OVER, RESTING, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
@@ -116,6 +116,18 @@ def drop_waiting(call: Call, event: ev.ResponseCancelled) -> tuple[Sentence, ...
     return tuple(sentence for sentence in call.synthesis.queue if sentence.response_id != event.response_id)
 
 
+@sets("failed")
+def count_failed(call: Call, _: ev.Event) -> int:
+    """One more sentence in a row could not be synthesised."""
+    return call.synthesis.failed + 1
+
+
+@sets("failed")
+def voice_works(_: Call, __: ev.SentenceSynthesised) -> int:
+    """A sentence was synthesised."""
+    return 0
+
+
 @sets("session_id", "response_id", "item_id", "text", "queue")
 def forget(_: Call, __: ev.Event) -> tuple[str, str, str, str, tuple[Sentence, ...]]:
     """No sentence is in synthesis, ahead or waiting."""
@@ -133,15 +145,16 @@ SYNTHESIS = region(
     row(BUSY,              ev.SentenceCut,          full,           stay(log_dropped)),
     row(BUSY,              ev.SentenceCut,          always,         stay(enqueue)),
 
-    row(SYNTHESISING,      ev.SentenceSynthesised,  of_session,     go(AHEAD)),
-    row(SYNTHESISING,      (ev.SynthesisFailed, ev.SynthesisDiscarded), more_waits, go(SYNTHESISING, take_next, synthesise_next, log_lost)),
-    row(SYNTHESISING,      (ev.SynthesisFailed, ev.SynthesisDiscarded), of_session, go(RESTING, forget, log_lost)),
-    row(SYNTHESISING,      ev.SynthesisExpired,     another_waits,  go(SYNTHESISING, take_next, cancel_synthesis, synthesise_next, log_lost)),
-    row(SYNTHESISING,      ev.SynthesisExpired,     always,         go(RESTING, forget, cancel_synthesis, log_lost)),
+    row(SYNTHESISING,      ev.SentenceSynthesised,  of_session,     go(AHEAD, voice_works)),
+    row(SYNTHESISING,      ev.SynthesisDiscarded,   more_waits,     go(SYNTHESISING, take_next, synthesise_next, log_lost)),
+    row(SYNTHESISING,      ev.SynthesisDiscarded,   of_session,     go(RESTING, forget, log_lost)),
+    row(SYNTHESISING,      ev.SynthesisFailed,      more_waits,     go(SYNTHESISING, take_next, count_failed, synthesise_next, log_lost)),
+    row(SYNTHESISING,      ev.SynthesisFailed,      of_session,     go(RESTING, forget, count_failed, log_lost)),
+    row(SYNTHESISING,      ev.SynthesisExpired,     another_waits,  go(SYNTHESISING, take_next, count_failed, cancel_synthesis, synthesise_next, log_lost)),
+    row(SYNTHESISING,      ev.SynthesisExpired,     always,         go(RESTING, forget, count_failed, cancel_synthesis, log_lost)),
     row(AHEAD,             ev.SentenceStarted,      more_waits,     go(SYNTHESISING, take_next, synthesise_next)),
     row(AHEAD,             ev.SentenceStarted,      of_session,     go(RESTING, forget)),
 
-    row(BUSY,              ev.InterruptionExpired,  protected,      ignore("the greeting is heard to its end (R36)")),
     row(SYNTHESISING,      ev.InterruptionExpired,  always,         go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.InterruptionExpired,  always,         go(RESTING, forget)),
     row(SYNTHESISING,      ev.ResponseCancelled,    of_sentence,    go(RESTING, cancel_synthesis, forget)),

@@ -4,10 +4,11 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Level, Log, RunTool, SendToolResult
 from fsm.call.snapshot import Call, Tool
-from fsm.call.states import NO_TOOL, OVER, TOOL_RUNNING
+from fsm.call.states import NO_TOOL, OVER, TOOL_RUNNING, TOOL_SLOW
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
-LIVE = (NO_TOOL, TOOL_RUNNING)
+BUSY = (TOOL_RUNNING, TOOL_SLOW)
+LIVE = (NO_TOOL, *BUSY)
 
 
 def told_already(call: Call, event: ev.ToolCalled) -> bool:
@@ -55,6 +56,11 @@ def log_timeout(_: Call, __: ev.ToolExpired) -> Log:
     return Log(Level.WARNING, "tool_timeout")
 
 
+def waits_for_filler(call: Call, _: ev.ToolExpired) -> bool:
+    """Has a tool run so long that the caller may be told so, and may it run longer (R80)?"""
+    return call.tool.state is TOOL_RUNNING and call.policy.tool_filler_ms > 0
+
+
 def others_pending(call: Call, _: ev.ToolExpired) -> bool:
     """Do other tools run besides the one that was called first?"""
     return len(call.tool.pending) > 1
@@ -82,14 +88,15 @@ TOOL = region(
     "tool",
     *closing(LIVE),
     #   while          on                if               then
-    row(TOOL_RUNNING,  ev.ToolCalled,    told_already,    ignore("told twice")),
-    row(TOOL_RUNNING,  ev.ToolCalled,    too_many,        stay(refuse_tool)),
+    row(BUSY,          ev.ToolCalled,    told_already,    ignore("told twice")),
+    row(BUSY,          ev.ToolCalled,    too_many,        stay(refuse_tool)),
     row(NO_TOOL,       ev.ToolCalled,    always,          go(TOOL_RUNNING, add, run_tool)),
-    row(TOOL_RUNNING,  ev.ToolCalled,    always,          stay(add, run_tool)),
-    row(TOOL_RUNNING,  ev.ToolFinished,  last_of_pending, go(NO_TOOL, remove, send_result)),
-    row(TOOL_RUNNING,  ev.ToolFinished,  of_pending,      stay(remove, send_result)),
-    row(TOOL_RUNNING,  ev.ToolExpired,   others_pending,  go(TOOL_RUNNING, send_timeout, remove_first, log_timeout)),
-    row(TOOL_RUNNING,  ev.ToolExpired,   always,          go(NO_TOOL, send_timeout, remove_first, log_timeout)),
+    row(BUSY,          ev.ToolCalled,    always,          stay(add, run_tool)),
+    row(BUSY,          ev.ToolFinished,  last_of_pending, go(NO_TOOL, remove, send_result)),
+    row(BUSY,          ev.ToolFinished,  of_pending,      stay(remove, send_result)),
+    row(TOOL_RUNNING,  ev.ToolExpired,   waits_for_filler, go(TOOL_SLOW)),
+    row(BUSY,          ev.ToolExpired,   others_pending,  go(TOOL_SLOW, send_timeout, remove_first, log_timeout)),
+    row(BUSY,          ev.ToolExpired,   always,          go(NO_TOOL, send_timeout, remove_first, log_timeout)),
 
     row(LIVE,          ev.AppEvent,      always,          ignore("of a tool that is given up, or of none")),
     row(LIVE,          ev.ModelEvent,    always,          ignore("what is said meanwhile does not end a tool (R80)")),
