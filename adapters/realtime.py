@@ -4,7 +4,7 @@ Sound goes straight from the wire to the speaker, whose frame gate refuses what 
 """
 
 import json
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 
 import anyio
@@ -12,44 +12,61 @@ import attrs
 
 from adapters.ports import Post, Speaker
 from adapters.realtime_commands import address
+from adapters.realtime_history import History
+from adapters.realtime_outbox import Outbox
 from adapters.realtime_settings import RealtimeSettings
-from adapters.realtime_wire import Audio, Happened, Incoming, TextDelta, Wire, append
+from adapters.realtime_wire import Audio, Happened, Incoming, TextDelta, Wire
 from adapters.response_sentences import Cutter, ResponseSentences
 from adapters.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 from fsm.call.effects import (
     AddEntry,
     CancelResponse,
     CloseSession,
+    CommitTurn,
     ConfigureSession,
     CreateResponse,
     DeleteItem,
     Effect,
+    OpenSession,
+    ProtectResponse,
     ReleaseResponse,
     RewriteItem,
     SendToolResult,
     TruncateItem,
 )
-from fsm.call.events import CancelUnsent, ResponseCompleted, ResponseEnded, SentenceCut, SessionLost
+from fsm.call.events import (
+    CancelUnsent,
+    ReceiverFailed,
+    ResponseCompleted,
+    ResponseEnded,
+    SentenceCut,
+    SessionLost,
+    SpeechStarted,
+    TurnCommitted,
+)
 from fsm.call.policy import Policy
 
-KEPT_FRAMES = 100
-"""How many frames of the caller wait for the session, or for a stalled socket: 2 s, all that a late answer can still be about."""
-KEPT_COMMANDS = 64
-"""How many commands wait for a stalled socket; a call has one or two at a time."""
+REFUSED = (401, 403, 404)
+"""HTTP statuses of a server that will not have us, however often we ask (R18)."""
 
 
 class RealtimeLLM:
     """The realtime LLM of one call: run it once, under the call's driver.
 
-    A connection that cannot be made, or ends without our asking, is posted as SessionLost with one plain line, and `run`
-    returns. `check` makes the same connection and raises that line as a WebSocketError: a preflight for a command line.
+    A connection that cannot be made, or ends without our asking, is posted as SessionLost with one plain line; `run` then waits for
+    OpenSession, which also replaces a session that works. The next session is given what was said so far, and what the caller said
+    of the turn that was cut (R85). A server that refuses us for good is ReceiverFailed. `check` makes the same connection and raises
+    that line as a WebSocketError: a preflight for a command line.
     """
 
     performs: tuple[type[Effect], ...] = (
+        OpenSession,
         ConfigureSession,
+        ProtectResponse,
         ReleaseResponse,
         CreateResponse,
         CancelResponse,
+        CommitTurn,
         TruncateItem,
         DeleteItem,
         RewriteItem,
@@ -85,8 +102,12 @@ class RealtimeLLM:
         self._speaker = speaker
         self._sentences = ResponseSentences(cutter) if policy.voice == "chatterbox" and cutter else None
         self._timeouts = _Timeouts(open_timeout_s, ping_interval_s, ping_timeout_s, write_timeout_s)
+        self._policy = policy
         self._wire = Wire(settings, policy)
-        self._outbox = _Outbox(self._wire)
+        self._quarantined: Counter[str] = Counter()
+        self._outbox = Outbox(self._is_confirmed)
+        self._history = History()
+        self._opens = anyio.Event()
         self._post: Post | None = None
         self._session: anyio.CancelScope | None = None
 
@@ -96,7 +117,7 @@ class RealtimeLLM:
     @property
     def counts(self) -> Counter[str]:
         """Frames of the caller (`heard` = `sent` + `dropped: …` + those that wait), and messages set aside, by code (R57, R84)."""
-        return self._outbox.counts + self._wire.quarantined
+        return self._outbox.counts + self._quarantined + self._wire.quarantined
 
     async def check(self) -> None:
         """Open a connection and close it again. Raises WebSocketError, whose text is one plain line without a secret."""
@@ -104,37 +125,67 @@ class RealtimeLLM:
             pass
 
     async def run(self, post: Post) -> None:
-        """Hold the session until it ends, CloseSession is performed, or the task is cancelled; a second run is refused."""
+        """Hold one session after the other until CloseSession is performed or the task is cancelled; a second run is refused."""
         if self._post is not None:
             raise RuntimeError("a RealtimeLLM serves one call: make another for the next")
         self._post = post
-        end = ""
         try:
-            with anyio.CancelScope() as self._session:
-                if not self._outbox.is_shut:
+            while not self._outbox.is_shut:
+                end: Happened | None = None
+                with anyio.CancelScope() as self._session:
                     end = await self._hold(post)
+                self._session = None
+                if end is not None:
+                    self._lose()
+                    post(end.event, *end.args)
+                    await self._opens.wait()
+                self._opens = anyio.Event()
         finally:
             unsent = self._outbox.shut()
-        for effect in unsent:
-            self._report_unsent(effect)
-        if end:
-            post(SessionLost, end)
+        self._report_unsent(unsent)
 
     def do(self, effect: Effect) -> None:
-        """Put an effect's message into the outbox; close the session at once for CloseSession."""
+        """Put an effect's message into the outbox; open a session anew for OpenSession, and close it for good for CloseSession."""
         if isinstance(effect, CloseSession):
-            for unsent in self._outbox.shut():
-                self._report_unsent(unsent)
-            if self._session is not None:
-                self._session.cancel()
+            self._report_unsent(self._outbox.shut())
+            self._replace()
             return
-        for message in self._wire.send(effect):
+        if isinstance(effect, OpenSession):
+            self._lose()
+            self._replace()
+            return
+        effect = self._history.do(effect)
+        if isinstance(effect, AddEntry):
+            self._history.note_entry(effect, self._settings.entry.replace("{digits}", effect.digits))
+        if not self._wire.asked and not isinstance(effect, ConfigureSession):
+            # It is part of the history now, which the next session is given.
+            self._report_unsent([effect])
+            return
+        messages = self._wire.send(effect)
+        if isinstance(effect, ConfigureSession):
+            messages += self._wire.restore(self._history.items())
+        for message in messages:
             if not self._outbox.put(effect, json.dumps(message)):
-                self._report_unsent(effect)
+                self._report_unsent([effect])
 
     def hear(self, pcm: bytes) -> None:
         """Take 20 ms of the caller; until the session is confirmed the last 2 s are kept, and sent then (R26)."""
         self._outbox.hear(pcm)
+
+    def _is_confirmed(self) -> bool:
+        return self._wire.confirmed
+
+    def _lose(self) -> None:
+        """Begin anew with a session that knows nothing; what has not left never will."""
+        self._quarantined += self._wire.quarantined
+        self._wire = Wire(self._settings, self._policy)
+        self._report_unsent(self._outbox.lose())
+
+    def _replace(self) -> None:
+        """End the session that is held, if there is one, and let `run` look again."""
+        self._opens.set()
+        if self._session is not None:
+            self._session.cancel()
 
     def _address(self) -> str:
         try:
@@ -145,8 +196,8 @@ class RealtimeLLM:
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._key}"} if self._key else {}
 
-    async def _hold(self, post: Post) -> str:
-        """Connect, send and receive until the connection ends; return why it did."""
+    async def _hold(self, post: Post) -> Happened:
+        """Connect, send and receive until the connection ends; return what to post about that."""
         limits = self._timeouts
         try:
             async with connect(
@@ -165,9 +216,9 @@ class RealtimeLLM:
                         # That may have been the confirmation which the caller's sound waits for.
                         self._outbox.wake()
                     tasks.cancel_scope.cancel()
-                return " ".join(f"closed with {ws.close_code} {ws.close_reason}".split())
+                return Happened(SessionLost, (" ".join(f"closed with {ws.close_code} {ws.close_reason}".split()),))
         except WebSocketError as error:
-            return str(error)
+            return Happened(ReceiverFailed if error.status in REFUSED else SessionLost, (str(error),))
 
     async def _send_all(self, ws: WebSocket) -> None:
         """Send what the outbox holds until the connection takes no more; its reader tells how it ended."""
@@ -176,11 +227,12 @@ class RealtimeLLM:
             try:
                 await ws.send(text)
             except WebSocketClosed:
-                self._report_unsent(effect)
+                self._report_unsent([effect] if effect else [])
                 return
 
     def _take(self, incoming: Incoming, post: Post) -> None:
         """Pass on what the server said. Posting may bring effects back to `do` before it returns, so state changes come first."""
+        self._history.hear(incoming)
         match incoming:
             case Audio(response_id, item_id, pcm):
                 if self._sentences is None:
@@ -190,6 +242,10 @@ class RealtimeLLM:
                     for sentence in self._sentences.feed(response_id, item_id, delta):
                         post(SentenceCut, *sentence)
             case Happened(event, args):
+                if event is SpeechStarted:
+                    self._outbox.begin_turn()
+                elif event is TurnCommitted:
+                    self._outbox.end_turn()
                 if self._sentences is not None and isinstance(event, type) and issubclass(event, ResponseEnded):
                     last = self._sentences.end(args[0])
                     # What a cancelled or broken response left unfinished is no sentence.
@@ -197,10 +253,11 @@ class RealtimeLLM:
                         post(SentenceCut, *sentence)
                 post(event, *args)
 
-    def _report_unsent(self, effect: Effect | None) -> None:
-        """Tell the core of a cancel that has not left (R05); other commands have deadlines of their own."""
-        if isinstance(effect, CancelResponse) and self._post is not None:
-            self._post(CancelUnsent, effect.response_id)
+    def _report_unsent(self, effects: list[Effect]) -> None:
+        """Tell the core of cancels that have not left (R05); other commands have deadlines of their own."""
+        for effect in effects:
+            if isinstance(effect, CancelResponse) and self._post is not None:
+                self._post(CancelUnsent, effect.response_id)
 
 
 @attrs.frozen
@@ -211,60 +268,3 @@ class _Timeouts:
     ping_interval_s: float
     ping_s: float
     write_s: float
-
-
-class _Outbox:
-    """What waits to be sent, bounded: commands first, then the caller's sound once the session is confirmed."""
-
-    def __init__(self, wire: Wire) -> None:
-        self.counts: Counter[str] = Counter()
-        self.is_shut = False
-        self._wire = wire
-        self._commands: deque[tuple[Effect, str]] = deque()
-        self._frames: deque[bytes] = deque()
-        self._waiter: anyio.Event | None = None
-
-    def put(self, effect: Effect, text: str) -> bool:
-        """Queue a command; False when it will never leave."""
-        if self.is_shut or len(self._commands) >= KEPT_COMMANDS:
-            return False
-        self._commands.append((effect, text))
-        self.wake()
-        return True
-
-    def hear(self, pcm: bytes) -> None:
-        """Queue a frame of the caller, and drop the oldest beyond KEPT_FRAMES (R57)."""
-        self.counts["heard"] += 1
-        if self.is_shut:
-            self.counts["dropped: no session"] += 1
-            return
-        if len(self._frames) >= KEPT_FRAMES:
-            self._frames.popleft()
-            self.counts["dropped: stalled" if self._wire.confirmed else "dropped: before the session"] += 1
-        self._frames.append(pcm)
-        self.wake()
-
-    async def take(self) -> tuple[Effect | None, str]:
-        """Wait for the next text to send, and the command that it carries, if it is one."""
-        while True:
-            if self._commands:
-                return self._commands.popleft()
-            if self._frames and self._wire.confirmed:
-                self.counts["sent"] += 1
-                return None, append(self._frames.popleft())
-            self._waiter = anyio.Event()
-            await self._waiter.wait()
-
-    def wake(self) -> None:
-        """Look again whether something can be sent."""
-        if self._waiter is not None:
-            self._waiter.set()
-
-    def shut(self) -> list[Effect]:
-        """Take nothing more; return the commands that have not left."""
-        self.is_shut = True
-        unsent = [effect for effect, _ in self._commands]
-        self.counts["dropped: no session"] += len(self._frames)
-        self._commands.clear()
-        self._frames.clear()
-        return unsent

@@ -9,10 +9,12 @@ from fsm.call.effects import (
     AddEntry,
     CancelResponse,
     Cause,
+    CommitTurn,
     ConfigureSession,
     CreateResponse,
     DeleteItem,
     Effect,
+    ProtectResponse,
     ReleaseResponse,
     RewriteItem,
     SendToolResult,
@@ -34,8 +36,12 @@ class Commands:
         match effect:
             case ConfigureSession():
                 return [{"type": "session.update", "session": self.session()}]
+            case ProtectResponse():
+                return self._give(self._rights(held=True))
             case ReleaseResponse():
-                return self._release()
+                return self._give(self._rights(held=False))
+            case CommitTurn():
+                return [{"type": "input_audio_buffer.commit"}]
             case CreateResponse(cause=cause, instructions=instructions):
                 return [{"type": "response.create", **self._wishes(cause, instructions)}]
             case CancelResponse(response_id=response_id):
@@ -51,8 +57,7 @@ class Commands:
                 entered = {"type": "input_text", "text": self._settings.entry.replace("{digits}", digits)}
                 return [{"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [entered]}}]
             case SendToolResult(tool_call_id=tool_call_id, output=output):
-                result = {"type": "function_call_output", "call_id": tool_call_id, "output": output}
-                return [{"type": "conversation.item.create", "item": result}]
+                return [{"type": "conversation.item.create", "item": function_call_output(tool_call_id, output)}]
         return []
 
     def session(self) -> dict[str, Any]:
@@ -62,7 +67,9 @@ class Commands:
         audio: dict[str, Any] = {"input": {"format": sound, "transcription": transcription, "turn_detection": self._turn_detection}}
         if self._policy.voice == "realtime":
             audio["output"] = {"format": sound, "voice": self._settings.voice}
-        return {"type": "realtime", "output_modalities": self._modalities(), "instructions": self._settings.instructions, "audio": audio}
+        tools = {"tools": list(self._settings.tools), "tool_choice": "auto"} if self._settings.tools else {}
+        said = {"output_modalities": self._modalities(), "instructions": self._settings.instructions}
+        return {"type": "realtime", **said, **tools, "audio": audio}
 
     def difference(self, session: Any) -> str:
         """The first thing in which the session is not what was asked, in words; empty when there is none."""
@@ -70,7 +77,10 @@ class Commands:
         wanted: list[tuple[str, object]] = [("output_modalities", self._modalities())]
         for way in ("input", "output") if self._policy.voice == "realtime" else ("input",):
             wanted += [(f"audio.{way}.format.type", "audio/pcm"), (f"audio.{way}.format.rate", 24_000)]
-        wanted += [(f"audio.input.turn_detection.{name}", vad[name]) for name in ("type", "create_response", "interrupt_response")]
+        if vad is None:
+            wanted.append(("audio.input.turn_detection", None))
+        else:
+            wanted += [(f"audio.input.turn_detection.{name}", vad[name]) for name in ("type", "create_response", "interrupt_response")]
         for path, asked in wanted:
             got = value_at(session, *path.split("."))
             # audio/pcm has one rate only, and a server may leave it out.
@@ -86,17 +96,22 @@ class Commands:
             Cause.IDLE_PROMPT: self._settings.idle_prompt,
             Cause.FAREWELL: self._settings.farewell,
             Cause.LIMIT_WARNING: self._settings.limit_warning,
+            Cause.TOOL_FILLER: self._settings.tool_filler,
         }
         wanted = instructions or own.get(cause, "")
         if not wanted:
             return {}
-        return {"response": {"instructions": "\n\n".join(filter(None, (self._settings.instructions, wanted)))}}
+        # A filler speaks about the tool that runs: it must not call it again.
+        further = {"tool_choice": "none"} if cause is Cause.TOOL_FILLER else {}
+        return {"response": {**further, "instructions": "\n\n".join(filter(None, (self._settings.instructions, wanted)))}}
 
     def _modalities(self) -> list[str]:
         return ["audio"] if self._policy.voice == "realtime" else ["text"]
 
-    def _rights(self, held: bool) -> dict[str, Any]:
-        """The server's VAD, and what it may do by itself; nothing while the greeting is protected (R36)."""
+    def _rights(self, held: bool) -> dict[str, Any] | None:
+        """The server's VAD, and what it may do by itself: nothing while what is said is protected (R36); None where the VAD is ours."""
+        if self._policy.turns == "local":
+            return None
         return {
             "type": "server_vad",
             "threshold": self._settings.vad_threshold,
@@ -106,13 +121,17 @@ class Commands:
             "interrupt_response": self._policy.interrupts == "server" and not held,
         }
 
-    def _release(self) -> list[dict[str, Any]]:
-        """An update of the VAD's rights alone; none when nothing was held, as an update may reset the server's VAD."""
-        rights = self._rights(held=False)
+    def _give(self, rights: dict[str, Any] | None) -> list[dict[str, Any]]:
+        """An update of the VAD's rights alone; none when they stay what they are, as an update may reset the server's VAD."""
         if rights == self._turn_detection:
             return []
         self._turn_detection = rights
         return [{"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": rights}}}}]
+
+
+def function_call_output(tool_call_id: str, output: str) -> dict[str, Any]:
+    """A tool's answer as an item."""
+    return {"type": "function_call_output", "call_id": tool_call_id, "output": output}
 
 
 def address(url: str, model: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -25,6 +25,15 @@ GOODBYES = (
     ),
 )
 """Phrases that end a call when the agent says them last; a setting, since every product says goodbye in its own way (R46)."""
+
+
+BACKCHANNELS = (
+    *("mm-hm", "mmhm", "mhm", "mm", "hm", "uh-huh", "uh huh", "aha", "yeah", "yep", "right", "okay", "ok", "i see", "sure"),
+    *("ja", "genau", "ach so", "oui", "d'accord", "sí", "claro", "certo", "si", "tá", "hai", "да"),
+)
+"""A listener's words: over the agent's voice they are no turn, in silence they are (R29)."""
+DISMISSALS = ("stop", "be quiet", "quiet", "quiet please", "shut up", "hold on", "wait", "sei still", "stopp", "halt", "silence", "cállate")
+"""What silences the agent and wants no answer (R25)."""
 
 
 def _between(low: float, high: float, *, whole: bool = False) -> Any:
@@ -60,6 +69,17 @@ def _phrases(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
     """A validator for phrases that each hold a word."""
     if not isinstance(value, tuple) or not all(isinstance(phrase, str) and _words(phrase) for phrase in value):
         raise ValueError(f"{field.name} is {value!r}: it takes a tuple of phrases, each with a word in it")
+
+
+def _declarations(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """A validator for declared functions, each by a name of its own."""
+    names = [one.get("name") if isinstance(one, Mapping) and one.get("type") == "function" else None for one in _items_of(value)]
+    if not isinstance(value, tuple) or not all(isinstance(name, str) and name for name in names) or len(set(names)) != len(names):
+        raise ValueError(f"{field.name}: it takes a tuple of functions, each with a name of its own")
+
+
+def _items_of(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else ()
 
 
 def _with_digits(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
@@ -100,8 +120,24 @@ class RealtimeSettings:
     """The instruction for the warning ahead of the maximum duration (R82)."""
     entry: str = attrs.field(default="(The caller entered {digits} on the keypad.)", validator=_with_digits)
     """What the model is told of a keypad entry, as the caller's words; `{digits}` stands for the digits (R63)."""
+    tool_filler: str = attrs.field(
+        default="A tool that you called takes a moment. Tell the caller so in a few words, and nothing else.", validator=_written
+    )
+    """The instruction for what is said while a tool takes long (R80)."""
+    tools: tuple[Mapping[str, Any], ...] = attrs.field(default=(), validator=_declarations)
+    """The tools that the model may call, each as the wire declares a function: type, name, description, parameters."""
+    backchannels: tuple[str, ...] = attrs.field(default=BACKCHANNELS, validator=_phrases)
+    """What a listener says to show that they listen; over the agent's voice it is no turn (R29)."""
+    dismissals: tuple[str, ...] = attrs.field(default=DISMISSALS, validator=_phrases)
+    """What a caller says who wants no answer (R25)."""
     goodbye_phrases: tuple[str, ...] = attrs.field(default=GOODBYES, validator=_phrases)
     """What counts as a goodbye, in the last sentence of a response (R46)."""
+
+
+def is_one_of(text: str, phrases: Sequence[str]) -> bool:
+    """Is `text` one of the phrases, said once or several times, whatever its case and punctuation?"""
+    words = _words(text)
+    return bool(words) and any(not words.replace(phrase, "").strip() for phrase in map(_words, phrases) if phrase in words)
 
 
 def says_goodbye(text: str, phrases: Sequence[str]) -> bool:

@@ -17,9 +17,10 @@ import attrs
 from adapters.bounded import remember
 from adapters.realtime_commands import Commands
 from adapters.realtime_messages import GA_NAMES, WITHOUT_MEANING, Malformed, name_at, text_at, value_at
-from adapters.realtime_settings import RealtimeSettings, says_goodbye
+from adapters.realtime_settings import RealtimeSettings, is_one_of, says_goodbye
 from fsm.call.effects import CancelResponse, ConfigureSession, CreateResponse, Effect
 from fsm.call.events import (
+    BackchannelHeard,
     CancelRefused,
     CreateRefused,
     ErrorReceived,
@@ -43,6 +44,7 @@ from fsm.call.events import (
     ToolCalled,
     Transcribed,
     TurnCommitted,
+    TurnDismissed,
 )
 from fsm.call.guards import FATAL
 from fsm.call.policy import Policy
@@ -102,6 +104,11 @@ class Wire:
         self._half_sample = ("", b"")
 
     @property
+    def asked(self) -> bool:
+        """Have we told the server what the session is to be? Before that it is told nothing else."""
+        return self._gate is not _Gate.UNASKED
+
+    @property
     def confirmed(self) -> bool:
         """Has the server confirmed the session that we asked for?"""
         return self._gate is _Gate.CONFIRMED
@@ -116,6 +123,10 @@ class Wire:
             remember(self._commands, event_id, effect)
             messages.append({"type": body.pop("type"), "event_id": event_id, **body})
         return messages
+
+    def restore(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The messages that give a new session what was said so far (R85)."""
+        return [{"type": "conversation.item.create", "event_id": f"cf_{next(self._numbers)}", "item": item} for item in items]
 
     def receive(self, text: str) -> list[Incoming]:
         """What a message from the server says; one that cannot be understood becomes an ErrorReceived (R84)."""
@@ -230,7 +241,13 @@ class Wire:
         ]
 
     def _transcribed(self, message: Any) -> list[Incoming]:
-        return [Happened(Transcribed, (name_at(message, "item_id"), text_at(message, "transcript")))]
+        item_id, text = name_at(message, "item_id"), text_at(message, "transcript")
+        said: list[Incoming] = [Happened(Transcribed, (item_id, text))]
+        if is_one_of(text, self._settings.backchannels):
+            said.append(Happened(BackchannelHeard, (item_id,)))
+        elif is_one_of(text, self._settings.dismissals):
+            said.append(Happened(TurnDismissed))
+        return said
 
     def _speech_started(self, message: Any) -> list[Incoming]:
         return [Happened(SpeechStarted, (text_at(message, "item_id", default=""),))]
