@@ -1,0 +1,180 @@
+"""The application's tools as a port: functions that the model may call, declared by their signatures; nothing here decides a call.
+
+tools = Tools()
+
+@tools.tool
+async def opening_hours(day: Annotated[str, "a weekday"]) -> str:
+    \"""When the shop is open.\"""
+    return "nine to five"
+
+RealtimeSettings(tools=tools.declarations)      # what the model is told
+Driver(call, [device, llm, tools])              # runs them
+"""
+
+import inspect
+import json
+import logging
+from collections.abc import Callable, Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import anyio
+import anyio.to_thread
+import attrs
+from anyio.abc import TaskGroup
+
+from adapters.ports import Post
+from fsm.call.effects import Effect, RunTool
+from fsm.call.events import ToolFinished
+
+F = TypeVar("F", bound=Callable[..., Any])
+MAX_OUTPUT = 16_000
+"""The longest output that the model is told, in characters: it is read back within the caller's patience."""
+_KINDS: dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+_LOG = logging.getLogger("callfsm.tools")
+
+
+@attrs.frozen
+class _Tool:
+    run: Callable[..., Any]
+    declaration: dict[str, Any]
+    hints: dict[str, Any]
+    required: frozenset[str]
+
+
+class Tools:
+    """The tools of an application; one `Tools` serves any number of calls one after the other, and a port serves one at a time.
+
+    A tool takes keyword arguments of the types str, int, float, bool, Literal, lists of these, and those or None; it returns text, or
+    anything that JSON can say. A plain function runs in a thread. What goes wrong in a tool is logged, and told to the model in a line.
+    """
+
+    performs: tuple[type[Effect], ...] = (RunTool,)
+
+    def __init__(self, timeout_s: float = 30.0) -> None:
+        """A tool that takes longer than `timeout_s` is cancelled: give it `Policy.tool_ms`, after which the core gives it up (R80)."""
+        self._tools: dict[str, _Tool] = {}
+        self._timeout_s = timeout_s
+        self._early: list[RunTool] = []
+        self._group: TaskGroup | None = None
+        self._post: Post | None = None
+
+    @property
+    def declarations(self) -> tuple[Mapping[str, Any], ...]:
+        """The tools as the wire declares functions, for `RealtimeSettings.tools`."""
+        return tuple(tool.declaration for tool in self._tools.values())
+
+    def tool(self, function: F) -> F:
+        """Let the model call `function`: its name, docstring and signature are what the model is told. Raises ValueError."""
+        hints = get_type_hints(function, include_extras=True)
+        properties: dict[str, Any] = {}
+        required: list[str] = []
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) or name not in hints:
+                raise ValueError(f"{function.__name__}: {name} must be a named parameter with a type")
+            properties[name] = _schema(hints[name], f"{function.__name__}: {name}")
+            if parameter.default is parameter.empty:
+                required.append(name)
+        if function.__name__ in self._tools or not (description := inspect.getdoc(function)):
+            raise ValueError(f"{function.__name__}: a tool needs a name of its own, and a docstring that tells the model what it does")
+        parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+        declaration = {"type": "function", "name": function.__name__, "description": description, "parameters": parameters}
+        plain = {name: hints[name] for name in properties}
+        self._tools[function.__name__] = _Tool(function, declaration, plain, frozenset(required))
+        return function
+
+    async def run(self, post: Post) -> None:
+        """Run the tools that are called, until cancelled; with it, those that still run."""
+        self._post = post
+        try:
+            async with anyio.create_task_group() as self._group:
+                for effect in self._early:
+                    self._group.start_soon(self._run, effect)
+                await anyio.sleep_forever()
+        finally:
+            self._group = self._post = None
+            self._early.clear()
+
+    def do(self, effect: Effect) -> None:
+        """Begin a tool; one that is called before `run` has begun waits for it, as no more run at once than the core allows."""
+        if isinstance(effect, RunTool):
+            if self._group is None:
+                self._early.append(effect)
+            else:
+                self._group.start_soon(self._run, effect)
+
+    async def _run(self, effect: RunTool) -> None:
+        output = f"error: {effect.name} did not answer in time"
+        with anyio.move_on_after(self._timeout_s):
+            output = await self._output(effect)
+        if self._post is not None:
+            self._post(ToolFinished, effect.tool_call_id, output[:MAX_OUTPUT])
+
+    async def _output(self, effect: RunTool) -> str:
+        tool = self._tools.get(effect.name)
+        if tool is None:
+            return f"error: there is no tool {effect.name}"
+        try:
+            arguments = _arguments(tool, effect.arguments)
+        except ValueError as error:
+            return f"error: {error}"
+        try:
+            if inspect.iscoroutinefunction(tool.run):
+                result = await tool.run(**arguments)
+            else:
+                result = await anyio.to_thread.run_sync(lambda: tool.run(**arguments), abandon_on_cancel=True)
+            return result if isinstance(result, str) else json.dumps(result)
+        # A tool is the application's code: its fault is told to the model and logged, and the caller hears an answer all the same.
+        except Exception as error:
+            _LOG.exception("the tool %s failed", effect.name)
+            return f"error: {effect.name} failed ({type(error).__name__})"
+
+
+def _schema(hint: Any, where: str) -> dict[str, Any]:
+    """The JSON schema of a parameter's type; ValueError for a type that has none here."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return {**_schema(parts[0], where), "description": str(parts[1])}
+    if origin is Literal:
+        return {"enum": list(parts)}
+    if origin is list:
+        return {"type": "array", "items": _schema(parts[0], where)}
+    if origin in (Union, UnionType):
+        return {"anyOf": [_schema(part, where) for part in parts]}
+    if hint not in _KINDS:
+        raise ValueError(f"{where} has the type {hint}: give it str, int, float, bool, Literal, a list of these, or one of them or None")
+    return {"type": _KINDS[hint]}
+
+
+def _arguments(tool: _Tool, text: str) -> dict[str, Any]:
+    """The model's arguments, checked; ValueError in words that the model can act on."""
+    try:
+        given = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        raise ValueError("the arguments are not JSON") from None
+    if not isinstance(given, dict):
+        raise ValueError("the arguments are not an object")
+    if missing := tool.required - set(given):
+        raise ValueError(f"missing: {', '.join(sorted(missing))}")
+    if unknown := set(given) - set(tool.hints):
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    for name, value in given.items():
+        if not _fits(value, tool.hints[name]):
+            raise ValueError(f"{name} is not what was declared")
+    return given
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Is a value from JSON of the declared type?"""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _fits(value, parts[0])
+    if origin is Literal:
+        return value in parts
+    if origin is list:
+        return isinstance(value, list) and all(_fits(one, parts[0]) for one in value)
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)

@@ -1,0 +1,188 @@
+"""Claims about the application's tools: what the model is told of them, and what becomes of each call (R80, R87), on asyncio and trio."""
+
+import json
+import logging
+import threading
+from typing import Annotated, Any, Literal
+
+import anyio
+import pytest
+
+from adapters.driver import Driver
+from adapters.ports import Post
+from adapters.realtime_settings import RealtimeSettings
+from adapters.tools import MAX_OUTPUT, Tools
+from fsm import Policy, start
+from fsm import events as ev
+from fsm.call.effects import Effect, RunTool, SendToolResult
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def toolbox(**settings: Any) -> Tools:
+    tools = Tools(**settings)
+
+    @tools.tool
+    async def book(
+        day: Annotated[str, "a weekday"], seats: int = 1, area: Literal["in", "out"] = "in", notes: list[str] | None = None
+    ) -> Any:
+        """Book a table."""
+        return {"day": day, "seats": seats, "area": area, "notes": notes}
+
+    @tools.tool
+    def thread_name() -> str:
+        """Where a plain function runs."""
+        return threading.current_thread().name
+
+    @tools.tool
+    async def broken() -> str:
+        """Always fails."""
+        raise OSError("secret detail")
+
+    @tools.tool
+    async def endless() -> str:
+        """Never ends."""
+        await anyio.sleep_forever()
+        return ""
+
+    @tools.tool
+    async def talkative() -> str:
+        """Says too much."""
+        return "x" * (MAX_OUTPUT + 1)
+
+    return tools
+
+
+async def called(tools: Tools, name: str, arguments: str = "{}") -> str:
+    """What the model is told."""
+    told: list[str] = []
+    done = anyio.Event()
+
+    def post(event: Any, *args: Any, **_: Any) -> None:
+        made = event(0.0, *args)
+        assert isinstance(made, ev.ToolFinished)
+        assert made.tool_call_id == "t1"
+        told.append(made.output)
+        done.set()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(tools.run, post)
+            await anyio.wait_all_tasks_blocked()
+            tools.do(RunTool("t1", name, arguments))
+            await done.wait()
+            group.cancel_scope.cancel()
+    return told[0]
+
+
+def test_a_function_declares_itself() -> None:
+    declared = toolbox().declarations[0]
+    assert declared["name"] == "book"
+    assert declared["description"] == "Book a table."
+    assert declared["parameters"] == {
+        "type": "object",
+        "properties": {
+            "day": {"type": "string", "description": "a weekday"},
+            "seats": {"type": "integer"},
+            "area": {"enum": ["in", "out"]},
+            "notes": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+        },
+        "required": ["day"],
+        "additionalProperties": False,
+    }
+    assert RealtimeSettings(tools=toolbox().declarations).tools[0]["name"] == "book"
+
+
+def test_a_function_that_the_model_could_not_call_is_refused() -> None:
+    tools = Tools()
+
+    async def wordless(day: str) -> str:
+        return day
+
+    async def untyped(day) -> str:  # type: ignore[no-untyped-def]
+        """Has no type."""
+        return str(day)
+
+    async def odd(day: bytes) -> str:
+        """Takes what JSON cannot say."""
+        return str(day)
+
+    for function, why in ((wordless, "docstring"), (untyped, "type"), (odd, "str, int")):
+        with pytest.raises(ValueError, match=why):
+            tools.tool(function)
+    assert tools.declarations == ()
+
+
+async def test_a_tool_is_run_and_its_answer_told() -> None:
+    told = await called(toolbox(), "book", '{"day": "Friday", "seats": 4, "notes": ["late"]}')
+    assert json.loads(told) == {"day": "Friday", "seats": 4, "area": "in", "notes": ["late"]}
+
+
+async def test_a_plain_function_runs_in_a_thread() -> None:
+    assert await called(toolbox(), "thread_name") != threading.main_thread().name
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "why"),
+    [
+        ("nothing", "{}", "error: there is no tool nothing"),
+        ("book", "{", "error: the arguments are not JSON"),
+        ("book", "[]", "error: the arguments are not an object"),
+        ("book", "{}", "error: missing: day"),
+        ("book", '{"day": "Friday", "hat": 1}', "error: unknown: hat"),
+        ("book", '{"day": 5}', "error: day is not what was declared"),
+        ("book", '{"day": "x", "seats": true}', "error: seats is not what was declared"),
+        ("book", '{"day": "x", "area": "roof"}', "error: area is not what was declared"),
+        ("book", '{"day": "x", "notes": [1]}', "error: notes is not what was declared"),
+    ],
+)
+async def test_a_call_that_makes_no_sense_is_told_to_the_model(name: str, arguments: str, why: str) -> None:
+    assert await called(toolbox(), name, arguments) == why
+
+
+async def test_a_tool_that_fails_is_told_without_its_words_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, "callfsm.tools"):
+        told = await called(toolbox(), "broken")
+    assert told == "error: broken failed (OSError)"
+    assert "secret detail" in caplog.text
+
+
+async def test_a_tool_that_takes_too_long_is_cancelled() -> None:
+    assert await called(toolbox(timeout_s=0.01), "endless") == "error: endless did not answer in time"
+
+
+async def test_an_answer_is_of_bounded_length() -> None:
+    assert len(await called(toolbox(), "talkative")) == MAX_OUTPUT
+
+
+async def test_a_tool_that_runs_ends_with_its_call() -> None:
+    """R80, R87: through the driver, which leaves no task behind."""
+
+    class Model:
+        performs: tuple[type[Effect], ...] = (SendToolResult,)
+
+        def __init__(self) -> None:
+            self.results: list[Effect] = []
+            self.answered = anyio.Event()
+
+        async def run(self, post: Post) -> None:
+            post(ev.ToolCalled, "t1", "book", '{"day": "Friday"}')
+            post(ev.ToolCalled, "t2", "endless", "{}")
+            await self.answered.wait()
+            post(ev.CallerHungUp)
+
+        def do(self, effect: Effect) -> None:
+            self.results.append(effect)
+            self.answered.set()
+
+    model, tools = Model(), toolbox()
+    with anyio.fail_after(10):
+        await Driver(start(Policy(greeting=False)), [tools, model]).run()
+    [result] = model.results
+    assert isinstance(result, SendToolResult)
+    assert json.loads(result.output)["day"] == "Friday"
