@@ -20,8 +20,6 @@ from fsm.engine.notation import Region, Row
 
 ROUNDS = 12
 """How many deadlines of a livelock are shown."""
-KEPT = "/InterruptionExpired/protected"
-"""Rows that answer in no call, as no suspicion begins while the greeting is protected; they keep each table right by itself (R36)."""
 LIVELOCK = "time alone leads back to this state for ever (R78)"
 
 Watch = Callable[["Progress"], None]
@@ -95,11 +93,10 @@ def check(plan: Plan, machine: Machine[Call] = CALL, *, most: int | None = None,
 
 
 def dead_rows(machine: Machine[Call], taken: Iterable[Row]) -> list[str]:
-    """The declared rows that never answered in any of their states and events, but for those that are `KEPT`."""
+    """The declared rows that never answered in any of their states and events."""
     alive = {(row.region, row.declared) for row in taken}
     numbered = [(region, number) for region in machine.regions for number in range(len(region.declared))]
-    dead = [_declared(region, number) for region, number in numbered if (region.name, number) not in alive]
-    return [row for row in dead if not row.endswith(KEPT)]
+    return [_declared(region, number) for region, number in numbered if (region.name, number) not in alive]
 
 
 def in_words(checked: Checked) -> str:

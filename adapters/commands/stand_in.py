@@ -11,7 +11,7 @@ from typing import Any
 from adapters.commands.common import Refused, command
 
 STAND_IN_KEY_VARIABLE = "CALLFSM_STAND_IN_KEY"
-"""The environment variable with the key that the stand-in realtime server demands; unset, it demands none."""
+"""The environment variable with the key that the realtime and the `openai` stand-in demand; unset, they demand none."""
 
 
 def add(commands: Any) -> None:
@@ -21,15 +21,31 @@ def add(commands: Any) -> None:
         "stand-in",
         _stand_in,
         "run a stand-in server on loopback: a realtime LLM or a Chatterbox",
-        "callfsm stand-in chatterbox --port 4123",
+        "callfsm stand-in realtime --port 4123 --faults bad-day.toml --log client.jsonl",
     )
     parser.add_argument("server", choices=("realtime", "chatterbox"))
     parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one, which is announced)")
-    parser.add_argument("--log", type=Path, help="a file for one JSON line for each thing received")
+    parser.add_argument("--log", type=Path, help="a file for one JSON line for each thing received, and each fault that struck")
+    parser.add_argument(
+        "--faults", type=Path, metavar="FILE", help="a TOML file of faults, at a time or on an event; `--faults help` lists them"
+    )
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input closes, as it does when the parent ends")
     parser.add_argument("--words-per-s", type=float, default=25.0, help="realtime: how fast a text answer is written (default: 25)")
     parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="realtime: be a compatible server that lacks this; may be given again; `--without help` lists the names",
+    )
+    parser.add_argument(
         "--synthesis-ms", default="0:0", metavar="LOW:HIGH", help="chatterbox: how long a synthesis takes at least (default: 0:0)"
+    )
+    parser.add_argument(
+        "--dialect",
+        choices=("seed", "devnen", "travisvn", "openai"),
+        default="seed",
+        help="chatterbox: which kind of server to be (default: seed, the contract with a cancel)",
     )
 
 
@@ -39,21 +55,9 @@ def _stand_in(options: argparse.Namespace) -> int:
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        if options.server == "realtime":
-            from adapters.standin.realtime_connection import Pace
-            from adapters.standin.realtime_server import run_realtime
-
-            if not 0.1 <= options.words_per_s <= 1_000:
-                raise Refused(f"--words-per-s {options.words_per_s:g}: it takes a number from 0.1 to 1000")
-            pace = Pace(words_per_s=options.words_per_s)
-            run_realtime(options.port, log=options.log, key=os.environ.get(STAND_IN_KEY_VARIABLE), pace=pace)
-        else:
-            from adapters.standin.chatterbox_server import run_chatterbox
-
-            low, _, high = options.synthesis_ms.partition(":")
-            if not (low.isdigit() and high.isdigit()):
-                raise Refused(f"--synthesis-ms {options.synthesis_ms}: give two whole numbers, LOW:HIGH")
-            run_chatterbox(options.port, synthesis_ms=(int(low), int(high)), log=options.log)
+        return _realtime(options) if options.server == "realtime" else _chatterbox(options)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         if error.filename:
             raise Refused(f"--log {error.filename}: {error.strerror}; give a file that can be written") from None
@@ -62,6 +66,55 @@ def _stand_in(options: argparse.Namespace) -> int:
         ) from None
     except ValueError as error:
         raise Refused(str(error)) from None
+
+
+def _realtime(options: argparse.Namespace) -> int:
+    """Be the realtime server, or list what it can do wrong or lack."""
+    from adapters.standin.faults import read
+    from adapters.standin.realtime_faults import REALTIME
+    from adapters.standin.realtime_lacks import LACKS
+
+    if str(options.faults) == "help":
+        print(REALTIME.listed())
+        return 0
+    if "help" in options.without:
+        print("\n".join(f"{name}: {lack.says}" for name, lack in LACKS.items()))
+        return 0
+    if unknown := [name for name in options.without if name not in LACKS]:
+        raise Refused(f"--without {unknown[0]}: it takes one of {', '.join(LACKS)}")
+    if not 0.1 <= options.words_per_s <= 1_000:
+        raise Refused(f"--words-per-s {options.words_per_s:g}: it takes a number from 0.1 to 1000")
+    faults = read(options.faults, REALTIME) if options.faults else None
+
+    from adapters.standin.realtime_connection import Pace
+    from adapters.standin.realtime_server import run_realtime
+
+    pace, key = Pace(words_per_s=options.words_per_s), os.environ.get(STAND_IN_KEY_VARIABLE)
+    run_realtime(options.port, log=options.log, key=key, pace=pace, faults=faults, without=options.without)
+    return 0
+
+
+def _chatterbox(options: argparse.Namespace) -> int:
+    """Be the Chatterbox server, or list what it can do wrong."""
+    from adapters.standin.chatterbox_faults import CHATTERBOX
+    from adapters.standin.faults import read
+
+    if str(options.faults) == "help":
+        print(CHATTERBOX.listed())
+        return 0
+    if options.without:
+        raise Refused("--without: it is for the realtime stand-in")
+    low, _, high = options.synthesis_ms.partition(":")
+    if not (low.isdigit() and high.isdigit()):
+        raise Refused(f"--synthesis-ms {options.synthesis_ms}: give two whole numbers, LOW:HIGH")
+    faults = read(options.faults, CHATTERBOX) if options.faults else None
+
+    from adapters.standin.chatterbox_server import run_chatterbox
+
+    span_ms = (int(low), int(high))
+    # of these servers OpenAI's alone knows keys
+    key = os.environ.get(STAND_IN_KEY_VARIABLE) if options.dialect == "openai" else None
+    run_chatterbox(options.port, synthesis_ms=span_ms, log=options.log, dialect=options.dialect, faults=faults, key=key)
     return 0
 
 

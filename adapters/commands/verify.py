@@ -1,6 +1,7 @@
 """`callfsm verify`: every reachable state, judged."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--deep", action="store_true", help="larger bounds, every policy, and all events at once: hours, and several GB")
     parser.add_argument("--scope", metavar="NAME", help="one scope only, e.g. talk, opening, silence")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of every policy, e.g. interrupts=server")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes (default: one a core)")
     parser.add_argument(
         "--out", type=Path, default=Path("violations"), help="the folder for the traces of broken rules (default: violations)"
     )
@@ -25,6 +27,8 @@ def _verify(options: argparse.Namespace) -> int:
     from adapters import verify_show
     from adapters.verify_scopes import TAKEN_OUT, left_out, plans
 
+    if not 1 <= options.jobs <= 64:
+        raise Refused(f"--jobs {options.jobs}: it takes a number from 1 to 64")
     try:
         chosen = [plan for plan in plans(options.deep, **settings(options.set)) if options.scope in (None, plan.scope.name)]
     except ValueError as error:
@@ -34,7 +38,10 @@ def _verify(options: argparse.Namespace) -> int:
     console = Console(highlight=False)
     for line in dict.fromkeys([TAKEN_OUT, *(left_out(plan.scope) for plan in chosen)]):
         console.print(line, markup=False, soft_wrap=True)
-    checked = verify_show.check_all(chosen, console)
+    if options.jobs == 1 or len(chosen) == 1:
+        checked = verify_show.check_all(chosen, console)
+    else:
+        checked = verify_show.check_side_by_side(chosen, console, options.jobs)
     whole = options.scope is None and not options.set
     dead = verify_show.dead_in_words(checked) if whole else []
     for line in (*verify_show.report_all(checked, options.out), *dead):

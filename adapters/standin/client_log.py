@@ -1,12 +1,13 @@
-"""What the stand-in realtime server notes of its clients: a file with one JSON line for each of their events, without any sound."""
+"""What the stand-in realtime server notes: one JSON line for each client event, close frame and fault that struck, without any sound."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 
 class ClientLog:
-    """The file that client events are written to; without a path it writes nothing."""
+    """The file that is written to; without a path it writes nothing. Connections count from 1, `at_ms` is the age of the connection."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -21,11 +22,22 @@ class ClientLog:
         if self._file:
             self._file.close()
 
-    def note(self, session: str, at_ms: int, message: str | bytes) -> None:
+    def note(self, session: str, connection: int, at_ms: int, message: str | bytes) -> None:
         """Write one event; what is no JSON object is written as text."""
         if self._file:
-            line = {"session": session, "at_ms": at_ms, "event": _without_sound(message)}
-            self._file.write(json.dumps(line) + "\n")
+            self._write(session, connection, at_ms, event=_without_sound(message))
+
+    def note_close(self, session: str, connection: int, at_ms: int, code: int | None, reason: str) -> None:
+        """Write that a connection is over, with the close frame that came; `code` None when none did."""
+        self._write(session, connection, at_ms, closed={"code": code, "reason": reason})
+
+    def note_fault(self, session: str | None, connection: int, at_ms: int, fault: Mapping[str, Any]) -> None:
+        """Write that a fault has struck; one at the door has no session."""
+        self._write(session, connection, at_ms, fault=fault)
+
+    def _write(self, session: str | None, connection: int, at_ms: int, **what: Any) -> None:
+        if self._file:
+            self._file.write(json.dumps({"session": session, "connection": connection, "at_ms": at_ms, **what}) + "\n")
 
 
 def _without_sound(message: str | bytes) -> Any:

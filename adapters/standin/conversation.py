@@ -44,6 +44,10 @@ class Conversation:
             if part["type"] == "input_audio":
                 self._keep_sound(item_id, sound_of(part.pop("audio"), "item.content[0].audio", self._settings.kind))
                 part.setdefault("transcript", None)
+        if item["type"] == "function_call_output" and not self._has_call(item["call_id"]):
+            raise Refused("invalid_tool_call_id", f"Tool call ID '{item['call_id']}' not found in conversation.")
+        if item["type"] == "function_call":
+            item.setdefault("call_id", self._events.new_id("call"))
         item |= {"object": "realtime.item", "status": "completed"}
         self.items.insert(place, item)
         return self._told(item)
@@ -127,6 +131,10 @@ class Conversation:
     def find(self, item_id: str) -> Json | None:
         """The item of an id."""
         return next((item for item in self.items if item["id"] == item_id), None)
+
+    def _has_call(self, call_id: str) -> bool:
+        """Is there a function call of this id?"""
+        return any(item["type"] == "function_call" and item["call_id"] == call_id for item in self.items)
 
     def _place(self, item_id: str, doing: str, param: str | None = None) -> int:
         """Where in the conversation the item is; refused when it is not there."""

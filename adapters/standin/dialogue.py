@@ -1,47 +1,11 @@
 """What the stand-in agent says: a dialogue answers the caller's turn with words or a function call; it knows neither wire nor voice."""
 
 import re
-from typing import Protocol
 
-import attrs
+from adapters.standin.realtime_functions import told, wanted
+from adapters.standin.realtime_turns import Call, Dialogue, Say, Tool, Turn
 
-
-@attrs.frozen
-class Turn:
-    """What a dialogue knows when it must answer.
-
-    `heard` is the caller's latest words, `replies` how often the agent has spoken, `tool_output` the answer to its latest
-    function call; `instructions` and `tools` (names) are the client's wishes.
-    """
-
-    heard: str = ""
-    replies: int = 0
-    caller_spoke: bool = False
-    tool_output: str | None = None
-    instructions: str = ""
-    tools: tuple[str, ...] = ()
-
-
-@attrs.frozen
-class Say:
-    """The agent says `text`."""
-
-    text: str
-
-
-@attrs.frozen
-class Call:
-    """The agent calls the client's function `name`; `arguments` is JSON."""
-
-    name: str
-    arguments: str
-
-
-class Dialogue(Protocol):
-    """What the agent says; one serves all connections, so it must decide from the turn alone."""
-
-    def answer(self, turn: Turn) -> Say | Call:
-        """The answer to a turn; called from the event loop, so it must be quick."""
+__all__ = ["BluebirdCycles", "Call", "Dialogue", "Say", "Tool", "Turn"]
 
 
 class BluebirdCycles:
@@ -99,7 +63,11 @@ class BluebirdCycles:
     )
 
     def answer(self, turn: Turn) -> Say | Call:
-        """Greet an empty conversation, answer keywords, and else say the next thing on the list."""
+        """Greet an empty conversation, use the client's functions, answer keywords, and else say the next thing on the list."""
+        if turn.tool_output is not None:
+            return Say(told(turn.tool_output))
+        if call := wanted(turn):
+            return call
         if not turn.caller_spoke and turn.replies == 0:
             return Say(self.GREETING)
         words = set(re.findall(r"[a-z]+", turn.heard.lower()))
@@ -110,4 +78,6 @@ class BluebirdCycles:
                 return Say(text)
         if words & {"thank", "thanks"}:
             return Say(self.GOODBYE)
+        if words & {"remember", "earlier"}:
+            return Say(f"Earlier you said: {turn.earlier[-1]}." if turn.earlier else "You have not told me anything yet.")
         return Say(self.OTHERWISE[turn.replies % len(self.OTHERWISE)])

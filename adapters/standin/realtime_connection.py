@@ -1,7 +1,6 @@
 """One client of the stand-in realtime server: its session at a natural pace, with voice, ears and dialogue; the protocol is not in here."""
 
 import asyncio
-import json
 import re
 import secrets
 import time
@@ -9,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
+from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
 from websockets.asyncio.server import ServerConnection
@@ -17,9 +17,14 @@ from websockets.exceptions import ConnectionClosed
 from adapters.standin.client_log import ClientLog
 from adapters.standin.dialogue import Call, Dialogue
 from adapters.standin.ears import Transcriber, bytes_per_ms, encode
-from adapters.standin.realtime_events import Begin, Out, Transcribe
+from adapters.standin.faults import Fault, Schedule, Script
+from adapters.standin.realtime_events import Begin, Events, Later, Out, Transcribe
+from adapters.standin.realtime_faults import SESSION_LIMIT_S
+from adapters.standin.realtime_lacks import Lacks
 from adapters.standin.realtime_response import Plan
-from adapters.standin.realtime_session import Session
+from adapters.standin.realtime_responses import Responses
+from adapters.standin.realtime_session import Session, expiry_words
+from adapters.standin.realtime_trouble import Trouble
 from adapters.standin.session_settings import DEFAULT_MODEL
 
 SLOWEST = 0.5
@@ -40,10 +45,10 @@ class Pace:
     """How many times faster than real time an answer in sound is sent."""
     transcript_s: float = 0.6
     """From the commit to the caller's transcript: after the answer began, as in the logs."""
-    hearing_s: float = 2.0
+    hearing_s: float = 10.0
     """How long an answer waits for what the caller said; beyond it the dialogue answers without."""
-    session_s: float = 3_600.0
-    """How long a session may last: the original's 60 minutes."""
+    session_s: float = SESSION_LIMIT_S
+    """How long a session may last."""
 
 
 class Speech(Protocol):
@@ -53,33 +58,70 @@ class Speech(Protocol):
         """24 kHz mono s16le PCM, in pieces of any length; called from a thread."""
 
 
-@attrs.frozen
+@attrs.define
 class House:
-    """What all connections share."""
+    """What all connections share, and the door that counts them."""
 
     dialogue: Dialogue
     pace: Pace
     voice: Speech
     transcriber: Transcriber
     notes: ClientLog
+    script: Script
+    lacks: Lacks
+    _count: int = attrs.field(default=0, init=False)
+    _refusals: list[int] = attrs.field(factory=list, init=False)
+    _at_the_door: "WeakKeyDictionary[ServerConnection, tuple[int, Schedule]]" = attrs.field(factory=WeakKeyDictionary, init=False)
+    _schedules: list[Schedule] = attrs.field(factory=list, init=False)
+    _guests: "WeakSet[Guest]" = attrs.field(factory=WeakSet, init=False)
+
+    def knock(self, connection: ServerConnection) -> int | None:
+        """Somebody wants in: the HTTP status with which the script refuses them, None to let them in."""
+        self._count += 1
+        schedule = Schedule(self.script, time.monotonic, self._count)
+        if self.script.holds("refuse_connection"):
+            self._schedules.append(schedule)
+        for one in self._schedules:
+            if fault := one.occasion("refuse_connection"):
+                self._refusals += [fault["status"]] * fault["times"]
+                self.notes.note_fault(None, self._count, 0, fault.told())
+        if self._refusals:
+            return self._refusals.pop(0)
+        self._at_the_door[connection] = (self._count, schedule)
+        return None
 
     async def receive(self, connection: ServerConnection) -> None:
         """Hold one session, to its end."""
-        request = connection.request
-        query = parse_qs(urlsplit(request.path).query) if request else {}
-        name = secrets.token_hex(6)
-        expires_at = int(time.time() + self.pace.session_s)
-        session = Session(name=name, model=query.get("model", [DEFAULT_MODEL])[0], expires_at=expires_at)
-        await Guest(self, connection, session, name).stay()
+        number, schedule = self._at_the_door.pop(connection)
+        guest = Guest(self, connection, number, schedule)
+        self._guests.add(guest)
+        await guest.stay()
+
+    def let_go(self) -> None:
+        """The server ends: connections that would not notice are cut."""
+        for guest in self._guests:
+            guest.trouble.let_go()
 
 
 class Guest:
     """One connection: a reader, and a task for each response and each transcription in progress."""
 
-    def __init__(self, house: House, connection: ServerConnection, session: Session, name: str) -> None:
-        self._house, self._connection, self._session, self._name = house, connection, session, name
+    def __init__(self, house: House, connection: ServerConnection, number: int, schedule: Schedule) -> None:
+        self._house, self._connection, self._number = house, connection, number
         self._pace = house.pace
         self._began_at = time.monotonic()
+        query = parse_qs(urlsplit(connection.request.path).query) if connection.request else {}
+        self._name = secrets.token_hex(6)
+        events = Events(self._name)
+        self.trouble = Trouble(connection, schedule, events, house.lacks, self._note_fault)
+        """What stands between the session and the socket."""
+        self._session = Session(
+            events=events,
+            model=query.get("model", [DEFAULT_MODEL])[0],
+            expires_at=int(time.time() + self._pace.session_s),
+            faults=self.trouble,
+            lacks=house.lacks,
+        )
         # A change of the session and the sending of what follows from it are one step: events leave in the order of the changes.
         self._step = asyncio.Lock()
         self._group = asyncio.TaskGroup()
@@ -91,22 +133,36 @@ class Guest:
         try:
             async with self._group:
                 await self._do(self._session.open)
+                self._start(self.trouble.run())
                 await self._read()
                 for task in self._tasks:
                     task.cancel()
         except* ConnectionClosed:
             pass
+        finally:
+            received = self._connection.protocol.close_rcvd
+            code, reason = (received.code, received.reason) if received else (None, "")
+            self._house.notes.note_close(self._name, self._number, self._at_ms(), code, reason)
 
     async def _read(self) -> None:
         """Take the client's messages one by one."""
         try:
             async with asyncio.timeout(self._pace.session_s):
                 async for message in self._connection:
-                    self._house.notes.note(self._name, round((time.monotonic() - self._began_at) * 1000), message)
-                    await self._do(self._session.receive, message)
+                    self._house.notes.note(self._name, self._number, self._at_ms(), message)
+                    if await self.trouble.heard(message):
+                        await self._do(self._session.receive, message)
         except TimeoutError:
-            await self._do(self._session.expire)
-            await self._connection.close(1000, "session expired")
+            await self.trouble.expire(self._session.expiry(self._pace.session_s), expiry_words(self._pace.session_s))
+            async for _ in self._connection:
+                pass
+
+    def _note_fault(self, fault: Fault) -> None:
+        self._house.notes.note_fault(self._name, self._number, self._at_ms(), fault.told())
+
+    def _at_ms(self) -> int:
+        """The age of the connection."""
+        return round((time.monotonic() - self._began_at) * 1000)
 
     async def _do(self, change: Callable[..., list[Out]], *args: Any) -> None:
         """Change the session and send or begin what follows from it."""
@@ -117,12 +173,19 @@ class Guest:
                 elif isinstance(out, Transcribe):
                     self._heard = asyncio.Event()
                     self._start(self._hear(out, self._heard))
+                elif isinstance(out, Later):
+                    self._start(self._change_later(out))
                 else:
-                    await self._send(out)
+                    await self.trouble.send(out)
 
-    async def _send(self, event: dict[str, Any]) -> None:
-        """Put one event on the wire: the only way out."""
-        await self._connection.send(json.dumps(event))
+    async def _change_later(self, later: Later) -> None:
+        """Do what the session wants done in a while."""
+        await asyncio.sleep(later.ms / 1000)
+        await self._do(later.change)
+
+    @property
+    def _responses(self) -> Responses:
+        return self._session.responses
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin something that ends by itself, or with the connection."""
@@ -147,26 +210,27 @@ class Guest:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.hearing_s):
                     await heard.wait()
-        turn, plan = self._session.turn(response_id), self._session.plan(response_id)
+        turn, plan = self._responses.turn(response_id), self._responses.plan(response_id)
         if not turn or not plan:
             return
         answer = self._house.dialogue.answer(turn)
+        text = answer.saying if isinstance(answer, Call) else answer.text
+        if text and plan.modality == "text":
+            await self._write(response_id, text, due)
+        elif text:
+            await self._speak(response_id, plan, text, due)
         if isinstance(answer, Call):
             await _until(due)
-            await self._do(self._session.call, response_id, answer.name, answer.arguments)
-        elif plan.modality == "text":
-            await self._write(response_id, answer.text, due)
-        else:
-            await self._speak(response_id, plan, answer.text, due)
-        await self._do(self._session.complete, response_id)
+            await self._do(self._responses.call, response_id, answer.name, answer.arguments)
+        await self._do(self._responses.complete, response_id)
 
     async def _write(self, response_id: str, text: str, due: float) -> None:
         """Give the text word by word, from `due` on."""
         for word in _words(text):
             due = await _until(due) + 1 / self._pace.words_per_s
-            if not self._session.plan(response_id):
+            if not self._responses.plan(response_id):
                 return
-            await self._do(self._session.say, response_id, word)
+            await self._do(self._responses.say, response_id, word)
 
     async def _speak(self, response_id: str, plan: Plan, text: str, due: float) -> None:
         """Give the text as sound and transcript, sentence by sentence, from `due` on."""
@@ -179,12 +243,12 @@ class Guest:
             starts = range(0, len(sound), chunk) or range(1)
             for number, start in enumerate(starts):
                 due = await _until(due) + self._pace.chunk_ms / 1000 / self._pace.audio_speed
-                if not self._session.plan(response_id):
+                if not self._responses.plan(response_id):
                     return
                 for word in words[len(words) * number // len(starts) : len(words) * (number + 1) // len(starts)]:
-                    await self._do(self._session.say, response_id, word)
+                    await self._do(self._responses.say, response_id, word)
                 if sound:
-                    await self._do(self._session.sound, response_id, sound[start : start + chunk])
+                    await self._do(self._responses.sound, response_id, sound[start : start + chunk])
 
     def _spoken(self, sentence: str, plan: Plan) -> bytes:
         """A sentence in the wire format; runs in a thread."""

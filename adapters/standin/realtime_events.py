@@ -1,5 +1,6 @@
 """What a session of the stand-in answers: events of the wire, each with an id, and what its host has to begin; it decides neither."""
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -25,20 +26,28 @@ class Transcribe:
     told: bool
 
 
-Out = Json | Begin | Transcribe
+@attrs.frozen
+class Later:
+    """For the host: `change` the session so many milliseconds from now, and carry out what follows."""
+
+    ms: int
+    change: "Callable[[], list[Out]]"
+
+
+Out = Json | Begin | Transcribe | Later
 
 
 class Events:
     """Makes a session's events and ids; `name` makes them unique between sessions."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
         self._count = 0
 
     def new_id(self, prefix: str) -> str:
         """An id that nothing else in any session has."""
         self._count += 1
-        return f"{prefix}_{self._name}{self._count:05d}"
+        return f"{prefix}_{self.name}{self._count:05d}"
 
     def event(self, kind: str, **fields: Any) -> Json:
         """An event of type `kind`."""

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from typing import Any
 
 from adapters.standin.checks import (
@@ -28,6 +29,8 @@ Json = dict[str, Any]
 VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
 EAGERNESS_MS = {"low": 1_600, "medium": 800, "auto": 800, "high": 400}
 """The silence that ends a turn under semantic_vad: a fifth of the documented longest waits of 8, 4 and 2 seconds."""
+ITEM_ID_CHARS = 32
+CALL_ID = "^[a-zA-Z0-9_-]+$"
 
 
 def parsed(message: str | bytes) -> Json:
@@ -72,6 +75,22 @@ def _metadata(value: Any, path: str) -> None:
         if len(name) > 64 or len(words) > 512:
             limit = "a key has at most 64 characters and a value at most 512"
             raise Refused("string_above_max_length", f"Invalid '{path}.{name}': {limit}.", f"{path}.{name}")
+
+
+def _item_id(value: Any, path: str) -> None:
+    """The id of an item: at most 32 characters (the original's own message)."""
+    text(value, path)
+    if len(value) > ITEM_ID_CHARS:
+        wanted = f"Expected a string with maximum length {ITEM_ID_CHARS}, but got a string with length {len(value)} instead."
+        raise Refused("string_above_max_length", f"Invalid '{path}': string too long. {wanted}", path)
+
+
+def _call_id(value: Any, path: str) -> None:
+    """The id of a function call, of the characters that the original takes (its own message)."""
+    text(value, path)
+    if not re.fullmatch(CALL_ID, value):
+        wanted = f"Expected a string that matches the pattern '{CALL_ID}'."
+        raise Refused("invalid_value", f"Invalid '{path}': string does not match pattern. {wanted}", path)
 
 
 _TYPE: dict[str, Check] = {"type": text}
@@ -129,7 +148,11 @@ _USER_PART = variant(
     },
 )
 _AGENT_PART = record({"type": one_of("output_text", "output_audio"), "text": text}, transcript=null_or(text))
-_ITEM_MAY: dict[str, Check] = {"id": text, "object": one_of("realtime.item"), "status": one_of("completed", "incomplete", "in_progress")}
+_ITEM_MAY: dict[str, Check] = {
+    "id": _item_id,
+    "object": one_of("realtime.item"),
+    "status": one_of("completed", "incomplete", "in_progress"),
+}
 
 
 def _message(part: Check) -> Check:
@@ -141,8 +164,8 @@ _ITEM = variant(
     "type",
     {
         "message": variant("role", {"system": _message(_TEXT_PART), "user": _message(_USER_PART), "assistant": _message(_AGENT_PART)}),
-        "function_call": record({**_TYPE, "name": text, "arguments": text}, call_id=text, **_ITEM_MAY),
-        "function_call_output": record({**_TYPE, "call_id": text, "output": text}, **_ITEM_MAY),
+        "function_call": record({**_TYPE, "name": text, "arguments": text}, call_id=_call_id, **_ITEM_MAY),
+        "function_call_output": record({**_TYPE, "call_id": _call_id, "output": text}, **_ITEM_MAY),
     },
 )
 _RESPONSE = record(
@@ -150,7 +173,7 @@ _RESPONSE = record(
     input=array(_ITEM),
     metadata=null_or(_metadata),
     audio=record(output=record(**_OUTPUT_FIELDS)),
-    **_ANSWERING,
+    **_ANSWERING | {"instructions": null_or(text)},
 )
 
 
@@ -159,19 +182,38 @@ def _client_event(**needs: Check) -> Check:
     return record(_TYPE | needs, event_id=text)
 
 
-EVENT = variant(
-    "type",
-    {
-        "session.update": _client_event(session=_SESSION),
-        "input_audio_buffer.append": _client_event(audio=text),
-        "input_audio_buffer.commit": _client_event(),
-        "input_audio_buffer.clear": _client_event(),
-        "conversation.item.create": record(_TYPE | {"item": _ITEM}, event_id=text, previous_item_id=null_or(text)),
-        "conversation.item.retrieve": _client_event(item_id=text),
-        "conversation.item.truncate": _client_event(item_id=text, content_index=one_of(0), audio_end_ms=number(0, 1e9, whole=True)),
-        "conversation.item.delete": _client_event(item_id=text),
-        "response.create": record(_TYPE, event_id=text, response=null_or(_RESPONSE)),
-        "response.cancel": record(_TYPE, event_id=text, response_id=null_or(text)),
-    },
-)
+_EVENTS = {
+    "session.update": _client_event(session=_SESSION),
+    "input_audio_buffer.append": _client_event(audio=text),
+    "input_audio_buffer.commit": _client_event(),
+    "input_audio_buffer.clear": _client_event(),
+    "conversation.item.create": record(_TYPE | {"item": _ITEM}, event_id=text, previous_item_id=null_or(text)),
+    "conversation.item.retrieve": _client_event(item_id=text),
+    "conversation.item.truncate": _client_event(item_id=text, content_index=one_of(0), audio_end_ms=number(0, 1e9, whole=True)),
+    "conversation.item.delete": _client_event(item_id=text),
+    "response.create": record(_TYPE, event_id=text, response=null_or(_RESPONSE)),
+    "response.cancel": record(_TYPE, event_id=text, response_id=null_or(text)),
+}
+CLIENT_EVENTS = frozenset(_EVENTS)
 """The client events that the stand-in carries out; output_audio_buffer.clear is for WebRTC and SIP alone."""
+EVENT = variant("type", _EVENTS)
+"""Checks a client event."""
+SERVER_EVENTS = frozenset(
+    f"{family}.{name}"
+    for family, names in {
+        "session": "created updated",
+        "input_audio_buffer": "speech_started speech_stopped committed cleared",
+        "conversation.item": "added done retrieved truncated deleted",
+        "conversation.item.input_audio_transcription": "completed failed",
+        "rate_limits": "updated",
+        "response": "created done",
+        "response.output_item": "added done",
+        "response.content_part": "added done",
+        "response.output_text": "delta done",
+        "response.output_audio": "delta done",
+        "response.output_audio_transcript": "delta done",
+        "response.function_call_arguments": "delta done",
+    }.items()
+    for name in names.split()
+) | {"error"}
+"""The events that the stand-in sends."""

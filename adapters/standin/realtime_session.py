@@ -8,15 +8,18 @@ eagerness; the words of `instructions` and tools reach the dialogue, and what be
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from adapters.standin.checks import Refused
 from adapters.standin.conversation import Conversation
-from adapters.standin.dialogue import Turn
 from adapters.standin.ears import SpeechBegan, SpeechEnded
+from adapters.standin.faults import Schedule, Script
 from adapters.standin.input_buffer import InputBuffer
-from adapters.standin.realtime_events import Begin, Events, Out, Transcribe
+from adapters.standin.realtime_events import Events, Later, Out, Transcribe
+from adapters.standin.realtime_faults import REALTIME
 from adapters.standin.realtime_grammar import EVENT, Json, parsed, sound_of
-from adapters.standin.realtime_response import Plan, Response
+from adapters.standin.realtime_lacks import Lacks
+from adapters.standin.realtime_responses import Faults, Responses
 from adapters.standin.session_settings import DEFAULT_MODEL, SessionSettings
 
 APPEND_BYTES = 15 * 2**20
@@ -30,13 +33,17 @@ PREFIX_MS = 300
 class Session:
     """The state of one connection; each method returns, in order, what must be sent or begun because of it."""
 
-    def __init__(self, *, name: str, model: str = DEFAULT_MODEL, expires_at: int = 0) -> None:
-        """`name` makes the ids unique between sessions; `expires_at` is in Unix seconds and only told."""
-        self._events = Events(name)
-        self._settings = SessionSettings(session_id=f"sess_{name}", model=model, expires_at=expires_at)
-        self._conversation = Conversation(name, self._events, self._settings)
+    def __init__(
+        self, events: Events, *, model: str = DEFAULT_MODEL, expires_at: int = 0, faults: Faults | None = None, lacks: Lacks | None = None
+    ) -> None:
+        """`events` is the session's own; `expires_at` is in Unix seconds and only told. Without `faults` and `lacks` it has none."""
+        self._events = events
+        self._faults = faults or Schedule(Script(REALTIME), _still)
+        self._lacks = lacks or Lacks()
+        self._settings = SessionSettings(session_id=f"sess_{events.name}", model=model, expires_at=expires_at)
+        self._conversation = Conversation(events.name, self._events, self._settings)
         self._buffer = InputBuffer(self._settings.kind)
-        self._active: dict[str, Response] = {}
+        self.responses = Responses(self._events, self._settings, self._conversation, self._faults)
         self._turn_item = ""
         self._handlers: dict[str, Callable[[Json], list[Out]]] = {
             "session.update": self._on_session_update,
@@ -48,7 +55,7 @@ class Session:
             "conversation.item.truncate": self._conversation.truncate,
             "conversation.item.delete": self._conversation.delete,
             "response.create": self._on_response_create,
-            "response.cancel": self._on_response_cancel,
+            "response.cancel": self.responses.cancel,
         }
 
     def open(self) -> list[Out]:
@@ -61,56 +68,16 @@ class Session:
         try:
             event = parsed(message)
             event_id = event.get("event_id") if isinstance(event.get("event_id"), str) else None
+            self._lacks.refuse(event)
             EVENT(event, "")
+            self._lacks.ignore(event)
             return self._handlers[event["type"]](event)
         except Refused as refusal:
             return [self._events.error(refusal, event_id)]
 
-    def expire(self) -> list[Out]:
-        """The session has lasted as long as it may; the host closes the connection after this."""
-        return [self._events.error(Refused("session_expired", "Your session hit the maximum duration of 60 minutes."), None)]
-
-    # What the host does for a response. Everything about one that is no longer in progress is dropped, so no delta follows a cancel.
-
-    def plan(self, response_id: str) -> Plan | None:
-        """How to give the response; None once it is over."""
-        response = self._active.get(response_id)
-        return response.plan if response else None
-
-    def turn(self, response_id: str) -> Turn | None:
-        """What the dialogue has to answer, with the caller's words once `heard` was told them; None once the response is over."""
-        response = self._active.get(response_id)
-        return response.turn() if response else None
-
-    def say(self, response_id: str, words: str) -> list[Out]:
-        """The next word of the response; one too many ends it instead."""
-        response = self._active.get(response_id)
-        if not response:
-            return []
-        if response.is_full:
-            return self._end(response, "incomplete", {"type": "incomplete", "reason": "max_output_tokens"})
-        return response.say(words)
-
-    def sound(self, response_id: str, data: bytes) -> list[Out]:
-        """The next sound of the response, already in its wire format."""
-        response = self._active.get(response_id)
-        return response.sound(data) if response else []
-
-    def call(self, response_id: str, name: str, arguments: str) -> list[Out]:
-        """The response is a function call; `arguments` is JSON. The client answers with a function_call_output item."""
-        response = self._active.get(response_id)
-        return response.call(name, arguments) if response else []
-
-    def complete(self, response_id: str) -> list[Out]:
-        """The response is said to its end."""
-        response = self._active.get(response_id)
-        return self._end(response, "completed", None) if response else []
-
-    def fail(self, response_id: str, code: str, message: str) -> list[Out]:
-        """The response failed for a reason of the server's own."""
-        response = self._active.get(response_id)
-        error = {"type": "server_error", "code": code, "message": message}
-        return self._end(response, "failed", {"type": "failed", "error": error}) if response else []
+    def expiry(self, limit_s: float) -> Json:
+        """The session has lasted as long as it may: the event that tells so, after which the host closes the connection."""
+        return self._events.error(Refused("session_expired", expiry_words(limit_s)), None)
 
     # What the host heard.
 
@@ -120,11 +87,26 @@ class Session:
 
     def transcribed(self, item_id: str, words: str, seconds: float) -> list[Out]:
         """Tell the client what the caller said; `seconds` is the length of the turn."""
+        lost, late = self._faults.occasion("no_transcript"), self._faults.occasion("late_transcript")
+        if lost:
+            return [self._transcription_failed(item_id)] if lost["told"] else []
+        if late:
+            return [Later(late["ms"], partial(self._conversation.transcribed, item_id, words, seconds))]
         return self._conversation.transcribed(item_id, words, seconds)
+
+    def _transcription_failed(self, item_id: str) -> Json:
+        error = {"type": "transcription_error", "code": "audio_unintelligible", "message": "The audio could not be transcribed."}
+        kind = "conversation.item.input_audio_transcription.failed"
+        return self._events.event(kind, item_id=item_id, content_index=0, error=error | {"param": None})
 
     # Session and input sound.
 
     def _on_session_update(self, event: Json) -> list[Out]:
+        never, refused = self._faults.occasion("session_never_updated"), self._faults.occasion("refuse_session")
+        if never:
+            return []
+        if refused:
+            raise Refused(refused["code"], refused["message"], "session")
         self._settings.update(event["session"])
         self._buffer.take_format(self._settings.kind)
         if not self._settings.vad:
@@ -162,13 +144,11 @@ class Session:
         self._turn_item = self._events.new_id("item")
         start_ms = max(at_ms - self._prefix_ms, self._buffer.start_ms, 0)
         self._buffer.take_before(start_ms)
-        out: list[Out] = [
-            self._events.event("input_audio_buffer.speech_started", audio_start_ms=int(start_ms), item_id=self._turn_item),
-        ]
-        main = self._main
-        if main and self._settings.vad["interrupt_response"]:
-            out += self._end(main, "cancelled", {"type": "cancelled", "reason": "turn_detected"})
-        return out
+        fault = self._faults.occasion("duplicate_speech_started")
+        times = 1 + (int(fault["times"]) if fault else 0)
+        began = {"audio_start_ms": int(start_ms), "item_id": self._turn_item}
+        out: list[Out] = [self._events.event("input_audio_buffer.speech_started", **began) for _ in range(times)]
+        return out + (self.responses.interrupt() if self._settings.vad["interrupt_response"] else [])
 
     def _speech_ended(self, change: SpeechEnded) -> list[Out]:
         """The caller ends: the turn is committed, and answered if that is the server's to do."""
@@ -179,7 +159,7 @@ class Session:
         if not self._settings.vad["create_response"]:
             return out
         try:
-            return out + self._create({})
+            return out + self.responses.create({})
         except Refused as refusal:
             return [*out, self._events.error(refusal, None)]
 
@@ -190,33 +170,16 @@ class Session:
         item = self._conversation.add_turn(item_id, sound)
         return [committed, *item, Transcribe(item_id, self._settings.kind, sound, self._settings.transcribes)]
 
-    # Responses.
-
     def _on_response_create(self, event: Json) -> list[Out]:
-        return self._create(event.get("response") or {})
+        return self.responses.create(event.get("response") or {}, event.get("event_id"))
 
-    def _on_response_cancel(self, event: Json) -> list[Out]:
-        named = event.get("response_id")
-        response = self._active.get(named) if named else self._main
-        if not response:
-            raise Refused("response_cancel_not_active", "Cancellation failed: no active response found")
-        return self._end(response, "cancelled", {"type": "cancelled", "reason": "client_cancelled"})
 
-    def _create(self, wishes: Json) -> list[Out]:
-        """Begin a response: one at a time in the conversation, any number beside it."""
-        if wishes.get("conversation") != "none" and self._main:
-            busy = f"Conversation already has an active response in progress: {self._main.id}."
-            advice = "Wait until the response is finished before creating a new one."
-            raise Refused("conversation_already_has_active_response", f"{busy} {advice}")
-        response = Response(wishes, events=self._events, settings=self._settings, conversation=self._conversation)
-        self._active[response.id] = response
-        return [response.created(), Begin(response.id)]
+def expiry_words(limit_s: float) -> str:
+    """What the original says at the end of a session's time."""
+    limit = f"{limit_s / 60:g} minutes" if limit_s >= 60 else f"{limit_s:g} seconds"
+    return f"Your session hit the maximum duration of {limit}."
 
-    def _end(self, response: Response, status: str, details: Json | None) -> list[Out]:
-        del self._active[response.id]
-        return response.end(status, details)
 
-    @property
-    def _main(self) -> Response | None:
-        """The response in progress in the conversation; at most one."""
-        return next((response for response in self._active.values() if not response.aside), None)
+def _still() -> float:
+    """The clock of a session without faults."""
+    return 0.0

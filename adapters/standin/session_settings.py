@@ -58,7 +58,7 @@ class SessionSettings:
 
     def with_wishes(self, wishes: Json) -> Json:
         """The settings with the wishes of one response before them, but for its sound."""
-        return self._now | wishes
+        return self._now | {name: wish for name, wish in wishes.items() if wish is not None}
 
     def output_for(self, wishes: Json, modalities: list[str]) -> Json:
         """The format, voice and speed of a response's sound. Raises Refused for another voice than has been heard."""
