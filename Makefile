@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: all run test check lint types cover bench diagrams oracles clean
+.PHONY: all run test check lint types cover bench diagrams oracles mutants clean
 
 all: .venv/ready
 
@@ -37,8 +37,16 @@ cover: all
 bench: all
 	$(BIN)/python -m tests.bench
 
+# Clients that others wrote hold calls with the stand-in servers, each in an environment of its own under .oracles/.
+oracles: all
+	$(BIN)/python -m tests.oracles
+
+# The tables broken one change at a time: the check at import, a claim, a case or the proof must notice each.
+mutants: all
+	$(BIN)/python -m tests.mutants
+
 diagrams: all
 	$(BIN)/callfsm diagrams diagrams
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .oracles

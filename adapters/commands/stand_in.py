@@ -3,7 +3,6 @@
 import argparse
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -120,5 +119,7 @@ def _chatterbox(options: argparse.Namespace) -> int:
 
 def _end_with_parent() -> None:
     """Stop when whoever started us is gone, however it ended: its end of our standard input closes."""
-    sys.stdin.buffer.read()
+    # not sys.stdin: a thread that sits in its lock when the process ends is a fatal error of the interpreter
+    while os.read(0, 65_536):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,106 @@
+"""`callfsm dial`: place a telephone call as Twilio would, at a webhook or a WebSocket on this machine."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from adapters.commands.common import Refused, command
+
+TOKEN_VARIABLE = "TWILIO_AUTH_TOKEN"
+"""The environment variable with the auth token that signs what is posted; never an argument, as those are public."""
+ACCOUNT_VARIABLE = "TWILIO_ACCOUNT_SID"
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    text = "call a telephone server as Twilio would, with a caller on a WAV file or the demonstration's"
+    parser = command(commands, "dial", _dial, text, f"{TOKEN_VARIABLE}=… callfsm dial http://127.0.0.1:8080/voice --caller me.wav")
+    parser.add_argument("url", help="the webhook (http://, https://), or the media stream itself (ws://, wss://)")
+    parser.add_argument("--caller", type=Path, metavar="WAV", help="what the caller says (default: one who greets, asks and interrupts)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="a folder for dial.wav (left: caller, right: agent) and dial.txt")
+    parser.add_argument("--voice", choices=("chatterbox", "realtime"), default="realtime", help="who answers the demonstration's caller")
+    parser.add_argument("--jitter-ms", type=float, default=0.0, metavar="N", help="hold each message up by anything up to this")
+    parser.add_argument("--loss", type=float, default=0.0, metavar="PERCENT", help="lose this share of the frames, both ways")
+    parser.add_argument("--dtmf", default="", metavar="KEYS@S", help="press keys so many seconds into the call, e.g. 1234#@5.0")
+    parser.add_argument("--hang-up-after", type=float, metavar="S", help="hang up then (default: 30 s after the caller's last word)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same jitter and loss (default: 1)")
+    parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a custom parameter of a ws:// stream")
+    parser.add_argument("--called", metavar="NUMBER", help="the number that is called (default: +15005550001)")
+    parser.add_argument("--status-callback", default="", metavar="URL", help="where the end of the call is posted")
+    parser.add_argument("--rest-port", type=int, metavar="PORT", help="offer Twilio's REST API there, to end the call by; 0: any")
+
+
+def _dial(options: argparse.Namespace) -> int:
+    import anyio
+    from rich.console import Console
+
+    from adapters import dialling
+    from adapters.standin.twilio_call import CallFailed
+
+    if not options.url.startswith(("http://", "https://", "ws://", "wss://")):
+        raise Refused(f"{options.url}: give a URL that begins with http:// (a webhook) or ws:// (a media stream)")
+    token = os.environ.get(TOKEN_VARIABLE)
+    plan = dialling.Dialling(
+        url=options.url,
+        caller=options.caller,
+        voice=options.voice,
+        conditions=_conditions(options),
+        parameters=_parameters(options.parameter),
+        token=token,
+        account=os.environ.get(ACCOUNT_VARIABLE),
+        called=options.called,
+        status_callback=options.status_callback,
+        rest_port=options.rest_port,
+        out=options.out,
+    )
+    console = Console(highlight=False)
+    if not token:
+        console.print(f"{TOKEN_VARIABLE} is not set: nothing is signed, so a server that checks will refuse the call", soft_wrap=True)
+    try:
+        return 0 if anyio.run(dialling.dial, plan, console) else 1
+    except (ValueError, CallFailed) as error:
+        raise Refused(str(error)) from None
+    except OSError as error:
+        where = error.filename or f"--rest-port {options.rest_port}"
+        raise Refused(f"{where}: {error.strerror or error}; give another") from None
+
+
+def _conditions(options: argparse.Namespace) -> Any:
+    """The network and the caller's hands. Raises Refused."""
+    from adapters.standin.twilio_stream import Conditions
+
+    keys, _, at_s = options.dtmf.partition("@")
+    if not 0 <= options.jitter_ms <= 1_000:
+        raise Refused(f"--jitter-ms {options.jitter_ms:g}: it takes a number from 0 to 1000")
+    if not 0 <= options.loss <= 100:
+        raise Refused(f"--loss {options.loss:g}: it takes a number from 0 to 100")
+    if options.hang_up_after is not None and not 0 < options.hang_up_after <= 86_400:
+        raise Refused(f"--hang-up-after {options.hang_up_after:g}: it takes a number of seconds, up to a day")
+    if options.rest_port is not None and not 0 <= options.rest_port <= 65_535:
+        raise Refused(f"--rest-port {options.rest_port}: a port is a number from 0 to 65535")
+    if options.dtmf and (not keys or set(keys) - set("0123456789*#ABCD") or not _seconds(at_s)):
+        raise Refused(f"--dtmf {options.dtmf}: give KEYS@SECONDS with keys of 0123456789*#ABCD, e.g. 1234#@5.0")
+    return Conditions(
+        jitter_ms=options.jitter_ms,
+        loss=options.loss / 100,
+        digits=keys,
+        digits_at_s=float(at_s or 0),
+        hang_up_after_s=options.hang_up_after,
+        seed=options.seed,
+    )
+
+
+def _seconds(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal() and text.isascii()
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    """The custom parameters. Raises Refused."""
+    found = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not name or not equals:
+            raise Refused(f"--parameter {one}: give NAME=VALUE")
+        found[name] = value
+    return found

@@ -1,0 +1,212 @@
+"""Claims about the wire of Twilio Media Streams: every documented message is read, and nothing else gets through or raises."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters import twilio_wire as wire
+from adapters.twilio_wire import Connected, Marked, Media, Pressed, Started, Stopped, Unreadable, Wire, read
+
+SID, CALL, ACCOUNT = "MZ" + "1" * 32, "CA" + "2" * 32, "AC" + "3" * 32
+SOUND = bytes(range(160))
+PAYLOAD = base64.b64encode(SOUND).decode()
+START = {
+    "accountSid": ACCOUNT,
+    "streamSid": SID,
+    "callSid": CALL,
+    "tracks": ["inbound"],
+    "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+    "customParameters": {"token": "secret"},
+}
+STARTED = Started(SID, CALL, ACCOUNT, {"token": "secret"})
+
+
+def text(event: str, number: int | None = None, **fields: Any) -> str:
+    """A message of Twilio's."""
+    numbered = {} if number is None else {"sequenceNumber": str(number)}
+    sid = {} if event == "connected" else {"streamSid": SID}
+    return json.dumps({"event": event, **numbered, **sid, **fields})
+
+
+def sound(number: int | None = None, **more: Any) -> str:
+    return text("media", number, media={"track": "inbound", "chunk": "1", "timestamp": "20", "payload": PAYLOAD, **more})
+
+
+def opened() -> Wire:
+    """A wire whose stream has begun."""
+    made = Wire()
+    made.receive(text("start", 1, start=START))
+    return made
+
+
+def changed(event: str, *path: str, to: Any) -> str:
+    """A good message with one field changed; `...` takes it away."""
+    good = {
+        "start": {"start": START},
+        "media": {"media": {"track": "inbound", "chunk": "1", "timestamp": "20", "payload": PAYLOAD}},
+        "mark": {"mark": {"name": "m1"}},
+        "dtmf": {"dtmf": {"track": "inbound_track", "digit": "5"}},
+        "stop": {"stop": {"accountSid": ACCOUNT, "callSid": CALL}},
+    }[event]
+    fields = json.loads(text(event, 2, **good))
+    inner = fields
+    for name in path[:-1]:
+        inner = inner[name]
+    if to is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = to
+    return json.dumps(fields)
+
+
+# What Twilio sends.
+
+
+def test_every_message_of_the_documentation_is_read() -> None:
+    messages = {
+        text("connected", protocol="Call", version="1.0.0"): Connected(),
+        text("start", 1, start=START): STARTED,
+        sound(2): Media(SID, SOUND, 20),
+        text("mark", 3, mark={"name": "m1"}): Marked(SID, "m1"),
+        text("dtmf", 4, dtmf={"track": "inbound_track", "digit": "#"}): Pressed(SID, "#"),
+        text("stop", 5, stop={"accountSid": ACCOUNT, "callSid": CALL}): Stopped(SID),
+    }
+    stream = Wire()
+    assert [stream.receive(message) for message in messages] == list(messages.values())
+    assert (stream.started, stream.gaps, stream.quarantined) == (STARTED, 0, {})
+
+
+def test_what_is_sent_is_what_the_documentation_shows() -> None:
+    assert json.loads(wire.media(SID, SOUND)) == {"event": "media", "streamSid": SID, "media": {"payload": PAYLOAD}}
+    assert json.loads(wire.mark(SID, "m1")) == {"event": "mark", "streamSid": SID, "mark": {"name": "m1"}}
+    assert json.loads(wire.clear(SID)) == {"event": "clear", "streamSid": SID}
+
+
+def test_custom_parameters_and_sound_are_in_no_repr() -> None:
+    assert "secret" not in repr(STARTED)
+    assert "\\x01" not in repr(Media(SID, SOUND))
+
+
+# What is set aside.
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (b'{"event": "connected"}', "not text"),
+        ("", "not JSON"),
+        ("[" * 5_000, "not JSON"),
+        ('{"event": "media", "media": NaN}', "not JSON"),
+        ("[]", "not an object"),
+        ('"media"', "not an object"),
+        ("{}", "unknown event"),
+        ('{"event": ["media"]}', "unknown event"),
+        (text("warning"), "unknown event"),
+        (sound(more="x" * wire.MAX_MESSAGE_CHARS), "oversized"),
+        (sound(payload=base64.b64encode(bytes(wire.MAX_OCTETS + 1)).decode()), "malformed media"),
+        (sound(payload=""), "malformed media"),
+        (sound(payload="a"), "malformed media"),
+        (sound(payload="äää="), "malformed media"),
+        (sound(payload=PAYLOAD + "\n"), "malformed media"),
+        (sound(track="outbound"), "malformed media"),
+        (sound(timestamp=20), "malformed media"),
+        (sound(timestamp="-1"), "malformed media"),
+        (sound(timestamp="٢"), "malformed media"),
+        (changed("media", "media", to=None), "malformed media"),
+        (changed("media", "media", "payload", to=...), "malformed media"),
+        (changed("media", "sequenceNumber", to=2), "malformed media"),
+        (changed("media", "sequenceNumber", to="9" * 19), "malformed media"),
+        (changed("media", "streamSid", to=""), "malformed media"),
+        (changed("media", "streamSid", to="M" * 257), "malformed media"),
+        (changed("mark", "mark", "name", to=7), "malformed mark"),
+        (changed("dtmf", "dtmf", "digit", to="12"), "malformed dtmf"),
+        (changed("dtmf", "dtmf", "digit", to="E"), "malformed dtmf"),
+        (changed("start", "start", "mediaFormat", to={"encoding": "audio/x-alaw", "sampleRate": 8000, "channels": 1}), "malformed start"),
+        (changed("start", "start", "mediaFormat", "channels", to=2), "malformed start"),
+        (changed("start", "start", "customParameters", to={"a": 1}), "malformed start"),
+        (changed("start", "start", "callSid", to=...), "malformed start"),
+        (changed("start", "streamSid", to="MZother"), "malformed start"),
+    ],
+)
+def test_a_message_that_is_none_is_set_aside_by_its_reason(message: str | bytes, reason: str) -> None:
+    with pytest.raises(Unreadable, match=f"^{reason}$"):
+        read(message)
+    stream = Wire()
+    assert stream.receive(message) is None
+    assert stream.quarantined == {reason: 1}
+
+
+def test_sound_before_the_start_is_ignored() -> None:
+    """R40."""
+    stream = Wire()
+    assert stream.receive(sound(1)) is None
+    assert stream.quarantined == {"before the start": 1}
+
+
+def test_sound_of_another_stream_is_ignored() -> None:
+    """R09."""
+    stream = opened()
+    assert stream.receive(sound(2).replace(SID, "MZother")) is None
+    assert stream.quarantined == {"of another stream": 1}
+
+
+def test_a_second_start_changes_nothing() -> None:
+    stream = opened()
+    assert stream.receive(text("start", 2, start={**START, "callSid": "CAother"})) is None
+    assert stream.started == STARTED
+    assert stream.quarantined == {"a second start": 1}
+
+
+def test_what_comes_twice_or_late_is_set_aside() -> None:
+    stream = opened()
+    assert [stream.receive(sound(number)) is None for number in (2, 3, 3, 2, 4)] == [False, False, True, True, False]
+    assert stream.quarantined == {"out of order": 2}
+
+
+def test_missing_numbers_are_counted_and_no_more() -> None:
+    stream = opened()
+    assert stream.receive(sound(5)) is not None
+    assert stream.gaps == 3
+
+
+def test_numbers_are_not_needed() -> None:
+    stream = opened()
+    assert stream.receive(sound()) == stream.receive(sound())
+    assert stream.quarantined == {}
+
+
+def test_the_stop_is_believed_whatever_its_number() -> None:
+    stream = opened()
+    stream.receive(sound(9))
+    assert stream.receive(text("stop", 3, stop={})) == Stopped(SID)
+
+
+def test_nothing_comes_after_the_stop() -> None:
+    stream = opened()
+    stream.receive(text("stop", 2, stop={}))
+    assert stream.receive(sound(3)) is None
+    assert stream.quarantined == {"after the stop": 1}
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+
+
+def nested(inner: "st.SearchStrategy[Any]") -> "st.SearchStrategy[Any]":
+    return st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+
+
+JSON = st.recursive(LEAVES, nested, max_leaves=6)
+NAMES = ("streamSid", "sequenceNumber", "start", "media", "mark", "dtmf", "stop")
+EVENTS = st.sampled_from(("start", "media", "mark", "dtmf", "stop"))
+LIKELY = st.fixed_dictionaries({"event": EVENTS}, optional=dict.fromkeys(NAMES, JSON)).map(json.dumps)
+
+
+@given(st.lists(st.text(max_size=20) | LIKELY, max_size=8))
+def test_nothing_that_comes_raises_and_all_of_it_is_counted(messages: list[str]) -> None:
+    stream = opened()
+    taken = [stream.receive(message) for message in messages]
+    assert sum(stream.quarantined.values()) == taken.count(None)
