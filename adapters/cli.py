@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from adapters.commands import call, case, diagrams, replay, rules, stand_in, verify
+from adapters.commands import call, case, devices, diagrams, dial, promela, replay, rules, sim, stand_in, verify
 from adapters.commands.common import Refused
 
-COMMANDS = (call, stand_in, replay, case, rules, diagrams, verify)
+COMMANDS = (call, devices, dial, stand_in, replay, case, rules, diagrams, verify, promela, sim)
 """The commands, in the order in which `--help` shows them; each module has an `add`."""
 
 

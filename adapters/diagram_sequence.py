@@ -34,7 +34,19 @@ FROM: dict[type[ev.Event], str] = {
 """Who tells of each family of events: the VAD that owns the turn stands beside the model."""
 TO: dict[type[fx.Effect], str] = {
     **dict.fromkeys((fx.Admit, fx.Hold, fx.Resume, fx.Flush, fx.HangUp), DEVICE),
-    **dict.fromkeys((fx.ConfigureSession, fx.ReleaseResponse, fx.CreateResponse, fx.CancelResponse, fx.AddEntry), MODEL),
+    **dict.fromkeys(
+        (
+            fx.OpenSession,
+            fx.ConfigureSession,
+            fx.ProtectResponse,
+            fx.ReleaseResponse,
+            fx.CommitTurn,
+            fx.CreateResponse,
+            fx.CancelResponse,
+            fx.AddEntry,
+        ),
+        MODEL,
+    ),
     **dict.fromkeys((fx.TruncateItem, fx.RewriteItem, fx.DeleteItem, fx.SendToolResult, fx.CloseSession), MODEL),
     **dict.fromkeys((fx.Synthesise, fx.CancelSynthesis), VOICE),
 }

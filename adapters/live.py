@@ -15,13 +15,19 @@ from adapters.chatterbox import check as check_chatterbox
 from adapters.demo import demo_caller
 from adapters.driver import Driver
 from adapters.embedded import StandInError, stand_in
+from adapters.local_vad import LocalVad
 from adapters.picture import draw, read_stereo
+from adapters.player_device import CallerMicrophone, Player
 from adapters.ports import Port, Post
+from adapters.push_to_talk import PushToTalk
 from adapters.realtime import RealtimeLLM
 from adapters.realtime_settings import RealtimeSettings
 from adapters.report import OldAudio, Report, report_on
 from adapters.sentences import SentenceCutter
 from adapters.show import Show
+from adapters.sound_device import SoundDevice
+from adapters.sound_library import find
+from adapters.sound_streams import Loudspeaker, Microphone
 from adapters.trace import TraceWriter, read_trace
 from adapters.wav_device import Caller, WavDevice, read_caller
 from adapters.websocket import WebSocketError
@@ -37,7 +43,11 @@ class CannotStart(Exception):
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """What call to hold. A URL of None means the embedded stand-in; a caller of None the demonstration's; `key` is shown nowhere."""
+    """What call to hold. A URL of None means the embedded stand-in; `key` is shown nowhere.
+
+    The caller is at the microphone `microphone`, or that of `device`; on the WAV file `caller`; or else the demonstration's. The
+    agent is heard on the loudspeaker of `device`, through the process `player`, or else in call.wav alone. `vad`: server, local or key.
+    """
 
     policy: Policy
     settings: RealtimeSettings
@@ -47,6 +57,10 @@ class Plan:
     chatterbox_url: str | None = None
     caller: Path | None = None
     synthesis_ms: str = "1800:2800"
+    device: str | None = None
+    microphone: str | None = None
+    player: str | None = None
+    vad: str = "server"
 
 
 class Prompter:
@@ -75,20 +89,22 @@ async def hold_call(plan: Plan, console: Console) -> Report:
         return await _drive(plan, console, device, ports)
 
 
-async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[WavDevice, list[Port]]:
+async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[WavDevice | SoundDevice, list[Port]]:
     """Start or find every part of the call."""
     made: list[Caller] = [WavCaller(read_caller(plan.caller))] if plan.caller else []
+    loudspeaker, microphone = _loudspeaker(plan), _microphone(plan)
     urls: dict[str, str] = {}
     with console.status("starting the servers and the caller's voice …"):
         async with anyio.create_task_group() as group:
-            if not made:
+            if not made and microphone is None:
                 group.start_soon(_make_caller, made, plan.policy.voice)
             for name, url, arguments in _servers(plan):
                 group.start_soon(_find_server, stack, urls, name, url, arguments)
-    device = WavDevice(plan.out / "call.wav", made[0])
+    device = _device(plan, made, loudspeaker, microphone)
     llm = RealtimeLLM(url=urls["realtime"], key=plan.key, settings=plan.settings, policy=plan.policy, speaker=device, cutter=SentenceCutter)
     device.ears.append(llm)
     ports: list[Port] = [device, llm, Prompter()]
+    ports += _ears(plan, device)
     if "chatterbox" in urls:
         ports.append(Chatterbox(url=urls["chatterbox"], speaker=device, timeout_s=plan.policy.synthesis_ms / 1000))
         await check_chatterbox(urls["chatterbox"])
@@ -103,7 +119,47 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def _drive(plan: Plan, console: Console, device: WavDevice, ports: list[Port]) -> Report:
+def _loudspeaker(plan: Plan) -> Loudspeaker | Player | None:
+    if plan.player is not None:
+        return Player(plan.player)
+    return Loudspeaker(find(plan.device, "loudspeaker")) if plan.device is not None else None
+
+
+def _microphone(plan: Plan) -> Microphone | None:
+    wanted = plan.microphone or plan.device
+    return Microphone(find(wanted, "microphone")) if wanted is not None and plan.caller is None else None
+
+
+def _device(
+    plan: Plan, made: list[Caller], loudspeaker: Loudspeaker | Player | None, microphone: Microphone | None
+) -> WavDevice | SoundDevice:
+    """Tie the two sides of the line together; whoever is on no microphone paces a virtual device, or a virtual microphone."""
+    path = plan.out / "call.wav"
+    if loudspeaker is None:
+        return WavDevice(path, made[0])
+    ears = microphone or CallerMicrophone(made[0])
+    device = SoundDevice(path, ears, loudspeaker, calibration_ms=None if plan.vad == "local" else 500)
+    if isinstance(ears, CallerMicrophone):
+        ears.agent_rms = device.agent_rms
+    return device
+
+
+def _ears(plan: Plan, device: WavDevice | SoundDevice) -> list[Port]:
+    """What else than the server hears the caller; where it owns the turns, the server hears only these."""
+    if plan.vad == "server":
+        return []
+    turns = plan.policy.turns == "local"
+    onward = list(device.ears) if turns else []
+    ear: PushToTalk | LocalVad
+    if plan.vad == "key":
+        ear = PushToTalk(turns=turns, onward=onward)
+    else:
+        ear = LocalVad(turns=turns, onward=onward, agent_rms=device.agent_rms if isinstance(device, SoundDevice) else None)
+    device.ears[:] = [ear] if turns else [*device.ears, ear]
+    return [ear]
+
+
+async def _drive(plan: Plan, console: Console, device: WavDevice | SoundDevice, ports: list[Port]) -> Report:
     call = start(plan.policy, f"call-{time.strftime('%Y%m%d-%H%M%S')}")
     began_s = anyio.current_time()
 
@@ -116,9 +172,19 @@ async def _drive(plan: Plan, console: Console, device: WavDevice, ports: list[Po
         await driver.run()
     finally:
         trace.close()
+        _tell_of(device, console)
         with anyio.CancelScope(shield=True):
             report = await to_thread.run_sync(_write, plan.out, old_audio)
     return report
+
+
+def _tell_of(device: WavDevice | SoundDevice, console: Console) -> None:
+    """Say what the figures of a real device rest on, and what went wrong with it."""
+    if isinstance(device, SoundDevice):
+        if device.estimated:
+            console.print("the player tells no position: played milliseconds are estimated by the clock", style="dim")
+        if device.counts:
+            console.print("sound devices: " + ", ".join(f"{count} {name}" for name, count in device.counts.items()), style="yellow")
 
 
 def _write(out: Path, old_audio: OldAudio) -> Report:

@@ -207,6 +207,10 @@ class Playout:
                 self._facts.append(Progressed(response_id, _ms(account.played)))
         return bytes(frame.ljust(FRAME_BYTES, b"\0"))
 
+    def played_ms(self, response_id: str) -> float:
+        """How much of an admitted response the device has taken; 0 for any other."""
+        return _ms(self._admitted[response_id].played) if response_id in self._admitted else 0.0
+
     def facts(self) -> list[Fact]:
         """What has happened since the last call, in order; the caller has it from here on."""
         facts, self._facts = self._facts, []

@@ -49,7 +49,7 @@ def test_every_wait_of_the_policy_is_longer_than_nothing() -> None:
     """R78: every state with a limit reads it from the policy, in milliseconds."""
     call = start(Policy())
     limits = {state: state.at_most(call) for region in CALL.regions for state in region.states if state.at_most}
-    instant = {states.DUE, states.FINISHED, states.CONFIRMED, states.LEAVING}
+    instant = {states.DUE, states.NOTICE_DUE, states.FINISHED, states.CONFIRMED, states.LEAVING}
     assert {state for state, limit in limits.items() if limit == 0} == instant
     assert len({state.name for state in limits}) == len(limits)
 

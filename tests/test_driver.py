@@ -217,15 +217,15 @@ def test_a_call_of_ten_minutes_needs_no_real_time() -> None:
 
 @both_backends
 def test_run_gives_the_closed_call(backend: str) -> None:
-    port = Puppet([at(0, ev.LineOpened), at(0, ev.SessionLost, "1006"), at(0, ev.LineClosed)])
+    port = Puppet([at(0, ev.LineOpened), at(0, ev.DeviceFailed, "1006"), at(0, ev.LineClosed)])
     ended = drive(backend, [port])
     assert ended.phase.state is CLOSED
-    assert port.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.SESSION_LOST, "1006")]
+    assert port.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.DEVICE_FAILED, "1006")]
 
 
 @both_backends
 def test_a_line_that_never_confirms_its_end_does_not_keep_the_call_open(backend: str) -> None:
-    assert drive(backend, [Puppet([at(0, ev.SessionLost)])], policy=QUICK).phase.state is CLOSED
+    assert drive(backend, [Puppet([at(0, ev.DeviceFailed)])], policy=QUICK).phase.state is CLOSED
 
 
 @both_backends
@@ -279,7 +279,7 @@ def test_a_bug_that_a_deadline_wakes_closes_the_call_as_well() -> None:
 def test_a_port_that_fails_at_everything_still_lets_the_call_end(backend: str) -> None:
     healthy = Puppet()
     with pytest.raises(Bug):
-        drive(backend, [Buggy([*OPENING, at(0, ev.SessionLost)], on=fx.Effect), healthy], policy=QUICK)
+        drive(backend, [Buggy([*OPENING, at(0, ev.DeviceFailed)], on=fx.Effect), healthy], policy=QUICK)
     assert len(healthy.of(fx.TellEnded)) == 1
 
 
@@ -354,7 +354,7 @@ def test_what_is_posted_after_the_end_does_nothing(backend: str) -> None:
     port, onlooker = Late([at(0, ev.LineOpened), GONE]), Onlooker()
     ended = drive(backend, [port], onlooker)
     before = list(port.asked)
-    port.post(ev.SessionLost, "long after, and outside any event loop")
+    port.post(ev.DeviceFailed, "long after, and outside any event loop")
     assert onlooker.events() == ["LineOpened", "CallerHungUp"]
     assert port.asked == before
     assert ended.phase.state is CLOSED

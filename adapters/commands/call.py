@@ -1,4 +1,4 @@
-"""`callfsm call`: one live call, between a caller on a WAV file or the demonstration's and real or stand-in servers."""
+"""`callfsm call`: one live call, between a caller at a microphone, on a WAV file or the demonstration's and real or stand-in servers."""
 
 import argparse
 import os
@@ -47,7 +47,22 @@ def add(commands: Any) -> None:
         help="a field of the policy, e.g. interruption_min_ms=300; `--set help` lists them",
     )
     parser.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop (default: asyncio)")
-    parser.add_argument("--device", help="a sound device (not yet: calls run on WAV files so far)")
+    _add_sound(parser)
+
+
+def _add_sound(parser: argparse.ArgumentParser) -> None:
+    """The options for real sound."""
+    parser.add_argument(
+        "--device", metavar="NAME", help="hold the call on this sound device: a name or number of `callfsm devices`, or `default`"
+    )
+    parser.add_argument("--microphone", metavar="NAME", help="hear the caller on this one (default: that of --device)")
+    parser.add_argument("--player", choices=("aplay", "ffplay"), help="play the agent's voice through this program instead")
+    parser.add_argument(
+        "--vad",
+        choices=("server", "local", "key"),
+        default="server",
+        help="who hears that the caller speaks: the server's VAD, a detector of our own, or the Enter key on standard input (default: server)",
+    )
 
 
 def _call(options: argparse.Namespace) -> int:
@@ -59,10 +74,8 @@ def _call(options: argparse.Namespace) -> int:
 
     if "help" in options.set:
         return _list_policy()
-    if options.device:
-        raise Refused(
-            "--device: microphones and loudspeakers are not supported yet; give the caller as --caller WAV and listen to call.wav"
-        )
+    if options.microphone and not (options.device or options.player):
+        raise Refused("--microphone needs a loudspeaker too: give --device NAME or --player aplay")
     policy = _policy(options)
     chosen = {"model": options.model, "instructions": options.instructions, "greeting": options.greeting}
     try:
@@ -80,6 +93,10 @@ def _call(options: argparse.Namespace) -> int:
         key=key,
         chatterbox_url=options.chatterbox,
         caller=options.caller,
+        device=options.device,
+        microphone=options.microphone,
+        player=options.player,
+        vad=options.vad,
     )
     console, began_s = Console(), time.time()
     try:
@@ -123,7 +140,8 @@ async def _listen_for_signals(scope: Any, told: list[int], *, task_status: Any) 
 def _policy(options: argparse.Namespace) -> Policy:
     """The policy of the options; `--set` wins."""
     try:
-        return Policy(**{"voice": options.voice, "interrupts": options.interrupts, **settings(options.set)})
+        ours = {} if options.vad == "server" else {"turns": "local", "interruption_by": "detector"}
+        return Policy(**{"voice": options.voice, "interrupts": options.interrupts, **ours, **settings(options.set)})
     except ValueError as error:
         raise Refused(f"{error}; correct the option or the --set of that name") from None
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from .imports import measure_imports
 from .reaction import measure_reaction
+from .sound import measure_sound, sound_tables
 from .steps import measure_steps
 from .tables import import_table, kind_table, reaction_table, step_table
 
@@ -21,12 +22,13 @@ def main() -> int:
     try:
         steps = measure_steps(progress.print)
         reactions = anyio.run(measure_reaction, progress.print)
+        sound = anyio.run(measure_sound, progress.print)
         imports_ms = measure_imports(progress.print)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     console.print(f"callfsm, Python {platform.python_version()} on {os.cpu_count()} cores, in {perf_counter() - began_s:.0f} s\n")
-    for table in (step_table(steps), kind_table(steps), *map(reaction_table, reactions), import_table(imports_ms)):
+    for table in (step_table(steps), kind_table(steps), *map(reaction_table, reactions), *sound_tables(sound), import_table(imports_ms)):
         console.print(table)
     return 0
 

@@ -1,0 +1,33 @@
+"""How a thread of a sound device wakes the call's event loop: a byte into a socket pair, which asyncio and trio both can wait for."""
+
+import socket
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+
+class Wake:
+    """A bell: `ring` from any thread, `wait` in one task. Rings while nobody waits are one ring. A context, of one event loop."""
+
+    def __enter__(self) -> Self:
+        self._near, self._far = socket.socketpair()
+        self._near.setblocking(False)
+        self._far.setblocking(False)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._far.close()
+        self._near.close()
+
+    def ring(self) -> None:
+        """Wake the waiter; never blocks, and does nothing when a thread is late and the bell is gone."""
+        with suppress(OSError):
+            self._far.send(b"\0")
+
+    async def wait(self) -> None:
+        """Wait for a ring since the last `wait`."""
+        await anyio.wait_readable(self._near)
+        with suppress(BlockingIOError):
+            self._near.recv(4096)

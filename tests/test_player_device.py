@@ -1,0 +1,213 @@
+"""Claims about player processes as loudspeakers: heard, silent when killed, never left behind, and honest about what they don't know."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+from pulse import Pulse, Taken, sound_system
+from shell import BACKENDS, PATIENCE_S, ROOT, alive, descendants, environment
+
+from adapters import live
+from adapters.caller import WavCaller
+from adapters.player_device import CallerMicrophone, Player
+from adapters.ports import RATE_HZ
+from adapters.realtime_settings import RealtimeSettings
+from adapters.sound_device import SoundDevice
+from adapters.sound_library import NoSound
+from fsm.call import effects as fx
+from fsm.call import events as ev
+from fsm.call.policy import Policy
+
+SILENT_WITHIN_S = 0.04
+APART_MS = 40.0
+"""How far an estimated position may be from the heard one on a busy machine; usually it is 5 ms."""
+
+
+@pytest.fixture(scope="module")
+def pulse() -> Iterator[Pulse]:
+    with sound_system() as system:
+        yield system
+
+
+def tone(seconds: float) -> bytes:
+    """A tone of 440 Hz."""
+    return (8_000 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE_HZ)) / RATE_HZ)).astype("<i2").tobytes()
+
+
+class Call:
+    """A device with a player, and what it posted."""
+
+    def __init__(self, path: Path, caller_s: float = 60.0) -> None:
+        self.player = Player("aplay")
+        self.device = SoundDevice(path, CallerMicrophone(WavCaller(bytes(int(caller_s * RATE_HZ) * 2))), self.player)
+        self.posted: list[ev.Event] = []
+        self._changed = anyio.Event()
+
+    def post(self, event: Callable[..., ev.Event], *args: Any) -> None:
+        self.posted.append(event(0.0, *args))
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def until_posted(self, kind: type[ev.Event]) -> Any:
+        """Wait until an event of a kind has been posted."""
+        while True:
+            for event in self.posted:
+                if isinstance(event, kind):
+                    return event
+            await self._changed.wait()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_hold_kills_the_player_and_another_one_goes_on(pulse: Pulse, tmp_path: Path, backend: str) -> None:
+    pids: list[int | None] = []
+    at: list[float] = []
+    takes: list[Taken] = []
+    calls: list[Call] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        calls.append(call)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call.device.run, call.post)
+                await call.until_posted(ev.LineOpened)
+                recorder = pulse.record()
+                call.device.do(fx.Admit("r1"))
+                call.device.play("r1", tone(1.0))
+                await call.until_posted(ev.PlayoutProgressed)
+                await anyio.sleep(0.2)
+                pids.append(call.player.pid)
+                at.append(time.monotonic())
+                call.device.do(fx.Hold())
+                await anyio.sleep(0.3)
+                pids.append(call.player.pid)
+                at.append(time.monotonic())
+                call.device.do(fx.Resume())
+                await call.until_posted(ev.PlayoutFinished)
+                takes.append(recorder.stop())
+                call.device.do(fx.HangUp(fx.Reason.GOODBYE))
+
+    anyio.run(main, backend=backend)
+    [call], [taken], [held, resumed] = calls, takes, at
+    assert len(taken.loud(0, held))
+    assert not len(taken.loud(held + SILENT_WITHIN_S, resumed))
+    first, second = pids
+    assert first and second and first != second
+    assert not alive(first) and not alive(second)
+    assert not Path(f"/proc/{first}").exists(), "it was reaped"
+    heard_ms = np.count_nonzero(np.diff(taken.loud(0, resumed + 10)) < 0.003) / RATE_HZ * 1000
+    whole_ms = np.count_nonzero(np.abs(np.frombuffer(tone(1.0), "<i2").astype(int)) > 300) / RATE_HZ * 1000
+    assert heard_ms == pytest.approx(whole_ms, abs=APART_MS), "it goes on from the estimate"
+    assert call.device.estimated, "and it says that it is one"
+    assert call.posted[-1] == ev.LineClosed(0.0)
+
+
+def test_a_caller_at_the_end_of_their_recording_has_hung_up(pulse: Pulse, tmp_path: Path) -> None:
+    call: list[Call] = []
+
+    async def main() -> None:
+        call.append(Call(tmp_path / "call.wav", caller_s=0.6))
+        with anyio.fail_after(PATIENCE_S):
+            await call[0].device.run(call[0].post)
+
+    anyio.run(main)
+    assert [type(event) for event in call[0].posted] == [ev.LineOpened, ev.VadCalibrated, ev.CallerHungUp]
+
+
+def test_a_player_that_ends_by_itself_is_begun_anew(pulse: Pulse, tmp_path: Path) -> None:
+    calls: list[Call] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        calls.append(call)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call.device.run, call.post)
+                await call.until_posted(ev.LineOpened)
+                assert call.player.pid is not None
+                os.kill(call.player.pid, signal.SIGKILL)
+                call.device.do(fx.Admit("r1"))
+                call.device.play("r1", tone(0.3))
+                await call.until_posted(ev.PlayoutFinished)
+                group.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert calls[0].device.counts["restarted"] == 1
+
+
+def test_a_player_that_cannot_play_ends_the_call_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "asound.conf").write_text("pcm.!default { type pulse }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
+    calls: list[Call] = []
+
+    async def main() -> None:
+        try:
+            calls.append(Call(tmp_path / "call.wav"))
+        except NoSound as error:
+            pytest.skip(str(error))
+        with anyio.fail_after(PATIENCE_S):
+            await calls[0].device.run(calls[0].post)
+
+    anyio.run(main)
+    failed = calls[0].posted[-1]
+    assert isinstance(failed, ev.DeviceFailed)
+    assert "aplay ends again and again" in failed.reason
+    assert "\n" not in failed.reason
+
+
+def test_a_player_dies_with_us_even_if_we_are_killed(pulse: Pulse, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; import anyio\n"
+        "from test_player_device import Call\n"
+        "call = Call(Path(sys.argv[1]))\n"
+        "def post(event, *_): print(event.__name__, flush=True)\n"
+        "anyio.run(call.device.run, post)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "call.wav")],
+        env=environment(PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **pulse.variables),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "LineOpened\n"
+        assert process.stdout.readline() == "VadCalibrated\n"
+        [player] = descendants(process.pid)
+        assert alive(player)
+    finally:
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+    until_s = time.monotonic() + PATIENCE_S
+    while alive(player):
+        assert time.monotonic() < until_s, "the player is left behind"
+        os.sched_yield()
+
+
+def test_a_player_that_is_not_installed_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NoSound, match="the player ffplay is not installed: apt install ffmpeg, or give --player aplay"):
+        Player("ffplay")
+
+
+def test_the_command_line_ties_a_player_to_the_callers_recording(pulse: Pulse, tmp_path: Path) -> None:
+    plan = live.Plan(
+        policy=Policy(), settings=RealtimeSettings(), out=tmp_path, caller=tmp_path / "caller.wav", player="aplay", vad="local"
+    )
+    loudspeaker, microphone = live._loudspeaker(plan), live._microphone(plan)
+    assert isinstance(loudspeaker, Player)
+    assert microphone is None
+    device = live._device(plan, [WavCaller(bytes(960))], loudspeaker, microphone)
+    assert isinstance(device, SoundDevice)
+    assert device.estimated
+    [vad] = live._ears(plan, device)
+    assert device.ears == [vad]
