@@ -2,6 +2,8 @@
 
 A cut depends on the characters alone, never on how they were split into deltas, since nothing is decided before the
 character after a full stop has been seen: "3." may go on as "3.50", and "9 a.m." may go on in lower case.
+
+Length is counted by how long it takes to say: a letter is 1, a Chinese, Japanese or Korean character is 3 (`weight`).
 """
 
 import unicodedata
@@ -9,15 +11,17 @@ import unicodedata
 MAX_CHARS = 200
 """A text without a full stop is cut at this length: some 12 s of speech, and a bound on what is remembered (R07)."""
 LEAST_CHARS = 60
-"""A cut for length leaves at least this much before it, so that a first "Well," is not a sentence."""
+"""A cut for length leaves at least this much before it, so that "Well," is not a sentence, as long as there is a place to cut."""
+FIRST_CHARS = 40
+"""The first sentence ends at a comma beyond this length, some 2.5 s of speech: its sound is out while the rest is synthesised."""
 
 _OPEN_STOPS = frozenset(".!?…")
 """These end a sentence only before a space."""
-_FIRM_STOPS = frozenset("。！？｡．؟۔।॥։።။។")  # noqa: RUF001
+_FIRM_STOPS = frozenset("。！？｡．؟۔।॥።။។།\u0589\u037e")  # noqa: RUF001
 """These end a sentence whatever comes after: scripts without spaces, and stops that have no other use."""
 _STOPS = _OPEN_STOPS | _FIRM_STOPS
-_CLOSERS = frozenset("\"'”’»›)]}」』】）*_")  # noqa: RUF001
-"""What may stand between a stop and the end of its sentence; the last two are Markdown's."""
+_CLOSERS = frozenset("\"'”’»›“‘«‹)]}」』】）*_")  # noqa: RUF001
+"""What may stand between a stop and the end of its sentence: “ and « close in German; the last two are Markdown's."""
 _PAUSES = frozenset(",;:،؛—–")  # noqa: RUF001
 """Where to cut for length, before a space."""
 _FIRM_PAUSES = frozenset("、，；：")  # noqa: RUF001
@@ -28,10 +32,19 @@ def _words(line: str) -> frozenset[str]:
     return frozenset(line.split())
 
 
-_TITLES = _words("mr mrs ms mx dr prof rev hon gen col capt cmdr lt sgt maj gov sen rep pres st mt ft vs cf viz e.g i.e")
-"""Abbreviations that something always follows."""
-_BEFORE_NUMBERS = _words("no nos nr fig vol p pp ch sec art op approx ca tel ext jan feb mar apr jun jul aug sep sept oct nov dec")
+_TITLES = _words(
+    "mr mrs ms mx dr prof rev hon gen col capt cmdr lt sgt maj gov sen rep pres st mt ft vs cf viz e.g i.e "
+    "hr fr frl dipl ing inkl exkl bzw evtl ggf vgl sog mme mlle mgr sr sra srta dra ud uds ee ej dott avv sig exmo exma "
+    "dhr mevr mw drs bijv sn г ул им проф др np tzn"  # noqa: RUF001
+)
+"""Abbreviations that something always follows: English, German, French, Spanish, Italian, Portuguese, Dutch, Russian, Polish."""
+_BEFORE_NUMBERS = _words(
+    "no nos nr núm num fig vol p pp pag pág págs ch cap kap sec art abs op approx ca env tel tél ext str стр "
+    "jan feb mar apr jun jul aug sep sept oct nov dec okt dez janv févr juil déc ene abr ago dic gen"
+)
 """Abbreviations when a digit follows; otherwise words: "No. I can't." is two sentences."""
+_BEFORE_ORDINALS = _words("am im vom zum zur beim der dem den des die das ab bis seit")
+"""German words before an ordinal, which is written with a full stop: "am 3. Mai", "der 2. Weltkrieg"."""
 _HOURS = _words("a.m p.m")
 """Dotted abbreviations that do end a sentence before a capital letter; "U.S. Senate" is one sentence's."""
 
@@ -42,9 +55,11 @@ class SentenceCutter:
     The one exception is a tail in which there is nothing to say, an emoji or a dash: `end` drops it.
     """
 
-    def __init__(self) -> None:
-        """Begin with no text."""
+    def __init__(self, *, first_chars: int = FIRST_CHARS) -> None:
+        """Begin with no text; the first sentence may end at a comma beyond `first_chars`, and never does with 0."""
+        self._first_chars = first_chars
         self._text = ""
+        self._begun = False
 
     def feed(self, delta: str) -> list[str]:
         """The sentences that these characters complete, usually none or one, without spaces at their ends."""
@@ -56,7 +71,7 @@ class SentenceCutter:
 
     def end(self) -> list[str]:
         """The last sentence, if anything is left to say; the cutter can then begin another text."""
-        rest, self._text = self._text.strip(), ""
+        rest, self._text, self._begun = self._text.strip(), "", False
         return [rest] if _speakable(rest) else []
 
     def _take(self, character: str) -> str:
@@ -70,13 +85,38 @@ class SentenceCutter:
         self._text += character
         if at := _sentence_end(self._text):
             return self._cut(at)
-        if len(self._text) > MAX_CHARS:
+        if self._first_chars and not self._begun and _is_pause(self._text) and weight(self._text) > self._first_chars:
+            return self._cut(len(self._text) - 1)
+        if weight(self._text) > MAX_CHARS:
             return self._cut(_cut_for_length(self._text))
         return ""
 
     def _cut(self, at: int) -> str:
-        sentence, self._text = self._text[:at].strip(), self._text[at:].lstrip()
+        sentence, self._text, self._begun = self._text[:at].strip(), self._text[at:].lstrip(), True
         return sentence
+
+
+def weight(text: str) -> int:
+    """How long a text takes to say, in letters: a wide character, a syllable or a word by itself, counts as 3."""
+    if text.isascii():
+        return len(text)
+    return len(text) + 2 * sum(unicodedata.east_asian_width(character) in "WF" for character in text if character > "\u10ff")
+
+
+def halves(text: str) -> tuple[str, str] | None:
+    """A text in two, at the stop, the pause or the space nearest to its middle; None when it has no such place within it."""
+    for marks, firm in ((_OPEN_STOPS, _FIRM_STOPS), (_PAUSES, _FIRM_PAUSES), (frozenset(), frozenset())):
+        places = [at for at in range(1, len(text)) if _parts(text, at, marks, firm)]
+        whole = [at for at in places if _speakable(text[:at]) and _speakable(text[at:])]
+        if whole:
+            _, middle = min((abs(2 * at - len(text)), at) for at in whole)
+            return text[:middle].strip(), text[middle:].strip()
+    return None
+
+
+def _parts(text: str, at: int, marks: frozenset[str], firm: frozenset[str]) -> bool:
+    """Does one of the marks stand before this place, the first sort with a space behind it? Without marks a space will do."""
+    return text[at - 1] in firm or (text[at].isspace() and (not marks or text[at - 1] in marks))
 
 
 def _sentence_end(text: str) -> int:
@@ -110,6 +150,8 @@ def _goes_on(before: str, stops: str, following: str, *, quoted: bool) -> bool:
         return True
     if following.isdigit():
         return word.lower() in _BEFORE_NUMBERS or "." in word
+    if _is_ordinal(before, word):
+        return True
     if "." in word:
         return word.lower() not in _HOURS and _is_dotted(word)
     return len(word) == 1 and word.isalpha() and (word != "I" or before.strip() == "I")
@@ -122,8 +164,20 @@ def _is_enumerator(before: str) -> bool:
 
 
 def _is_dotted(word: str) -> bool:
-    """Is it letters with full stops between them: U.S, Ph.D?"""
-    return all(part.isalpha() and len(part) <= 2 for part in word.split("."))
+    """Is it letters with full stops between them: U.S, Ph.D? An address ends in two: t.co."""
+    *_, last = parts = word.split(".")
+    return all(part.isalpha() and len(part) <= 2 for part in parts) and not (len(last) == 2 and last.islower())
+
+
+def _is_ordinal(before: str, word: str) -> bool:
+    """Is the number before a full stop a German ordinal: "am 3. Mai"? "I am 5." is not."""
+    words = before.lower().rsplit(None, 3)
+    return word.isdigit() and len(word) <= 2 and len(words) > 1 and words[-2] in _BEFORE_ORDINALS and words[-3:-2] != ["i"]
+
+
+def _is_pause(text: str) -> bool:
+    """Does the last character show that a clause is over?"""
+    return len(text) > 1 and (text[-2] in _FIRM_PAUSES or (text[-1] == " " and text[-2] in _PAUSES)) and _speakable(text)
 
 
 def _last_word(before: str) -> str:
@@ -132,13 +186,16 @@ def _last_word(before: str) -> str:
 
 def _cut_for_length(text: str) -> int:
     """Where to cut a text that is too long: after its last pause, else at its last space, else between two letters."""
-    for at in range(len(text) - 1, LEAST_CHARS, -1):
+    least = 1
+    while weight(text[:least]) < LEAST_CHARS:
+        least += 1
+    for at in range(len(text) - 1, least, -1):
         if text[at - 1] in _FIRM_PAUSES or (text[at] == " " and text[at - 1] in _PAUSES):
             return at
-    for at in range(len(text) - 1, LEAST_CHARS, -1):
-        if text[at] == " ":
+    for at in range(len(text) - 1, 0, -1):
+        if text[at] == " " and _speakable(text[:at]):
             return at
-    for at in range(len(text) - 1, LEAST_CHARS, -1):
+    for at in range(len(text) - 1, least, -1):
         if not _joined(text[at - 1], text[at]):
             return at
     return len(text) - 1

@@ -435,3 +435,27 @@ def test_a_yes_to_a_question_is_answered() -> None:
     script.post(ev.TurnCommitted, "u2")
     script.post(ev.BackchannelHeard, "u2")
     script.expects(asking=states.WANTED)
+
+
+def test_a_response_whose_sound_came_behind_another_is_truncated_too() -> None:
+    """R71: its item is known though its first sound came while the one before was heard; one that is dropped leaves no item behind."""
+    script = playing_out(create_response=True)
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.AudioArrived, "r2", "item_r2")
+    script.post(ev.ResponseCompleted, "r2")
+    heard_out(script)
+    script.expects(playout=states.ADMITTED)
+    script.post(ev.PlayoutProgressed, "r2", 0.0)
+    script.wait(400)
+    script.post(ev.SpeechStarted, "u2")
+    script.wait(150)
+    assert script.post(ev.PlayoutStopped, "r2", 400.0, 900.0) == [TruncateItem("item_r2", 400)]
+
+    script = playing_out(create_response=True)
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.AudioArrived, "r2", "item_r2")
+    script.post(ev.ResponseCancelled, "r2")
+    script.post(ev.ResponseCreated, "r3")
+    heard_out(script)
+    assert script.call.playout.id == "r3"
+    assert not script.call.playout.item_id

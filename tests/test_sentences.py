@@ -1,10 +1,12 @@
 """Claims about cutting text into sentences: where, never where, and that no character is lost however the text arrives."""
 
+# ruff: noqa: RUF001
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.sentences import MAX_CHARS, SentenceCutter
+from adapters.sentences import FIRST_CHARS, MAX_CHARS, SentenceCutter, halves, weight
 
 CUTS = {
     "numbers": ["It costs 3.50 or 1,000.", "Then we go."],
@@ -20,13 +22,31 @@ CUTS = {
     "Markdown": ["**Hello.**", "*Next one.*", "Done."],
     "a list": ["1. First", "2. Second one", "- Third"],
     "French spacing": ["Ça va ?", "Oui !"],
-    "Chinese": ["你好。", "你好吗？！", "他说：“好！”", "我很好"],  # noqa: RUF001
+    "Chinese": ["你好。", "你好吗？！", "他说：“好！”", "我很好"],
     "Hebrew": ["שלום.", "מה שלומך?", "טוב!"],
     "Arabic": ["مرحبا؟", "نعم.", "حسنا"],
     "Hindi": ["नमस्ते।", "आप कैसे हैं?"],
     "an emoji belongs to what follows": ["Nice!", "😊 See you."],
+    "decimal and grouped numbers": ["It is 1,000.50 or 1.000,50 or .5 today.", "Yes."],
+    "dates in digits": ["On 3.5.2024 or 03.05. at noon.", "Then no more."],
+    "German dates and ordinals": ["Am 3. Mai kommt der 2. Teil.", "Er kostet 5.", "Gut."],
+    "I am is no German preposition": ["I am 5.", "You are 6."],
+    "German abbreviations": ["Wir haben z.B. Äpfel, z. B. Birnen, ca. 20 kg, bzw. Kirschen, usw. bis Nr. 5.", "Gut."],
+    "French abbreviations": ["M. Dupont et Mme. Roux, p. ex. ici, sont là.", "Oui."],
+    "Spanish abbreviations": ["El Sr. López y la Sra. Gil, de EE. UU. hoy.", "¿Vienes?", "¡Claro!"],
+    "Dutch and Italian abbreviations": ["Bijv. Jan en dhr. Bos.", "Il Sig. Rossi e il Dott. Verdi.", "Fine."],
+    "Russian abbreviations": ["Это ул. Ленина, т.е. центр.", "Да."],
+    "web addresses": ["See https://example.com/a.b?c=d!e or www.example.com.", "Then go to t.co.", "Good."],
+    "mail addresses": ["Write to a.b@c.example.", "Or to me@b.co.", "Thanks."],
+    "brackets": ["He left (at last.) and she (who knew?) stayed.", "[Good.]", "So."],
+    "quotes in brackets": ["She said (“Wait!”).", "He did."],
+    "German and French quotes": ["„Ja.“", "«Non.»", "»Doch!«", "Gut."],
+    "Japanese": ["「はい。」", "そうです。", "では、また！"],
+    "Korean": ["안녕하세요.", "잘 지내요?", "네!"],
+    "Urdu, Armenian and Greek": ["ٹھیک ہے۔", "Բարև։", "Τι κάνεις\u037e", "Καλά."],
+    "ellipses before a capital": ["Well...", "No.", "Wait…", "Go!"],
 }
-UNSPACED = {"Chinese"}
+UNSPACED = {"Chinese", "Japanese"}
 
 
 @pytest.mark.parametrize("name", CUTS)
@@ -34,7 +54,7 @@ def test_a_text_is_cut_where_a_reader_would_pause(name: str) -> None:
     text = ("" if name in UNSPACED else " ").join(CUTS[name])
     if name == "a list":
         text = "\n".join(CUTS[name])
-    assert _cut([text]) == CUTS[name]
+    assert _cut([text], first_chars=0) == CUTS[name]
 
 
 def test_a_sentence_comes_as_soon_as_the_next_one_shows() -> None:
@@ -54,9 +74,51 @@ def test_a_full_stop_is_no_cut_before_the_next_character_is_seen() -> None:
 
 
 def test_a_text_without_a_full_stop_is_cut_after_a_comma() -> None:
-    first, *_ = _cut(["one two three four five six seven, " * 10])
+    first, *_ = _cut(["one two three four five six seven, " * 10], first_chars=0)
     assert first.endswith("seven,")
     assert MAX_CHARS - 40 < len(first) <= MAX_CHARS
+
+
+def test_the_first_sentence_ends_at_a_clause_and_no_other_does() -> None:
+    clause = "The table by the window is free at half past seven,"
+    assert _cut([f"{clause} {clause} and so on. {clause} and so on."]) == [clause, f"{clause} and so on.", f"{clause} and so on."]
+
+
+def test_a_short_clause_is_no_first_sentence() -> None:
+    assert _cut(["Well, yes, it costs 1,000.50, I believe. Good."]) == ["Well, yes, it costs 1,000.50, I believe.", "Good."]
+
+
+def test_the_first_clause_is_cut_in_a_script_without_spaces() -> None:
+    first, *_ = _cut(["靠窗的那张桌子今天晚上七点半还是空着的，您要不要现在就预订？"])
+    assert first.endswith("，")
+
+
+def test_a_word_is_never_cut_where_there_is_a_space() -> None:
+    words = ["see", "https://example.com/" + "a" * 190, "now"]
+    assert _cut([" ".join(words)])[0] == "see"
+
+
+def test_a_wide_character_counts_as_the_syllables_that_it_is() -> None:
+    sentences = _cut(["语" * 400])
+    assert max(map(weight, sentences)) <= MAX_CHARS
+    assert max(map(len, sentences)) == MAX_CHARS // 3
+    assert weight("abc é ב") == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("One two. Three, four five six.", ("One two.", "Three, four five six.")),
+        ("One two three, four five six seven", ("One two three,", "four five six seven")),
+        ("one two three four", ("one two", "three four")),
+        ("你好。我很好", ("你好。", "我很好")),
+        ("unsplittable", None),
+        ("Yes. —", None),
+        ("", None),
+    ],
+)
+def test_a_text_is_halved_at_its_best_place(text: str, parts: tuple[str, str] | None) -> None:
+    assert halves(text) == parts
 
 
 def test_a_text_without_commas_is_cut_between_words() -> None:
@@ -84,15 +146,38 @@ def test_a_tail_with_nothing_to_say_is_not_said(tail: str) -> None:
     assert _cut([tail]) == []
 
 
-ALPHABET = "aB9é字שم.!?…。؟।,;'\"”) \n\t*-😊\u0301\u200d"
+ALPHABET = "aB93é字שم.!?…。؟।,;'\"”) \n\t*-😊\u0301\u200d"
 TEXTS = st.one_of(
     st.text(st.sampled_from(ALPHABET), max_size=60),
     st.lists(
-        st.sampled_from(["Dr. ", "e.g. ", "No. ", "3.5", "Hello", "yes. ", "U.S. ", "I. ", "... ", ", ", "word " * 30, "x" * 90]),
+        st.sampled_from(
+            [
+                "Dr. ",
+                "e.g. ",
+                "No. ",
+                "3.5",
+                "Hello",
+                "yes. ",
+                "U.S. ",
+                "I. ",
+                "... ",
+                ", ",
+                "word " * 30,
+                "x" * 90,
+                "am 3. ",
+                "字" * 40,
+                "，",
+                "a@b.co. ",
+            ]
+        ),
         max_size=12,
     ).map("".join),
     st.text(max_size=500),
 )
+
+
+def _ends_in_words(text: str) -> bool:
+    return text.strip()[-1:].isalnum()
 
 
 @given(TEXTS)
@@ -116,14 +201,25 @@ def test_the_cuts_do_not_depend_on_the_deltas(text: str, data: st.DataObject) ->
 @given(TEXTS)
 def test_every_sentence_is_bounded_and_trimmed(text: str) -> None:
     for sentence in _cut([text]):
-        assert 0 < len(sentence) <= MAX_CHARS
+        assert 0 < weight(sentence) <= MAX_CHARS
         assert sentence == sentence.strip()
 
 
-def _cut(deltas: list[str]) -> list[str]:
-    cutter = SentenceCutter()
+def _cut(deltas: list[str], *, first_chars: int = FIRST_CHARS) -> list[str]:
+    cutter = SentenceCutter(first_chars=first_chars)
     sentences = [sentence for delta in deltas for sentence in cutter.feed(delta)]
     return sentences + cutter.end()
+
+
+@given(TEXTS.filter(_ends_in_words))
+def test_a_text_that_ends_in_words_comes_out_whole(text: str) -> None:
+    assert _bare("".join(_cut([text]))) == _bare(text)
+
+
+@given(TEXTS)
+def test_halves_lose_nothing(text: str) -> None:
+    parts = halves(text)
+    assert parts is None or _bare("".join(parts)) == _bare(text)
 
 
 def _bare(text: str) -> str:

@@ -168,7 +168,7 @@ def of_playout(call: Call, event: ev.ResponseEnded | ev.AudioArrived | ev.Playou
     return event.response_id == call.playout.id
 
 
-def of_next(call: Call, event: ev.ResponseEnded) -> bool:
+def of_next(call: Call, event: ev.ResponseEnded | ev.AudioArrived) -> bool:
     """Does the event belong to the response that is admitted to follow?"""
     return bool(call.playout.next_id) and event.response_id == call.playout.next_id
 

@@ -66,34 +66,40 @@ def log_stalled(call: Call, _: ev.Event) -> Log:
     return Log(Level.WARNING, "playout_without_progress", call.playout.id)
 
 
-@sets("id", "item_id", "next_id")
-def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str]:
+@sets("id", "item_id", "next_id", "next_item_id")
+def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, str]:
     """The admitted response."""
-    return event.response_id, "", ""
+    return event.response_id, "", "", ""
 
 
-@sets("next_id")
-def take_next(_: Call, event: ev.ResponseCreated) -> str:
+@sets("next_id", "next_item_id")
+def take_next(_: Call, event: ev.ResponseCreated) -> tuple[str, str]:
     """The response that is heard after the present one."""
-    return event.response_id
+    return event.response_id, ""
 
 
-@sets("id", "item_id", "next_id")
-def promote_next(call: Call, _: ev.Event) -> tuple[str, str, str]:
+@sets("next_item_id")
+def take_next_item(_: Call, event: ev.AudioArrived) -> str:
+    """The item of the response that follows: its sound came while the present one is heard (R71)."""
+    return event.item_id
+
+
+@sets("id", "item_id", "next_id", "next_item_id")
+def promote_next(call: Call, _: ev.Event) -> tuple[str, str, str, str]:
     """The response that follows is the one heard now."""
-    return call.playout.next_id, "", ""
+    return call.playout.next_id, call.playout.next_item_id, "", ""
 
 
-@sets("id", "item_id", "next_id")
-def forget(_: Call, __: ev.Event) -> tuple[str, str, str]:
+@sets("id", "item_id", "next_id", "next_item_id")
+def forget(_: Call, __: ev.Event) -> tuple[str, str, str, str]:
     """Nothing is heard."""
-    return "", "", ""
+    return "", "", "", ""
 
 
-@sets("next_id")
-def drop_next(_: Call, __: ev.Event) -> str:
+@sets("next_id", "next_item_id")
+def drop_next(_: Call, __: ev.Event) -> tuple[str, str]:
     """Nothing follows."""
-    return ""
+    return "", ""
 
 
 @sets("item_id")
@@ -118,6 +124,7 @@ PLAYOUT = region(
     row(AUDIBLE,                 ev.InterruptionExpired,  always,               go(SILENT, flush, forget)),
     row(AUDIBLE,                 ev.ResponseCancelled,    of_playout,           go(FINISHED, flush)),
     row((*AUDIBLE, FINISHED),    ev.ResponseCancelled,    of_next,              stay(flush_next, drop_next)),
+    row((*AUDIBLE, FINISHED),    ev.AudioArrived,         of_next,              stay(take_next_item)),
 
     row(ADMITTED,                ev.TextArrived,          words_to_be_spoken,   go(VOICELESS)),
     row(UNHEARD,                 ev.AudioArrived,         of_playout,           go(ONSET, take_item)),

@@ -47,12 +47,13 @@ class Response(Record):
 
 @attrs.frozen
 class Playout(Record):
-    """What may be heard: the response, its item, and the response that is admitted to follow it."""
+    """What may be heard: the response, its item, and the response that is admitted to follow it, with its item."""
 
     state: State = states.SILENT
     id: str = ""
     item_id: str = ""
     next_id: str = ""
+    next_item_id: str = ""
 
 
 @attrs.frozen

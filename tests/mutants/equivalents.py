@@ -1,0 +1,39 @@
+"""The mutants that no call can tell from the sound tables, each with the reason; a test fails if one is told after all, or is no more."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+import attrs
+
+
+@attrs.frozen
+class Equivalent:
+    """Mutants for one reason: a row as `table:states/events/guard`, where `*` stands for anything, and the changes to it."""
+
+    why: str
+    row: str
+    changes: tuple[str, ...]
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """A pattern for the name of each mutant."""
+        return tuple(f"{self.row}{change}" for change in self.changes)
+
+
+EQUIVALENTS: tuple[Equivalent, ...] = (
+    Equivalent(
+        "A lost session is in the way of every response, so what is due becomes wanted in the same instant.",
+        "asking:OWED/SessionLost/always",
+        (": goes to WANTED",),
+    ),
+)
+
+
+def pattern_of(name: str, listed: Iterable[Equivalent] = EQUIVALENTS) -> str:
+    """The pattern that lists the mutant of this name; empty if none does."""
+    return next((pattern for one in listed for pattern in one.patterns if fnmatchcase(name, pattern)), "")
+
+
+def patterns(listed: Iterable[Equivalent] = EQUIVALENTS) -> list[str]:
+    """Every pattern of the list."""
+    return [pattern for one in listed for pattern in one.patterns]

@@ -1,0 +1,95 @@
+"""Who notices a mutant: the check of the tables at import, a claim, a case, its form, or the proof, asked in that order until one does."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+import attrs
+
+from fsm import CALL
+from fsm.engine import machine as engine
+from fsm.engine.checks import candidates, faults_of
+from fsm.engine.notation import Region, Row, State
+
+from .breaking import Broken, Kind, Mutant
+from .proof import proof_of
+from .witnesses import Witness
+
+Deed = tuple[State | None, tuple[Any, ...]]
+"""What a row does: its target and its acts."""
+Answer = tuple[frozenset[Any], Deed]
+"""The guards of which one must hold, and what is done then."""
+
+
+class By(StrEnum):
+    """Who notices."""
+
+    CHECK = "import check"
+    CLAIM = "claim"
+    CASE = "case"
+    PROOF = "proof"
+    FORM = "its form"
+    """Nobody can: it answers every pair as the sound table does, but for the reason given."""
+    NOBODY = "nobody"
+
+
+@attrs.frozen
+class Finding:
+    """What became of a mutant: who noticed it, and what exactly that said."""
+
+    name: str
+    table: str
+    kind: Kind
+    by: By
+    word: str = ""
+
+
+def judged(mutant: Mutant, seen: Iterable[Witness], proof: bool = True) -> Finding:
+    """Ask everybody in turn, and last the proof, if `proof` says so."""
+    by, word = _asked(mutant, seen, proof)
+    return Finding(mutant.name, mutant.table.name, mutant.kind, by, word)
+
+
+def _asked(mutant: Mutant, seen: Iterable[Witness], proof: bool) -> tuple[By, str]:
+    try:
+        table = mutant.make()
+    except ValueError as error:
+        return By.CHECK, str(error)
+    if faults := faults_of(table, CALL.events):
+        return By.CHECK, faults[0]
+    machine = Broken(table, mutant.endless)
+    for witness in seen:
+        if witness.may_notice(mutant) and witness.notices(mutant, machine):
+            return By(witness.sort), witness.name
+    if mutant.endless is None and _answers(table) == _answers(mutant.table):
+        return By.FORM, ""
+    if proof and (broken := proof_of(mutant, machine)):
+        return By.PROOF, broken
+    return By.NOBODY, ""
+
+
+def remember_candidates() -> None:
+    """Let this process look up but once which rows may answer a pair: for a process that only judges mutants."""
+    engine.candidates = cache(candidates)
+
+
+@cache
+def _answers(table: Region) -> list[tuple[Answer, ...]]:
+    """How each pair of state and event is answered, in a form in which tables that can't differ in what they do are equal.
+
+    Rows in a row that do the same are one, with the guards of all; those at the end need none, as one of them always answers.
+    """
+    return [_form(candidates(table, state, event)) for state in table.states for event in CALL.events]
+
+
+def _form(rows: tuple[Row, ...]) -> tuple[Answer, ...]:
+    found: list[Answer] = []
+    for then, same in groupby(rows, _deed):
+        found.append((frozenset(row.guard for row in same), then))
+    return (*found[:-1], (frozenset(), found[-1][1]))
+
+
+def _deed(row: Row) -> Deed:
+    return row.then.target, row.then.acts

@@ -1,0 +1,125 @@
+"""The proof asked about one mutant: states of the checker's scopes in which a changed row answers, and what follows from them.
+
+The sound tables are explored once, as far as `MOST`, to know in which states each row answers. A mutant is then judged by the rules of
+`callfsm verify` where it goes another way than the sound tables: in that step, in the states that follow, and as deadlines pass.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import islice
+
+import attrs
+
+from adapters.verify import LIVELOCK
+from adapters.verify_model import Model, Node
+from adapters.verify_scopes import Plan, plans
+from fsm import Call
+from fsm.engine.explore import Move, Space, explore, livelock
+from fsm.engine.machine import Machine
+from fsm.engine.notation import Row
+
+from .breaking import Mutant, beginning_without
+from .recording import Recorder
+
+MOST = 1_500
+"""How many of the nearest states of each scope are explored on the sound tables: about a second a scope, once a process."""
+BEYOND = 30
+"""How many states behind one that a mutant alone leads to are explored."""
+KEPT = 10
+"""In how many states of a scope a row is tried: the nearest, and then always twice as far."""
+TRIED = 8
+"""Behind how many such states of a scope."""
+
+
+@attrs.frozen(eq=False)
+class Explored:
+    """A scope of the sound tables: its model, and some of the states in which each row answers."""
+
+    plan: Plan
+    model: Model
+    nodes: dict[Row, list[Node]]
+    broken: frozenset[str]
+    """Rules that the sound tables break themselves in the scope, and so can tell nothing: `callfsm verify` shows how."""
+
+
+def proof_of(mutant: Mutant, machine: Machine[Call], scopes: tuple[Plan, ...] = (), most: int = MOST) -> str:
+    """The first rule that the mutant breaks, and in which scope; empty if none is found broken. No `scopes` are all of `callfsm verify`."""
+    told_by = _told_by(mutant)
+    with beginning_without(mutant.endless):
+        for explored in _all_explored(scopes or tuple(plans()), most):
+            model = copy.copy(explored.model)
+            model.machine = machine
+            starts = dict.fromkeys(node for row in told_by for node in explored.nodes.get(row, ()))
+            for rule in _faults(explored.model, model, starts):
+                if rule not in explored.broken:
+                    return f"{rule} ({explored.plan.name.strip(': ')})"
+    return ""
+
+
+def _told_by(mutant: Mutant) -> list[Row]:
+    """The rows in whose place the mutant may answer otherwise."""
+    if not mutant.by_meeting:
+        return [row for row in mutant.table.rows if row in mutant.rows]
+    met = {(row.state, row.on) for row in mutant.rows}
+    return [row for row in mutant.table.rows if any(row.state is state and issubclass(row.on, on) for state, on in met)]
+
+
+@cache
+def _all_explored(scopes: tuple[Plan, ...], most: int) -> tuple[Explored, ...]:
+    return tuple(_explored(plan, most) for plan in scopes)
+
+
+def _explored(plan: Plan, most: int) -> Explored:
+    recorder = Recorder()
+    model = Model(recorder, plan.policy, plan.scope)
+    seen: dict[Row, int] = {}
+    nodes: dict[Row, list[Node]] = {}
+
+    def moves(node: Node) -> Iterator[Move[Node]]:
+        recorder.rows.clear()
+        yield from model.moves(node)
+        for row in recorder.rows:
+            seen[row] = count = seen.get(row, 0) + 1
+            if count & (count - 1) == 0 and count < 1 << KEPT:
+                nodes.setdefault(row, []).append(node)
+
+    space = explore(model.start, moves, model.faults, most=most)
+    broken = {*(fault.rule for fault in space.faults), *_livelocks(space, model)}
+    return Explored(plan, model, nodes, frozenset(broken))
+
+
+def _faults(sound: Model, broken: Model, starts: Iterable[Node]) -> Iterator[str]:
+    """The rules that the broken model breaks in these nodes, and then behind the nodes to which it alone leads."""
+    new: dict[Node, None] = {}
+    for node in starts:
+        usual = {move.target for move in sound.moves(node)}
+        for move in broken.moves(node):
+            yield from move.faults
+            if move.target not in usual:
+                new[move.target] = None
+    for node in new:
+        yield from broken.faults(node)
+    for node in islice(new, TRIED):
+        yield from _at_rest(broken, node)
+        space = explore(node, broken.moves, broken.faults, most=BEYOND)
+        yield from (fault.rule for fault in space.faults)
+        yield from _livelocks(space, broken)
+
+
+def _at_rest(model: Model, node: Node) -> Iterator[str]:
+    """The rules that are broken as nothing happens any more but deadlines, the nearest table's first, until none runs or all was seen."""
+    seen = set()
+    while node not in seen:
+        seen.add(node)
+        due = [move for move in model.moves(node) if move.waited is not None]
+        if not due:
+            return
+        yield from due[0].faults
+        node = due[0].target
+        yield from model.faults(node)
+
+
+def _livelocks(space: Space[Node], model: Model) -> list[str]:
+    found = livelock(space, model.waits), livelock(space, model.urgent_waits, model.stands)
+    return [LIVELOCK for node in found if node is not None]

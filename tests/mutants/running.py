@@ -1,0 +1,85 @@
+"""All mutants judged, on as many processes as are wanted; each process gathers the claims and cases for itself."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import attrs
+
+from fsm import CALL
+
+from .breaking import Kind, Mutant, mutants_of
+from .judging import Finding, judged, remember_candidates
+from .witnesses import CASES, gathered
+
+SHARE = 24
+"""How many mutants a process takes at a time: few enough that all end together, about a tenth of a second."""
+
+Watch = Callable[[int, int], None]
+"""Told now and then: how many are judged, of how many."""
+
+
+@attrs.frozen
+class Wanted:
+    """Which mutants are judged, and by what: tables and kinds (none named: all), folders of cases, and whether the proof is asked."""
+
+    tables: tuple[str, ...] = ()
+    kinds: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.PAIR)
+    folders: tuple[Path, ...] = (CASES,)
+    proof: bool = False
+
+
+@attrs.frozen
+class Score:
+    """What became of the mutants, in the order of the tables, and which claims and cases could not be asked, as they fail anyway."""
+
+    findings: tuple[Finding, ...]
+    failing: tuple[str, ...]
+
+
+def score(wanted: Wanted, jobs: int | None = None, watch: Watch | None = None) -> Score:
+    """Judge the mutants on `jobs` processes, as many as there are cores if it is None. Raises CaseError for a file that is no case."""
+    failing = gathered(wanted.folders).failing
+    made = mutants(wanted)
+    step = -(-len(made) // SHARE)
+    shares = [tuple(range(start, len(made), step)) for start in range(step)]
+    found: dict[int, Finding] = {}
+    with ProcessPoolExecutor(jobs or os.cpu_count(), mp_context=get_context("spawn"), initializer=_prepare) as pool:
+        try:
+            for done in as_completed([pool.submit(_judge, wanted, share) for share in shares]):
+                found.update(done.result())
+                if watch is not None:
+                    watch(len(found), len(made))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return Score(tuple(found[number] for number in range(len(made))), failing)
+
+
+@cache
+def score_of_all() -> Score:
+    """The score without the proof, made once a process: what the tests judge."""
+    return score(Wanted())
+
+
+@cache
+def mutants(wanted: Wanted) -> tuple[Mutant, ...]:
+    """The mutants that are wanted, always in the same order."""
+    tables = [table for table in CALL.regions if not wanted.tables or table.name in wanted.tables]
+    made: Iterator[Mutant] = (mutant for table in tables for mutant in mutants_of(table, gathered(wanted.folders).both))
+    return tuple(mutant for mutant in made if mutant.kind in wanted.kinds)
+
+
+def _prepare() -> None:
+    """Make a process ready to judge: an interrupt is its parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    remember_candidates()
+
+
+def _judge(wanted: Wanted, share: tuple[int, ...]) -> dict[int, Finding]:
+    made, seen = mutants(wanted), gathered(wanted.folders).witnesses
+    return {number: judged(made[number], seen, wanted.proof) for number in share}
