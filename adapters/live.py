@@ -12,6 +12,7 @@ from rich.console import Console
 from adapters.caller import WavCaller
 from adapters.chatterbox import Chatterbox
 from adapters.chatterbox import check as check_chatterbox
+from adapters.chatterbox_servers import Server
 from adapters.demo import demo_caller
 from adapters.driver import Driver
 from adapters.embedded import StandInError, stand_in
@@ -28,6 +29,7 @@ from adapters.show import Show
 from adapters.sound_device import SoundDevice
 from adapters.sound_library import find
 from adapters.sound_streams import Loudspeaker, Microphone
+from adapters.tools import Tools
 from adapters.trace import TraceWriter, read_trace
 from adapters.wav_device import Caller, WavDevice, read_caller
 from adapters.websocket import WebSocketError
@@ -35,6 +37,9 @@ from fsm.call import events as ev
 from fsm.call.effects import Effect
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
+
+WITHIN = 0.95
+"""The part of a deadline of the core in which a port gives up by itself, so that it can say why."""
 
 
 class CannotStart(Exception):
@@ -54,7 +59,11 @@ class Plan:
     out: Path
     realtime_url: str | None = None
     key: str | None = attrs.field(default=None, repr=False)
-    chatterbox_url: str | None = None
+    speech: Server | None = None
+    """The Chatterbox server; None for the stand-in."""
+    fallback: Server | None = None
+    """The Chatterbox server that speaks while that one does not."""
+    tools: Tools | None = None
     caller: Path | None = None
     synthesis_ms: str = "1800:2800"
     device: str | None = None
@@ -106,8 +115,12 @@ async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple
     ports: list[Port] = [device, llm, Prompter()]
     ports += _ears(plan, device)
     if "chatterbox" in urls:
-        ports.append(Chatterbox(url=urls["chatterbox"], speaker=device, timeout_s=plan.policy.synthesis_ms / 1000))
-        await check_chatterbox(urls["chatterbox"])
+        speech = plan.speech or Server(url=urls["chatterbox"])
+        timeout_s = plan.policy.synthesis_ms / 1000 * WITHIN
+        ports.append(Chatterbox(url=speech, speaker=device, fallback=plan.fallback, timeout_s=timeout_s))
+        await check_chatterbox(speech)
+    if plan.tools is not None:
+        ports.append(plan.tools)
     await llm.check()
     plan.out.mkdir(parents=True, exist_ok=True)
     return device, ports
@@ -199,7 +212,7 @@ def _write(out: Path, old_audio: OldAudio) -> Report:
 def _servers(plan: Plan) -> list[tuple[str, str | None, tuple[str, ...]]]:
     servers: list[tuple[str, str | None, tuple[str, ...]]] = [("realtime", plan.realtime_url, ("realtime", "--words-per-s", "12"))]
     if plan.policy.voice == "chatterbox":
-        servers.append(("chatterbox", plan.chatterbox_url, ("chatterbox", "--synthesis-ms", plan.synthesis_ms)))
+        servers.append(("chatterbox", plan.speech.url if plan.speech else None, ("chatterbox", "--synthesis-ms", plan.synthesis_ms)))
     return servers
 
 

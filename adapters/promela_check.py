@@ -94,8 +94,12 @@ def check(plan: Plan, made: Model, seconds: float, watch: Callable[[Progress], N
     return Checked(plan, made, rules, search(made, part, silence=True, watch=watch) if silent else None)
 
 
-def agreement(made: Model) -> tuple[int, str]:
-    """How many events spin's interpreter and `step` answered alike, and where they first differ, in words, if they do."""
+def agreement(plan: Plan, **policy: Any) -> tuple[int, str]:
+    """How many events spin's interpreter and `step` answered alike, and where they first differ, in words, if they do.
+
+    All events happen, and every region moves, whatever the plan's scope leaves out.
+    """
+    made = model_of(attrs.evolve(plan, scope=attrs.evolve(EVERYTHING, begins=TALK.begins)), **policy)
     walks = [walk(made, CALL, seed, STEPS) for seed in range(WALKS)]
     found = difference(made, walks)
     if found is None:

@@ -283,6 +283,8 @@ class Reading:
         return Term(f"({code} + 1)", Kind("made", pattern), 1, 255, reads, reads) if terms else Known("".join(map(str, pattern)))
 
     def _called(self, function: Value, nodes: list[ast.expr], keywords: list[ast.keyword], names: Names) -> Value:
+        if isinstance(function, Unclear):
+            return function
         if not isinstance(function, Known) or any(isinstance(node, ast.Starred) for node in nodes):
             return Unclear("a call of something")
         called, given = function.value, [self.of(node, names) for node in nodes]

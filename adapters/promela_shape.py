@@ -17,7 +17,9 @@ from adapters.promela_values import BOOL, NUMBER, STATE, TEXT, Choice, Kind, Kno
 from fsm.engine.notation import Region, State
 
 SORTS = {"id": "response_id", "next_id": "response_id", "ended": "response_id", "pending": "tool_call_id"}
-"""Fields of ids that are not named after their sort; of the others those that end with `_id` are."""
+"""Fields of ids that are not named after their sort; others that end with the name of one are of that sort (`next_item_id`)."""
+NAMED = ("response_id", "item_id", "session_id", "tool_call_id")
+"""The sorts of ids that fields are named after; any other field that ends with `_id` is of a sort of its own."""
 PLACES = {
     "ended": "remembered_ids",
     "queue": "queued_sentences",
@@ -255,7 +257,8 @@ def flagged(term: Term) -> Term:
 
 
 def _sort(name: str) -> str:
-    return SORTS.get(name) or (name if name.endswith("_id") else "")
+    named = next((sort for sort in NAMED if name == sort or name.endswith(f"_{sort}")), "")
+    return SORTS.get(name) or named or (name if name.endswith("_id") else "")
 
 
 def _blank(part: Value) -> Any:

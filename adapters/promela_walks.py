@@ -57,6 +57,12 @@ class _Walker:
     machine: Machine[Any]
     draw: random.Random
     now_ms: float = 0.0
+    weights: list[int] = attrs.field(init=False)
+    """For each event how often it is drawn: more often if more rows act on it."""
+
+    def __attrs_post_init__(self) -> None:
+        acting = [row for region in self.machine.regions for row in region.rows if not row.ignores and row.on in self.machine.events]
+        self.weights = [1 + sum(row.on is event for row in acting) for event in self.machine.events]
 
     def walked(self, length: int) -> Walk:
         snapshot, begins = self.model.tables.start, list(self.model.world.begins)
@@ -74,13 +80,22 @@ class _Walker:
     def _next(self, snapshot: Any, kind: type | None) -> tuple[Any, list[int]]:
         """An event with its numbers: mostly one that moves something, and seldom one that ends all."""
         for _ in range(TRIES):
-            event, numbers = self._drawn(snapshot, kind or self.draw.choice(self.machine.events))
+            event, numbers = self._drawn(snapshot, kind or self._kind(snapshot))
             answer = self.machine.step(snapshot, event)
             ends = any(getattr(answer.snapshot, region.name).state in self.model.rules.ends for region in self.machine.regions)
-            if kind or (answer.snapshot is not snapshot and (not ends or self.draw.random() < 0.1)):
+            if kind or (answer.snapshot is not snapshot and (not ends or self.draw.random() < 0.02)):
                 break
         self.now_ms = event.at_ms if event.at_ms > self.now_ms else self.now_ms
         return event, numbers
+
+    def _kind(self, snapshot: Any) -> type:
+        """The class of an event; of those that deadlines post mostly that of the nearest, as it would be in a call."""
+        (kind,) = self.draw.choices(self.machine.events, self.weights)
+        waiting = [(getattr(snapshot, region.name).due_ms, place) for place, region in enumerate(self.machine.regions)]
+        nearest, place = min(waiting)
+        if any(region.expired is kind for region in self.machine.regions) and nearest < NEVER and self.draw.random() < 0.9:
+            return self.machine.regions[place].expired
+        return kind
 
     def _drawn(self, snapshot: Any, kind: Any) -> tuple[Any, list[int]]:
         expires = next((region for region in self.machine.regions if region.expired is kind), None)
@@ -103,10 +118,12 @@ class _Walker:
         return kind(**given), numbers
 
     def _chosen(self, snapshot: Any, event: Any) -> Iterator[int]:
-        """What the guards that the model chooses say."""
+        """What the guards that the model chooses say; one that is not made for the event says nothing that counts."""
         for guard in self.model.tables.translator.chosen:
-            asked = any(isinstance(event, row.on) and row.guard is guard for row in self.model.tables.rows)
-            yield int(asked and guard(snapshot, event))
+            try:
+                yield int(guard(snapshot, event))
+            except AttributeError:
+                yield 0
 
 
 _PLAIN: dict[Any, Any] = {int: 1, float: 0.0, bool: False}

@@ -14,7 +14,9 @@ Driver(call, [device, llm, tools])              # runs them
 import inspect
 import json
 import logging
+import runpy
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -54,7 +56,7 @@ class Tools:
     def __init__(self, timeout_s: float = 30.0) -> None:
         """A tool that takes longer than `timeout_s` is cancelled: give it `Policy.tool_ms`, after which the core gives it up (R80)."""
         self._tools: dict[str, _Tool] = {}
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._early: list[RunTool] = []
         self._group: TaskGroup | None = None
         self._post: Post | None = None
@@ -105,7 +107,7 @@ class Tools:
 
     async def _run(self, effect: RunTool) -> None:
         output = f"error: {effect.name} did not answer in time"
-        with anyio.move_on_after(self._timeout_s):
+        with anyio.move_on_after(self.timeout_s):
             output = await self._output(effect)
         if self._post is not None:
             self._post(ToolFinished, effect.tool_call_id, output[:MAX_OUTPUT])
@@ -128,6 +130,22 @@ class Tools:
         except Exception as error:
             _LOG.exception("the tool %s failed", effect.name)
             return f"error: {effect.name} failed ({type(error).__name__})"
+
+
+def load(path: Path, timeout_s: float) -> Tools:
+    """The `Tools` that a Python file makes, each of its tools bounded by `timeout_s`; ValueError or OSError in one line."""
+    try:
+        made = runpy.run_path(str(path))
+    except OSError as error:
+        raise OSError(f"{error.strerror}; give a Python file") from None
+    # Whatever the file's own code raises is the user's to mend, and its last line says where.
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    found = [thing for thing in made.values() if isinstance(thing, Tools)]
+    if len(found) != 1 or not found[0].declarations:
+        raise ValueError("it has to make one Tools() with at least one tool in it")
+    found[0].timeout_s = timeout_s
+    return found[0]
 
 
 def _schema(hint: Any, where: str) -> dict[str, Any]:

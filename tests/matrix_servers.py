@@ -1,7 +1,7 @@
 """The stand-in servers of the fault matrix, any number in one process of their own; run as a program by `matrix.Servers`.
 
 A line of JSON on standard input asks for a server, `{"kind": "realtime", "script": "…TOML…", "log": "path"}`, and a line on standard
-output answers with its URL; the end of standard input ends them all. Real servers and sockets with a cheap agent: it speaks a tone of a
+output answers `ready URL`; the end of standard input ends them all. Real servers and sockets with a cheap agent: it speaks a tone of a
 known length, hears by loudness, and writes down the same words whatever was said.
 """
 
@@ -11,7 +11,6 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +72,14 @@ async def main() -> None:
     async with asyncio.TaskGroup() as group:
         while line := await asyncio.to_thread(sys.stdin.readline):
             wish = json.loads(line)
-            ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             if wish["kind"] == "realtime":
+                ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
                 script = parse(wish["script"], REALTIME)
                 parts: dict[str, Any] = {"voice": Tone(), "transcriber": Words(), "dialogue": Counting(), "pace": PACE}
                 group.create_task(serve(port=0, on_ready=ready.set_result, log=Path(wish["log"]), faults=script, **parts))
+                print("ready", await ready, flush=True)
             else:
-                speech.append(_begin_chatterbox(wish, partial(asyncio.get_running_loop().call_soon_threadsafe, ready.set_result)))
-            print(json.dumps(await ready), flush=True)
+                speech.append(_begin_chatterbox(wish))
         for service, stopped in speech:
             stopped.set()
             if service.engine:
@@ -89,13 +88,12 @@ async def main() -> None:
             task.cancel()
 
 
-def _begin_chatterbox(wish: dict[str, str], tell: Any) -> tuple[Service, threading.Event]:
+def _begin_chatterbox(wish: dict[str, str]) -> tuple[Service, threading.Event]:
+    """A speech server in a thread of its own; it says itself that it is ready."""
     listener = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     log = Path(wish["log"]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - it is open as long as the server is there
     service = Service(Tone(), DIALECTS["seed"], parse(wish["script"], CHATTERBOX), None, SYNTHESIS_MS, 8, log)  # type: ignore[arg-type]
     stopped = threading.Event()
-    chatterbox_server.print = lambda *_, **__: tell(url)  # type: ignore[attr-defined]
     threading.Thread(target=chatterbox_server._serve, args=(service, listener, stopped), daemon=True).start()
     return service, stopped
 

@@ -175,7 +175,7 @@ def test_a_listed_equivalent_that_is_told_or_no_more_is_a_fault(made: dict[str, 
     [
         ("response:IN_PROGRESS/InterruptionExpired/always: cancel_response doubled", "cancelled twice"),
         ("playout:FINISHED/PlayoutExpired/always: stays", "fires"),
-        ("interruption:SUSPECTED for ever", "R78"),
+        ("interruption:CONFIRMED for ever", "R78"),
     ],
 )
 def test_the_proof_notices_what_breaks_its_rules(made: dict[str, Mutant], name: str, rule: str) -> None:

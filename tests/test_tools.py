@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -11,7 +12,7 @@ import pytest
 from adapters.driver import Driver
 from adapters.ports import Post
 from adapters.realtime_settings import RealtimeSettings
-from adapters.tools import MAX_OUTPUT, Tools
+from adapters.tools import MAX_OUTPUT, Tools, load
 from fsm import Policy, start
 from fsm import events as ev
 from fsm.call.effects import Effect, RunTool, SendToolResult
@@ -186,3 +187,25 @@ async def test_a_tool_that_runs_ends_with_its_call() -> None:
     [result] = model.results
     assert isinstance(result, SendToolResult)
     assert json.loads(result.output)["day"] == "Friday"
+
+
+def test_a_file_with_tools_is_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "tools.py"
+    file.write_text(
+        'from adapters.tools import Tools\nmine = Tools()\n@mine.tool\ndef now() -> str:\n    """The time."""\n    return "noon"\n'
+    )
+    tools = load(file, 3)
+    assert tools.timeout_s == 3
+    assert [declared["name"] for declared in tools.declarations] == ["now"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("x = 1", "one Tools"), ("x = ", "SyntaxError"), ("from adapters.tools import Tools\nt = Tools()", "at least one")]
+)
+def test_a_file_without_tools_is_refused_in_one_line(tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "tools.py"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=why):
+        load(file, 3)
+    with pytest.raises(OSError, match="give a Python file"):
+        load(tmp_path / "none.py", 3)

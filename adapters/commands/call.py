@@ -15,6 +15,9 @@ from fsm.call.policy import Policy
 KEY_VARIABLE = "CALLFSM_REALTIME_KEY"
 """The environment variable with the realtime server's key, else OPENAI_API_KEY is read; never an argument, as those are public."""
 
+SPEECH_KEY_VARIABLE = "CALLFSM_CHATTERBOX_KEY"
+"""The environment variable with the Chatterbox server's key, where it demands one."""
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
@@ -47,7 +50,19 @@ def add(commands: Any) -> None:
         help="a field of the policy, e.g. interruption_min_ms=300; `--set help` lists them",
     )
     parser.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop (default: asyncio)")
+    parser.add_argument("--tools", type=Path, metavar="FILE", help="a Python file with a `Tools()` whose functions the model may call")
+    _add_speech(parser)
     _add_sound(parser)
+
+
+def _add_speech(parser: argparse.ArgumentParser) -> None:
+    """The options for the Chatterbox server."""
+    parser.add_argument(
+        "--chatterbox-dialect", default="auto", metavar="NAME", help="seed, travisvn, devnen, openai or auto: found out by asking (default)"
+    )
+    parser.add_argument("--chatterbox-voice", default="", metavar="NAME", help="the voice, as the server names it (default: the server's)")
+    parser.add_argument("--chatterbox-model", default="", metavar="NAME", help="the model, where the server has several")
+    parser.add_argument("--chatterbox-fallback", metavar="URL", help="a second Chatterbox server, which speaks while the first does not")
 
 
 def _add_sound(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +76,7 @@ def _add_sound(parser: argparse.ArgumentParser) -> None:
         "--vad",
         choices=("server", "local", "key"),
         default="server",
-        help="who hears that the caller speaks: the server's VAD, a detector of our own, or the Enter key on standard input (default: server)",
+        help="who hears the caller: the server's VAD, a detector of our own, or the Enter key on standard input (default: server)",
     )
 
 
@@ -77,7 +92,13 @@ def _call(options: argparse.Namespace) -> int:
     if options.microphone and not (options.device or options.player):
         raise Refused("--microphone needs a loudspeaker too: give --device NAME or --player aplay")
     policy = _policy(options)
-    chosen = {"model": options.model, "instructions": options.instructions, "greeting": options.greeting}
+    tools = _tools(options, policy)
+    chosen = {
+        "model": options.model,
+        "instructions": options.instructions,
+        "greeting": options.greeting,
+        "tools": tools and tools.declarations,
+    }
     try:
         model = RealtimeSettings(**{name: value for name, value in chosen.items() if value is not None})
     except ValueError as error:
@@ -91,7 +112,9 @@ def _call(options: argparse.Namespace) -> int:
         out=options.out or Path("calls") / time.strftime("%Y%m%d-%H%M%S"),
         realtime_url=options.realtime,
         key=key,
-        chatterbox_url=options.chatterbox,
+        speech=_speech(options, options.chatterbox),
+        fallback=_speech(options, options.chatterbox_fallback),
+        tools=tools,
         caller=options.caller,
         device=options.device,
         microphone=options.microphone,
@@ -103,6 +126,31 @@ def _call(options: argparse.Namespace) -> int:
         return anyio.run(_hold_until_told, plan, console, backend=options.backend)
     finally:
         _show_folder(console, plan.out, began_s)
+
+
+def _speech(options: argparse.Namespace, url: str | None) -> Any:
+    """The Chatterbox server at a URL, None for none."""
+    from adapters.chatterbox_servers import Server
+
+    if url is None:
+        return None
+    how = {"dialect": options.chatterbox_dialect, "voice": options.chatterbox_voice, "model": options.chatterbox_model}
+    try:
+        return Server(url=url, key=os.environ.get(SPEECH_KEY_VARIABLE) or None, **how)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def _tools(options: argparse.Namespace, policy: Policy) -> Any:
+    """The tools of a file, None for none."""
+    from adapters.tools import load
+
+    if options.tools is None:
+        return None
+    try:
+        return load(options.tools, policy.tool_ms / 1000)
+    except (ValueError, OSError) as error:
+        raise Refused(f"--tools {options.tools}: {error}") from None
 
 
 async def _hold_until_told(plan: Any, console: Any) -> int:

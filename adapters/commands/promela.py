@@ -38,7 +38,8 @@ def _promela(options: argparse.Namespace) -> int:
     try:
         if options.check:
             need()
-        models = [model_of(plan, **settings(options.set)) for plan in (chosen if options.check else chosen[:1])]
+        policy = settings(options.set)
+        models = [model_of(plan, **policy) for plan in (chosen if options.check else chosen[:1])]
     except Missing as error:
         raise Refused(f"--check: {error}") from None
     except ValueError as error:
@@ -50,10 +51,10 @@ def _promela(options: argparse.Namespace) -> int:
             raise Refused(f"--out {options.out}: {error.strerror}") from None
     elif not options.check:
         sys.stdout.write(models[0].text)
-    return _checked(list(zip(chosen, models, strict=True)), options.seconds) if options.check else 0
+    return _checked(list(zip(chosen, models, strict=True)), options.seconds, policy) if options.check else 0
 
 
-def _checked(models: "list[tuple[Plan, Model]]", seconds: float) -> int:
+def _checked(models: "list[tuple[Plan, Model]]", seconds: float, policy: dict[str, Any]) -> int:
     from rich.console import Console
 
     from adapters import promela_check as pc
@@ -77,7 +78,7 @@ def _checked(models: "list[tuple[Plan, Model]]", seconds: float) -> int:
 
                 done.append(pc.check(plan, made, seconds / len(models), tell))
             say(*pc.summary(done[-1]))
-        count, differs = pc.agreement(models[0][1])
+        count, differs = pc.agreement(models[0][0], **policy)
     except Failed as error:
         raise Refused(str(error)) from None
     say(*pc.report(done))
