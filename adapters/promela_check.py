@@ -11,7 +11,7 @@ from adapters.promela_rows import name_of
 from adapters.promela_rules import CALL_RULES, LIVELOCK
 from adapters.promela_spin import Progress, Search, search
 from adapters.promela_values import FALSE
-from adapters.promela_walks import difference, walk
+from adapters.promela_walks import difference, walks
 from adapters.verify_alphabet import Scope
 from adapters.verify_scopes import EVERYTHING, OPENING, PLAIN, TALK
 from fsm.call.machine import CALL
@@ -100,8 +100,7 @@ def agreement(plan: Plan, **policy: Any) -> tuple[int, str]:
     All events happen, and every region moves, whatever the plan's scope leaves out.
     """
     made = model_of(attrs.evolve(plan, scope=attrs.evolve(EVERYTHING, begins=TALK.begins)), **policy)
-    walks = [walk(made, CALL, seed, STEPS) for seed in range(WALKS)]
-    found = difference(made, walks)
+    found = difference(made, walks(made, CALL, 1, WALKS, STEPS))
     if found is None:
         return WALKS * STEPS, ""
     pairs = zip(CALL.regions, found.walk.states[found.at], found.spins or itertools.repeat("nothing"), strict=False)

@@ -91,7 +91,7 @@ class Processes:
         yield f'#define ROW(of, row) if ({first}) row_taken[of][row] = printf("ROW %d %d\\n", of, (int) row) > 0;'
         yield "#define FLAW(of, flaw) if (flaw && flaw_found[of]) flaw = 2; else if (flaw) flaw_found[of] = 1;"
         yield "    static unsigned long told;"
-        yield '#define SOFAR if (!(++told & 0x3fff)) { printf("SOFAR %.0f %lu\\n", nstates, told); fflush(stdout); }'
+        yield '#define SOFAR if (!(++told & 0xfff)) { printf("SOFAR %.0f %lu\\n", nstates, told); fflush(stdout); }'
         yield '#define STEP(...) if (readtrail) printf("STEP " __VA_ARGS__);'
         yield "}"
 

@@ -8,7 +8,7 @@ from adapters.promela_rules import IN_VAIN, NO_DEADLINE, TIME_STANDS, Rules
 from adapters.promela_tables import Tables
 from adapters.promela_values import Known, Term
 from adapters.promela_world import World
-from fsm.engine.notation import Declared, Region, State, always
+from fsm.engine.notation import Declared, Region, State
 
 LONGEST_CHAIN = 40
 """So many deadlines of 0 ms in a row are taken for a round that never ends."""
@@ -67,7 +67,7 @@ class Answers:
             elif one.path.endswith(".state"):
                 yield from (f"    if :: n_{name} == {end!r} -> {name} = n_{name} :: else fi;" for end in self._ends(name))
         yield from (f"    {line};" for line in self._tidied())
-        yield "#ifndef SCRIPT"
+        yield "#if !defined(SCRIPT) || defined(NAMED)"
         yield from (f"    {line};" for line in self.world.naming())
         yield "#endif"
         yield from ("    skip }", "}")
@@ -125,12 +125,10 @@ class Answers:
             if states:
                 unread = " || ".join(f"{region} == {state!r}" for state in states)
                 yield f"if :: {unread} -> {'; '.join(f'{name} = 0' for name in names)} :: else fi"
-        ended = [_ended(region) for region in self.tables.regions]
-        if all(ended):
-            over = " && ".join(
-                f"({' || '.join(f'{region.name} == {state!r}' for state in states)})"
-                for region, states in zip(self.tables.regions, ended, strict=True)
-            )
+        ended = self.tables.ended()
+        if all(ended.values()):
+            asked = [" || ".join(f"{name} == {state!r}" for state in states) for name, states in ended.items()]
+            over = " && ".join(f"({states})" for states in asked)
             zeros = [f"{one.name} = 0" for one in variables if not one.path.endswith(".state")]
             yield f"if :: {over} -> {'; '.join([*zeros, *(['spent = 0'] if self.rules.spent else [])]) or 'skip'} :: else fi"
         yield from self._timed()
@@ -150,18 +148,3 @@ class Answers:
 
 def _in_brackets(term: Term) -> str:
     return f"({term.text})" if term.top == "||" else term.text
-
-
-def _ended(region: Region) -> list[State]:
-    """The states of a region from which on nothing is read: their rows ask nothing, and lead to such states alone."""
-    ended = [
-        state
-        for state in region.states
-        if all(row.guard is always or row.guard.__name__ == "stale" for row in region.rows if row.state is state)
-        and not any(row.then.updates for row in region.rows if row.state is state)
-    ]
-    while True:
-        left = [state for state in ended if all((row.then.target or state) in ended for row in region.rows if row.state is state)]
-        if left == ended:
-            return ended
-        ended = left

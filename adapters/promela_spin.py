@@ -98,11 +98,14 @@ def search(
         return _deepened(folder, [*flags, "-E"], seconds, {until} if until else set(), watch)
 
 
-def simulate(model: Model, script: str, seconds: float = 60) -> list[list[str]]:
-    """Run a script through spin's own interpreter: after each event the names of the states of all regions. Raises Missing or Failed."""
+def simulate(model: Model, script: str, *, named: bool = False, seconds: float = 60) -> list[list[str]]:
+    """Run a script through spin's own interpreter: after each event the names of the states of all regions.
+
+    With `named` ids are named anew after each event, as they are in a search. Raises Missing or Failed.
+    """
     need()
     with _workshop(model) as folder:
-        said = _run(folder, "spin", "-DSCRIPT", "-T", "model.pml", told=script, seconds=seconds)
+        said = _run(folder, "spin", "-DSCRIPT", *(["-DNAMED"] if named else []), "-T", "model.pml", told=script, seconds=seconds)
     return [line.removeprefix(SAYS).split() for line in map(str.strip, said.splitlines()) if line.startswith(SAYS)]
 
 

@@ -14,7 +14,7 @@ from adapters.promela_reading import EVENT, SNAPSHOT
 from adapters.promela_shape import Shape, Variable, flagged
 from adapters.promela_translate import Translator
 from adapters.promela_values import FALSE, Known, Parts, Sequence, Term, Unclear, Value, choose, lift
-from fsm.engine.notation import Region, Row, State, fields_set_by
+from fsm.engine.notation import Region, Row, State, always, fields_set_by
 
 Act = Callable[[Any, Any], Any]
 
@@ -48,6 +48,7 @@ class Tables:
     _turned_on: dict[str, frozenset[str]] = attrs.field(factory=dict)
     """For each path the paths that its updates read."""
     _told_apart: set[str] = attrs.field(factory=set)
+    _unread: dict[str, tuple[State, ...]] | None = None
 
     def __attrs_post_init__(self) -> None:
         self.shape = Shape(self.regions, self.start, self.ids)
@@ -76,6 +77,11 @@ class Tables:
 
     def unread(self) -> dict[str, tuple[State, ...]]:
         """For each path of a record the states of its region in which nobody reads it any more."""
+        if self._unread is None:
+            self._unread = self._find_unread()
+        return self._unread
+
+    def _find_unread(self) -> dict[str, tuple[State, ...]]:
         found: dict[str, tuple[State, ...]] = {}
         paths = {one.path for one in self.variables() if not one.path.endswith(".state")}
         for region in self.regions:
@@ -84,6 +90,20 @@ class Tables:
                 live = self._live(region, mine)
                 found |= {path: tuple(state for state in region.states if path not in live[state]) for path in sorted(mine)}
         return found
+
+    def ended(self) -> dict[str, list[State]]:
+        """For each region the states from which on nothing is read: their rows ask of no record, and lead to such states alone."""
+        return {region.name: self._ended(region) for region in self.regions}
+
+    def _ended(self, region: Region) -> list[State]:
+        blind = (always, *self.given)
+        rows = {state: [row for row in region.rows if row.state is state] for state in region.states}
+        ended = [state for state in region.states if all(row.guard in blind and not row.then.updates for row in rows[state])]
+        while True:
+            left = [state for state in ended if all((row.then.target or state) in ended for row in rows[state])]
+            if left == ended:
+                return ended
+            ended = left
 
     def _translate(self) -> None:
         """Translate every row, again and again until no translation finds anything out about the shape."""

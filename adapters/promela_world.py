@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from adapters.promela_rules import Rules
-from adapters.promela_shape import NUMBERS
+from adapters.promela_shape import NUMBERS, Variable
 from adapters.promela_tables import Tables
 from adapters.promela_values import Term
 from fsm.engine.notation import Region
@@ -28,6 +28,7 @@ class World:
     """What stands for guards that are unclear."""
     reads: dict[type, tuple[str, ...]] = attrs.field(factory=dict)
     """For each event the fields of it that a row turns on."""
+    _held_by: dict[str, list[Variable]] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         macros = self.tables.translator.macros
@@ -108,11 +109,35 @@ class World:
             if names and sort not in made and (sort not in self.tables.shape.made or len(names) == 1)
         }
 
+    def ids_held(self, snapshot: Any) -> dict[str, list[str]]:
+        """For each sort that is named anew the ids that a snapshot holds, in the order in which they are named."""
+        if not self._held_by:
+            by_name = {one.name: one for one in self.tables.variables()}
+            self._held_by = {sort: [by_name[name] for name in names] for sort, names in self.renamed().items()}
+        found: dict[str, list[str]] = {}
+        ended = all(getattr(snapshot, name).state in states for name, states in self.tables.ended().items())
+        for sort, variables in self._held_by.items():
+            values = [] if ended else [self._value(snapshot, one) for one in variables]
+            found[sort] = list(dict.fromkeys(value for value in values if value))
+        return found
+
+    def _value(self, snapshot: Any, variable: Variable) -> str:
+        """The id that a variable keeps; none where nobody reads it."""
+        region, field, *part = variable.path.split(".")
+        record = getattr(snapshot, region)
+        if record.state in self.tables.unread().get(variable.path, ()):
+            return ""
+        value = getattr(record, field)
+        if part:
+            place = int(variable.name.removeprefix(f"{region}_{field}_").partition("_")[0])
+            value = "" if place >= len(value) else value[place] if part == ["[]"] else getattr(value[place], part[0])
+        return str(value)
+
     def naming(self) -> Iterator[str]:
         """The statements that name ids anew."""
         for sort, variables in self.renamed().items():
             ids = range(1, self.tables.shape.most(sort) + 1)
-            yield "; ".join(["names = 0", *[f"to_{sort}[{number}] = 0" for number in ids]])
+            yield "; ".join(["names = 1", *[f"to_{sort}[{number}] = 0" for number in ids]])
             for name in variables:
                 new = f"names = names + 1; to_{sort}[{name}] = names"
                 yield f"if :: {name} && !to_{sort}[{name}] -> {new} :: else fi; {name} = to_{sort}[{name}]"

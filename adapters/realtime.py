@@ -154,19 +154,21 @@ class RealtimeLLM:
             self._lose()
             self._replace()
             return
-        effect = self._history.do(effect)
-        if isinstance(effect, AddEntry):
-            self._history.note_entry(effect, self._settings.entry.replace("{digits}", effect.digits))
-        if not self._wire.asked and not isinstance(effect, ConfigureSession):
-            # It is part of the history now, which the next session is given.
-            self._report_unsent([effect])
+        noted = self._history.do(effect)
+        if isinstance(noted, AddEntry):
+            self._history.note_entry(noted, self._settings.entry.replace("{digits}", noted.digits))
+        if noted is None:
             return
-        messages = self._wire.send(effect)
-        if isinstance(effect, ConfigureSession):
+        if not self._wire.asked and not isinstance(noted, ConfigureSession):
+            # It is part of the history now, which the next session is given.
+            self._report_unsent([noted])
+            return
+        messages = self._wire.send(noted)
+        if isinstance(noted, ConfigureSession):
             messages += self._wire.restore(self._history.items())
         for message in messages:
-            if not self._outbox.put(effect, json.dumps(message)):
-                self._report_unsent([effect])
+            if not self._outbox.put(noted, json.dumps(message)):
+                self._report_unsent([noted])
 
     def hear(self, pcm: bytes) -> None:
         """Take 20 ms of the caller; until the session is confirmed the last 2 s are kept, and sent then (R26)."""
@@ -245,7 +247,7 @@ class RealtimeLLM:
                 if event is SpeechStarted:
                     self._outbox.begin_turn()
                 elif event is TurnCommitted:
-                    self._outbox.end_turn()
+                    self._history.keep_sound(args[0], self._outbox.end_turn())
                 if self._sentences is not None and isinstance(event, type) and issubclass(event, ResponseEnded):
                     last = self._sentences.end(args[0])
                     # What a cancelled or broken response left unfinished is no sentence.

@@ -59,10 +59,12 @@ class Outbox:
         """The caller speaks: what is sent from now on is kept until the turn is committed."""
         self._in_turn = True
 
-    def end_turn(self) -> None:
-        """The turn is an item of the conversation."""
+    def end_turn(self) -> bytes:
+        """The turn is an item of the conversation; gives what was kept of its sound."""
         self._in_turn = False
+        sound = b"".join(self._turn)
         self._turn.clear()
+        return sound
 
     async def take(self) -> tuple[Effect | None, str]:
         """Wait for the next text to send, and the command that it carries, if it is one."""

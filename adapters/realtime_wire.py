@@ -76,7 +76,16 @@ class TextDelta:
     delta: str
 
 
-Incoming = Happened | Audio | TextDelta
+@attrs.frozen
+class SpokenDelta:
+    """A piece of what a response says in its own sound, cut anywhere; nobody is to speak it."""
+
+    response_id: str
+    item_id: str
+    delta: str
+
+
+Incoming = Happened | Audio | TextDelta | SpokenDelta
 
 
 class _Gate(StrEnum):
@@ -226,12 +235,15 @@ class Wire:
         return [*said, Happened(GoodbyeSaid, ids[:1])] if says_goodbye(text, self._settings.goodbye_phrases) else said
 
     def _spoken_text(self, message: Any) -> list[Incoming]:
-        """The first words of a response that the model speaks itself (R16)."""
+        """Words of a response that the model speaks itself; the first are told (R16)."""
         ids = self._of_response(message)
-        if not ids or ids[0] in self._worded:
+        if not ids:
             return []
+        said: list[Incoming] = [SpokenDelta(*ids, text_at(message, "delta", default=""))]
+        if ids[0] in self._worded:
+            return said
         remember(self._worded, ids[0], True)
-        return [Happened(TextArrived, ids[:1])]
+        return [*said, Happened(TextArrived, ids[:1])]
 
     def _tool_called(self, message: Any) -> list[Incoming]:
         return [

@@ -21,6 +21,10 @@ ROUNDS = 100_000
 """How often the loop may go round while its clock stands, before that counts as a program that never waits; a call needs some dozens."""
 
 
+FOR_EVER_S = 30 * 86_400.0
+"""No call lasts as long: a timer that is further away, as that of `anyio.sleep_forever`, is none."""
+
+
 class Stuck(BaseException):
     """The program waits for nothing at all, or never waits; no handler of `Exception` may keep it going."""
 
@@ -79,7 +83,7 @@ class _Jumping(selectors.SelectSelector):
         clock, now_s = self._clock, self._clock.now_s
         if timeout != 0:
             clock.now_s = clock.idle(now_s, math.inf if timeout is None else now_s + timeout)
-        if clock.now_s == math.inf:
+        if clock.now_s > FOR_EVER_S:
             clock.now_s = now_s
             raise Stuck("every task waits, and no timer runs")
         self._rounds = self._rounds + 1 if clock.now_s == now_s else 0

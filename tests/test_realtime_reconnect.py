@@ -10,13 +10,14 @@ from realtime import LIMIT_S, Core, Server, frame, llm_at, mute_server, running,
 
 from adapters.realtime_history import KEPT_ITEMS, History
 from adapters.realtime_outbox import KEPT_BEFORE_TURN
-from adapters.realtime_wire import Audio, Happened, TextDelta
+from adapters.realtime_wire import Audio, Happened, SpokenDelta, TextDelta
 from fsm.call import events as ev
 from fsm.call.effects import (
     AddEntry,
     CancelResponse,
     Cause,
     CloseSession,
+    CommitTurn,
     CreateResponse,
     DeleteItem,
     OpenSession,
@@ -193,7 +194,9 @@ async def test_a_turn_that_was_committed_is_not_sent_again() -> None:
             await confirmed(core, 2)
         over.get(timeout=LIMIT_S)
         got = over.get(timeout=LIMIT_S).got
-    assert kinds(got) == ["session.update"]
+    assert kinds(got) == ["session.update", "conversation.item.create"], "an item of the conversation, and no turn to answer"
+    content = got[1]["item"]["content"]
+    assert [base64.b64decode(part["audio"]) for part in content] == [frame(1)], "its words are not known yet, so its sound is given"
 
 
 async def test_a_session_that_works_is_replaced_without_a_loss() -> None:
@@ -237,6 +240,88 @@ async def test_a_half_open_socket_is_replaced() -> None:
     assert "half-open" in lost.reason
 
 
+async def test_nothing_is_asked_about_an_item_that_the_new_session_was_not_given() -> None:
+    """R85: an answer of which nothing was told, no text and no words; what is done to it is meant for the lost session."""
+
+    def first(server: Server) -> None:
+        server.set_up()
+        server.say("response.created", response={"id": "r1", "conversation_id": "c"})
+        server.say("response.output_audio.delta", response_id="r1", item_id="a1", delta=base64.b64encode(bytes(48 * 1000)).decode())
+        server.ws.close(1011)
+
+    def second(server: Server) -> None:
+        server.set_up()
+        server.expect("input_audio_buffer.commit")
+        server.say("input_audio_buffer.speech_stopped", item_id="")
+
+    with scripted(Servers(first, second)) as (url, over):
+        llm = llm_at(url)
+        async with running(llm, AGAIN) as core:
+            await confirmed(core, 2)
+            for effect in (TruncateItem("a1", 300), RewriteItem("a1", "words"), DeleteItem("a1"), CommitTurn()):
+                llm.do(effect)
+            await core.until(ev.SpeechStopped)
+        over.get(timeout=LIMIT_S)
+        got = over.get(timeout=LIMIT_S).got
+    assert kinds(got) == ["session.update", "input_audio_buffer.commit"]
+
+
+async def test_an_answer_that_was_cut_by_the_loss_goes_to_the_new_session_as_far_as_it_was_told() -> None:
+    """R85: its words as they came, in sound; what of them was heard is said when the device tells."""
+
+    def first(server: Server) -> None:
+        server.set_up()
+        server.say("response.created", response={"id": "r1", "conversation_id": "c"})
+        server.say("response.output_audio.delta", response_id="r1", item_id="a1", delta=base64.b64encode(bytes(48 * 1000)).decode())
+        for delta in ("one two", " three", " four"):
+            server.say("response.output_audio_transcript.delta", response_id="r1", item_id="a1", delta=delta)
+        server.ws.close(1006)
+
+    def second(server: Server) -> None:
+        server.set_up()
+        server.expect("conversation.item.delete")
+        server.expect("conversation.item.create")
+        server.say("input_audio_buffer.speech_stopped", item_id="")
+
+    with scripted(Servers(first, second)) as (url, over):
+        llm = llm_at(url)
+        async with running(llm, AGAIN) as core:
+            await confirmed(core, 2)
+            llm.do(TruncateItem("a1", 500))
+            await core.until(ev.SpeechStopped)
+        over.get(timeout=LIMIT_S)
+        got = over.get(timeout=LIMIT_S).got
+    items = [message["item"] for message in got if message["type"] == "conversation.item.create"]
+    assert [item["content"][0]["text"] for item in items] == ["one two three four", "one two"]
+
+
+def test_what_is_still_told_of_an_interrupted_answer_was_not_heard() -> None:
+    """R34: its transcript is told when it is over, which is after the cut; late deltas come too."""
+    history = History()
+    for item_id, response_id in (("a1", "r1"), ("a2", "r2"), ("a3", "r3")):
+        history.hear(Audio(response_id, item_id, bytes(48 * 100)))
+        history.hear(SpokenDelta(response_id, item_id, "alpha beta"))
+    history.do(TruncateItem("a1", 50))
+    history.do(DeleteItem("a2"))
+    history.do(RewriteItem("a3", "alph"))
+    for item_id, response_id in (("a1", "r1"), ("a2", "r2"), ("a3", "r3")):
+        history.hear(Audio(response_id, item_id, bytes(48 * 100)))
+        history.hear(Happened(ev.ResponseTranscribed, (response_id, "alpha beta gamma delta")))
+    assert [item["content"][0]["text"] for item in history.items()] == ["alpha", "alph"]
+
+
+def test_the_sound_of_a_turn_is_kept_until_its_words_are_known() -> None:
+    """R07, R85: that of the last turn alone; one that is told twice keeps its sound."""
+    history = History()
+    for item_id in ("u1", "u2", "u2"):
+        history.hear(Happened(ev.TurnCommitted, (item_id,)))
+        history.keep_sound(item_id, b"" if history.items() and item_id == "u2" else b"1234")
+    (told,) = history.items()
+    assert (told["id"], told["role"], told["content"]) == ("u2", "user", [{"type": "input_audio", "audio": "MTIzNA=="}])
+    history.hear(Happened(ev.Transcribed, ("u2", "A word.")))
+    assert [item["content"][0]["type"] for item in history.items()] == ["input_text"]
+
+
 def test_a_history_forgets_its_oldest() -> None:
     """R07."""
     history = History()
@@ -244,7 +329,7 @@ def test_a_history_forgets_its_oldest() -> None:
         history.hear(Happened(ev.Transcribed, (f"u{number}", f"word {number}")))
         history.hear(TextDelta(f"r{number}", f"a{number}", "x"))
     assert len(history.items()) <= KEPT_ITEMS
-    assert history.items()[-1]["id"] == f"u{KEPT_ITEMS + 4}"
+    assert history.items()[-1]["id"] == f"a{KEPT_ITEMS + 4}"
 
 
 def test_a_history_keeps_what_was_heard() -> None:
@@ -253,11 +338,11 @@ def test_a_history_keeps_what_was_heard() -> None:
     history.hear(Audio("r1", "a1", bytes(48 * 100)))
     history.hear(Happened(ev.ResponseTranscribed, ("r1", "alpha beta gamma delta")))
     history.hear(Happened(ev.ResponseTranscribed, ("r9", "of a response without an item")))
-    assert history.do(TruncateItem("a1", 25)) == TruncateItem("a1", 25)
+    assert history.do(TruncateItem("a1", 25)) is None
     assert [item["content"][0]["text"] for item in history.items()] == ["alpha"]
     assert history.do(TruncateItem("a1", 100)) == RewriteItem("a1", "alpha")
     history.do(RewriteItem("a1", "other words"))
     assert history.items()[0]["content"][0]["text"] == "other words"
     history.do(DeleteItem("a1"))
     assert history.items() == []
-    assert history.do(TruncateItem("a1", 25)) == TruncateItem("a1", 25)
+    assert history.do(TruncateItem("a1", 25)) is None

@@ -17,6 +17,7 @@ from adapters.realtime_wire import (
     Audio,
     Happened,
     Incoming,
+    SpokenDelta,
     TextDelta,
     Wire,
     append,
@@ -153,11 +154,11 @@ SOUND = base64.b64encode(b"\x01\x02\x03\x04").decode()
         ),
         (
             {"type": "response.output_audio_transcript.delta", "response_id": "r1", "delta": "Goodbye."},
-            [Happened(events.TextArrived, ("r1",))],
+            [SpokenDelta("r1", "", "Goodbye."), Happened(events.TextArrived, ("r1",))],
         ),
         (
             {"type": "response.audio_transcript.delta", "response_id": "r1", "delta": "Good"},
-            [Happened(events.TextArrived, ("r1",))],
+            [SpokenDelta("r1", "", "Good"), Happened(events.TextArrived, ("r1",))],
         ),
         (
             {"type": "response.function_call_arguments.done", "response_id": "r1", "call_id": "c1", "name": "find", "arguments": "{}"},
@@ -254,7 +255,7 @@ def test_nothing_that_a_server_sends_makes_the_wire_raise(texts: list[str]) -> N
             if isinstance(incoming, Happened):
                 incoming.event(0.0, *incoming.args)
             else:
-                assert isinstance(incoming, Audio | TextDelta)
+                assert isinstance(incoming, Audio | TextDelta | SpokenDelta)
 
 
 def test_every_event_of_the_server_is_known() -> None:
@@ -530,7 +531,7 @@ def test_only_the_first_words_of_a_response_are_told() -> None:
     """R16: one event a response, not one a word."""
     one = wire()
     assert hear(one, type="response.output_audio_transcript.delta", response_id="r1", delta="Hi") != []
-    assert hear(one, type="response.output_audio_transcript.delta", response_id="r1", delta=" there") == []
+    assert hear(one, type="response.output_audio_transcript.delta", response_id="r1", delta=" there") == [SpokenDelta("r1", "", " there")]
 
 
 def test_an_outbound_call_gives_the_server_its_rights_at_once() -> None:

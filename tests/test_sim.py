@@ -84,7 +84,7 @@ FOUND: dict[str, tuple[Plan, str]] = {
         "after an interruption the interrupted response is not heard",
     ),
 }
-"""Calls that break a rule, and which: what is to be mended. Whoever mends one takes it out; until then its rule is not asked of the many."""
+"""Calls that break a rule, and which. Whoever mends one takes it out; until then its rule is not asked of the many."""
 
 
 @pytest.fixture(scope="module")

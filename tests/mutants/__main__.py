@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from adapters.cases import CaseError
 from fsm import CALL
 
-from .breaking import Kind
 from .running import Score, Wanted, score
 from .showing import CAUGHT, percent, score_tables, verdict
 from .witnesses import CASES
@@ -20,8 +19,7 @@ from .witnesses import CASES
 def main(arguments: list[str] | None = None) -> int:
     """Judge and print. Exit code 1: a mutant survived, or the list of equivalents is wrong; 2: something cannot be read."""
     given = _parser().parse_args(arguments)
-    kinds = tuple(Kind) if given.all else Wanted().kinds
-    wanted = Wanted(tuple(given.table), kinds, (CASES, *given.cases), proof=not given.fast)
+    wanted = Wanted(tuple(given.table), (CASES, *given.cases), proof=not given.fast)
     if missing := [str(folder) for folder in given.cases if not folder.is_dir()]:
         print(f"mutants: no such folder: {missing[0]}; --cases takes a folder of cases (.jsonl)", file=sys.stderr)
         return 2
@@ -73,7 +71,6 @@ def _shown(found: Score, seconds: float, *, every: bool, whole: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m tests.mutants", description=__doc__)
     parser.add_argument("--table", action="append", default=[], choices=[table.name for table in CALL.regions], help="this table alone")
-    parser.add_argument("--all", action="store_true", help="also take each row out for one of its pairs of state and event alone")
     parser.add_argument("--fast", action="store_true", help="ask no proof: as the tests do")
     parser.add_argument("--cases", action="append", default=[], type=Path, metavar="DIR", help="more cases than those of tests/cases")
     parser.add_argument("--jobs", type=_jobs, metavar="N", help="how many processes (as many as there are cores)")

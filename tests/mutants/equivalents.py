@@ -26,6 +26,11 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "asking:OWED/SessionLost/always",
         (": goes to WANTED",),
     ),
+    Equivalent(
+        "Its guard asks for LEAVING, so the row, which all tables share, can hold in no other state of this one.",
+        "hangup:*/HangupExpired/leaving",
+        tuple(f" not for {state}/HangupExpired" for state in ("STAYING", "PARTING", "GOODBYE")),
+    ),
 )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from multiprocessing import get_context
@@ -12,7 +12,7 @@ import attrs
 
 from fsm import CALL
 
-from .breaking import Kind, Mutant, mutants_of
+from .breaking import Mutant, mutants_of
 from .judging import Finding, judged, remember_candidates
 from .witnesses import CASES, gathered
 
@@ -25,10 +25,9 @@ Watch = Callable[[int, int], None]
 
 @attrs.frozen
 class Wanted:
-    """Which mutants are judged, and by what: tables and kinds (none named: all), folders of cases, and whether the proof is asked."""
+    """Which mutants are judged, and by what: the tables (none named: all), folders of cases, and whether the proof is asked."""
 
     tables: tuple[str, ...] = ()
-    kinds: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.PAIR)
     folders: tuple[Path, ...] = (CASES,)
     proof: bool = False
 
@@ -70,8 +69,8 @@ def score_of_all() -> Score:
 def mutants(wanted: Wanted) -> tuple[Mutant, ...]:
     """The mutants that are wanted, always in the same order."""
     tables = [table for table in CALL.regions if not wanted.tables or table.name in wanted.tables]
-    made: Iterator[Mutant] = (mutant for table in tables for mutant in mutants_of(table, gathered(wanted.folders).both))
-    return tuple(mutant for mutant in made if mutant.kind in wanted.kinds)
+    both = gathered(wanted.folders).both
+    return tuple(mutant for table in tables for mutant in mutants_of(table, both))
 
 
 def _prepare() -> None:

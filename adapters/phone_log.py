@@ -1,0 +1,77 @@
+"""The log of a phone server: a line of JSON for each thing that happened to a call; never speech, a token, or a whole phone number.
+
+The fields are chosen where they are logged; words from outside are cut and stripped of long numbers. Of an exception the type
+and the places are logged, and not its text, which may hold what was said.
+"""
+
+import json
+import logging
+import re
+import sys
+import traceback
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TextIO
+
+LOG = logging.getLogger("callfsm.phone")
+MAX_CHARS = 200
+"""The longest text of a field."""
+_NUMBER = re.compile(r"\+?\d[\d\s().-]{5,}\d")
+_QUIET = ("uvicorn", "uvicorn.error", "websockets", "httpx", "httpcore", "callfsm.websocket")
+
+Excuse = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def tell(level: int, event: str, call: str = "", **fields: object) -> None:
+    """Log that something happened; `call` is the id of a call."""
+    LOG.log(level, event, extra={"fields": {**({"call": call} if call else {}), **fields}})
+
+
+def tell_bug(event: str, bug: BaseException, call: str = "", **fields: object) -> None:
+    """Log an exception by its type and where it came from."""
+    tell(logging.ERROR, event, call, **fields, **described(bug))
+
+
+def described(bug: BaseException) -> dict[str, object]:
+    """An exception without its text."""
+    if isinstance(bug, BaseExceptionGroup) and len(bug.exceptions) == 1:
+        return described(bug.exceptions[0])
+    frames = traceback.extract_tb(bug.__traceback__)[-6:]
+    return {"type": type(bug).__name__, "at": [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]}
+
+
+def masked(text: str) -> str:
+    """Words from outside, fit for a log: one line, not long, and without anything like a phone number."""
+    return _NUMBER.sub("…", " ".join(text.split()))[:MAX_CHARS]
+
+
+def last_digits(number: str) -> str:
+    """What is logged of a phone number: its last two digits."""
+    return f"…{number[-2:]}" if len(number) > 4 else "…"
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: `at` (UTC), `level`, `event`, `call`, and the fields of the event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, object] = {"at": at, "level": record.levelname.lower()}
+        fields = getattr(record, "fields", None)
+        if fields is None:
+            line |= {"event": "log", "logger": record.name, "words": masked(record.getMessage())}
+        else:
+            line |= {"event": record.getMessage(), **fields}
+        bug = record.exc_info[1] if record.exc_info else None
+        return json.dumps(line | (described(bug) if bug is not None else {}), ensure_ascii=False, default=str)
+
+
+def log_to(stream: TextIO | None = None, level: int = logging.INFO) -> None:
+    """Have everything logged as JSON lines to `stream` (default: standard error); libraries only from a warning on."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
