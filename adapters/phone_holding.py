@@ -41,6 +41,7 @@ class Holding:
         figures = channel.onlooker = CallFigures(self.metrics, call)
         line = TwilioLine(answered, hang_up=self._hang_up(handler, answered) if self.rest else None)
         trace = Tracing(self.traces, call)
+        self.metrics.began.inc()
         tell(logging.INFO, "call_began", handler.call_id)
         crashed = False
         try:

@@ -58,6 +58,8 @@ class Plan:
     api: str = API
     max_calls: int = 20
     traces: Path | None = None
+    start_s: float = 10.0
+    """How long a stream may take to say which call it is."""
     rows: bool = False
     """Count each row that is taken."""
 
@@ -94,7 +96,13 @@ async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
         rest = await stack.enter_async_context(opened(plan.api, plan.token)) if plan.token else None
         holding = Holding(agent=agent, metrics=metrics, rest=rest, traces=plan.traces)
         server = PhoneServer(
-            calls=calls, holding=holding, metrics=metrics, public_url=plan.public_url, token=plan.token, account=plan.account
+            calls=calls,
+            holding=holding,
+            metrics=metrics,
+            public_url=plan.public_url,
+            token=plan.token,
+            account=plan.account,
+            start_s=plan.start_s,
         )
         doors = [_Door(server.app(), where.host, where.port, 2 * plan.max_calls + 64)]
         doors += [_Door(_figures(server), where.metrics_host, where.metrics_port, 16)]

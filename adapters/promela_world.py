@@ -137,7 +137,7 @@ class World:
         """The statements that name ids anew."""
         for sort, variables in self.renamed().items():
             ids = range(1, self.tables.shape.most(sort) + 1)
-            yield "; ".join(["names = 1", *[f"to_{sort}[{number}] = 0" for number in ids]])
+            yield "; ".join(["names = 0", *[f"to_{sort}[{number}] = 0" for number in ids]])
             for name in variables:
                 new = f"names = names + 1; to_{sort}[{name}] = names"
                 yield f"if :: {name} && !to_{sort}[{name}] -> {new} :: else fi; {name} = to_{sort}[{name}]"

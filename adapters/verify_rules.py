@@ -11,7 +11,6 @@ import attrs
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call import states as st
-from fsm.call.effects import Cause
 from fsm.call.machine import admits
 from fsm.call.snapshot import Call, Playout, Response
 from fsm.engine.machine import Step
@@ -170,8 +169,7 @@ class Judge:
                 known = done not in (SPENT, SPENT_HEARD) or _remembers(after, response_id) or not _remembers(before, response_id)
                 full = len(after.response.ended) == after.policy.remembered_ids
                 self._rule(known or full, "a cancelled or ended response is remembered while there is room (R06)")
-        interrupted = isinstance(event, ev.InterruptionExpired) and before.interruption.state in HOLDING
-        if interrupted and after.interruption.state is st.CLEAR and not _greeting(before):
+        if before.interruption.state is st.CONFIRMED and after.interruption.state is st.LOCKED:
             self._rule(not admits(after, before.playout.id), "after an interruption the interrupted response is not heard (R30, R69)")
 
     def past(self, names: tuple[str, ...], playout: Playout, response: Response) -> Past:
@@ -245,8 +243,3 @@ def _is_over(record: Record) -> bool:
 
 def _remembers(call: Call, response_id: str) -> bool:
     return response_id == call.response.id or response_id in call.response.ended
-
-
-def _greeting(call: Call) -> bool:
-    greeting = call.phase.state is st.GREETING_LOCK or call.response.cause is Cause.GREETING
-    return call.policy.greeting_protected and greeting

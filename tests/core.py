@@ -10,16 +10,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from fsm import Call, Policy, effects, events, start, states
 from fsm.call.machine import CALL
 from fsm.engine.machine import Machine, Step
-from fsm.engine.notation import Row, State
+from fsm.engine.notation import State
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=effects.Effect)
 
 _machines: list[Machine[Call]] = [CALL]
-taken: set[Row] = set()
-"""The rows that answered in any script so far."""
-met: set[tuple[str, State, type]] = set()
-"""The (region, state, event) that any script so far has met."""
 
 
 def machine() -> Machine[Call]:
@@ -81,9 +77,6 @@ class Script:
         answer = self.machine.step(self.call, event)
         self.call = answer.snapshot
         self.effects += answer.effects
-        if self.machine is CALL:
-            taken.update(answer.rows)
-            met.update((row.region, row.state, type(event)) for row in answer.rows)
         return answer
 
     def of(self, kind: type[E]) -> list[E]:

@@ -275,7 +275,7 @@ async def test_an_answer_that_was_cut_by_the_loss_goes_to_the_new_session_as_far
         server.say("response.output_audio.delta", response_id="r1", item_id="a1", delta=base64.b64encode(bytes(48 * 1000)).decode())
         for delta in ("one two", " three", " four"):
             server.say("response.output_audio_transcript.delta", response_id="r1", item_id="a1", delta=delta)
-        server.ws.close(1006)
+        server.ws.close(1011)
 
     def second(server: Server) -> None:
         server.set_up()
@@ -313,9 +313,9 @@ def test_what_is_still_told_of_an_interrupted_answer_was_not_heard() -> None:
 def test_the_sound_of_a_turn_is_kept_until_its_words_are_known() -> None:
     """R07, R85: that of the last turn alone; one that is told twice keeps its sound."""
     history = History()
-    for item_id in ("u1", "u2", "u2"):
+    for item_id, sound in (("u1", b"12"), ("u2", b"1234"), ("u2", b"")):
         history.hear(Happened(ev.TurnCommitted, (item_id,)))
-        history.keep_sound(item_id, b"" if history.items() and item_id == "u2" else b"1234")
+        history.keep_sound(item_id, sound)
     (told,) = history.items()
     assert (told["id"], told["role"], told["content"]) == ("u2", "user", [{"type": "input_audio", "audio": "MTIzNA=="}])
     history.hear(Happened(ev.Transcribed, ("u2", "A word.")))
@@ -338,7 +338,7 @@ def test_a_history_keeps_what_was_heard() -> None:
     history.hear(Audio("r1", "a1", bytes(48 * 100)))
     history.hear(Happened(ev.ResponseTranscribed, ("r1", "alpha beta gamma delta")))
     history.hear(Happened(ev.ResponseTranscribed, ("r9", "of a response without an item")))
-    assert history.do(TruncateItem("a1", 25)) is None
+    assert history.do(TruncateItem("a1", 25)) == TruncateItem("a1", 25)
     assert [item["content"][0]["text"] for item in history.items()] == ["alpha"]
     assert history.do(TruncateItem("a1", 100)) == RewriteItem("a1", "alpha")
     history.do(RewriteItem("a1", "other words"))

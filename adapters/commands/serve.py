@@ -47,6 +47,7 @@ def add(commands: Any) -> None:
 
 def _serve(options: argparse.Namespace) -> int:
     import anyio
+    from prometheus_client import disable_created_metrics
 
     from adapters import phone_service
     from adapters.embedded import StandInError
@@ -66,6 +67,7 @@ def _serve(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise Refused(f"{error}; correct the option or the --set of that name") from None
     log_to()
+    disable_created_metrics()
 
     async def serve() -> int:
         async with (

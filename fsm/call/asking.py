@@ -184,7 +184,7 @@ ASKING = region(
     row(NOTHING,                 ev.PlayoutExpired,     may_replace,         go(PAUSED, count_failure)),
     row(NOTHING,                 (ev.CreateRefused, ev.ResponseExpired), may_ask_again, go(PAUSED, count_failure)),
 
-    row(OWED,                    ev.SessionLost,        always,              go(DUE)),
+    row(OWED,                    ev.SessionLost,        always,              go(WANTED)),
     row(NOTHING,                 ev.SessionLost,        answer_lost,         go(PAUSED, take_lost)),
 
     row(LIVE,                    ev.ModelEvent,         always,              ignore("it makes no response wanted")),

@@ -22,11 +22,6 @@ class Equivalent:
 
 EQUIVALENTS: tuple[Equivalent, ...] = (
     Equivalent(
-        "A lost session is in the way of every response, so what is due becomes wanted in the same instant.",
-        "asking:OWED/SessionLost/always",
-        (": goes to WANTED",),
-    ),
-    Equivalent(
         "Its guard asks for LEAVING, so the row, which all tables share, can hold in no other state of this one.",
         "hangup:*/HangupExpired/leaving",
         tuple(f" not for {state}/HangupExpired" for state in ("STAYING", "PARTING", "GOODBYE")),
