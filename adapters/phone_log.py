@@ -9,6 +9,8 @@ import logging
 import re
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
@@ -66,12 +68,21 @@ class JsonLines(logging.Formatter):
         return json.dumps(line | (described(bug) if bug is not None else {}), ensure_ascii=False, default=str)
 
 
-def log_to(stream: TextIO | None = None, level: int = logging.INFO) -> None:
-    """Have everything logged as JSON lines to `stream` (default: standard error); libraries only from a warning on."""
+@contextmanager
+def logging_to(stream: TextIO | None = None, level: int = logging.INFO) -> Iterator[None]:
+    """While the block lasts, everything is logged as JSON lines to `stream` (default: standard error); libraries only from a warning on."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
+    before = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in _QUIET}
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        root.handlers[:], quiet = before[0], before[2]
+        root.setLevel(before[1])
+        for name, one in quiet.items():
+            logging.getLogger(name).setLevel(one)

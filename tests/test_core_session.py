@@ -108,8 +108,9 @@ def test_the_turn_whose_answer_was_lost_is_answered() -> None:
         reopen(script)
         assert script.effects[-1] == CreateResponse(Cause.RECOVERY)
 
-    script = lose(asked(create_response=True))
-    script.expects(asking=states.WANTED)
+    script = asked(create_response=True)
+    script.step(ev.SessionLost(script.now_ms, "1006"))
+    script.expects(asking=states.WANTED, session=states.LOST)
     reopen(script)
     assert script.effects[-1] == CreateResponse(Cause.USER_TURN)
 

@@ -1,5 +1,7 @@
 """Claims about admission: places, tokens that are good once and for a while, and one owner of a call; without a socket."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import anyio
@@ -19,6 +21,19 @@ class Clock:
         return self.now_s
 
 
+def on_a_loop(claim: Callable[[], None]) -> Callable[[], None]:
+    """Run a claim on an event loop, as a handler belongs to one."""
+
+    @wraps(claim)
+    def run() -> None:
+        async def main() -> None:
+            claim()
+
+        run_on("trio", main)
+
+    return run
+
+
 def refusal(act: Any, *fields: Any) -> Refused:
     with pytest.raises(NotAdmitted) as refused:
         act(*fields)
@@ -26,6 +41,7 @@ def refusal(act: Any, *fields: Any) -> Refused:
     return refused.value.why
 
 
+@on_a_loop
 def test_a_call_takes_one_place_from_its_webhook_to_its_end() -> None:
     calls = Calls(1)
     handler = calls.begin("CA1", calls.announce("CA1"))
@@ -37,6 +53,7 @@ def test_a_call_takes_one_place_from_its_webhook_to_its_end() -> None:
     assert calls.places_taken == 1
 
 
+@on_a_loop
 def test_a_webhook_that_comes_again_takes_no_second_place_and_voids_the_first_token() -> None:
     calls = Calls(1)
     first, second = calls.announce("CA1"), calls.announce("CA1")
@@ -45,6 +62,7 @@ def test_a_webhook_that_comes_again_takes_no_second_place_and_voids_the_first_to
     assert calls.places_taken == 1
 
 
+@on_a_loop
 def test_a_token_is_good_once() -> None:
     calls = Calls(2)
     token = calls.announce("CA1")
@@ -55,6 +73,7 @@ def test_a_token_is_good_once() -> None:
     assert token not in repr(calls)
 
 
+@on_a_loop
 def test_a_token_is_good_for_its_time_and_the_place_is_free_after_it() -> None:
     clock = Clock()
     calls = Calls(1, ticket_s=30, now_s=clock)

@@ -51,7 +51,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     from adapters import phone_service
     from adapters.embedded import StandInError
-    from adapters.phone_log import log_to
+    from adapters.phone_log import logging_to
     from adapters.realtime_settings import RealtimeSettings
     from adapters.websocket import WebSocketError
 
@@ -66,7 +66,6 @@ def _serve(options: argparse.Namespace) -> int:
         model = RealtimeSettings(**{name: value for name, value in chosen.items() if value is not None})
     except ValueError as error:
         raise Refused(f"{error}; correct the option or the --set of that name") from None
-    log_to()
     disable_created_metrics()
 
     async def serve() -> int:
@@ -79,7 +78,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     refusal = ""
     try:
-        return anyio.run(serve)
+        with logging_to():
+            return anyio.run(serve)
     except* (StandInError, WebSocketError, ValueError) as group:
         refusal = str(_first(group))
     except* OSError as group:

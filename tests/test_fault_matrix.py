@@ -1,0 +1,120 @@
+"""Claims about calls under fault: each fault with both voices, owners of interruption and backends, over real sockets.
+
+The covering part of the matrix is held: two calls for each fault, which differ in everything that the fault leaves open, so that every
+two values of fault, voice, owner and backend meet. With CALLFSM_MATRIX=full it is the whole product; `python -m tests.matrix` prints it.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import attrs
+import pytest
+from matrix import (
+    BACKENDS,
+    FAULTS,
+    CallerOfTwoTurns,
+    Cell,
+    Held,
+    covering_cells,
+    end_of,
+    every_cell,
+    hold_all,
+    old_audio_of,
+    servers,
+    verdicts,
+    words_of,
+)
+
+CELLS = every_cell() if os.environ.get("CALLFSM_MATRIX") == "full" else covering_cells()
+
+
+@attrs.frozen
+class World:
+    """All calls, and what was left of them in this process by backend."""
+
+    held: list[Held]
+    left: dict[str, list[str]]
+
+    def wrong(self, judge: Callable[[Held], object]) -> dict[str, object]:
+        """The calls of which the judge finds something to say; those under a fault that is known to go wrong are not asked about."""
+        return {str(one.cell): found for one in self.held if not one.fault.known and (found := judge(one))}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    held: list[Held] = []
+    left: dict[str, list[str]] = {}
+    with servers() as process:
+        for backend in BACKENDS:
+            some, left[backend] = hold_all(backend, [cell for cell in CELLS if cell.backend == backend], process)
+            held += some
+    yield World(held, left)
+
+
+def test_every_fault_strikes(world: World) -> None:
+    assert world.wrong(_missed) == {}
+
+
+def test_the_next_turn_is_answered_or_the_call_is_closed_for_its_one_reason(world: World) -> None:
+    """R59, R60, R78, R85, R86: within the deadlines that the tables declare, and the application is told once."""
+    assert world.wrong(end_of) == {}
+
+
+def test_no_old_audio_is_heard_once_the_voice_is_silent(world: World) -> None:
+    """R09, R30, R31: nothing after a flush, nothing in a hold, and at most one frame after the caller's first sound."""
+    assert world.wrong(old_audio_of) == {}
+
+
+def test_no_error_is_provoked_and_nobody_is_talked_over(world: World) -> None:
+    """R01, R02, R19: no command is refused but in a race, a response is cancelled once, and none is asked for while the caller speaks."""
+    assert world.wrong(words_of) == {}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_nothing_is_left_of_the_calls(world: World, backend: str) -> None:
+    """R07, R50: no task, socket or thread more than before."""
+    assert world.left[backend] == []
+
+
+def test_what_is_known_to_go_wrong_still_does(world: World) -> None:
+    """Whoever repairs it takes the `known` of its fault away."""
+    assert [str(one.cell) for one in world.held if one.fault.known and not verdicts(one)] == []
+
+
+def test_every_call_was_held(world: World) -> None:
+    assert sorted(str(one.cell) for one in world.held) == sorted(map(str, CELLS))
+
+
+def test_the_covering_part_meets_every_pair() -> None:
+    """Of fault, voice, owner and backend, as far as there is a call of the product that does."""
+    assert _pairs(covering_cells()) == _pairs(every_cell())
+    assert len(covering_cells()) == 2 * len(FAULTS)
+
+
+def test_a_judge_can_find_something_wrong(world: World) -> None:
+    """The judges see the untroubled call, changed for the worse."""
+    good = next(one for one in world.held if one.cell.fault == "none")
+    assert verdicts(good) == []
+    silent = CallerOfTwoTurns(speaks_again=False)
+    flushed = next(step for step in good.steps if "Flush" in str(step.effects))
+    moved = attrs.evolve(flushed, at_s=good.steps[0].at_s)
+    spoken = CallerOfTwoTurns(speaks_again=False)
+    spoken.content, spoken.spoke = True, [(good.steps[0].at_s - 1, good.steps[-1].at_s)]
+    asked = next(one for one in world.held if one.cell.fault == "none" and one.cell.owner == "client")
+    assert end_of(attrs.evolve(good, caller=silent)).startswith("the next turn was not answered")
+    assert end_of(attrs.evolve(good, steps=good.steps[:-1])) == "0 ends"
+    assert end_of(attrs.evolve(good, hung=True)).startswith("it did not end")
+    assert old_audio_of(attrs.evolve(good, steps=[moved])).startswith("old audio")
+    assert "cancels" in words_of(attrs.evolve(asked, realtime_log=2 * asked.realtime_log))
+    assert "while the caller spoke" in words_of(attrs.evolve(asked, caller=spoken))
+    other = attrs.evolve(good, cell=Cell("malformed_json", "realtime", "client", "trio"))
+    assert "did not strike" in str(verdicts(other))
+
+
+def _missed(held: Held) -> bool:
+    return not held.struck
+
+
+def _pairs(cells: list[Cell]) -> set[tuple[tuple[str, str], tuple[str, str]]]:
+    return {pair for cell in cells for pair in itertools.combinations(attrs.asdict(cell).items(), 2)}
