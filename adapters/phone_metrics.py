@@ -3,6 +3,7 @@
 What each means for an operator, and what to do, is in OPERATING.md beside this file. Every label has a bounded set of values.
 """
 
+import asyncio
 import re
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator
@@ -93,7 +94,16 @@ class _Now(Collector):
         yield by_phase
         yield GaugeMetricFamily("callfsm_places_taken", "Calls and announced calls now.", value=self._calls.places_taken)
         yield GaugeMetricFamily("callfsm_places", "How many calls may be held at a time.", value=self._calls.max_calls)
+        yield GaugeMetricFamily("callfsm_tasks", "Tasks of the event loop now.", value=_tasks())
         yield GaugeMetricFamily("callfsm_draining", "1 while the server lets nobody in.", value=int(self._calls.draining))
+
+
+def _tasks() -> int:
+    """How many tasks the event loop has; 0 where none runs."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0
 
 
 class CallFigures:

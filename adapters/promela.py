@@ -15,7 +15,7 @@ import attrs
 from adapters.promela_processes import Processes
 from adapters.promela_rows import Answers
 from adapters.promela_rules import Rules
-from adapters.promela_shape import Variable
+from adapters.promela_shape import MOST_PLACES, Variable
 from adapters.promela_tables import Tables
 from adapters.promela_world import World, choices
 from fsm.engine.notation import Region, State
@@ -46,7 +46,7 @@ def model(
 
     `begins` are events that happen first, `without` those that never happen, `still` regions that do not move before all is over; `ids` is
     how many ids of a sort there are. Raises ValueError
-    where two states have one name.
+    where two states have one name, or the policy lets a tuple of ids become longer than a model can hold.
     """
     watched = {effect: names for effect, (names, _) in rules.asks.items()}
     tables = Tables(tuple(regions), tuple(events), start, watched, rules.given, ids)
@@ -54,6 +54,8 @@ def model(
     for state in (state for region in tables.regions for state in region.states):
         if names.setdefault(repr(state), state) is not state:
             raise ValueError(f"two states are named {state!r}: a Promela model needs a name for each")
+    if long := tables.too_long():
+        raise ValueError(f"{long[0]} is {long[1]}: a Promela model holds at most {MOST_PLACES}")
     world = World(tables, rules, tuple(begins), frozenset(without), frozenset(still))
     text = "\n".join(_Writer(tables, rules, world).lines()) + "\n"
     return Model(text, tables, rules, world)

@@ -141,7 +141,7 @@ def summary(one: Checked) -> Iterator[str]:
     """What was searched, a line for each of both searches."""
     for what, found in one.searches():
         rate = found.transitions / max(found.seconds, 1e-9)
-        end = "all explored" if found.complete else "stopped by its time"
+        end = "all explored" if found.complete else f"ways of {found.depth:,} steps cut off" if found.cut else "stopped by its time"
         yield (
             f"{found.states:>10,} states {found.transitions:>11,} steps {found.seconds:>6.1f} s {rate:>9,.0f} steps/s"
             f"   {one.plan.name}, {what}: {end}, bitstate, {found.factor:.0f} bits a state"

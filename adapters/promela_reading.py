@@ -72,7 +72,8 @@ class Reading:
             case ast.Constant(value):
                 return Known(value)
             case ast.Name(name):
-                return names.get(name) or self.outer.get(name) or Known(getattr(builtins, name, Unclear(name)))
+                known = Known(getattr(builtins, name)) if hasattr(builtins, name) else Unclear(name)
+                return names.get(name) or self.outer.get(name) or known
             case ast.Attribute(of, name):
                 return self._attribute(self.of(of, names), name)
             case ast.BoolOp(operator, values):

@@ -23,7 +23,7 @@ from adapters.promela_rules import LIVELOCK
 
 TABLE_BITS = 28
 """The bits of the search's table, as a power of two: 32 MB."""
-DEPTH = 1_000_000
+DEPTH = 2_000_000
 """How long a way may become; pan keeps 46 bytes a step."""
 SHALLOW = (200, 400, 800, 3_000)
 """Depths to which a flaw is looked for first, each for a sixth of the time that is left; an event takes about 25 steps."""
@@ -38,6 +38,9 @@ _STEPS = re.compile(r"^\s*(\d+) transitions", re.MULTILINE)
 _REACHED = re.compile(r"depth reached (\d+)")
 _FACTOR = re.compile(r"hash factor: (\S+)")
 _FLAW = re.compile(r"^pan:\d+: assertion violated\s+\(?(\w+)\s*!=\s*1\)?")
+
+
+_CUT = "max search depth too small"
 
 
 class Missing(Exception):
@@ -67,6 +70,8 @@ class Search:
     seconds: float
     complete: bool
     """Was all explored, as far as the table told states apart?"""
+    cut: bool
+    """Was a way so long that it was not followed to its end?"""
     factor: float
     """Bits of the table for each state."""
     flaws: dict[str, list[list[int]]]
@@ -184,7 +189,8 @@ def _read(folder: Path, said: list[str], so_far: tuple[int, int], seconds: float
         transitions=int(steps[1]) if steps else so_far[1],
         depth=int(reached[1]) if reached else 0,
         seconds=seconds,
-        complete=stored is not None and "Search not completed" not in text and "max search depth too small" not in text,
+        complete=stored is not None and "Search not completed" not in text and _CUT not in text,
+        cut=_CUT in text,
         factor=float(factor[1]) if factor else 0.0,
         flaws=flaws,
         rows=frozenset((int(told[1]), int(told[2])) for told in map(_ROW.match, said) if told),

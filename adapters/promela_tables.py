@@ -11,7 +11,7 @@ import attrs
 
 from adapters import promela_sequences as seq
 from adapters.promela_reading import EVENT, SNAPSHOT
-from adapters.promela_shape import Shape, Variable, flagged
+from adapters.promela_shape import MOST_PLACES, PLACES, Shape, Variable, flagged
 from adapters.promela_translate import Translator
 from adapters.promela_values import FALSE, Known, Parts, Sequence, Term, Unclear, Value, choose, lift
 from fsm.engine.notation import Region, Row, State, always, fields_set_by
@@ -74,6 +74,14 @@ class Tables:
                 terms = [told.guard, *[term for _, term in told.sets], *[arg for _, args in told.effects for arg in args.values()]]
                 found |= {path for term in terms if isinstance(term, Term) for path in term.reads}
         return {path.removeprefix("event.") for path in found if path.startswith("event.")}
+
+    def too_long(self) -> tuple[str, int] | None:
+        """A bound of the policy, and what it is, that lets a tuple whose items count become longer than a model can hold."""
+        for one in self.variables():
+            name = one.path.split(".")[1]
+            if one.path.count(".") == 2 and self.shape.bound(name) > MOST_PLACES:
+                return PLACES.get(name, name), self.shape.bound(name)
+        return None
 
     def unread(self) -> dict[str, tuple[State, ...]]:
         """For each path of a record the states of its region in which nobody reads it any more."""

@@ -68,6 +68,8 @@ class _Walker:
     now_ms: float = 0.0
     taken: Counter[Row] = attrs.field(factory=Counter)
     """How often each row was taken."""
+    held: tuple[Any, dict[str, list[str]]] = (None, {})
+    """A snapshot and the ids that it holds, by their sort."""
 
     def walked(self, length: int) -> Walk:
         self.now_ms = 0.0
@@ -130,7 +132,9 @@ class _Walker:
 
     def _name(self, snapshot: Any, field: str, value: Any, number: int) -> int:
         """What an id is named at present: by its place among those that are held, or next to them."""
-        sort, held = self.model.world.term(field).kind.of, self.model.world.ids_held(snapshot)
+        if self.held[0] is not snapshot:
+            self.held = snapshot, self.model.world.ids_held(snapshot)
+        sort, held = self.model.world.term(field).kind.of, self.held[1]
         if sort not in held or not value:
             return number
         return held[sort].index(value) + 1 if value in held[sort] else len(held[sort]) + 1

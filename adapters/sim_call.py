@@ -103,7 +103,7 @@ class _Held:
         self._rules.heard_ms = device.heard_ms
         misfortunes(world, network.live)
         Caller(world, network.live, device.hung_up, local=policy.turns == "local")
-        llm = RealtimeLLM(url=REALTIME_URL, key=None, settings=RealtimeSettings(), policy=policy, speaker=device, cutter=SentenceCutter)
+        llm = RealtimeLLM(url=REALTIME_URL, key=None, settings=SETTINGS, policy=policy, speaker=device, cutter=SentenceCutter)
         ports: list[Any] = [device, llm, self._app]
         if policy.voice == "chatterbox":
             server = Server(url=CHATTERBOX_URL, dialect=voice.dialect)

@@ -10,21 +10,9 @@ from collections.abc import Callable, Iterator
 
 import attrs
 import pytest
-from matrix import (
-    BACKENDS,
-    FAULTS,
-    CallerOfTwoTurns,
-    Cell,
-    Held,
-    covering_cells,
-    end_of,
-    every_cell,
-    hold_all,
-    old_audio_of,
-    servers,
-    verdicts,
-    words_of,
-)
+
+from tests.matrix import CallerOfTwoTurns, Held, end_of, hold_all, old_audio_of, servers, verdicts, words_of
+from tests.matrix_faults import BACKENDS, FAULTS, Cell, covering_cells, every_cell
 
 CELLS = every_cell() if os.environ.get("CALLFSM_MATRIX") == "full" else covering_cells()
 

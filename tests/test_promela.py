@@ -286,6 +286,7 @@ def test_the_command_writes_the_model(tmp_path: Path, capsys: pytest.CaptureFixt
         (["--scope", "nowhere"], "--scope nowhere: there is everything, talk, opening"),
         (["--seconds", "0"], "--seconds 0: it takes 1 to 86400"),
         (["--set", "voice=none"], "voice is 'none'"),
+        (["--set", "remembered_ids=5"], "remembered_ids is 5: a Promela model holds at most 4"),
         (["--out", "/nowhere/call.pml", "--scope", "talk"], "--out /nowhere/call.pml: No such file or directory"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Claims about the rules: each is claimed by a test, or is written down as one that waits for its adapter."""
+"""Claims about the rules: each is claimed by a test."""
 
 from pathlib import Path
 from typing import get_type_hints
@@ -9,17 +9,9 @@ from adapters.rules import RULES, kept
 from fsm import effects as fx
 from fsm.call.machine import CALL
 
-LATER = {61: "one call at a time so far: who owns a call id is decided where calls are accepted, on a telephone line"}
-"""Rules that no test can claim yet, and why."""
-
-
-def test_every_rule_is_claimed_by_a_test_or_waits_for_a_reason() -> None:
+def test_every_rule_is_claimed_by_a_test() -> None:
     assert len(RULES) == 87
-    assert [rule.name for rule in kept() if not rule.tests and rule.number not in LATER] == []
-
-
-def test_a_rule_that_waits_is_not_claimed_already() -> None:
-    assert [rule.name for rule in kept() if rule.tests and rule.number in LATER] == []
+    assert [rule.name for rule in kept() if not rule.tests] == []
 
 
 def test_without_the_tests_every_rule_of_the_tables_is_still_named_by_its_rows(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def _serve(options: argparse.Namespace) -> int:
         model = RealtimeSettings(**{name: value for name, value in chosen.items() if value is not None})
     except ValueError as error:
         raise Refused(f"{error}; correct the option or the --set of that name") from None
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
 
     async def serve() -> int:
         async with (

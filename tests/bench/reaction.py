@@ -32,7 +32,9 @@ from fsm.call.events import Event, SpeechStarted
 from fsm.engine.machine import Step
 
 SERVER = Path(__file__).with_name("interrupter.py")
-POLICY = Policy(voice="realtime", greeting=False, calibration_ms=0, interruption_min_ms=0, echo_window_ms=0)
+POLICY = Policy(
+    voice="realtime", greeting=False, calibration_ms=0, interruption_min_ms=0, interruption_lock_ms=0, echo_window_ms=0, reconnects=0
+)
 FRAME = bytes(FRAME_BYTES)
 START_S = 30.0
 RUN_S = 60.0

@@ -1,0 +1,213 @@
+"""What a call costs: processor time of twenty calls in one process, sound flowing both ways, beside bare clients with the same traffic.
+
+A bare client sends a frame of the caller every 20 ms, and takes each message of the server apart down to the sound; it plays nothing.
+A call does that and runs the tables and the playout; with the WAV device it also records. `python -m tests.bench.load` runs this part alone.
+"""
+
+import base64
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from subprocess import PIPE
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+import attrs
+from anyio.streams.buffered import BufferedByteReceiveStream
+from rich.console import Console
+from rich.table import Table
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from adapters.driver import Driver
+from adapters.playout import Playout, tell
+from adapters.ports import FRAME_BYTES, FRAME_MS, Port, Post, Speaker
+from adapters.realtime import RealtimeLLM
+from adapters.realtime_settings import RealtimeSettings
+from adapters.realtime_wire import append
+from adapters.wav_device import WavDevice
+from fsm import Policy, start
+from fsm.call import effects as fx
+from fsm.call import events as ev
+
+from .tables import _ratio, _table
+
+Say = Callable[[str], None]
+
+SERVER = Path(__file__).with_name("talker.py")
+POLICY = Policy(voice="realtime", greeting=False, calibration_ms=0)
+CALLS = 20
+SECONDS = 2.0
+ROUNDS = 3
+FRAME = bytes(FRAME_BYTES)
+START_S, RUN_S = 30.0, 60.0
+BARE, PLAIN, RECORDED = "bare websockets client", "a call", "a call with the WAV device, recorded"
+
+
+@attrs.frozen
+class LoadFigures:
+    """Processor time in ms for a second of a call, by who holds it: the least of the rounds, since the machine's other work only adds."""
+
+    calls: int
+    ms: dict[str, float]
+    sound_ms: dict[str, float]
+    """How much of the agent's sound each took, to show that they did the same."""
+
+
+@attrs.define
+class Tally:
+    """What came of one round."""
+
+    sound_ms: float = 0.0
+
+
+class PatientCaller:
+    """A caller of whom nothing is heard, and who hangs up after some frames."""
+
+    def __init__(self, frames: int) -> None:
+        self._left = frames
+
+    @property
+    def finished(self) -> bool:
+        return self._left <= 0
+
+    def next_frame(self, agent_audible: bool) -> bytes:
+        """20 ms."""
+        self._left -= 1
+        return FRAME
+
+
+class PlainDevice:
+    """A device that keeps the real playout and the pace of one, and records nothing."""
+
+    performs: tuple[type[fx.Effect], ...] = (fx.Admit, fx.Hold, fx.Resume, fx.Flush, fx.HangUp)
+
+    def __init__(self, frames: int) -> None:
+        self.ears: list[RealtimeLLM] = []
+        self.playout = Playout()
+        self._frames = frames
+        self._post: Post | None = None
+
+    async def run(self, post: Post) -> None:
+        """Carry frames at their times; then the caller hangs up."""
+        self._post = post
+        post(ev.LineOpened)
+        began_s = anyio.current_time()
+        for number in range(self._frames):
+            await anyio.sleep_until(began_s + number * FRAME_MS / 1000)
+            for ear in self.ears:
+                ear.hear(FRAME)
+            self.playout.next_frame()
+            tell(self.playout.facts(), post)
+        post(ev.CallerHungUp, "done")
+
+    def do(self, effect: fx.Effect) -> None:
+        """Admit; nothing else is asked for here but at the end."""
+        if isinstance(effect, fx.Admit):
+            self.playout.admit(effect.response_id)
+
+    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
+        """Queue sound."""
+        taken = self.playout.play(response_id, pcm, item_id, sentence)
+        assert self._post is not None
+        tell(self.playout.facts(), self._post)
+        return taken
+
+
+async def measure_load(say: Say, calls: int = CALLS, seconds: float = SECONDS, rounds: int = ROUNDS) -> LoadFigures:
+    """Let them take turns; RuntimeError when one did not get the sound that the others got."""
+    ms: dict[str, list[float]] = {name: [] for name in _KINDS}
+    sound: dict[str, float] = {}
+    async with _server() as server:
+        for number in range(rounds):
+            for name, one in _KINDS.items():
+                say(f"load, {calls} at a time, round {number + 1} of {rounds}: {name}")
+                tally = Tally()
+                began_s = time.process_time()
+                with anyio.fail_after(RUN_S):
+                    async with anyio.create_task_group() as group:
+                        for place in range(calls):
+                            group.start_soon(one, f"{server}/?seconds={seconds + 1}", seconds, place / calls * FRAME_MS / 1000, tally)
+                ms[name].append((time.process_time() - began_s) * 1000 / (calls * seconds))
+                sound[name] = tally.sound_ms / calls
+    if min(sound.values()) < 0.7 * seconds * 1000:
+        raise RuntimeError(f"too little of {seconds:g} s of sound came through: {sound}")
+    return LoadFigures(calls, {name: min(taken) for name, taken in ms.items()}, sound)
+
+
+async def _bare(url: str, seconds: float, after_s: float, tally: Tally) -> None:
+    """The rival: websockets' own client, with json and base64."""
+    await anyio.sleep(after_s)
+    async with connect(url, compression=None) as ws, anyio.create_task_group() as group:
+        await ws.send('{"type": "session.update", "session": {}}')
+        group.start_soon(_send_sound, ws, seconds)
+        async for text in ws:
+            message = json.loads(text)
+            if message["type"] == "response.output_audio.delta":
+                tally.sound_ms += len(base64.b64decode(message["delta"])) / 48
+
+
+async def _send_sound(ws: ClientConnection, seconds: float) -> None:
+    """Send a frame every 20 ms, then close."""
+    began_s = anyio.current_time()
+    with suppress(ConnectionClosed):
+        for number in range(int(seconds * 1000 / FRAME_MS)):
+            await anyio.sleep_until(began_s + number * FRAME_MS / 1000)
+            await ws.send(append(FRAME))
+        await ws.close()
+
+
+async def _plain(url: str, seconds: float, after_s: float, tally: Tally) -> None:
+    device = PlainDevice(int(seconds * 1000 / FRAME_MS))
+    await _call(url, after_s, device, device, device.ears)
+    tally.sound_ms += device.playout.handed_over / 48
+
+
+async def _recorded(url: str, seconds: float, after_s: float, tally: Tally) -> None:
+    with TemporaryDirectory() as folder:
+        device = WavDevice(Path(folder) / "call.wav", PatientCaller(int(seconds * 1000 / FRAME_MS)))
+        await _call(url, after_s, device, device, device.ears)
+    tally.sound_ms += device.playout.handed_over / 48
+
+
+async def _call(url: str, after_s: float, device: Port, speaker: Speaker, ears: list[Any]) -> None:
+    await anyio.sleep(after_s)
+    llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=POLICY, speaker=speaker)
+    ears.append(llm)
+    await Driver(start(POLICY), [device, llm]).run()
+
+
+_KINDS: dict[str, Callable[[str, float, float, Tally], Coroutine[Any, Any, None]]] = {BARE: _bare, PLAIN: _plain, RECORDED: _recorded}
+
+
+@asynccontextmanager
+async def _server() -> AsyncIterator[str]:
+    """The talker, in a process of its own, and its URL; it stops when its standard input is closed."""
+    async with await anyio.open_process([sys.executable, str(SERVER)], stdin=PIPE, stdout=PIPE, stderr=None) as process:
+        assert process.stdout is not None
+        with anyio.fail_after(START_S):
+            line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 1_000)
+        yield line.decode().removeprefix("ready ")
+
+
+def load_table(figures: LoadFigures) -> Table:
+    """Who takes how much, beside the bare client."""
+    table = _table(f"Processor time, {figures.calls} calls at once, sound both ways", "one call", "ms a second", "ratio")
+    for name, ms in figures.ms.items():
+        table.add_row(name, f"{ms:.1f}", _ratio(ms, figures.ms[BARE]))
+    return table
+
+
+def main() -> int:
+    """Measure this part alone and print it."""
+    figures = anyio.run(measure_load, Console(stderr=True, style="dim").print)
+    Console(highlight=False).print(load_table(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+"""What `callfsm serve` carries: calls a core, milliseconds from speech_started to the clear on the wire, memory a call; and a soak.
+
+`python -m tests.bench.phone` runs this part alone, with `--soak-s 600` for ten minutes of callers who come and go. The server is
+a process of its own, kept on one core; its neighbours, Twilio and a realtime LLM, are another (`phone_peer`), which reports how late
+it was itself: the floor of every other figure. Interruptions are decided at once here, as their verification is a wait by choice.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+import anyio
+import attrs
+import httpx
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from .reaction import Spread
+from .reaction import _spread as spread
+from .tables import _table
+
+Say = Callable[[str], None]
+
+PEER = Path(__file__).with_name("phone_peer.py")
+SETTINGS = {
+    "greeting": "false",
+    "calibration_ms": 0,
+    "interruption_min_ms": 0,
+    "interruption_lock_ms": 0,
+    "echo_window_ms": 0,
+    "idle_ms": 600_000,
+    "call_ms": 7_200_000,
+}
+START_S, ANSWER_S = 30.0, 120.0
+MAX_LATE_MS = 40.0
+"""A call is carried in real time while 99 of 100 frames are no later than this, both ways."""
+LARGEST = 400
+
+
+@attrs.frozen
+class Load:
+    """So many calls at a time, looked at for so long, each answer interrupted after `talk_s` (from, to) seconds."""
+
+    calls: int
+    seconds: float
+    talk_s: tuple[float, float]
+
+
+LOADS = (Load(1, 6, (0.2, 0.4)), Load(20, 5, (0.5, 1.0)), Load(50, 5, (0.5, 1.0)))
+STEP, STEP_S = 10, 3.0
+"""Beyond the loads so many calls more are tried, for so long, until they are too many."""
+SOAK_S, SOAK_CALLS = 6.0, 10
+
+
+@attrs.frozen
+class LoadFigures:
+    """One load; times in milliseconds, `busy` is the server's share of a core, `late` counts frames that left a gap."""
+
+    calls: int
+    clear: Spread
+    down_p99_ms: float
+    up_p99_ms: float
+    peer_p99_ms: float
+    late: int
+    busy: float
+    kib_a_call: float
+
+    @property
+    def carried(self) -> bool:
+        """In real time?"""
+        return max(self.down_p99_ms, self.up_p99_ms) <= MAX_LATE_MS
+
+
+@attrs.frozen
+class Held:
+    """What a process holds: resident KiB, and how many descriptors, threads and tasks of its event loop."""
+
+    kib: int
+    descriptors: int
+    threads: int
+    tasks: int
+
+
+@attrs.frozen
+class PhoneFigures:
+    """All of it; `most` is the largest load that was carried. The soak held `soaked` calls; `before` it others had come and gone."""
+
+    loads: tuple[LoadFigures, ...]
+    most: int
+    soaked: int
+    before: Held
+    after: Held
+
+
+async def measure_phone(
+    say: Say, loads: tuple[Load, ...] = LOADS, *, largest: int = LARGEST, soak_s: float = SOAK_S, step_s: float = STEP_S
+) -> PhoneFigures:
+    """Load a server more and more, then soak another. Raises RuntimeError for a call that was lost, or what grew."""
+    figures: list[LoadFigures] = []
+    async with _peer() as peer, _server(peer.url) as server:
+        empty = await server.held()
+        for load in loads:
+            say(f"phone lines: {load.calls} at a time")
+            figures.append(await _load(peer, server, load, empty.kib))
+        calls = loads[-1].calls + STEP
+        while figures[-1].carried and calls <= largest:
+            say(f"phone lines: {calls} at a time")
+            figures.append(await _load(peer, server, Load(calls, step_s, (0.5, 1.0)), empty.kib))
+            calls += STEP
+        most = max((one.calls for one in figures if one.carried), default=0)
+    async with _peer() as peer, _server(peer.url) as server:
+        soaked, before, after = await _soak(peer, server, soak_s, say)
+    shown = tuple(figures[: len(loads)]) + tuple(one for one in figures[len(loads) :] if one.calls == most)
+    return PhoneFigures(shown, most, soaked, before, after)
+
+
+def phone_tables(figures: PhoneFigures) -> list[Table]:
+    """The figures as tables."""
+    table = Table(title="Phone lines: one server on one core", box=box.SIMPLE_HEAD, title_style="bold", title_justify="left")
+    for column in ("calls at once", "p50", "p95", "worst", "late p99", "of the core", "KiB a call"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in figures.loads:
+        times = (f"{ms:.1f}" for ms in (one.clear.p50_ms, one.clear.p95_ms, one.clear.worst_ms))
+        late_ms = max(one.down_p99_ms, one.up_p99_ms)
+        table.add_row(f"{one.calls}", *times, f"{late_ms:.1f}", f"{one.busy:.0%}", f"{one.kib_a_call:.0f}")
+    peer_ms = max(one.peer_p99_ms for one in figures.loads)
+    table.caption_justify = "left"
+    table.caption = (
+        f"  ms from speech_started to the clear on the wire; late: frames, either way\n"
+        f"  floor: the neighbour's own frames leave {peer_ms:.1f} ms late (p99)\n"
+        f"  carried in real time: {figures.most} calls"
+    )
+    soak = _table(f"Phone lines: {figures.soaked} callers who come and go", "the server holds", "before", "after")
+    names = {"kib": "resident KiB", "descriptors": "descriptors", "threads": "threads", "tasks": "tasks"}
+    for name, words in names.items():
+        soak.add_row(words, str(getattr(figures.before, name)), str(getattr(figures.after, name)))
+    return [table, soak]
+
+
+async def _load(peer: "_Peer", server: "_Server", load: Load, empty_kib: int) -> LoadFigures:
+    order = {"do": "hold", "calls": load.calls, "seconds": load.seconds, "talk_s": load.talk_s, "settle_s": 1.0, "voice": server.voice}
+    await peer.send(order)
+    busy = await server.busy_while(peer.answered)
+    taken = peer.answer
+    if taken["lost"]:
+        raise RuntimeError(f"of {load.calls} calls, {taken['lost']} were lost")
+    if not taken["clear"] or not taken["down"]:
+        raise RuntimeError(f"at {load.calls} calls nothing was interrupted")
+    held = await server.held()
+    p99 = [_p99(taken[name]) for name in ("down", "up", "lag")]
+    return LoadFigures(load.calls, spread(taken["clear"]), *p99, taken["late"], busy, (held.kib - empty_kib) / load.calls)
+
+
+async def _soak(peer: "_Peer", server: "_Server", seconds: float, say: Say) -> tuple[int, Held, Held]:
+    """Let callers come and go, twice: the first time everything grows that grows once."""
+    order = {"do": "come and go", "calls": SOAK_CALLS, "voice": server.voice}
+    say("phone lines: callers come and go, to warm up")
+    await peer.ask({**order, "seconds": max(3.0, seconds / 4)})
+    before = await server.idle()
+    say(f"phone lines: callers come and go for {seconds:g} s")
+    held: int = (await peer.ask({**order, "seconds": seconds}))["held"]
+    after = await server.idle()
+    for name in ("descriptors", "threads", "tasks"):
+        if getattr(after, name) > getattr(before, name):
+            raise RuntimeError(f"after {held} calls the server holds {getattr(after, name)} {name}, and {getattr(before, name)} before")
+    return held, before, after
+
+
+def _p99(measured_ms: list[float]) -> float:
+    return sorted(measured_ms)[int(len(measured_ms) * 0.99)] if measured_ms else 0.0
+
+
+@attrs.define
+class _Peer:
+    """The neighbours' process."""
+
+    url: str
+    process: Process
+    lines: BufferedByteReceiveStream
+    answer: dict[str, Any] = attrs.Factory(dict)
+
+    async def send(self, order: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        await self.process.stdin.send(json.dumps(order).encode() + b"\n")
+
+    async def answered(self) -> None:
+        """Wait for the answer."""
+        try:
+            self.answer = json.loads(await self.lines.receive_until(b"\n", 1 << 26))
+        except anyio.IncompleteRead:
+            raise RuntimeError("the neighbours of the phone server have ended") from None
+
+    async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        await self.send(order)
+        await self.answered()
+        return self.answer
+
+
+@attrs.define
+class _Server:
+    """The server's process."""
+
+    voice: str
+    metrics: str
+    pid: int
+
+    async def busy_while(self, wait: Callable[[], Any]) -> float:
+        """Its share of a core, in the last seconds of a wait."""
+        samples = [(time.monotonic(), self._cpu_s())]
+        async with anyio.create_task_group() as tasks:
+
+            async def sample() -> None:
+                while True:
+                    await anyio.sleep(0.25)
+                    samples.append((time.monotonic(), self._cpu_s()))
+
+            tasks.start_soon(sample)
+            await wait()
+            tasks.cancel_scope.cancel()
+        (began_s, before_s), (ended_s, after_s) = samples[-9 if len(samples) > 9 else 0], samples[-1]
+        return (after_s - before_s) / (ended_s - began_s)
+
+    async def held(self) -> Held:
+        """What it holds now."""
+        folder = Path(f"/proc/{self.pid}")
+        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+        async with httpx.AsyncClient() as client:
+            figures = (await client.get(self.metrics)).text
+        tasks = next(float(line.split()[1]) for line in figures.splitlines() if line.startswith("callfsm_tasks "))
+        return Held(int(status["VmRSS"].split()[0]), len(list((folder / "fd").iterdir())), int(status["Threads"]), int(tasks))
+
+    async def idle(self) -> Held:
+        """What it holds when all calls are over and their connections closed, which takes a moment: the least within some seconds."""
+        await anyio.sleep(2.5)
+        return await self.held()
+
+    def _cpu_s(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@asynccontextmanager
+async def _peer() -> AsyncIterator[_Peer]:
+    async with await anyio.open_process([sys.executable, str(PEER)], stdin=PIPE, stdout=PIPE, stderr=None) as process:
+        assert process.stdout is not None
+        lines = BufferedByteReceiveStream(process.stdout)
+        with anyio.fail_after(START_S):
+            url = (await lines.receive_until(b"\n", 1_000)).decode().removeprefix("ready ")
+        yield _Peer(url, process, lines)
+        process.terminate()
+
+
+@asynccontextmanager
+async def _server(url: str) -> AsyncIterator[_Server]:
+    """The server on one core; its log goes nowhere."""
+    options = ["--port", "0", "--metrics-port", "0", "--realtime", url, "--max-calls", "1000"]
+    for name, value in SETTINGS.items():
+        options += ["--set", f"{name}={value}"]
+    command = [sys.executable, "-m", "adapters.cli", "serve", *options]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
+    with Path(os.devnull).open("wb") as nowhere:
+        async with await anyio.open_process(command, stdin=None, stdout=PIPE, stderr=nowhere, env=environment) as process:
+            assert process.stdout is not None
+            lines, told = BufferedByteReceiveStream(process.stdout), dict[str, str]()
+            with anyio.fail_after(START_S):
+                while "ready" not in told:
+                    name, _, rest = (await lines.receive_until(b"\n", 1_000)).decode().partition(" ")
+                    told[name] = rest
+            if hasattr(os, "sched_setaffinity"):
+                os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+            yield _Server(told["ready"], told["metrics"], process.pid)
+            process.kill()
+
+
+async def main() -> None:
+    """Measure this part alone."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--soak-s", type=float, default=SOAK_S, help=f"how long callers come and go (default: {SOAK_S:g})")
+    options = parser.parse_args()
+    say = Console(stderr=True, highlight=False, style="dim").print
+    for table in phone_tables(await measure_phone(say, soak_s=options.soak_s)):
+        Console(highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    anyio.run(main)
