@@ -111,8 +111,8 @@ class WebSocket:
         self._messages: deque[str] = deque()
         self._fragments: list[bytes] = []
         self._unwritten: deque[bytes] = deque()
-        self._reading = anyio.Lock()
-        self._writing = anyio.Lock()
+        self._reading = anyio.Lock(fast_acquire=True)
+        self._writing = anyio.Lock(fast_acquire=True)
         self._close_by = inf
         self._fault = ""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from adapters.promela import Model
     from adapters.promela_check import Plan
 
-SECONDS = 50.0
+SECONDS = 45.0
 """How long the searches take in all, unless told otherwise; making the checkers takes some ten seconds more."""
 
 
@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--check", action="store_true", help="let spin judge the rules; needs spin and gcc")
     parser.add_argument("--scope", metavar="NAME", help="what may happen: everything, talk or opening (default: one after the other)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of the policy, e.g. interrupts=server")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long the searches may take in all (default: 50)")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long the searches may take in all (default: 45)")
 
 
 def _promela(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from adapters.commands.common import Refused, command
 
 CALLS = 10_000
-"""How many calls are held by default: under a minute on two cores."""
+"""How many calls are held by default: one to two minutes on two cores."""
 
 
 def add(commands: Any) -> None:
