@@ -8,7 +8,9 @@ from time import perf_counter
 import anyio
 from rich.console import Console
 
+from .faults import fault_table, measure_faults
 from .imports import measure_imports
+from .load import load_table, measure_load
 from .reaction import measure_reaction
 from .sound import measure_sound, sound_tables
 from .steps import measure_steps
@@ -23,12 +25,22 @@ def main() -> int:
         steps = measure_steps(progress.print)
         reactions = anyio.run(measure_reaction, progress.print)
         sound = anyio.run(measure_sound, progress.print)
+        faults = measure_faults(progress.print)
+        load = anyio.run(measure_load, progress.print)
         imports_ms = measure_imports(progress.print)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     console.print(f"callfsm, Python {platform.python_version()} on {os.cpu_count()} cores, in {perf_counter() - began_s:.0f} s\n")
-    for table in (step_table(steps), kind_table(steps), *map(reaction_table, reactions), *sound_tables(sound), import_table(imports_ms)):
+    for table in (
+        step_table(steps),
+        kind_table(steps),
+        *map(reaction_table, reactions),
+        fault_table(faults),
+        load_table(load),
+        *sound_tables(sound),
+        import_table(imports_ms),
+    ):
         console.print(table)
     return 0
 

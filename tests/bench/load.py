@@ -6,6 +6,7 @@ A call does that and runs the tables and the playout; with the WAV device it als
 
 import base64
 import json
+import random
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -43,9 +44,10 @@ POLICY = Policy(voice="realtime", greeting=False, calibration_ms=0)
 CALLS = 20
 SECONDS = 2.0
 ROUNDS = 3
-FRAME = bytes(FRAME_BYTES)
+FRAME = random.Random(1).randbytes(FRAME_BYTES)
 START_S, RUN_S = 30.0, 60.0
 BARE, PLAIN, RECORDED = "bare websockets client", "a call", "a call with the WAV device, recorded"
+PACKED = "the bare client, compressed by default"
 
 
 @attrs.frozen
@@ -142,7 +144,17 @@ async def measure_load(say: Say, calls: int = CALLS, seconds: float = SECONDS, r
 async def _bare(url: str, seconds: float, after_s: float, tally: Tally) -> None:
     """The rival: websockets' own client, with json and base64."""
     await anyio.sleep(after_s)
-    async with connect(url, compression=None) as ws, anyio.create_task_group() as group:
+    await _take(connect(url, compression=None), seconds, tally)
+
+
+async def _packed(url: str, seconds: float, after_s: float, tally: Tally) -> None:
+    """The same with the compression that websockets agrees upon where a server offers it."""
+    await anyio.sleep(after_s)
+    await _take(connect(url), seconds, tally)
+
+
+async def _take(connection: connect, seconds: float, tally: Tally) -> None:
+    async with connection as ws, anyio.create_task_group() as group:
         await ws.send('{"type": "session.update", "session": {}}')
         group.start_soon(_send_sound, ws, seconds)
         async for text in ws:
@@ -181,7 +193,12 @@ async def _call(url: str, after_s: float, device: Port, speaker: Speaker, ears: 
     await Driver(start(POLICY), [device, llm]).run()
 
 
-_KINDS: dict[str, Callable[[str, float, float, Tally], Coroutine[Any, Any, None]]] = {BARE: _bare, PLAIN: _plain, RECORDED: _recorded}
+_KINDS: dict[str, Callable[[str, float, float, Tally], Coroutine[Any, Any, None]]] = {
+    BARE: _bare,
+    PACKED: _packed,
+    PLAIN: _plain,
+    RECORDED: _recorded,
+}
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ UPDATE = "session.update"
 
 async def main() -> None:
     """Serve on a free port of 127.0.0.1, announce it as `ready URL`, and stop at the end of standard input."""
-    async with serve(_hold, "127.0.0.1", 0, compression=None) as server:
+    async with serve(_hold, "127.0.0.1", 0) as server:
         print(f"ready ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
