@@ -19,7 +19,7 @@ from adapters.chatterbox_servers import AUTO, Server
 from adapters.chatterbox_session import Progress, Session
 from adapters.chatterbox_source import Listener, Source
 from adapters.ports import Post, Speaker
-from fsm.call.effects import CancelSynthesis, Effect, Flush, Synthesise
+from fsm.call.effects import CancelSynthesis, Effect, Flush, Retire, Synthesise
 from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded, SynthesisFailed
 
 FIRST_SHARE = 0.5
@@ -41,7 +41,7 @@ class Chatterbox:
     rest. A change of server, a sentence said in halves and one that stops short are ErrorReceived, which the call logs.
     """
 
-    performs: tuple[type[Effect], ...] = (Synthesise, CancelSynthesis, Flush)
+    performs: tuple[type[Effect], ...] = (Synthesise, CancelSynthesis, Flush, Retire)
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Chatterbox:
             work.group.start_soon(self._synthesise, work, self._sessions[effect.session_id])
         elif isinstance(effect, CancelSynthesis):
             work.group.start_soon(self._cancel, work, effect.session_id, anyio.current_time())
-        elif isinstance(effect, Flush):
+        elif isinstance(effect, Flush | Retire):
             for session in self._sessions.values():
                 if session.effect.response_id == effect.response_id and session.progress is Progress.SOUNDING:
                     self._stop(work, session)

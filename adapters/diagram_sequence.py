@@ -33,7 +33,7 @@ FROM: dict[type[ev.Event], str] = {
 }
 """Who tells of each family of events: the VAD that owns the turn stands beside the model."""
 TO: dict[type[fx.Effect], str] = {
-    **dict.fromkeys((fx.Admit, fx.Hold, fx.Resume, fx.Flush, fx.HangUp), DEVICE),
+    **dict.fromkeys((fx.Admit, fx.Hold, fx.Resume, fx.Flush, fx.Retire, fx.HangUp), DEVICE),
     **dict.fromkeys(
         (
             fx.OpenSession,

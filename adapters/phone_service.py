@@ -149,6 +149,8 @@ class _Door(uvicorn.Server):
             self.listener = socket.create_server((host, port), family=family, backlog=256)
         except OSError as error:
             raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
+        # What is accepted inherits it. asyncio sets it on its own sockets alone, and without it a frame waits for the receipt of the last.
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         place = f"[{host}]" if ":" in host else host
         self.url = f"http://{place}:{self.listener.getsockname()[1]}"
         super().__init__(

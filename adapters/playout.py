@@ -48,9 +48,10 @@ class Progressed:
 
 @attrs.frozen
 class SentenceBegan:
-    """The first sample of a sentence was taken."""
+    """The first sample of a sentence was taken, after `played_ms` of its response."""
 
     sentence: str
+    played_ms: float
 
 
 @attrs.frozen
@@ -76,8 +77,8 @@ def tell(facts: Iterable[Fact], post: Post) -> None:
                 post(AudioArrived, response_id, item_id)
             case Progressed(response_id, played_ms):
                 post(PlayoutProgressed, response_id, played_ms)
-            case SentenceBegan(sentence):
-                post(SentenceStarted, sentence)
+            case SentenceBegan(sentence, played_ms):
+                post(SentenceStarted, sentence, played_ms)
             case RanOut(response_id, played_ms):
                 post(PlayoutFinished, response_id, played_ms)
 
@@ -169,6 +170,11 @@ class Playout:
         self._flushed[response_id] = figures = (_ms(account.played), _ms(account.received))
         return figures
 
+    def retire(self, response_id: str) -> None:
+        """Refuse what still comes of a response, all of which has been heard."""
+        if response_id in self._admitted:
+            self.flush(response_id)
+
     def play(self, response_id: str, pcm: bytes, item_id: str = "", sentence: str = "") -> bool:
         """Queue sound of a response, of any length in whole samples; False when it was refused, which is counted by reason.
 
@@ -245,7 +251,7 @@ class Playout:
         account = self._admitted[run.response_id]
         if run.sentence and run.sentence != account.sentence:
             account.sentence = run.sentence
-            self._facts.append(SentenceBegan(run.sentence))
+            self._facts.append(SentenceBegan(run.sentence, _ms(account.played)))
         account.queued -= len(part)
         account.played += len(part)
         self.queued -= len(part)

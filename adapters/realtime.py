@@ -212,13 +212,12 @@ class RealtimeLLM:
             ) as ws:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._send_all, ws)
+                    told: Happened | None = None
                     async for text in ws:
-                        for incoming in self._wire.receive(text):
-                            self._take(incoming, post)
-                        # That may have been the confirmation which the caller's sound waits for.
-                        self._outbox.wake()
+                        if (told := self._take_all(text, post)) is not None:
+                            break
                     tasks.cancel_scope.cancel()
-                return Happened(SessionLost, (" ".join(f"closed with {ws.close_code} {ws.close_reason}".split()),))
+                return told or Happened(SessionLost, (" ".join(f"closed with {ws.close_code} {ws.close_reason}".split()),))
         except WebSocketError as error:
             return Happened(ReceiverFailed if error.status in REFUSED else SessionLost, (str(error),))
 
@@ -231,6 +230,16 @@ class RealtimeLLM:
             except WebSocketClosed:
                 self._report_unsent([effect] if effect else [])
                 return
+
+    def _take_all(self, text: str, post: Post) -> Happened | None:
+        """Pass on what a message says; one that says that the session is over is returned, as nothing more of it counts."""
+        for incoming in self._wire.receive(text):
+            if isinstance(incoming, Happened) and incoming.event is SessionLost:
+                return incoming
+            self._take(incoming, post)
+        # That may have been the confirmation which the caller's sound waits for.
+        self._outbox.wake()
+        return None
 
     def _take(self, incoming: Incoming, post: Post) -> None:
         """Pass on what the server said. Posting may bring effects back to `do` before it returns, so state changes come first."""

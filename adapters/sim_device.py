@@ -12,7 +12,7 @@ from adapters.ports import FRAME_MS, Post
 from adapters.sim_plan import Item
 from adapters.sim_voice import ANYONE
 from adapters.sim_world import World
-from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume
+from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume, Retire
 from fsm.call.events import DeviceFailed, LineClosed, LineOpened, PlayoutFinished, PlayoutStopped, QueueEmptied, VadCalibrated
 
 Hear = Callable[[int], None]
@@ -36,7 +36,7 @@ class Line(Enum):
 class Device:
     """The device of one call. `heard_ms` says what the caller has really heard of each response, by its number."""
 
-    performs: tuple[type[Effect], ...] = (Admit, Hold, Resume, Flush, HangUp)
+    performs: tuple[type[Effect], ...] = (Admit, Hold, Resume, Flush, Retire, HangUp)
 
     def __init__(self, world: World, playout: Playout, hear: Hear) -> None:
         self.line = Line.CLOSED
@@ -80,6 +80,8 @@ class Device:
             case Flush(response_id):
                 self._world.happened("flush")
                 self._flush(response_id)
+            case Retire(response_id):
+                self.playout.retire(response_id)
             case HangUp():
                 self._hang_up()
 

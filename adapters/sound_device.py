@@ -20,7 +20,7 @@ from adapters.recording import Recording, RecordingFailed
 from adapters.sound_library import SoundLost
 from adapters.sound_tape import Heard, Tape
 from adapters.thread_wake import Wake
-from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume
+from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume, Retire
 from fsm.call.events import CallerHungUp, DeviceFailed, LineClosed, LineOpened, PlayoutStopped, VadCalibrated
 
 REMEMBERED_PIECES = 30_000
@@ -81,7 +81,7 @@ class _Line(Enum):
 class SoundDevice:
     """The audio device of a call on this machine's sound devices: a port and a speaker. It serves one call."""
 
-    performs: tuple[type[Effect], ...] = (Admit, Hold, Resume, Flush, HangUp)
+    performs: tuple[type[Effect], ...] = (Admit, Hold, Resume, Flush, Retire, HangUp)
 
     def __init__(
         self, path: Path, microphone: Microphone, loudspeaker: Loudspeaker, ears: Iterable[Ear] = (), *, calibration_ms: float | None = 500
@@ -161,6 +161,8 @@ class SoundDevice:
                 if self._tape.flush(response_id):
                     self._loudspeaker.cut()
                 self._report()
+            case Retire(response_id):
+                self._tape.retire(response_id)
             case HangUp():
                 self._hang_up()
             case _:

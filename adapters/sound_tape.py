@@ -88,6 +88,11 @@ class Tape:
             self._facts += self._playout.facts()
             return taken
 
+    def retire(self, response_id: str) -> None:
+        """See `Playout.retire`."""
+        with self._lock:
+            self._playout.retire(response_id)
+
     def hold(self) -> bool:
         """Give silence until `resume`; True when the device has sound that must be cut off."""
         with self._lock:

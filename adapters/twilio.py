@@ -19,7 +19,7 @@ from adapters.twilio_channel import Channel, ChannelClosed
 from adapters.twilio_tape import FarClock
 from adapters.twilio_voice import Voice
 from adapters.twilio_wire import Marked, Media, Pressed, Started, Stopped, Wire
-from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume
+from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume, Retire
 from fsm.call.events import CallerHungUp, DeviceFailed, DigitPressed, LineClosed, LineOpened, VadCalibrated
 
 AHEAD_MS = 200
@@ -68,7 +68,7 @@ class _Line(Enum):
 class TwilioLine:
     """The telephone line of one call: run it once, under the call's driver."""
 
-    performs: tuple[type[Effect], ...] = (Admit, Hold, Resume, Flush, HangUp)
+    performs: tuple[type[Effect], ...] = (Admit, Hold, Resume, Flush, Retire, HangUp)
 
     def __init__(
         self,
@@ -156,6 +156,8 @@ class TwilioLine:
                 self._voice.resume()
             case Flush(response_id):
                 self._voice.flush(response_id)
+            case Retire(response_id):
+                self._voice.retire(response_id)
             case HangUp():
                 self._begin_to_hang_up()
             case _:

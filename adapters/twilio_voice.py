@@ -92,6 +92,13 @@ class Voice:
         self.tape.flush(response_id)
         self._answer_stops()
 
+    def retire(self, response_id: str) -> None:
+        """Refuse what still comes of a response, all of which has been heard; the line is left as it is."""
+        self.playout.retire(response_id)
+        if response_id in self._unsent:
+            self._note_unsent(self._unsent.pop(response_id))
+        self._ended.discard(response_id)
+
     def fill(self, now_s: float) -> float:
         """Put what is due into the outbox, and give the time at which something will be due next, unless something happens before."""
         tape = self.tape
@@ -192,8 +199,8 @@ class Voice:
                     self._post(AudioArrived, response_id, item_id)
                 case Progressed(response_id):
                     self._post(PlayoutProgressed, response_id, self.tape.heard_ms(response_id))
-                case SentenceBegan(sentence):
-                    self._post(SentenceStarted, sentence)
+                case SentenceBegan(sentence, played_ms):
+                    self._post(SentenceStarted, sentence, played_ms)
                 case RanOut(response_id):
                     if response_id in self._ended:
                         self._ended.discard(response_id)

@@ -106,6 +106,9 @@ class Judge:
                 done = self.of.get(response_id, NEW)
                 self._rule(done in (HEARD, SPENT_HEARD), "a response is flushed once, while it may be heard (R31)")
                 self.of[response_id] = SPENT if done == SPENT_HEARD else UNHEARD
+            case fx.Retire(response_id):
+                if (done := self.of.get(response_id, NEW)) in (HEARD, SPENT_HEARD):
+                    self.of[response_id] = SPENT if done == SPENT_HEARD else UNHEARD
             case fx.Synthesise(response_id=response_id):
                 self._rule(self.of.get(response_id, NEW) in (HEARD, SPENT_HEARD), "only what may be heard is synthesised (R66, R67)")
                 self._rule(not self.bits & POSTED, "one sentence at a time is in synthesis (R58)")

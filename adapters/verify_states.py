@@ -19,7 +19,7 @@ import attrs
 from fsm.call import states
 from fsm.call.effects import Cause
 from fsm.call.policy import Policy
-from fsm.call.snapshot import Call, Sentence
+from fsm.call.snapshot import Call, Sentence, Spoken
 from fsm.engine.machine import Machine
 from fsm.engine.notation import NEVER, Record, State
 
@@ -193,6 +193,8 @@ def _with_plain_words(record: Any, policy: Policy) -> Any:
         record = attrs.evolve(record, pending=tuple(f"t{number}" for number in range(1, len(record.pending) + 1)))
     if "waiting" in fields:
         record = attrs.evolve(record, waiting=("",) * len(record.waiting))
+    if "spoken" in fields:
+        record = attrs.evolve(record, spoken=(Spoken("", 0.0),) * len(record.spoken))
     if "digits" in fields and not policy.dtmf_digits:
         record = attrs.evolve(record, digits=record.digits[:1])
     if "recoveries" in fields and record.item_id:

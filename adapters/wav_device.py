@@ -23,7 +23,7 @@ import soxr
 
 from adapters.playout import BYTES_A_MS, Playout, tell
 from adapters.ports import FRAME_MS, RATE_HZ, Ear, Post
-from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume
+from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume, Retire
 from fsm.call.events import CallerHungUp, DeviceFailed, LineClosed, LineOpened, PlayoutStopped, VadCalibrated
 
 AUDIBLE_RMS = 32768 * 10 ** (-50 / 20)
@@ -67,7 +67,7 @@ class _Line(Enum):
 class WavDevice:
     """The audio device of a call without a sound card: a port and a speaker. It serves one call."""
 
-    performs: tuple[type[Effect], ...] = (Admit, Hold, Resume, Flush, HangUp)
+    performs: tuple[type[Effect], ...] = (Admit, Hold, Resume, Flush, Retire, HangUp)
 
     def __init__(
         self, path: Path, caller: Caller, ears: Iterable[Ear] = (), *, calibration_ms: float = 500, hang_up_at_end: bool = True
@@ -127,6 +127,8 @@ class WavDevice:
             case Flush(response_id):
                 self._stopped.append((response_id, *self._playout.flush(response_id)))
                 self._report()
+            case Retire(response_id):
+                self._playout.retire(response_id)
             case HangUp():
                 self._hang_up()
             case _:

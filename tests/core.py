@@ -191,12 +191,12 @@ def interrupted(response_id: str = "r1", **policy: Any) -> Script:
 
 
 def heard_out(script: Script, response_id: str = "r1") -> list[effects.Effect]:
-    """Everything queued of a response is heard."""
+    """Everything queued of a response is heard; what follows, but that it is retired."""
     before = len(script.effects)
     script.post(events.QueueEmptied, response_id)
     script.wait(100)
     script.post(events.PlayoutFinished, response_id, 1000.0)
-    return script.effects[before:]
+    return [effect for effect in script.effects[before:] if not isinstance(effect, effects.Retire)]
 
 
 def reading(response_id: str = "r1", **policy: Any) -> Script:

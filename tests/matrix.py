@@ -47,18 +47,21 @@ class CallerOfTwoTurns:
     """A caller and a watch: asks, interrupts the answer, listens to what is said to that, and hangs up.
 
     The caller asks once the session is confirmed, speaks again when 200 ms of an answer were heard (or 150 ms after the turn was
-    committed, when there is to be no answer yet), and is content when 100 ms of the next answer are heard after the second turn.
+    committed, when there is to be no answer yet), and is content when 100 ms of an answer are heard after the second turn was committed.
     """
 
     SPEECH_FRAMES, HEARD_FRAMES, BETWEEN_FRAMES, CONTENT_FRAMES = 20, 10, 8, 5
 
-    def __init__(self, speaks_again: bool) -> None:
+    def __init__(self, speaks_again: bool, commits_told: bool = True) -> None:
+        """`commits_told`: is every turn's commit told, so that an answer before it is none to that turn?"""
         self.content = False
         self.turns = 0
         self.spoke: list[tuple[float, float]] = []
         """From when to when, on `anyio.current_time()`."""
         self._speaks_again = speaks_again
         self._confirmed = False
+        self._commits_told = commits_told
+        self._committed: set[str] = set()
         self._saying = 0
         self._since = 0
 
@@ -68,6 +71,8 @@ class CallerOfTwoTurns:
 
     def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
         self._confirmed |= isinstance(event, ev.SessionConfirmed)
+        if isinstance(event, ev.TurnCommitted):
+            self._committed.add(event.item_id)
 
     def next_frame(self, agent_audible: bool) -> bytes:
         """20 ms."""
@@ -89,7 +94,8 @@ class CallerOfTwoTurns:
         if self.turns == 0:
             return self._confirmed
         between = self._speaks_again and self.turns == 1
-        self._since += 1 if between or agent_audible else 0
+        heard = len(self._committed) >= self.turns or not self._commits_told
+        self._since += 1 if between or (agent_audible and heard) else 0
         return self._since >= (self.BETWEEN_FRAMES if between else self.HEARD_FRAMES if self.turns == 1 else self.CONTENT_FRAMES)
 
 
@@ -275,7 +281,7 @@ def hold_all(backend: str, cells: Sequence[Cell], world: Servers, at_once: int =
 async def hold(cell: Cell, realtime: tuple[str, Path], speech: tuple[str, Path]) -> Held:
     """Hold one call, to its end or for LIMIT_S."""
     one, policy = FAULTS[cell.fault], cell.policy
-    caller = CallerOfTwoTurns(one.speaks_again)
+    caller = CallerOfTwoTurns(one.speaks_again, commits_told="input_audio_buffer.committed" not in one.script)
     with TemporaryDirectory() as folder:
         device = WavDevice(Path(folder) / "call.wav", caller, calibration_ms=20)
         pings = {"ping_interval_s": 0.4, "ping_timeout_s": 0.6} if one.pings else {}

@@ -14,6 +14,7 @@ from fsm.call.effects import (
     Level,
     Log,
     Reason,
+    Retire,
     TellEnded,
 )
 
@@ -287,7 +288,7 @@ def test_a_failed_or_incomplete_response_is_asked_for_again() -> None:
     """R15: after a pause, as a recovery, and never more often than the policy says."""
     for kind in (ev.ResponseFailed, ev.ResponseIncomplete):
         script = answering(recoveries=1)
-        assert script.post(kind, "r1", "server_error") == []
+        assert script.post(kind, "r1", "server_error") == [Retire("r1")]
         script.expects(asking=states.PAUSED)
         assert script.wait(499) == []
         assert script.wait(1) == [CreateResponse(Cause.RECOVERY)]
@@ -349,6 +350,7 @@ def test_a_silent_response_is_cancelled_and_replaced() -> None:
         Flush("r1"),
         CancelResponse("r1"),
         Log(Level.WARNING, "response_without_end_or_sound", "r1"),
+        Retire("r1"),
     ]
     script.expects(phase=states.CANCELLING, asking=states.PAUSED, playout=states.SILENT)
     script.post(ev.ResponseCancelled, "r1")
@@ -500,7 +502,7 @@ def test_a_turn_between_create_and_created_is_answered() -> None:
     script.post(ev.TurnCommitted, "u2")
     script.expects(asking=states.WANTED)
     script.post(ev.ResponseCreated, "r1")
-    assert script.post(ev.ResponseCompleted, "r1") == [USER_TURN]
+    assert script.post(ev.ResponseCompleted, "r1") == [Retire("r1"), USER_TURN]
 
 
 def test_a_sound_leaves_the_greetings_second_try_as_it_is() -> None:

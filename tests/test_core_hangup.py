@@ -34,6 +34,7 @@ from fsm.call.effects import (
     Reason,
     ReleaseResponse,
     Resume,
+    Retire,
     TellEnded,
 )
 from fsm.call.snapshot import Synthesis
@@ -224,7 +225,7 @@ def test_the_goodbye_is_heard_before_the_line_closes() -> None:
     script.expects(hangup=states.GOODBYE, phase=states.AI_SPEAKING)
     script.post(ev.QueueEmptied, "r1")
     assert not script.of(HangUp)
-    assert script.post(ev.PlayoutFinished, "r1", 900.0) == closed(Reason.GOODBYE)
+    assert script.post(ev.PlayoutFinished, "r1", 900.0) == [Retire("r1"), *closed(Reason.GOODBYE)]
 
 
 def test_the_goodbye_may_be_told_in_any_order() -> None:

@@ -15,6 +15,7 @@ from fsm.call.effects import (
     Level,
     Log,
     Resume,
+    Retire,
     TruncateItem,
 )
 
@@ -129,7 +130,7 @@ def test_a_cancel_by_the_server_ends_every_suspicion() -> None:
     """R02, R74: of an echo, of a held sound."""
     script = speaking()
     script.post(ev.SpeechStarted, "u2")
-    assert script.post(ev.ResponseCancelled, "r1", "turn_detected") == [Flush("r1"), Resume()]
+    assert script.post(ev.ResponseCancelled, "r1", "turn_detected") == [Flush("r1"), Resume(), Retire("r1")]
     script.expects(interruption=states.CLEAR, phase=states.LISTENING)
     script = hear(answering(), ms=0)
     script.post(ev.SpeechStarted, "u2")
@@ -444,7 +445,7 @@ def test_a_response_whose_sound_came_behind_another_is_truncated_too() -> None:
     script.post(ev.AudioArrived, "r2", "item_r2")
     script.post(ev.ResponseCompleted, "r2")
     heard_out(script)
-    script.expects(playout=states.ADMITTED)
+    script.expects(playout=states.ONSET, phase=states.AI_SPEAKING)
     script.post(ev.PlayoutProgressed, "r2", 0.0)
     script.wait(400)
     script.post(ev.SpeechStarted, "u2")

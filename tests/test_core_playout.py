@@ -15,6 +15,7 @@ from fsm.call.effects import (
     Level,
     Log,
     Resume,
+    Retire,
     RewriteItem,
     Synthesise,
     TruncateItem,
@@ -131,7 +132,7 @@ def test_a_device_without_progress_is_not_speaking() -> None:
     """R79: silent but "speaking" is left after 2 s, and what hangs in the device is flushed."""
     script = playing_out()
     assert script.wait(1_999) == []
-    assert script.wait(1) == [Flush("r1"), Log(Level.WARNING, "playout_without_progress", "r1")]
+    assert script.wait(1) == [Flush("r1"), Log(Level.WARNING, "playout_without_progress", "r1"), Retire("r1")]
     script.expects(phase=states.LISTENING, playout=states.SILENT)
 
 
@@ -207,7 +208,7 @@ def test_a_stall_of_the_old_answer_does_not_cancel_the_next() -> None:
     """R10, R79: the id that hangs is the one that is dropped."""
     script = playing_out(create_response=True)
     script.post(ev.ResponseCreated, "r2")
-    assert script.wait(2_000) == [Flush("r1"), Log(Level.WARNING, "playout_without_progress", "r1")]
+    assert script.wait(2_000) == [Flush("r1"), Log(Level.WARNING, "playout_without_progress", "r1"), Retire("r1")]
     script.expects(response=states.IN_PROGRESS, playout=states.ADMITTED)
     assert admits(script.call, "r2")
 
@@ -552,3 +553,73 @@ def test_a_late_sentence_is_not_spoken_behind_those_of_the_next_response() -> No
     assert script.post(ev.SentenceCut, "r2", 1, "Two.") == [Synthesise("call.r2.1", "r2", "Two.")]
     script.post(ev.SentenceCut, "r1", 2, "One.")
     assert script.call.synthesis.queue == ()
+
+
+def test_what_is_over_is_not_heard_any_more() -> None:
+    """R69: sound that comes after all that was told of it is refused, whether another response follows or not."""
+    script = playing_out()
+    heard_out(script)
+    assert script.of(Retire) == [Retire("r1")]
+    script = playing_out(create_response=True)
+    script.post(ev.ResponseCreated, "r2")
+    heard_out(script)
+    assert script.of(Retire) == [Retire("r1")]
+    script.expects(playout=states.ADMITTED)
+
+
+def test_a_response_that_followed_with_its_sound_is_heard_at_once() -> None:
+    """R27, R75: it is not awaited, and its end is not its playout's."""
+    script = playing_out(create_response=True)
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.AudioArrived, "r2", "")
+    heard_out(script)
+    script.expects(playout=states.ONSET, phase=states.AI_SPEAKING)
+    assert script.of(Retire) == [Retire("r1")]
+    script.post(ev.ResponseCompleted, "r2")
+    script.wait(200)
+    script.expects(playout=states.PLAYING, phase=states.AI_SPEAKING)
+    assert script.post(ev.SpeechStarted, "u2") == [Hold()]
+
+
+def reads_two(first_ms: float | None, second_ms: float | None) -> Script:
+    """Two sentences of three words and a reckoned second each; the device tells, or not, where each began."""
+    script = hear(reading(), ms=0)
+    script.post(ev.SentenceCut, "r1", 2, "Four five six.", "item_r1")
+    script.post(ev.SentenceSynthesised, ONE, 1000.0)
+    script.post(ev.SentenceStarted, ONE, first_ms)
+    script.post(ev.SentenceSynthesised, TWO, 1000.0)
+    if second_ms is not None:
+        script.post(ev.SentenceStarted, TWO, second_ms)
+    return script
+
+
+def test_what_was_heard_is_told_by_where_each_sentence_began() -> None:
+    """R34, R71: the length of a voice that streams is reckoned, and gaps in it are no words."""
+    script = reads_two(0.0, None)
+    script.post(ev.BargeInDetected)
+    assert script.post(ev.PlayoutStopped, "r1", 2_500.0, 2_500.0) == [RewriteItem("item_r1", "One.")]
+
+    script = reads_two(0.0, 3_000.0)
+    script.post(ev.BargeInDetected)
+    assert script.post(ev.PlayoutStopped, "r1", 3_400.0, 4_000.0) == [RewriteItem("item_r1", "One. Four")]
+
+    script = reads_two(0.0, 400.0)
+    script.post(ev.BargeInDetected)
+    assert script.post(ev.PlayoutStopped, "r1", 400.0, 1_400.0) == [RewriteItem("item_r1", "One.")]
+
+
+def test_a_device_that_tells_no_beginnings_is_believed_its_lengths() -> None:
+    """R34."""
+    script = reads_two(None, None)
+    script.post(ev.BargeInDetected)
+    assert script.post(ev.PlayoutStopped, "r1", 1_700.0, 2_000.0) == [RewriteItem("item_r1", "One. Four five")]
+
+
+def test_a_beginning_of_another_sentence_is_not_taken_for_its() -> None:
+    """R10: of one that is over, and of one that is not synthesised yet."""
+    script = reads_two(0.0, None)
+    script.post(ev.SentenceStarted, ONE, 900.0)
+    assert [sentence.from_ms for sentence in script.call.memory.spoken] == [0.0, None]
+    script = hear(reading(), ms=0)
+    script.post(ev.SentenceStarted, ONE, 100.0)
+    assert not script.call.memory.spoken

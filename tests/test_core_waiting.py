@@ -15,6 +15,7 @@ from fsm.call.effects import (
     Level,
     Log,
     Reason,
+    Retire,
     RunTool,
     SendToolResult,
     TellEnded,
@@ -257,7 +258,7 @@ def test_the_answer_of_a_tool_waits_for_the_response_that_called_it() -> None:
     script.post(ev.ToolCalled, "t1", "a")
     assert script.post(ev.ToolFinished, "t1", "one") == [SendToolResult("t1", "one")]
     script.expects(asking=states.WANTED)
-    assert script.post(ev.ResponseCompleted, "r1") == [TOOL_RESULT]
+    assert script.post(ev.ResponseCompleted, "r1") == [Retire("r1"), TOOL_RESULT]
 
 
 def test_more_tools_than_may_run_are_refused() -> None:

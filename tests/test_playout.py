@@ -353,7 +353,7 @@ def test_sound_without_a_sentence_begins_none() -> None:
     playout.play("a", sound(20), sentence="s1")
     playout.play("a", sound(20))
     take(playout, 3)
-    assert [fact for fact in playout.facts() if isinstance(fact, SentenceBegan)] == [SentenceBegan("s1")]
+    assert [fact for fact in playout.facts() if isinstance(fact, SentenceBegan)] == [SentenceBegan("s1", 0.0)]
 
 
 def test_a_flushed_sentence_never_begins() -> None:
@@ -363,7 +363,7 @@ def test_a_flushed_sentence_never_begins() -> None:
     playout.next_frame()
     playout.flush("a")
     take(playout, 3)
-    assert [fact for fact in playout.facts() if isinstance(fact, SentenceBegan)] == [SentenceBegan("s1")]
+    assert [fact for fact in playout.facts() if isinstance(fact, SentenceBegan)] == [SentenceBegan("s1", 0.0)]
 
 
 def test_each_fact_is_posted_as_the_event_of_the_core() -> None:
@@ -372,5 +372,10 @@ def test_each_fact_is_posted_as_the_event_of_the_core() -> None:
     def post(event: Callable[..., Event], *args: object, **kwargs: object) -> None:
         posted.append(event(7.0, *args, **kwargs))
 
-    tell([Arrived("a", "item"), SentenceBegan("s1"), Progressed("a", 20), RanOut("a", 20)], post)
-    assert posted == [AudioArrived(7, "a", "item"), SentenceStarted(7, "s1"), PlayoutProgressed(7, "a", 20), PlayoutFinished(7, "a", 20)]
+    tell([Arrived("a", "item"), SentenceBegan("s1", 40.0), Progressed("a", 20), RanOut("a", 20)], post)
+    assert posted == [
+        AudioArrived(7, "a", "item"),
+        SentenceStarted(7, "s1", 40.0),
+        PlayoutProgressed(7, "a", 20),
+        PlayoutFinished(7, "a", 20),
+    ]

@@ -346,3 +346,20 @@ def test_a_history_keeps_what_was_heard() -> None:
     history.do(DeleteItem("a1"))
     assert history.items() == []
     assert history.do(TruncateItem("a1", 25)) is None
+
+
+async def test_a_session_that_is_told_to_have_expired_is_heard_no_longer() -> None:
+    """R60, R69: whatever its open socket still says."""
+
+    def first(server: Server) -> None:
+        server.set_up()
+        server.say("error", error={"type": "invalid_request_error", "code": "session_expired", "message": "60 minutes are over."})
+        server.say("input_audio_buffer.speech_started", item_id="late")
+        server.stay()
+
+    with scripted(Servers(first, Server.set_up)) as (url, over):
+        async with running(llm_at(url), AGAIN) as core:
+            await confirmed(core, 2)
+        assert over.get(timeout=LIMIT_S).ws.close_code == 1000
+    assert core.of(ev.SessionLost) == [ev.SessionLost(0.0, "session_expired: 60 minutes are over.")]
+    assert not core.of(ev.SpeechStarted)

@@ -18,7 +18,7 @@ from adapters.caller import At, Line, ScriptedCaller, WavCaller
 from adapters.playout import Refusal
 from adapters.ports import FRAME_BYTES, RATE_HZ, Ear, Port, Post, Speaker
 from adapters.wav_device import WavDevice, read_caller
-from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume
+from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume, Retire
 from fsm.call.events import (
     AudioArrived,
     CallerHungUp,
@@ -126,7 +126,7 @@ def test_the_device_is_a_port_and_a_speaker_and_hears_for_any_ear(tmp_path: Path
     speaker: Speaker = device
     ear: Ear = Cues({})
     assert (port, speaker) == (device, device) and ear
-    assert device.performs == (Admit, Hold, Resume, Flush, HangUp)
+    assert device.performs == (Admit, Hold, Resume, Flush, Retire, HangUp)
 
 
 def test_frame_n_is_heard_at_n_times_20_ms_without_drift_for_ten_minutes(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_sentence_starts_when_it_is_heard_and_not_when_it_is_queued(tmp_path: 
 
     _, log, _ = call(tmp_path / "call.wav", 400, {0: speak})
     started = [row for row in log.posted if isinstance(row[1], SentenceStarted)]
-    assert started == [(0, SentenceStarted(0, "s1")), (100, SentenceStarted(0, "s2"))]
+    assert started == [(0, SentenceStarted(0, "s1", 0.0)), (100, SentenceStarted(0, "s2", 100.0))]
 
 
 def test_nothing_of_a_flushed_response_is_in_the_very_next_frame_and_the_next_response_is(tmp_path: Path) -> None:

@@ -73,6 +73,13 @@ class Flush(Effect):
 
 
 @attrs.frozen
+class Retire(Effect):
+    """Nothing more of `response_id` is awaited: refuse what still comes of it, and drop what is queued of it; nothing is answered (R69)."""
+
+    response_id: str
+
+
+@attrs.frozen
 class HangUp(Effect):
     """Close the line; at most once a call (R47)."""
 

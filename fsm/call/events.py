@@ -383,9 +383,10 @@ class PlayoutStopped(DeviceEvent):
 
 @attrs.frozen
 class SentenceStarted(DeviceEvent):
-    """The first frame of synthesis session `session_id` is being heard."""
+    """The first frame of synthesis session `session_id` is being heard, after `played_ms` of its response; None if the device can't tell."""
 
     session_id: str
+    played_ms: float | None = None
 
 
 # Sentences and the Chatterbox server.
@@ -410,7 +411,7 @@ class SynthesisEnded(SentenceEvent):
 
 @attrs.frozen
 class SentenceSynthesised(SynthesisEnded):
-    """200: `audio_ms` of speech went to the device."""
+    """200: `audio_ms` of speech went to the device; of a voice that streams, its length is reckoned from the server's pace."""
 
     audio_ms: float = 0.0
 
@@ -429,7 +430,7 @@ class SynthesisFailed(SynthesisEnded):
 
 @attrs.frozen
 class SynthesisCancelAnswered(SentenceEvent):
-    """What became of POST /cancel/<session_id>: acknowledged, too late, unsupported or failed (R64)."""
+    """What became of POST /cancel/<session_id>: acknowledged, too late, not needed, unsupported or failed (R64)."""
 
     session_id: str
     outcome: str

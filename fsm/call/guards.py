@@ -193,6 +193,11 @@ def sentences_to_come(call: Call, _: object) -> bool:
     return call.synthesis.state in (SYNTHESISING, AHEAD) and call.synthesis.response_id == call.playout.id
 
 
+def followed_by_sound(call: Call, _: object) -> bool:
+    """Is sound of the response that follows with the device already, so that it is heard from now on?"""
+    return call.playout.next_item_id is not None
+
+
 def more_to_come(call: Call, _: object) -> bool:
     """May more sound of what is being heard come (R75)?"""
     return heard_in_progress(call, None) or sentences_to_come(call, None)

@@ -1,11 +1,14 @@
 """The model's memory: after an interruption it must remember what the caller heard, and nothing more (R34, R71)."""
 
+from itertools import accumulate
+from math import inf
+
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import DeleteItem, Level, Log, RewriteItem, TruncateItem
 from fsm.call.guards import AUDIBLE, of_playout, of_session
 from fsm.call.snapshot import Call, Memory, Spoken
-from fsm.call.states import IN_STEP, OVER, POSITION_AWAITED, SYNTHESISING
+from fsm.call.states import AHEAD, IN_STEP, OVER, POSITION_AWAITED, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
 LIVE = (IN_STEP, POSITION_AWAITED)
@@ -24,6 +27,11 @@ def cut_by_server(call: Call, event: ev.ResponseCancelled) -> bool:
 def newly_synthesised(call: Call, event: ev.SentenceSynthesised) -> bool:
     """Is it the sentence in synthesis, told for the first time?"""
     return of_session(call, event) and call.synthesis.state is SYNTHESISING
+
+
+def of_last_spoken(call: Call, event: ev.SentenceStarted) -> bool:
+    """Is it the sentence that was synthesised last, which no other follows yet?"""
+    return of_session(call, event) and call.synthesis.state is AHEAD and call.memory.id == call.synthesis.response_id
 
 
 def unheard(call: Call, event: ev.PlayoutStopped) -> bool:
@@ -54,16 +62,25 @@ def truncate_item(call: Call, event: ev.PlayoutStopped) -> TruncateItem:
 def rewrite_item(call: Call, event: ev.PlayoutStopped) -> RewriteItem:
     """Leave of the text what was heard: whole sentences, and of the last one as many words as its played part allows (R34)."""
     words: list[str] = []
-    left_ms = event.played_ms
-    for sentence in call.memory.spoken:
-        if left_ms <= 0:
+    begins = _begins(call.memory.spoken)
+    for (sentence, from_ms), (_, until_ms) in zip(begins, [*begins[1:], (None, inf)], strict=True):
+        left_ms = event.played_ms - from_ms
+        # less than a millisecond is what adding up lengths left over, not a word
+        if left_ms < 1:
             break
         heard = sentence.text.split()
-        if left_ms < sentence.audio_ms:
+        if left_ms < sentence.audio_ms and event.played_ms < until_ms + 1:
             heard = heard[: max(1, int(len(heard) * left_ms / sentence.audio_ms))]
         words += heard
-        left_ms -= sentence.audio_ms
     return RewriteItem(call.memory.item_id, " ".join(words))
+
+
+def _begins(spoken: tuple[Spoken, ...]) -> list[tuple[Spoken, float]]:
+    """The sentences that were heard, each with where it began: as the device told, or else one behind the other."""
+    if any(sentence.from_ms is not None for sentence in spoken):
+        return [(sentence, sentence.from_ms) for sentence in spoken if sentence.from_ms is not None]
+    lengths = [sentence.audio_ms for sentence in spoken]
+    return list(zip(spoken, accumulate(lengths, initial=0.0), strict=False))
 
 
 def delete_item(call: Call, _: ev.PlayoutStopped) -> DeleteItem:
@@ -83,6 +100,13 @@ def note_spoken(call: Call, event: ev.SentenceSynthesised) -> tuple[str, str, tu
     earlier = memory.spoken if memory.id == synthesis.response_id else ()
     spoken = (*earlier, Spoken(synthesis.text, event.audio_ms))[: call.policy.queued_sentences]
     return synthesis.response_id, synthesis.item_id, spoken
+
+
+@sets("spoken")
+def note_begin(call: Call, event: ev.SentenceStarted) -> tuple[Spoken, ...]:
+    """The sentence that was synthesised last is heard from here on."""
+    *earlier, last = call.memory.spoken
+    return (*earlier, Spoken(last.text, last.audio_ms, event.played_ms))
 
 
 @sets("id", "item_id", "spoken")
@@ -115,6 +139,7 @@ MEMORY = region(
     row(POSITION_AWAITED,   ev.MemoryExpired,        always,            go(IN_STEP, log_unknown)),
 
     row(IN_STEP,            ev.SentenceSynthesised,  newly_synthesised, stay(note_spoken)),
+    row(IN_STEP,            ev.SentenceStarted,      of_last_spoken,    stay(note_begin)),
 
     row(LIVE,               ev.DeviceEvent,          always,            ignore("only the answer to a flush says what was heard (R71)")),
     row(LIVE,               ev.ModelEvent,           always,            ignore("only an interruption puts the memory out of step")),

@@ -6,6 +6,7 @@ from fsm.call.guards import (
     AUDIBLE,
     cancelling,
     finished,
+    followed_by_sound,
     in_progress,
     known,
     leaving,
@@ -65,6 +66,11 @@ def finished_but_cancelling(call: Call, event: ev.PlayoutExpired) -> bool:
     return finished(call, event) and cancelling(call, None)
 
 
+def finished_to_go_on(call: Call, event: ev.PlayoutExpired) -> bool:
+    """Is the next response heard from now on?"""
+    return finished(call, event) and followed_by_sound(call, None)
+
+
 def cancel_unconfirmed(call: Call, _: ev.ResponseExpired) -> bool:
     """Did the cancelled response's end never come?"""
     return call.response.state is CANCEL_IN_FLIGHT
@@ -120,6 +126,7 @@ PHASE = region(
     row((GREETING_LOCK, AI_SPEAKING),  ev.InterruptionExpired, still_generated,         go(CANCELLING)),
     row((GREETING_LOCK, AI_SPEAKING),  ev.InterruptionExpired, always,                  go(LISTENING)),
     row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutExpired,     finished_but_cancelling,  go(CANCELLING)),
+    row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutExpired,     finished_to_go_on,        go(AI_SPEAKING)),
     row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutExpired,     finished,                 go(LISTENING)),
 
     row(CANCELLING,                    ev.ResponseEnded,      of_response,              go(LISTENING)),

@@ -2,12 +2,13 @@
 
 from fsm.call import events as ev
 from fsm.call.common import ending, guarded
-from fsm.call.effects import Admit, Flush, Level, Log
+from fsm.call.effects import Admit, Flush, Level, Log, Retire
 from fsm.call.guards import (
     AUDIBLE,
     SOUNDING,
     UNHEARD,
     ends_with_session,
+    followed_by_sound,
     last_of_playout,
     last_sentence_lost,
     leaving,
@@ -56,6 +57,11 @@ def flush(call: Call, _: ev.Event) -> Flush:
     return Flush(call.playout.id)
 
 
+def retire(call: Call, _: ev.PlayoutExpired) -> Retire:
+    """What is over is not heard any more, whatever still comes of it."""
+    return Retire(call.playout.id)
+
+
 def flush_next(call: Call, _: ev.Event) -> Flush:
     """Make the response that was to follow inaudible for good."""
     return Flush(call.playout.next_id)
@@ -67,15 +73,15 @@ def log_stalled(call: Call, _: ev.Event) -> Log:
 
 
 @sets("id", "item_id", "next_id", "next_item_id")
-def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, str]:
+def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, None]:
     """The admitted response."""
-    return event.response_id, "", "", ""
+    return event.response_id, "", "", None
 
 
 @sets("next_id", "next_item_id")
-def take_next(_: Call, event: ev.ResponseCreated) -> tuple[str, str]:
+def take_next(_: Call, event: ev.ResponseCreated) -> tuple[str, None]:
     """The response that is heard after the present one."""
-    return event.response_id, ""
+    return event.response_id, None
 
 
 @sets("next_item_id")
@@ -85,21 +91,21 @@ def take_next_item(_: Call, event: ev.AudioArrived) -> str:
 
 
 @sets("id", "item_id", "next_id", "next_item_id")
-def promote_next(call: Call, _: ev.Event) -> tuple[str, str, str, str]:
+def promote_next(call: Call, _: ev.Event) -> tuple[str, str, str, None]:
     """The response that follows is the one heard now."""
-    return call.playout.next_id, call.playout.next_item_id, "", ""
+    return call.playout.next_id, call.playout.next_item_id or "", "", None
 
 
 @sets("id", "item_id", "next_id", "next_item_id")
-def forget(_: Call, __: ev.Event) -> tuple[str, str, str, str]:
+def forget(_: Call, __: ev.Event) -> tuple[str, str, str, None]:
     """Nothing is heard."""
-    return "", "", "", ""
+    return "", "", "", None
 
 
 @sets("next_id", "next_item_id")
-def drop_next(_: Call, __: ev.Event) -> tuple[str, str]:
+def drop_next(_: Call, __: ev.Event) -> tuple[str, None]:
     """Nothing follows."""
-    return "", ""
+    return "", None
 
 
 @sets("item_id")
@@ -153,8 +159,9 @@ PLAYOUT = region(
     row(STARVED,                 ev.PlayoutExpired,       more_to_come,         go(STARVED)),
     row(STARVED,                 ev.PlayoutExpired,       always,               go(FINISHED)),
 
-    row(FINISHED,                ev.PlayoutExpired,       followed,             go(ADMITTED, promote_next)),
-    row(FINISHED,                ev.PlayoutExpired,       always,               go(SILENT, forget)),
+    row(FINISHED,                ev.PlayoutExpired,       followed_by_sound,    go(ONSET, promote_next, retire)),
+    row(FINISHED,                ev.PlayoutExpired,       followed,             go(ADMITTED, promote_next, retire)),
+    row(FINISHED,                ev.PlayoutExpired,       always,               go(SILENT, forget, retire)),
 
     row(LIVE,                    ev.DeviceEvent,          always,               ignore("of a response that is not heard, or nothing new")),
     row(LIVE,                    ev.ModelEvent,           always,               ignore("generation is not playout (R75)")),

@@ -20,10 +20,11 @@ class Sentence:
 
 @attrs.frozen
 class Spoken:
-    """A sentence that went to the device, and how long it lasts."""
+    """A sentence that went to the device, how long it lasts, and where in its response it began to be heard; None if it did not."""
 
     text: str
     audio_ms: float
+    from_ms: float | None = None
 
 
 @attrs.frozen
@@ -53,7 +54,8 @@ class Playout(Record):
     id: str = ""
     item_id: str = ""
     next_id: str = ""
-    next_item_id: str = ""
+    next_item_id: str | None = None
+    """None until its first sound has come."""
 
 
 @attrs.frozen

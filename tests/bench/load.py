@@ -1,7 +1,7 @@
 """What a call costs: processor time of twenty calls in one process, sound flowing both ways, beside bare clients with the same traffic.
 
-A bare client sends a frame of the caller every 20 ms, and takes each message of the server apart down to the sound; it plays nothing.
-A call does that and runs the tables and the playout; with the WAV device it also records. `python -m tests.bench.load` runs this part alone.
+A bare client sends a frame of the caller every 20 ms and takes each message of the server apart down to the sound; it plays nothing.
+A call does that and runs the tables and the playout; with the WAV device it records too. `python -m tests.bench.load` runs this alone.
 """
 
 import base64

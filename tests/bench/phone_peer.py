@@ -169,6 +169,8 @@ class Session(Wire):
     def begin(self) -> None:
         self.say("session.created", session={})
         self.task = asyncio.ensure_future(self.serve())
+        self.peer.tasks.add(self.task)
+        self.task.add_done_callback(self.peer.tasks.discard)
         self.peer.arrived(self)
 
     def end(self) -> None:
@@ -211,9 +213,10 @@ class Session(Wire):
         """Answer until the caller has interrupted."""
         self.cancelled.clear()
         self.say("response.created", response={"id": response_id, "status": "in_progress", "conversation_id": "c"})
-        delta = json.dumps(
-            {"type": "response.output_audio.delta", "event_id": "e", "response_id": response_id, "item_id": "i", "delta": SOUND}
-        )
+        of = {"event_id": "e", "response_id": response_id, "item_id": "i"}
+        delta = json.dumps({"type": "response.output_audio.delta", **of, "delta": SOUND})
+        for _ in range(LEAD):
+            self.send(delta)
         until_s = time.monotonic() + random.uniform(*self.peer.talk_s)
         while (left_s := until_s - time.monotonic()) > 0:
             self.send(delta)
@@ -329,6 +332,7 @@ class Peer:
         self.talk_s = (0.5, 1.0)
         self.waiting: deque[asyncio.Future[Session]] = deque()
         self.dialled = 0
+        self.tasks: set[asyncio.Task[None]] = set()
 
     def arrived(self, session: Session) -> None:
         """A session of the LLM: that of the call that was dialled last, or a preflight's."""

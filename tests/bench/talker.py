@@ -1,6 +1,6 @@
 """A realtime server that only talks, as a process of its own: one answer in sound, at the pace at which it is heard, for as long as asked.
 
-A connection says how long: `ws://…/?seconds=3`. The caller's sound is taken and not looked at. The server ends when its standard input does.
+A connection says how long: `ws://…/?seconds=3`. The caller's sound is taken and not looked at. The end of its standard input ends it.
 """
 
 import asyncio
