@@ -233,6 +233,7 @@ class RealtimeLLM:
 
     def _take_all(self, text: str, post: Post) -> Happened | None:
         """Pass on what a message says; one that says that the session is over is returned, as nothing more of it counts."""
+        self._outbox.answered()
         for incoming in self._wire.receive(text):
             if isinstance(incoming, Happened) and incoming.event is SessionLost:
                 return incoming

@@ -14,6 +14,8 @@ KEPT_TURN_FRAMES = 1_500
 """How many frames of a turn are kept for a session that takes the place of a lost one: 30 s (R85)."""
 KEPT_BEFORE_TURN = 50
 """How many frames from before a turn are kept with it: 1 s, as a VAD tells late of what it heard."""
+KEPT_UNANSWERED = 500
+"""How many frames more are kept while the server says nothing at all: 10 s, in which a half-open socket is found out (R85)."""
 KEPT_COMMANDS = 64
 """How many commands wait for a stalled socket; a call has one or two at a time."""
 
@@ -34,6 +36,7 @@ class Outbox:
         self._room = KEPT_FRAMES
         self._waiter: anyio.Event | None = None
         self._in_turn = False
+        self._unanswered = 0
 
     def put(self, effect: Effect, text: str) -> bool:
         """Queue a command; False when it will never leave."""
@@ -54,6 +57,11 @@ class Outbox:
             self.counts["dropped: stalled" if self._confirmed() else "dropped: before the session"] += 1
         self._frames.append(pcm)
         self.wake()
+
+    def answered(self) -> None:
+        """The server said something: it has heard what was sent up to a second ago."""
+        self._unanswered = 0
+        self._forget()
 
     def begin_turn(self) -> None:
         """The caller speaks: what is sent from now on is kept until the turn is committed."""
@@ -87,14 +95,17 @@ class Outbox:
             self._waiter.set()
 
     def lose(self) -> list[Effect]:
-        """The session is gone: return the commands that have not left; keep the turn that was cut, and all that is said meanwhile."""
+        """The session is gone: return the commands that have not left.
+
+        The turn that was cut, or what may have been the beginning of one, is sent again, with all that is said meanwhile.
+        """
         unsent = [effect for effect, _ in self._commands]
         self._commands.clear()
-        if self._in_turn:
-            self._again.extendleft(reversed(self._turn))
+        self._again.extendleft(reversed(self._turn))
         self._turn.clear()
         self._room = KEPT_TURN_FRAMES
         self._in_turn = False
+        self._unanswered = 0
         return unsent
 
     def shut(self) -> list[Effect]:
@@ -109,7 +120,11 @@ class Outbox:
 
     def _append(self, pcm: bytes) -> str:
         self._turn.append(pcm)
-        if not self._in_turn:
-            while len(self._turn) > KEPT_BEFORE_TURN:
-                self._turn.popleft()
+        self._unanswered += 1
+        self._forget()
         return append(pcm)
+
+    def _forget(self) -> None:
+        """Between two turns keep only what the server may not have heard, and what may prove to be the next one's beginning."""
+        while not self._in_turn and len(self._turn) > KEPT_BEFORE_TURN + min(self._unanswered, KEPT_UNANSWERED):
+            self._turn.popleft()

@@ -35,8 +35,6 @@ AT_ONCE = 10
 """How many calls are held side by side."""
 LIMIT_S = 20.0
 """A call that lasts longer hangs: an untroubled one takes two seconds."""
-NOTICED_S = 0.2
-"""How long a caller may speak before we have to know: the server's detector takes two of its frames."""
 SERVERS = Path(__file__).with_name("matrix_servers.py")
 SETTINGS = RealtimeSettings(vad_silence_ms=100)
 VOICED = (np.sin(np.arange(RATE_HZ * FRAME_MS // 1000) * (2 * np.pi * 300 / RATE_HZ)) * 9_000).astype("<i2").tobytes()
@@ -160,11 +158,15 @@ class Held:
             if isinstance(step.event, ev.ResponseCreated):
                 created.append(step.event.response_id)
             elif isinstance(step.event, ev.SpeechStarted) and began_s is None:
-                began_s = step.at_s
+                # what a new session hears again is told late, when the caller is silent
+                began_s = step.at_s if self._spoke(step.at_s) else None
             elif isinstance(step.event, ev.TurnCommitted | ev.SpeechStopped) and began_s is not None:
                 found.append(sum(self.device.sounded_after(began_s, response_id) for response_id in created))
                 began_s = None
         return found
+
+    def _spoke(self, at_s: float) -> bool:
+        return any(began_s < at_s < ended_s for began_s, ended_s in self.caller.spoke)
 
     @property
     def sound_after_flush_ms(self) -> float:
@@ -187,14 +189,15 @@ class Held:
 
     @property
     def talks_over(self) -> list[fx.CreateResponse]:
-        """The responses that were asked for while the caller had been speaking for so long that nobody could miss it (R19)."""
-        return [
-            effect
-            for step in self.steps
-            for effect in step.effects
-            if isinstance(effect, fx.CreateResponse)
-            if any(began_s + NOTICED_S < step.at_s < ended_s for began_s, ended_s in self.caller.spoke)
-        ]
+        """The responses that were asked for while the caller spoke, and the core had been told so (R19)."""
+        found: list[fx.CreateResponse] = []
+        told_s = -math.inf
+        for step in self.steps:
+            told_s = step.at_s if isinstance(step.event, ev.SpeechStarted) else told_s
+            asked = [effect for effect in step.effects if isinstance(effect, fx.CreateResponse)]
+            if any(began_s < told_s < step.at_s < ended_s for began_s, ended_s in self.caller.spoke):
+                found += asked
+        return found
 
     @property
     def cancels(self) -> list[str]:

@@ -623,3 +623,13 @@ def test_a_beginning_of_another_sentence_is_not_taken_for_its() -> None:
     script = hear(reading(), ms=0)
     script.post(ev.SentenceStarted, ONE, 100.0)
     assert not script.call.memory.spoken
+
+
+def test_what_follows_the_greeting_is_no_greeting() -> None:
+    """R36: it may be interrupted."""
+    script = hear(greeting(create_response=True), "g1")
+    script.post(ev.ResponseCompleted, "g1")
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.AudioArrived, "r2", "item_r2")
+    heard_out(script, "g1")
+    script.expects(phase=states.AI_SPEAKING, playout=states.ONSET)

@@ -113,3 +113,8 @@ def test_every_event_is_answered_in_the_first_state() -> None:
     for kind in CALL.events:
         fields = {field.name: values.get(field.name, "") for field in attrs.fields(kind) if field.default is attrs.NOTHING}
         assert len(step(start(Policy()), kind(**fields)).rows) == len(CALL.regions)
+
+
+def test_a_filler_comes_before_its_tool_is_given_up() -> None:
+    with pytest.raises(ValueError, match="tool_filler_ms is 5000: it takes less than tool_ms, which is 5000"):
+        Policy(tool_filler_ms=5_000, tool_ms=5_000)

@@ -127,3 +127,11 @@ def test_progress_is_told_once_in_a_thousand_nodes() -> None:
     told: list[int] = []
     explore(0, lambda node: [Move("on", node + 1)], spotless, most=2500, watch=lambda _, at: told.append(at))
     assert told == [0, 1000, 2000]
+
+
+def test_a_livelock_is_looked_for_among_some_nodes_alone() -> None:
+    """A way round that leaves them is none."""
+    space = explore(0, lambda node: [Move("tick", (node + 1) % 3, waited=0)], spotless)
+    assert livelock(space, lambda _: 0) == 0
+    assert livelock(space, lambda _: 0, lambda node: node < 3) == 0
+    assert livelock(space, lambda _: 0, lambda node: node < 2) is None

@@ -232,7 +232,7 @@ def test_an_exception_is_logged_without_its_text() -> None:
 def test_libraries_are_quiet_and_masked() -> None:
     def write() -> None:
         logging.getLogger("httpx").info("POST https://api.twilio.com")
-        logging.getLogger("uvicorn.error").warning("from +15005550006\nand more")
+        logging.getLogger("websockets.server").warning("from +15005550006\nand more")
 
     [line] = logged(write)
     assert line["words"] == "from … and more"

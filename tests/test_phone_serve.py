@@ -13,11 +13,15 @@ import anyio
 import httpx
 import pytest
 from anyio import to_thread
+from bench import phone as bench
 from phone_model import TOKEN, ToneModel, on_asyncio, tone_server
+from rich.console import Console
 from shell import PATIENCE_S, begin_callfsm, callfsm
+from starlette.applications import Starlette
 from telephone import Silent
 
 from adapters.cli import main
+from adapters.phone_service import _Door
 from adapters.standin import twilio_http as http
 from adapters.standin.twilio_call import Call
 from adapters.standin.twilio_stream import Conditions, Hung, Ids
@@ -164,3 +168,25 @@ def test_a_second_sigterm_ends_everything_at_once() -> None:
             assert TOKEN not in "".join(log)
 
     on_asyncio(be)
+
+
+def test_frames_leave_without_waiting_for_the_receipt_of_the_last() -> None:
+    """Nagle's algorithm would hold a clear back for up to 40 ms: what a listener accepts has it off."""
+    with _Door(Starlette(), "127.0.0.1", 0, 10).listener as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_the_benchmark_measures_what_a_phone_server_carries() -> None:
+    """On numbers too small to time anything by."""
+    loads = (bench.Load(1, 1.0, (0.1, 0.2)), bench.Load(3, 1.0, (0.1, 0.2)))
+    figures = on_asyncio(partial(bench.measure_phone, str, loads, largest=0, soak_s=1.0))
+    assert [one.calls for one in figures.loads] == [1, 3]
+    assert all(one.clear.count >= one.calls and one.clear.p50_ms > 0 for one in figures.loads)
+    assert figures.soaked > 3
+    console = Console(width=80)
+    with console.capture() as printed:
+        for table in bench.phone_tables(figures):
+            console.print(table)
+    assert "…" not in printed.get()

@@ -9,7 +9,7 @@ import pytest
 from realtime import LIMIT_S, Core, Server, frame, llm_at, mute_server, running, scripted
 
 from adapters.realtime_history import KEPT_ITEMS, History
-from adapters.realtime_outbox import KEPT_BEFORE_TURN
+from adapters.realtime_outbox import KEPT_BEFORE_TURN, KEPT_UNANSWERED
 from adapters.realtime_wire import Audio, Happened, SpokenDelta, TextDelta
 from fsm.call import events as ev
 from fsm.call.effects import (
@@ -174,6 +174,42 @@ async def test_a_turn_that_was_cut_goes_to_the_new_session_whole() -> None:
     assert heard == [frame(number) for number in range(10, 75)]
     assert llm.counts["sent again"] == 60
     assert llm.counts["heard"] == llm.counts["sent"] == 75
+
+
+async def test_what_a_silent_server_may_not_have_heard_goes_to_the_new_session() -> None:
+    """R85: a half-open socket takes sound that nobody hears; all since the server's last word is sent again, up to a bound."""
+
+    def first(server: Server) -> None:
+        server.set_up()
+        for _ in range(KEPT_BEFORE_TURN + 40):
+            server.expect("input_audio_buffer.append")
+        server.say("input_audio_buffer.speech_stopped", item_id="")
+        for _ in range(KEPT_UNANSWERED + 20):
+            server.expect("input_audio_buffer.append")
+        server.ws.close(1011)
+
+    def second(server: Server) -> None:
+        server.set_up()
+        for _ in range(KEPT_BEFORE_TURN + KEPT_UNANSWERED):
+            server.expect("input_audio_buffer.append")
+        server.say("input_audio_buffer.committed", item_id="u1")
+
+    with scripted(Servers(first, second)) as (url, over):
+        llm = llm_at(url)
+        async with running(llm, AGAIN) as core:
+            await confirmed(core, 1)
+            with anyio.fail_after(LIMIT_S):
+                for number in range(KEPT_BEFORE_TURN + 40 + KEPT_UNANSWERED + 20):
+                    if number == KEPT_BEFORE_TURN + 40:
+                        await core.until(ev.SpeechStopped)
+                    llm.hear(frame(number))
+                    while llm.counts["sent"] <= number:
+                        await anyio.sleep(0)
+            await core.until(ev.TurnCommitted)
+        over.get(timeout=LIMIT_S)
+        got = over.get(timeout=LIMIT_S).got
+    heard = [base64.b64decode(message["audio"]) for message in got if message["type"] == "input_audio_buffer.append"]
+    assert heard == [frame(number) for number in range(60, KEPT_BEFORE_TURN + 40 + KEPT_UNANSWERED + 20)]
 
 
 async def test_a_turn_that_was_committed_is_not_sent_again() -> None:

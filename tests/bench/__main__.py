@@ -11,6 +11,7 @@ from rich.console import Console
 from .faults import fault_table, measure_faults
 from .imports import measure_imports
 from .load import load_table, measure_load
+from .phone import measure_phone, phone_tables
 from .reaction import measure_reaction
 from .sound import measure_sound, sound_tables
 from .steps import measure_steps
@@ -27,6 +28,7 @@ def main() -> int:
         sound = anyio.run(measure_sound, progress.print)
         faults = measure_faults(progress.print)
         load = anyio.run(measure_load, progress.print)
+        phone = anyio.run(measure_phone, progress.print)
         imports_ms = measure_imports(progress.print)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -39,6 +41,7 @@ def main() -> int:
         fault_table(faults),
         load_table(load),
         *sound_tables(sound),
+        *phone_tables(phone),
         import_table(imports_ms),
     ):
         console.print(table)

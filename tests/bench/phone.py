@@ -1,7 +1,7 @@
 """What `callfsm serve` carries: calls a core, milliseconds from speech_started to the clear on the wire, memory a call; and a soak.
 
 `python -m tests.bench.phone` runs this part alone, with `--soak-s 600` for ten minutes of callers who come and go. The server is
-a process of its own, kept on one core; its neighbours, Twilio and a realtime LLM, are another (`phone_peer`), which reports how late
+a process of its own, of one busy thread; its neighbours, Twilio and a realtime LLM, are another (`phone_peer`), which reports how late
 it was itself: the floor of every other figure. Interruptions are decided at once here, as their verification is a wait by choice.
 """
 
@@ -60,6 +60,8 @@ LOADS = (Load(1, 6, (0.2, 0.4)), Load(20, 5, (0.5, 1.0)), Load(50, 5, (0.5, 1.0)
 STEP, STEP_S = 10, 3.0
 """Beyond the loads so many calls more are tried, for so long, until they are too many."""
 SOAK_S, SOAK_CALLS = 6.0, 10
+SETTLE_S = 2.5
+"""How long after the last call its connections may take to be closed: the LLM's has a second to close politely."""
 
 
 @attrs.frozen
@@ -165,7 +167,7 @@ async def _soak(peer: "_Peer", server: "_Server", seconds: float, say: Say) -> t
     """Let callers come and go, twice: the first time everything grows that grows once."""
     order = {"do": "come and go", "calls": SOAK_CALLS, "voice": server.voice}
     say("phone lines: callers come and go, to warm up")
-    await peer.ask({**order, "seconds": max(3.0, seconds / 4)})
+    await peer.ask({**order, "seconds": max(1.0, seconds / 4)})
     before = await server.idle()
     say(f"phone lines: callers come and go for {seconds:g} s")
     held: int = (await peer.ask({**order, "seconds": seconds}))["held"]
@@ -236,15 +238,16 @@ class _Server:
     async def held(self) -> Held:
         """What it holds now."""
         folder = Path(f"/proc/{self.pid}")
+        descriptors = len(list((folder / "fd").iterdir()))
         status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
         async with httpx.AsyncClient() as client:
             figures = (await client.get(self.metrics)).text
         tasks = next(float(line.split()[1]) for line in figures.splitlines() if line.startswith("callfsm_tasks "))
-        return Held(int(status["VmRSS"].split()[0]), len(list((folder / "fd").iterdir())), int(status["Threads"]), int(tasks))
+        return Held(int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]), int(tasks))
 
     async def idle(self) -> Held:
-        """What it holds when all calls are over and their connections closed, which takes a moment: the least within some seconds."""
-        await anyio.sleep(2.5)
+        """What it holds when all calls are over and their connections closed, which takes a moment."""
+        await anyio.sleep(SETTLE_S)
         return await self.held()
 
     def _cpu_s(self) -> float:
@@ -267,7 +270,7 @@ async def _peer() -> AsyncIterator[_Peer]:
 
 @asynccontextmanager
 async def _server(url: str) -> AsyncIterator[_Server]:
-    """The server on one core; its log goes nowhere."""
+    """The server, which is one thread and so takes one core at most; its log goes nowhere."""
     options = ["--port", "0", "--metrics-port", "0", "--realtime", url, "--max-calls", "1000"]
     for name, value in SETTINGS.items():
         options += ["--set", f"{name}={value}"]
@@ -282,8 +285,6 @@ async def _server(url: str) -> AsyncIterator[_Server]:
                     while "ready" not in told:
                         name, _, rest = (await lines.receive_until(b"\n", 1_000)).decode().partition(" ")
                         told[name] = rest
-                if hasattr(os, "sched_setaffinity"):
-                    os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
                 yield _Server(told["ready"], told["metrics"], process.pid)
             finally:
                 process.kill()

@@ -402,7 +402,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(partial(Session, peer), "127.0.0.1", 0)
     print(f"ready ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime", flush=True)
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_keepalive_connections=0)) as client:
         while line := await asyncio.to_thread(sys.stdin.readline):
             print(json.dumps(await peer.order(json.loads(line), client)), flush=True)
 
