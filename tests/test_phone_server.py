@@ -98,7 +98,7 @@ def test_a_call_is_greeted_interrupted_and_hung_up_by_rest(log: Lines, tmp_path:
 
 def test_a_caller_may_hang_up_at_any_time() -> None:
     """Before the first frame, in the greeting, and after it: each call ends alone, is told once, and no hang-up is sent (R86)."""
-    lengths = (0, 1, 5, 12, 30, 60, 90)
+    lengths = (0, 1, 5, 12, 30, 60)
 
     async def be() -> None:
         async with exchange() as phone:
@@ -278,7 +278,7 @@ def test_the_signature_is_that_of_the_public_url() -> None:
 
 
 BAD_FORMS = (
-    (b"CallSid=" + b"x" * 40_000, 400),
+    (b"CallSid=CA1&AccountSid=AC1&x=" + b"x" * 40_000, 400),
     (b"&".join(b"a%d=1" % n for n in range(300)), 400),
     (b"\xff\xfe", 400),
     (b"CallSid=CA1", 400),
@@ -354,7 +354,7 @@ def test_a_call_that_crashes_is_closed_alone_and_told(log: Lines) -> None:
 
     async def be() -> None:
         async with exchange(agent=Faulty) as phone:
-            first, second = phone.place(Silent(500)), phone.place(Silent(100))
+            first, second = phone.place(Silent(500)), phone.place(Silent(60))
 
             async def follow() -> None:
                 await _until(lambda: first.stream is not None)
@@ -364,7 +364,7 @@ def test_a_call_that_crashes_is_closed_alone_and_told(log: Lines) -> None:
             await phone.server.calls.wait_until_empty()
             assert first.hung is Hung.API, "a bug's caller is hung up on, once"
             assert second.hung is Hung.CALLER
-            assert second.duration_ms == 2_000
+            assert second.duration_ms == 1_200
             assert phone.count("crashed_total") == 1
             assert phone.count("ended_total", reason="receiver_failed") == 1
 
@@ -394,7 +394,7 @@ def test_an_agent_that_cannot_be_made_costs_its_call_alone(log: Lines) -> None:
 def test_a_hang_up_that_twilio_refuses_ends_the_stream_all_the_same(log: Lines) -> None:
     async def be() -> None:
         async with exchange(policy=phone_policy(greeting=False)) as phone:
-            call = phone.place(ToneCaller(700, ((300, 1_300),)))
+            call = phone.place(ToneCaller(700, ((100, 900),)))
             phone.rest.calls.clear()
             await phone.dial(call)
             await phone.server.calls.wait_until_empty()
