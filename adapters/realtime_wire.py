@@ -191,6 +191,9 @@ class Wire:
         status = text_at(message, "response", "status", default="")
         reasons = (("reason",), ("error", "code"), ("error", "type"))
         reason = next(filter(None, (text_at(message, "response", "status_details", *path, default="") for path in reasons)), "")
+        if status == "completed" and value_at(message, "response", "output") == []:
+            # Nothing was said and no tool called: the caller would wait in silence (R15).
+            return [Happened(ResponseIncomplete, (response_id, "empty_response"))]
         if status not in _ENDS:
             # It is over all the same: to ignore it would leave the caller in silence until a deadline.
             return [Happened(ResponseFailed, (response_id, reason or "unknown_status"))]

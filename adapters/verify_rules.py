@@ -44,7 +44,10 @@ AT_REST: dict[str, tuple[Any, ...]] = {
 }
 """Where each region may be when no deadline runs: anything else is dead air, or a wait for ever."""
 _REGIONS = [field.name for field in attrs.fields(Call) if field.name not in ("call_id", "policy", "phase")]
-_TOUCH_TURN = (ev.CallerEvent, ev.AppEvent, ev.SessionLost, ev.TurnExpired, ev.ResponseCreated, ev.Ending, ev.HangupExpired)
+_TOUCH_TURN = (
+    *(ev.CallerEvent, ev.AppEvent, ev.SessionLost, ev.SessionConfirmed),
+    *(ev.TurnExpired, ev.ResponseCreated, ev.Ending, ev.HangupExpired),
+)
 _ABOUT_PAST = (ev.ResponseEnded, ev.CancelUnsent, ev.SynthesisEnded)
 
 

@@ -38,7 +38,7 @@ READ_IN: dict[tuple[str, str], tuple[State, ...]] = {
 """(region, field): the states in which a guard or an update reads it; effects alone may read it elsewhere."""
 CAUSES = (Cause.GREETING, Cause.FAREWELL, Cause.NOTICE)
 """The causes that a guard tells from the others."""
-_ID_FIELDS = ("id", "next_id", "response_id")
+_ID_FIELDS = ("id", "next_id", "arrived_id", "response_id")
 
 
 class States:

@@ -274,7 +274,7 @@ def test_a_create_refused_for_an_active_response_is_a_debug_line() -> None:
     script = asked()
     code = "conversation_already_has_active_response"
     assert script.post(ev.CreateRefused, code) == [Log(Level.DEBUG, code)]
-    script.expects(response=states.FAILED, asking=states.PAUSED)
+    script.expects(response=states.BLOCKED, asking=states.WANTED)
 
 
 def test_a_late_refusal_touches_no_live_response() -> None:

@@ -1,5 +1,7 @@
 """Claims about the realtime session: lost and opened anew, grown old, and the caller's turn is answered all the same (R60, R85)."""
 
+from typing import Any
+
 from core import Script, answering, asked, begun, caller_says, greeting, hear, heard_out, idle, interrupted, playing_out, reading, speaking
 
 from fsm import Policy, admits, states
@@ -22,6 +24,7 @@ from fsm.call.effects import (
     TellEnded,
 )
 
+BUSY = "conversation_already_has_active_response"
 SESSION_LOST = Log(Level.WARNING, "session_lost", "1006")
 
 
@@ -172,10 +175,10 @@ def test_a_lost_answer_without_sound_is_not_awaited() -> None:
 def test_an_interrupted_answer_that_is_lost_is_not_asked_for_again() -> None:
     """R73: its end is no longer awaited, and nothing is cancelled in the new session."""
     script = lose(interrupted())
-    script.expects(response=states.CANCELLED, phase=states.LISTENING, turn=states.QUIET)
+    script.expects(response=states.CANCELLED, phase=states.LISTENING, turn=states.STOPPED)
     script.post(ev.CancelUnsent, "r1")
     reopen(script)
-    script.wait(5_000)
+    script.wait(1_700)
     assert len(script.of(CancelResponse)) == 1
     assert len(script.of(CreateResponse)) == 1
 
@@ -193,16 +196,93 @@ def test_an_id_of_the_lost_session_is_remembered() -> None:
 
 
 def test_a_turn_that_was_cut_by_the_loss_is_told_anew() -> None:
-    """R24, R85: what the caller said goes to the new session, whose VAD tells of it."""
+    """R19, R24, R85: what the caller said goes to the new session, whose VAD tells of it; nothing is asked for before."""
+    for stopped in (False, True):
+        script = answering() if stopped else idle()
+        script.post(ev.SpeechStarted, "u2")
+        if stopped:
+            script.post(ev.SpeechStopped, "u2")
+        lose(script).expects(turn=states.STOPPED)
+        asked_before = len(script.of(CreateResponse))
+        script.wait(400)
+        reopen(script).expects(turn=states.STOPPED)
+        script.wait(1_000)
+        script.post(ev.SpeechStarted, "v1")
+        script.wait(2_000)
+        script.post(ev.SpeechStopped, "v1")
+        assert len(script.of(CreateResponse)) == asked_before
+        script.post(ev.TurnCommitted, "v1")
+        assert script.effects[-1] == CreateResponse(Cause.USER_TURN)
+
+
+def test_a_turn_of_which_the_new_session_tells_nothing_is_closed_there() -> None:
+    """R24, R78: not while there is no session, however long that lasts, and a while after there is one."""
     script = idle()
     script.post(ev.SpeechStarted, "u1")
-    lose(script).expects(turn=states.QUIET)
+    lose(script)
+    script.wait(500)
+    script.wait(4_000)
+    script.expects(session=states.CONNECTING, turn=states.STOPPED, asking=states.NOTHING)
+    script.post(ev.SessionOpened)
+    script.post(ev.SessionConfirmed)
+    assert script.wait(1_799) == []
+    assert script.wait(1) == [CreateResponse(Cause.USER_TURN)]
+    script.expects(turn=states.QUIET)
+
+
+def test_a_notice_gives_way_to_no_turn_while_there_is_no_session() -> None:
+    """R36, R85: it is wanted still, and waits once."""
     script = idle()
+    script.post(ev.NoticeRequested, "This call is recorded.")
     script.post(ev.SpeechStarted, "u1")
-    script.post(ev.SpeechStopped, "u1")
-    lose(script).expects(turn=states.QUIET)
+    lose(script)
+    script.wait(2_500)
+    script.expects(asking=states.WANTED, notice=states.NO_NOTICE)
+
+
+def test_a_server_that_still_has_an_older_response_is_asked_again_when_that_ends() -> None:
+    """R11, R14: for the same reason; or after a while."""
+    script = asked()
+    script.post(ev.CreateRefused, BUSY)
+    script.expects(response=states.BLOCKED, asking=states.WANTED)
+    assert script.post(ev.ResponseCancelled, "r0") == [CreateResponse(Cause.USER_TURN)]
+    assert "r0" in script.call.response.ended
+
+    script = asked()
+    script.post(ev.CreateRefused, BUSY)
+    assert script.wait(4_999) == []
+    assert script.wait(1) == [CreateResponse(Cause.USER_TURN)]
+
+
+def test_a_server_that_stays_busy_is_not_asked_for_ever() -> None:
+    """R14, R15, R86."""
+    script = asked(recoveries=1)
+    script.post(ev.CreateRefused, BUSY)
     script.wait(5_000)
-    assert not script.of(CreateResponse)
+    assert script.post(ev.CreateRefused, BUSY)[-1] == TellEnded(Reason.MODEL_FAILED, BUSY)
+
+
+def test_a_blocked_request_meets_every_other_end() -> None:
+    """R11, R85: a response of the server's own, another refusal, a lost session."""
+    script = asked(create_response=True)
+    script.wait(3_000)
+    script.post(ev.CreateRefused, BUSY)
+    script.post(ev.CreateRefused, BUSY)
+    script.expects(response=states.BLOCKED)
+    script.post(ev.ResponseCreated, "r1")
+    script.expects(response=states.IN_PROGRESS, playout=states.ADMITTED, asking=states.NOTHING)
+
+    script = asked()
+    script.post(ev.CreateRefused, BUSY)
+    script.post(ev.SpeechStarted, "u2")
+    script.post(ev.ResponseCreated, "r1")
+    script.expects(response=states.CANCEL_IN_FLIGHT)
+
+    script = asked()
+    script.post(ev.CreateRefused, BUSY)
+    lose(script).expects(response=states.FAILED, asking=states.WANTED)
+    reopen(script)
+    assert script.effects[-1] == CreateResponse(Cause.USER_TURN)
 
 
 def test_an_aged_session_is_opened_anew_when_nothing_goes_on() -> None:
@@ -308,3 +388,48 @@ def test_a_first_session_that_is_lost_while_it_opens_is_tried_again() -> None:
     script = begun(greeting=False)
     assert len(script.of(ConfigureSession)) == 1
     assert not script.of(Flush)
+
+
+def blocked(**policy: Any) -> Script:
+    """The server refused our request, as it still has an older response."""
+    script = asked(**policy)
+    script.post(ev.CreateRefused, BUSY)
+    return script.expects(response=states.BLOCKED)
+
+
+def test_a_blocked_request_failed_when_the_older_response_ends() -> None:
+    """R15: whatever became of that one, and the wish waits meanwhile."""
+    script = asked()
+    script.step(ev.CreateRefused(script.now_ms, BUSY))
+    script.expects(response=states.BLOCKED, asking=states.WANTED)
+    script.step(ev.ResponseCompleted(script.now_ms, "r0"))
+    script.expects(response=states.FAILED, asking=states.DUE)
+
+
+def test_errors_meet_a_blocked_request_as_any_other() -> None:
+    """R02, R03."""
+    script = blocked()
+    for code, level in (("boom", Level.WARNING), ("response_cancel_not_active", Level.DEBUG)):
+        assert script.post(ev.ErrorReceived, code) == [Log(level, code)]
+        assert script.post(ev.CancelRefused, "r0", code) == [Log(level, code)]
+    assert script.post(ev.CreateRefused, "late") == [Log(Level.DEBUG, "late")]
+    script.expects(response=states.BLOCKED)
+
+
+def test_a_response_over_a_speaking_caller_is_the_servers_to_cancel_while_blocked() -> None:
+    """R02, R19."""
+    script = blocked(interrupts="server")
+    script.post(ev.SpeechStarted, "u2")
+    assert script.post(ev.ResponseCreated, "r1") == []
+    script.expects(response=states.SERVER_CANCELLING)
+
+
+def test_a_turn_that_had_stopped_has_all_its_time_in_the_next_session() -> None:
+    """R24, R85: its wait begins anew with the loss."""
+    script = idle()
+    script.post(ev.SpeechStarted, "u1")
+    script.post(ev.SpeechStopped, "u1")
+    script.wait(1_000)
+    epoch = script.call.turn.epoch
+    lose(script).expects(turn=states.STOPPED)
+    assert script.call.turn.epoch == epoch + 1

@@ -19,6 +19,8 @@ from fsm.call.guards import (
     may_replace,
     notice_may_begin,
     server_answers,
+    server_busy,
+    sessionless,
     told_twice,
 )
 from fsm.call.idle import gives_up_waiting, prompts_left
@@ -44,6 +46,11 @@ def protected_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
 def may_ask_again(call: Call, _: ev.Event) -> bool:
     """Was our response.create refused or left unanswered, and may it be sent again (R14)?"""
     return call.response.state is REQUESTED and call.asking.recoveries < call.policy.recoveries
+
+
+def may_wait(call: Call, event: ev.CreateRefused) -> bool:
+    """Is the server busy with an older response, and may we ask again when that has ended (R11)?"""
+    return server_busy(call, event) and may_ask_again(call, event)
 
 
 def answer_lost(call: Call, _: ev.SessionLost) -> bool:
@@ -133,6 +140,12 @@ def count_failure(call: Call, _: ev.Event) -> tuple[Cause, int]:
     return _again(call), call.asking.recoveries + 1
 
 
+@sets("cause", "recoveries")
+def count_refusal(call: Call, _: ev.CreateRefused) -> tuple[Cause, int]:
+    """The response is wanted for the same reason; that it was refused counts, so that a server is not asked for ever."""
+    return call.response.cause, call.asking.recoveries + 1
+
+
 @sets("cause")
 def take_lost(call: Call, _: ev.SessionLost) -> Cause:
     """The response that went with the session is wanted again; that it is, is bounded by the reconnects (R85)."""
@@ -152,6 +165,7 @@ ASKING = region(
     row(LIVE,                    ev.TurnCommitted,      told_twice,          ignore("a turn is answered once (R21)")),
     row(LIVE,                    ev.TurnCommitted,      server_answers,      go(OWED, take_turn)),
     row(LIVE,                    ev.TurnCommitted,      always,              go(DUE, take_turn)),
+    row(LIVE,                    ev.TurnExpired,        sessionless,         ignore("the next session tells the turn anew, or it is closed there (R85)")),
     row(LIVE,                    ev.TurnExpired,        server_answers,      go(OWED, take_uncommitted_turn)),
     row(LIVE,                    ev.TurnExpired,        always,              go(DUE, take_uncommitted_turn)),
     row(LIVE,                    ev.DigitPressed,       submits,             go(DUE, take_entry)),
@@ -182,6 +196,7 @@ ASKING = region(
     row(NOTHING,                 (ev.ResponseFailed, ev.ResponseIncomplete), may_recover, go(PAUSED, count_failure)),
     row(NOTHING,                 ev.ResponseCancelled,  protected_unheard,   go(PAUSED, count_failure)),
     row(NOTHING,                 ev.PlayoutExpired,     may_replace,         go(PAUSED, count_failure)),
+    row(NOTHING,                 ev.CreateRefused,      may_wait,            go(WANTED, count_refusal)),
     row(NOTHING,                 (ev.CreateRefused, ev.ResponseExpired), may_ask_again, go(PAUSED, count_failure)),
 
     row(OWED,                    ev.SessionLost,        always,              go(WANTED)),

@@ -10,6 +10,7 @@ from fsm.call.states import (
     ADMITTED,
     AGED,
     AHEAD,
+    BLOCKED,
     CANCEL_IN_FLIGHT,
     CANCEL_UNSENT,
     CANCELLED,
@@ -51,6 +52,8 @@ from fsm.call.states import (
 
 IDLE = (NONE, COMPLETED, CANCELLED, FAILED, INCOMPLETE)
 """Response statuses from which a response may be asked for (R11)."""
+BUSY = "conversation_already_has_active_response"
+"""The code of a server that still has an older response."""
 CANCELLINGS = (SERVER_CANCELLING, CANCEL_IN_FLIGHT, CANCEL_UNSENT)
 """Response statuses of an interrupted response whose end is awaited."""
 AUDIBLE = (ADMITTED, VOICELESS, ONSET, PLAYING, TAIL, STARVED)
@@ -134,6 +137,16 @@ def ends_with_session(call: Call, _: ev.SessionLost) -> bool:
     return heard_in_progress(call, None) and not sentences_to_come(call, None)
 
 
+def server_busy(_: Call, event: ev.CreateRefused) -> bool:
+    """Was our response.create refused because the server still has an older response (R11)?"""
+    return event.code == BUSY
+
+
+def sessionless(call: Call, _: object) -> bool:
+    """Is there no session that could tell of the caller's turn, or answer it?"""
+    return call.session.state not in CONFIRMED_SESSION
+
+
 def known(call: Call, event: ev.ResponseCreated) -> bool:
     """Have we heard of this response before: a duplicate, or a late word of one that ended?"""
     return event.response_id == call.response.id or event.response_id in call.response.ended
@@ -145,7 +158,11 @@ def welcome(call: Call, event: ev.ResponseCreated) -> bool:
         return False
     if call.response.state is REQUESTED:
         return True
-    return call.response.state in (*IDLE, *CANCELLINGS) and call.session.state in CONFIRMED_SESSION and call.turn.state is not SPEAKING
+    return (
+        call.response.state in (*IDLE, BLOCKED, *CANCELLINGS)
+        and call.session.state in CONFIRMED_SESSION
+        and call.turn.state is not SPEAKING
+    )
 
 
 def answers_by_itself(call: Call, event: ev.ResponseCreated) -> bool:
@@ -195,7 +212,7 @@ def sentences_to_come(call: Call, _: object) -> bool:
 
 def followed_by_sound(call: Call, _: object) -> bool:
     """Is sound of the response that follows with the device already, so that it is heard from now on?"""
-    return call.playout.next_item_id is not None
+    return bool(call.playout.next_id) and call.playout.arrived_id == call.playout.next_id
 
 
 def more_to_come(call: Call, _: object) -> bool:

@@ -6,7 +6,7 @@ The turn is kept from the first event to the last, whatever the agent is doing: 
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import CommitTurn
-from fsm.call.guards import answers_by_itself, told_twice
+from fsm.call.guards import answers_by_itself, sessionless, told_twice
 from fsm.call.snapshot import Calibration, Call, Line, Turn
 from fsm.call.states import CALIBRATED, CALIBRATING, LINE_AWAITED, OPEN, OVER, QUIET, SPEAKING, STOPPED
 from fsm.engine.notation import always, go, ignore, region, row, sets
@@ -68,8 +68,10 @@ TURN = region(
     row((QUIET, SPEAKING),        ev.SpeechStopped,    ours_to_commit,    go(STOPPED, commit_turn)),
     row((QUIET, SPEAKING),        ev.SpeechStopped,    always,            go(STOPPED)),
     row((SPEAKING, STOPPED),      ev.TurnCommitted,    always,            go(QUIET, count_turn)),
+    row(STOPPED,                  ev.TurnExpired,      sessionless,       go(STOPPED)),
     row((SPEAKING, STOPPED),      ev.TurnExpired,      always,            go(QUIET)),
-    row((SPEAKING, STOPPED),      ev.SessionLost,      always,            go(QUIET)),
+    row((SPEAKING, STOPPED),      ev.SessionLost,      always,            go(STOPPED)),
+    row(STOPPED,                  ev.SessionConfirmed, always,            go(STOPPED)),
     row(STOPPED,                  ev.ResponseCreated,  answers_by_itself, go(QUIET)),
     row((QUIET, SPEAKING, STOPPED), ev.CallerEvent,    always,            ignore("told twice, or it neither begins nor ends a turn")),
     row((QUIET, SPEAKING, STOPPED), ev.ModelEvent,     always,            ignore("the model does not end the caller's turn")),

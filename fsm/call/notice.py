@@ -6,7 +6,7 @@ Whatever may free the floor makes it due, and `NoticeExpired` then finds it free
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause, Level, Log
-from fsm.call.guards import notice_may_begin, told_twice
+from fsm.call.guards import notice_may_begin, sessionless, told_twice
 from fsm.call.snapshot import Call, Notice
 from fsm.call.states import NO_NOTICE, NOTICE_DUE, NOTICE_WAITING, OVER, PAUSED, WANTED
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
@@ -27,7 +27,7 @@ def last_begins(call: Call, event: ev.NoticeExpired) -> bool:
 
 def displaced(call: Call, _: ev.TurnExpired) -> bool:
     """Does a turn of the caller take the place of a notice that failed and was to be tried again?"""
-    return call.asking.cause is Cause.NOTICE and call.asking.state in (PAUSED, WANTED)
+    return not sessionless(call, None) and call.asking.cause is Cause.NOTICE and call.asking.state in (PAUSED, WANTED)
 
 
 def displaced_by_turn(call: Call, event: ev.TurnCommitted) -> bool:

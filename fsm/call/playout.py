@@ -72,40 +72,40 @@ def log_stalled(call: Call, _: ev.Event) -> Log:
     return Log(Level.WARNING, "playout_without_progress", call.playout.id)
 
 
-@sets("id", "item_id", "next_id", "next_item_id")
-def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, None]:
+@sets("id", "item_id", "next_id", "next_item_id", "arrived_id")
+def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, str, str]:
     """The admitted response."""
-    return event.response_id, "", "", None
+    return event.response_id, "", "", "", ""
 
 
-@sets("next_id", "next_item_id")
-def take_next(_: Call, event: ev.ResponseCreated) -> tuple[str, None]:
+@sets("next_id", "next_item_id", "arrived_id")
+def take_next(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str]:
     """The response that is heard after the present one."""
-    return event.response_id, None
+    return event.response_id, "", ""
 
 
-@sets("next_item_id")
-def take_next_item(_: Call, event: ev.AudioArrived) -> str:
+@sets("next_item_id", "arrived_id")
+def take_next_item(_: Call, event: ev.AudioArrived) -> tuple[str, str]:
     """The item of the response that follows: its sound came while the present one is heard (R71)."""
-    return event.item_id
+    return event.item_id, event.response_id
 
 
-@sets("id", "item_id", "next_id", "next_item_id")
-def promote_next(call: Call, _: ev.Event) -> tuple[str, str, str, None]:
+@sets("id", "item_id", "next_id", "next_item_id", "arrived_id")
+def promote_next(call: Call, _: ev.Event) -> tuple[str, str, str, str, str]:
     """The response that follows is the one heard now."""
-    return call.playout.next_id, call.playout.next_item_id or "", "", None
+    return call.playout.next_id, call.playout.next_item_id, "", "", ""
 
 
-@sets("id", "item_id", "next_id", "next_item_id")
-def forget(_: Call, __: ev.Event) -> tuple[str, str, str, None]:
+@sets("id", "item_id", "next_id", "next_item_id", "arrived_id")
+def forget(_: Call, __: ev.Event) -> tuple[str, str, str, str, str]:
     """Nothing is heard."""
-    return "", "", "", None
+    return "", "", "", "", ""
 
 
-@sets("next_id", "next_item_id")
-def drop_next(_: Call, __: ev.Event) -> tuple[str, None]:
+@sets("next_id", "next_item_id", "arrived_id")
+def drop_next(_: Call, __: ev.Event) -> tuple[str, str, str]:
     """Nothing follows."""
-    return "", None
+    return "", "", ""
 
 
 @sets("item_id")

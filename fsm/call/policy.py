@@ -79,6 +79,8 @@ class Policy:
 
     create_ack_ms: float = attrs.field(default=6_000, validator=_between(100, 60_000))
     """How long a response.create may go without response.created or an error (R14)."""
+    busy_ms: float = attrs.field(default=5_000, validator=_between(100, 60_000))
+    """How long a server that says it still has an older response is given to end it, before it is asked again (R11)."""
     first_audio_ms: float = attrs.field(default=5_000, validator=_between(100, 60_000))
     """How long an admitted response may go without sound (R35)."""
     response_ms: float = attrs.field(default=60_000, validator=_between(1_000, 600_000))

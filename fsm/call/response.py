@@ -4,6 +4,7 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import CancelResponse, Cause, CreateResponse, Level, Log
 from fsm.call.guards import (
+    BUSY,
     CANCELLINGS,
     CONFIRMED_SESSION,
     IDLE,
@@ -12,12 +13,14 @@ from fsm.call.guards import (
     known,
     no_audio,
     of_response,
+    server_busy,
     server_interrupts,
     stalled,
     welcome,
 )
 from fsm.call.snapshot import Call, Response
 from fsm.call.states import (
+    BLOCKED,
     CANCEL_IN_FLIGHT,
     CANCEL_UNSENT,
     CANCELLED,
@@ -35,9 +38,11 @@ from fsm.call.states import (
 )
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
-LIVE = (*IDLE, REQUESTED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS)
+LIVE = (*IDLE, REQUESTED, BLOCKED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS)
+UNASKED = (*IDLE, BLOCKED, *CANCELLINGS)
+"""Where a response may be that the server creates by itself: none is asked for, and none is being generated for the caller."""
 
-HARMLESS = frozenset({"response_cancel_not_active", "conversation_already_has_active_response"})
+HARMLESS = frozenset({"response_cancel_not_active", BUSY})
 """Errors that are normal races (R02); they are logged at DEBUG."""
 
 
@@ -61,7 +66,7 @@ def out_of_attempts(call: Call, event: ev.CancelUnsent) -> bool:
     return call.response.state is CANCEL_IN_FLIGHT and of_response(call, event) and not attempts_left(call, event)
 
 
-def harmless(_: Call, event: ev.ErrorReceived | ev.CancelRefused | ev.CreateRefused) -> bool:
+def harmless(_: Call, event: ev.ErrorReceived | ev.CancelRefused) -> bool:
     """Is the error a normal race?"""
     return event.code in HARMLESS
 
@@ -170,7 +175,7 @@ RESPONSE = region(
     row(LIVE,                    ev.ResponseCreated,      known,               ignore("told twice, or late")),
     row(REQUESTED,               ev.ResponseCreated,      always,              go(IN_PROGRESS, take_id)),
     row(REQUESTED,               ev.InterruptionExpired,  always,              go(WITHDRAWN)),
-    row(REQUESTED,               ev.CreateRefused,        harmless,            go(FAILED, log_debug)),
+    row(REQUESTED,               ev.CreateRefused,        server_busy,         go(BLOCKED, log_debug)),
     row(REQUESTED,               ev.CreateRefused,        always,              go(FAILED, log_warning)),
     row(REQUESTED,               ev.ResponseExpired,      always,              go(FAILED, log_create_unanswered)),
 
@@ -178,9 +183,12 @@ RESPONSE = region(
     row(WITHDRAWN,               ev.CreateRefused,        always,              go(CANCELLED, log_debug)),
     row(WITHDRAWN,               ev.ResponseExpired,      always,              go(CANCELLED, log_create_unanswered)),
 
-    row((*IDLE, *CANCELLINGS),   ev.ResponseCreated,      welcome,             go(IN_PROGRESS, take_unasked)),
-    row((*IDLE, *CANCELLINGS),   ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked)),
-    row((*IDLE, *CANCELLINGS),   ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, cancel_created)),
+    row(BLOCKED,                 ev.ResponseEnded,        always,              go(FAILED, remember_ended)),
+    row(BLOCKED,                 (ev.ResponseExpired, ev.SessionLost), always, go(FAILED)),
+
+    row(UNASKED,                 ev.ResponseCreated,      welcome,             go(IN_PROGRESS, take_unasked)),
+    row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked)),
+    row(UNASKED,                 ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, cancel_created)),
 
     row(IN_PROGRESS,             ev.InterruptionExpired,  server_interrupts,   go(SERVER_CANCELLING)),
     row(IN_PROGRESS,             ev.InterruptionExpired,  always,              go(CANCEL_IN_FLIGHT, cancel_response)),
@@ -204,16 +212,16 @@ RESPONSE = region(
     row(IN_PROGRESS,             ev.SessionLost,          always,              go(FAILED, remember_own)),
     row(CANCELLINGS,             ev.SessionLost,          always,              go(CANCELLED, remember_own)),
 
-    row(LIVE,                    ev.ResponseEnded,        always,              stay(remember_ended)),
+    row((*IDLE, REQUESTED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS), ev.ResponseEnded, always, stay(remember_ended)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), harmless, stay(log_debug)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), always,   stay(log_warning)),
-    row((*IDLE, IN_PROGRESS, *CANCELLINGS), ev.CreateRefused, always,  stay(log_debug)),
+    row((*UNASKED, IN_PROGRESS), ev.CreateRefused,        always,              stay(log_debug)),
     row(LIVE,                    ev.ModelEvent,           always,              ignore("the response's status stays what it is")),
     row(LIVE,                    ev.Expired,              always,              ignore("another region's deadline")),
     row(LIVE,                    (ev.CallerEvent, ev.DeviceEvent, ev.SentenceEvent), always, ignore("generation is not playout, nor synthesis (R75)")),
     row(LIVE,                    (ev.LineEvent, ev.AppEvent), always,          ignore("a response is asked for by the asking table alone")),
     doc="the response status; asks for responses and cancels them, and nothing else does",
     record=Response,
-    states=(NONE, REQUESTED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS, *IDLE[1:], OVER),
+    states=(NONE, REQUESTED, BLOCKED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS, *IDLE[1:], OVER),
     expired=ev.ResponseExpired,
 )  # fmt: skip

@@ -54,8 +54,9 @@ class Playout(Record):
     id: str = ""
     item_id: str = ""
     next_id: str = ""
-    next_item_id: str | None = None
-    """None until its first sound has come."""
+    next_item_id: str = ""
+    arrived_id: str = ""
+    """The response that follows, once its first sound has come."""
 
 
 @attrs.frozen

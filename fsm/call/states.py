@@ -77,6 +77,9 @@ CLOSED = State("closed", "The call is over.", for_ever="it is the end")
 # The response status.
 NONE = State("none", "No response yet.", for_ever="a response is asked for when one is wanted")
 REQUESTED = State("requested", "response.create is sent (R14).", at_most=_limit("create_ack_ms"))
+BLOCKED = State(
+    "blocked", "The server refused to create it: it still has an older one, whose end is awaited (R11).", at_most=_limit("busy_ms")
+)
 WITHDRAWN = State(
     "withdrawn", "Interrupted between create and created: cancelled as soon as it has an id (R68).", at_most=_limit("create_ack_ms")
 )
