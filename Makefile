@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: all run test check lint types cover bench diagrams oracles mutants clean
+.PHONY: all run test check lint types cover bench matrix verify diagrams oracles mutants clean
 
 all: .venv/ready
 
@@ -43,6 +43,13 @@ oracles: all
 	$(BIN)/python -m tests.oracles
 
 # The tables broken one change at a time: the check at import, a claim, a case or the proof must notice each.
+# Every fault with both voices, both owners of interruption, asyncio and trio; the tests hold a part that meets every pair.
+matrix: all
+	$(BIN)/python -m tests.matrix
+
+verify: all
+	$(BIN)/callfsm verify
+
 mutants: all
 	$(BIN)/python -m tests.mutants
 

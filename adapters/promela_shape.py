@@ -16,7 +16,7 @@ import attrs
 from adapters.promela_values import BOOL, NUMBER, STATE, TEXT, Choice, Kind, Known, Parts, Sequence, Term, Unclear, Value, truth
 from fsm.engine.notation import Region, State
 
-SORTS = {"id": "response_id", "next_id": "response_id", "ended": "response_id", "pending": "tool_call_id"}
+SORTS = {"id": "response_id", "next_id": "response_id", "arrived_id": "response_id", "ended": "response_id", "pending": "tool_call_id"}
 """Fields of ids that are not named after their sort; others that end with the name of one are of that sort (`next_item_id`)."""
 NAMED = ("response_id", "item_id", "session_id", "tool_call_id")
 """The sorts of ids that fields are named after; any other field that ends with `_id` is of a sort of its own."""

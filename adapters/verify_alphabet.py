@@ -12,6 +12,7 @@ import attrs
 
 from adapters.verify_states import LATER, NOW
 from fsm.call import events as ev
+from fsm.call.guards import BUSY
 from fsm.call.snapshot import Call
 from fsm.engine.machine import Machine
 from fsm.engine.notation import NEVER
@@ -40,6 +41,7 @@ _ONE: dict[str, tuple[Any, ...]] = {
 """What a field may be in any event."""
 _OF: dict[tuple[type[ev.Event], str], tuple[Any, ...]] = {
     (ev.ResponseFailed, "reason"): ("", "insufficient_quota"),
+    (ev.CreateRefused, "code"): ("boom", BUSY),
 }
 """What a field may be in one event."""
 

@@ -36,8 +36,6 @@ class Fault:
     """Is the server to be asked often whether it is there?"""
     settings: Mapping[str, float] = attrs.Factory(dict)
     """What of the policy is otherwise under it."""
-    known: str = ""
-    """What is known to be wrong under it, and not repaired yet."""
 
 
 def fault(name: str, *strikes: str, **more: Any) -> Fault:
@@ -74,7 +72,6 @@ REALTIME_FAULTS = (
         owners=OURS,
         voices=AUDIO_ONLY,
         races=True,
-        known="a cancel that the server refuses is not sent again, and a busy server is asked three times within the pauses of a failure",
     ),
     fault(
         "server_error on cancel, short answer",
@@ -95,7 +92,6 @@ REALTIME_FAULTS = (
         "close in a turn",
         'name = "close"; code = 1006; on = "input_audio_buffer.speech_started"; nth = 2',
         settings={"reconnect_pause_ms": 150},
-        known="a loss makes the turn quiet, so the lost answer is asked for again while the caller speaks (R19)",
     ),
     fault("close after a turn", 'name = "close"; code = 1011; on = "input_audio_buffer.committed"'),
     fault("close on a cancel", 'name = "close"; code = 1006; on = "response.cancel"', owners=OURS),
@@ -118,7 +114,6 @@ REALTIME_FAULTS = (
         'name = "slow_cancel"; ms = 800; nth = "every"',
         owners=OURS,
         races=True,
-        known="a server that is busy for longer than cancel_ack_ms and the pauses of a failure ends the call",
     ),
     fault("slow_cancel, in time", 'name = "slow_cancel"; ms = 150; nth = "every"'),
     fault("stragglers", f'name = "stragglers"; count = 5; {EVERY}'),

@@ -257,7 +257,7 @@ def test_another_machine_is_checked_too_and_a_guard_that_cannot_be_said_is_a_cho
 def test_nearly_every_guard_of_the_call_is_translated_and_the_others_are_told() -> None:
     made = model_of(PLANS[0])
     translator, told = made.tables.translator, " ".join(left_out(made))
-    assert len(translator.chosen) <= 0.05 * len(translator.macros), told
+    assert len(translator.chosen) <= 0.06 * len(translator.macros), told
     assert all(guard.__name__ in told for guard in translator.chosen)
 
 

@@ -203,7 +203,7 @@ def test_a_row_that_nothing_takes_is_named() -> None:
 @pytest.fixture(scope="module")
 def small() -> list[Checked]:
     """Every exploration, as far as its nearest states; the smallest to its end."""
-    return [check(attrs.evolve(plan, most=9_000 if plan.scope.name in ("keypad", "following") else 500)) for plan in DAILY]
+    return [check(attrs.evolve(plan, most=20_000 if plan.scope.name in ("keypad", "following") else 500)) for plan in DAILY]
 
 
 def test_no_rule_is_broken_near_the_start_of_any_scope(small: list[Checked]) -> None:
