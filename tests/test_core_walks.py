@@ -169,7 +169,8 @@ class Witness(Script):
         assert len(call.synthesis.queue) <= call.policy.queued_sentences
         assert len(call.memory.spoken) <= call.policy.queued_sentences
         assert len(call.entry.digits) <= 64
-        if not isinstance(event, ev.CallerEvent | ev.TurnExpired | ev.ResponseCreated | ev.SessionLost | ev.SessionConfirmed | ev.Ending | ev.HangupExpired):
+        of_turn = ev.CallerEvent | ev.TurnExpired | ev.ResponseCreated | ev.SessionLost | ev.SessionConfirmed
+        if not isinstance(event, of_turn | ev.Ending | ev.HangupExpired):
             assert call.turn == before.turn, "the caller's turn was touched"
         heard = before.playout.state in AUDIBLE and call.playout.state in (states.SILENT, states.OVER)
         assert not heard or before.playout.id in self.flushed, "silenced, but not flushed"

@@ -91,7 +91,8 @@ def test_each_state_is_told_from_its_entry_to_the_next(tmp_path: Path) -> None:
 
 
 def test_the_end_is_told_with_its_reason(tmp_path: Path) -> None:
-    assert told(tmp_path, (*OPENING, at(500, ev.DeviceFailed, "unplugged"), at(600, ev.LineClosed))).ended == "the audio device failed: unplugged"
+    events = (*OPENING, at(500, ev.DeviceFailed, "unplugged"), at(600, ev.LineClosed))
+    assert told(tmp_path, events).ended == "the audio device failed: unplugged"
     assert "the caller hung up" in told(tmp_path, (*OPENING, END)).summary()
 
 

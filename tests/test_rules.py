@@ -9,6 +9,7 @@ from adapters.rules import RULES, kept
 from fsm import effects as fx
 from fsm.call.machine import CALL
 
+
 def test_every_rule_is_claimed_by_a_test() -> None:
     assert len(RULES) == 87
     assert [rule.name for rule in kept() if not rule.tests] == []
