@@ -186,6 +186,9 @@ async def _drive(plan: Plan, console: Console, device: WavDevice | SoundDevice, 
     finally:
         trace.close()
         _tell_of(device, console)
+        for port in ports:
+            if isinstance(port, Chatterbox):
+                console.print("voice: " + ", ".join(f"{name} {value}" for name, value in port.figures.lines()), style="dim")
         with anyio.CancelScope(shield=True):
             report = await to_thread.run_sync(_write, plan.out, old_audio)
     return report
