@@ -31,8 +31,8 @@ from fsm.call import response as response_table
 from fsm.call.snapshot import Call
 from fsm.engine.notation import Declared, go, ignore, stay
 
-CALLS, JOBS = 4_000, 2
-"""How many calls the tests hold; `callfsm sim` holds more."""
+CALLS, JOBS = 10_000, 2
+"""How many calls the tests hold, in how many processes."""
 SEEDS = range(1, 200)
 """Where a planted fault is looked for."""
 QUIET = Plan(1, (), ())
