@@ -75,7 +75,7 @@ class WavCaller:
     """A caller who plays one recording from the moment that the line opens, and is silent after it."""
 
     def __init__(self, pcm: bytes) -> None:
-        """Take the recording, 24 kHz mono s16; see `adapters.wav_device.read_caller`."""
+        """Take the recording, 24 kHz mono s16; see `adapters.sound.wav_device.read_caller`."""
         self._pcm = pcm
         self._taken = 0
 

@@ -10,29 +10,29 @@ from anyio import to_thread
 from rich.console import Console
 
 from adapters.caller import WavCaller
-from adapters.chatterbox import Chatterbox
-from adapters.chatterbox import check as check_chatterbox
-from adapters.chatterbox_servers import Server
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.port import check as check_chatterbox
+from adapters.chatterbox.servers import Server
 from adapters.demo import demo_caller
 from adapters.driver import Driver
 from adapters.embedded import StandInError, stand_in
-from adapters.local_vad import LocalVad
-from adapters.picture import draw, read_stereo
-from adapters.player_device import CallerMicrophone, Player
+from adapters.picture.timeline import draw, read_stereo
 from adapters.ports import Port, Post
-from adapters.push_to_talk import PushToTalk
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_settings import RealtimeSettings
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.realtime.websocket import WebSocketError
 from adapters.report import OldAudio, Report, report_on
 from adapters.sentences import SentenceCutter
 from adapters.show import Show
-from adapters.sound_device import SoundDevice
-from adapters.sound_library import find
-from adapters.sound_streams import Loudspeaker, Microphone
+from adapters.sound.device import SoundDevice
+from adapters.sound.library import find
+from adapters.sound.local_vad import LocalVad
+from adapters.sound.player import CallerMicrophone, Player
+from adapters.sound.push_to_talk import PushToTalk
+from adapters.sound.streams import Loudspeaker, Microphone
+from adapters.sound.wav_device import Caller, WavDevice, read_caller
 from adapters.tools import Tools
 from adapters.trace import TraceWriter, read_trace
-from adapters.wav_device import Caller, WavDevice, read_caller
-from adapters.websocket import WebSocketError
 from fsm.call import events as ev
 from fsm.call.effects import Effect
 from fsm.call.policy import Policy

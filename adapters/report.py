@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import attrs
 
-from adapters.picture_data import CallPicture, Marker, Ribbon, Said, Span
+from adapters.picture.data import CallPicture, Marker, Ribbon, Said, Span
 from adapters.trace import Trace
 from fsm.call import effects as fx
 from fsm.call import events as ev

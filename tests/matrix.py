@@ -18,13 +18,13 @@ import anyio
 import attrs
 import numpy as np
 
-from adapters.chatterbox import Chatterbox
+from adapters.chatterbox.port import Chatterbox
 from adapters.driver import Driver
 from adapters.ports import FRAME_MS, RATE_HZ, Port
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_settings import RealtimeSettings
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
 from adapters.sentences import SentenceCutter
-from adapters.wav_device import WavDevice
+from adapters.sound.wav_device import WavDevice
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.snapshot import Call, start

@@ -16,15 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from adapters.standin import chatterbox_server, ears
-from adapters.standin.chatterbox_dialects import DIALECTS
-from adapters.standin.chatterbox_faults import CHATTERBOX
-from adapters.standin.chatterbox_service import Service
+from adapters.standin import ears
+from adapters.standin.chatterbox import server as chatterbox_server
+from adapters.standin.chatterbox.dialects import DIALECTS
+from adapters.standin.chatterbox.faults import CHATTERBOX
+from adapters.standin.chatterbox.service import Service
 from adapters.standin.dialogue import Say, Turn
 from adapters.standin.faults import parse
-from adapters.standin.realtime_connection import Pace
-from adapters.standin.realtime_faults import REALTIME
-from adapters.standin.realtime_server import serve
+from adapters.standin.realtime.connection import Pace
+from adapters.standin.realtime.faults import REALTIME
+from adapters.standin.realtime.server import serve
 
 PACE = Pace(first_token_s=0.03, words_per_s=10.0, chunk_ms=100, audio_speed=2.5, transcript_s=0.1)
 """An answer is generated for a second, so that a caller who has heard 200 ms of it interrupts what is in progress."""

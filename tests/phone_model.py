@@ -18,15 +18,15 @@ from telephone import QUIET, serving
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from adapters import mulaw
-from adapters.phone_agent import ServedAgent
-from adapters.phone_service import Listeners, Plan, Serving
-from adapters.phone_service import serving as serving_calls
-from adapters.realtime_settings import RealtimeSettings
-from adapters.standin import twilio_http as http
-from adapters.standin.twilio_call import Call
-from adapters.standin.twilio_rest import Calls as RestCalls
-from adapters.standin.twilio_stream import Conditions, Ids
+from adapters.phone.agent import ServedAgent
+from adapters.phone.service import Listeners, Plan, Serving
+from adapters.phone.service import serving as serving_calls
+from adapters.realtime.settings import RealtimeSettings
+from adapters.standin.twilio import http
+from adapters.standin.twilio.call import Call
+from adapters.standin.twilio.rest import Calls as RestCalls
+from adapters.standin.twilio.stream import Conditions, Ids
+from adapters.twilio import mulaw
 from fsm.call.policy import Policy
 
 TOKEN = "12345678901234567890123456789012"

@@ -186,7 +186,7 @@ class Pulse:
 @contextmanager
 def sound_system(**settings: float) -> Iterator[Pulse]:
     """A sound system that this process's PortAudio uses while the body runs; the test is skipped, and says why, where there is none."""
-    from adapters.sound_library import NoSound, load
+    from adapters.sound.library import NoSound, load
 
     lack = missing()
     if not lack:

@@ -14,8 +14,8 @@ from websockets.sync.server import ServerConnection, serve
 from websockets.utils import accept_key
 
 from adapters.ports import FRAME_BYTES
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_settings import RealtimeSettings
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
 from adapters.sentences import SentenceCutter
 from fsm.call import events as ev
 from fsm.call.effects import CloseSession, ConfigureSession, Effect

@@ -12,9 +12,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from adapters.standin.faults import parse
-from adapters.standin.realtime_connection import Pace
-from adapters.standin.realtime_faults import REALTIME
-from adapters.standin.realtime_server import serve
+from adapters.standin.realtime.connection import Pace
+from adapters.standin.realtime.faults import REALTIME
+from adapters.standin.realtime.server import serve
 
 WAIT_S = 10.0
 SECOND = bytes(48_000)

@@ -14,9 +14,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from adapters.standin.twilio_stream import Caller, Conditions, Hung, Ids, SocketClosed, Stream
-from adapters.twilio import TwilioLine, answer
-from adapters.twilio_channel import ChannelClosed
+from adapters.standin.twilio.stream import Caller, Conditions, Hung, Ids, SocketClosed, Stream
+from adapters.twilio.channel import ChannelClosed
+from adapters.twilio.port import TwilioLine, answer
 from fsm.call.events import Event
 
 IDS = Ids("AC" + "0" * 32, "CA" + "1" * 32, "MZ" + "2" * 32)

@@ -7,8 +7,8 @@ import pytest
 from bench import imports, reaction, steps, tables
 from rich.console import Console
 
+from adapters.sound.wav_device import WavDevice
 from adapters.trace import TraceWriter
-from adapters.wav_device import WavDevice
 from fsm import start, step
 from fsm.call.effects import Admit, Flush
 from fsm.call.events import SpeechStarted

@@ -10,8 +10,8 @@ import attrs
 import pytest
 from shell import ROOT, Onlooker, run_on
 
-from adapters.case_feed import Moment
-from adapters.cases import NEEDED, Case, CaseError, judge, read_case, steps_before
+from adapters.cases.feed import Moment
+from adapters.cases.judge import NEEDED, Case, CaseError, judge, read_case, steps_before
 from adapters.driver import Driver
 from adapters.ports import Post
 from fsm.call import effects as fx

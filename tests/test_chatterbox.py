@@ -23,8 +23,8 @@ from speech import (
     wav,
 )
 
-from adapters.chatterbox import MAX_REMEMBERED, Chatterbox, check
-from adapters.chatterbox_servers import Server as Asked
+from adapters.chatterbox.port import MAX_REMEMBERED, Chatterbox, check
+from adapters.chatterbox.servers import Server as Asked
 from fsm.call.effects import CancelSynthesis, Synthesise
 from fsm.call.events import SentenceSynthesised, SynthesisFailed
 

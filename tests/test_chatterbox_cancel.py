@@ -6,9 +6,9 @@ import anyio
 import pytest
 from speech import LONG_MS, Ends, Hangs, Played, Reply, Request, Server, always, answering, each_backend, running, sine, stand_in, wav
 
-from adapters.chatterbox import Chatterbox
-from adapters.chatterbox_http import MAX_CONNECTIONS
-from adapters.chatterbox_servers import Server as Asked
+from adapters.chatterbox.http import MAX_CONNECTIONS
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.servers import Server as Asked
 from fsm.call.effects import CancelSynthesis, Synthesise
 from fsm.call.events import SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from speech import Ends, Played, Reply, Request, always, answering, each_backend, free_port, never, running, sine, wav
 
-from adapters import chatterbox_fallback, chatterbox_source
-from adapters.chatterbox import Chatterbox
-from adapters.chatterbox_figures import Count
-from adapters.chatterbox_servers import Server as Asked
+from adapters.chatterbox import fallback as chatterbox_fallback
+from adapters.chatterbox import source as chatterbox_source
+from adapters.chatterbox.figures import Count
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.servers import Server as Asked
 from adapters.wav import MAX_AUDIO_S
 from fsm.call.effects import Synthesise
 from fsm.call.events import ErrorReceived, SynthesisFailed

@@ -6,9 +6,9 @@ import attrs
 import pytest
 from speech import Ends, Played, Reply, Request, answering, each_backend, running, sine, wav
 
-from adapters.chatterbox import Chatterbox, check
-from adapters.chatterbox_servers import DIALECTS, is_well, root_of
-from adapters.chatterbox_servers import Server as Asked
+from adapters.chatterbox.port import Chatterbox, check
+from adapters.chatterbox.servers import DIALECTS, is_well, root_of
+from adapters.chatterbox.servers import Server as Asked
 from fsm.call.effects import Synthesise
 from fsm.call.events import SynthesisFailed
 

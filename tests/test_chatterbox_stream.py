@@ -12,15 +12,15 @@ import pytest
 from shell import Puppet, at, channels
 from speech import Ends, Played, Reply, Request, answering, each_backend, loudest_hz, running, sine, streamed, wav
 
-from adapters import chatterbox_source
 from adapters.caller import WavCaller
-from adapters.chatterbox import Chatterbox
-from adapters.chatterbox_feed import FILLING
-from adapters.chatterbox_figures import Count
-from adapters.chatterbox_servers import Server as Asked
+from adapters.chatterbox import source as chatterbox_source
+from adapters.chatterbox.feed import FILLING
+from adapters.chatterbox.figures import Count
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.servers import Server as Asked
 from adapters.driver import Driver
+from adapters.sound.wav_device import WavDevice
 from adapters.trace import TraceWriter, read_trace
-from adapters.wav_device import WavDevice
 from fsm.call import events as ev
 from fsm.call.effects import CancelSynthesis, Flush, Synthesise
 from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded, SynthesisFailed

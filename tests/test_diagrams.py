@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import attrs
 import pytest
 
-from adapters import diagrams
-from adapters.diagram_parts import drawing
-from adapters.diagram_sequence import TO, UNDRAWN, barge_in, mermaid_sequence
-from adapters.diagrams import FOLDER, DiagramError, files, stale, write
+from adapters.diagrams import drawing as diagrams
+from adapters.diagrams.drawing import FOLDER, DiagramError, files, stale, write
+from adapters.diagrams.parts import drawing
+from adapters.diagrams.sequence import TO, UNDRAWN, barge_in, mermaid_sequence
 from fsm import CALL, Call
 from fsm.call import effects as fx
 from fsm.call import events as ev
@@ -50,11 +50,11 @@ def section(part: Region, state: State) -> list[list[str]]:
 
 
 def test_the_committed_diagrams_are_not_stale() -> None:
-    assert stale(FOLDER) == [], "remake them: python -m adapters.diagrams"
+    assert stale(FOLDER) == [], "remake them: python -m adapters.diagrams.drawing"
 
 
 def test_the_same_table_draws_the_same_bytes_in_another_process() -> None:
-    code = "import sys; from adapters.diagrams import files; sys.stdout.buffer.write(repr(sorted(files().items())).encode())"
+    code = "import sys; from adapters.diagrams.drawing import files; sys.stdout.buffer.write(repr(sorted(files().items())).encode())"
     run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=FOLDER.parent,

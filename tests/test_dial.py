@@ -24,26 +24,25 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from telephone import QUIET, Log, Silent, serving, sound
 
-from adapters import mulaw
 from adapters.caller import IntoSpeech, Line, ScriptedCaller
 from adapters.cli import main
 from adapters.dialling import Telephone, summary
 from adapters.driver import Driver
 from adapters.live import Prompter
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_settings import RealtimeSettings
-from adapters.standin import twilio_grammar as grammar
-from adapters.standin import twilio_http as http
-from adapters.standin.realtime_connection import Pace
-from adapters.standin.realtime_server import serve as serve_model
-from adapters.standin.twilio_buffer import Buffer
-from adapters.standin.twilio_call import Call, CallFailed
-from adapters.standin.twilio_ears import Ears
-from adapters.standin.twilio_rest import Calls, serve_rest
-from adapters.standin.twilio_stream import Conditions, Hung, Ids, Stream
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.standin.realtime.connection import Pace
+from adapters.standin.realtime.server import serve as serve_model
+from adapters.standin.twilio import grammar, http
+from adapters.standin.twilio.buffer import Buffer
+from adapters.standin.twilio.call import Call, CallFailed
+from adapters.standin.twilio.ears import Ears
+from adapters.standin.twilio.rest import Calls, serve_rest
+from adapters.standin.twilio.stream import Conditions, Hung, Ids, Stream
 from adapters.standin.voice import Voice
-from adapters.twilio import LineError, TwilioLine, answer
-from adapters.twilio_channel import Channel, ChannelClosed, StarletteChannel
+from adapters.twilio import mulaw
+from adapters.twilio.channel import Channel, ChannelClosed, StarletteChannel
+from adapters.twilio.port import LineError, TwilioLine, answer
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.policy import Policy

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pytest
 from shell import BACKENDS
 
-from adapters.local_vad import LocalVad, VadSettings
 from adapters.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
-from adapters.push_to_talk import PushToTalk
+from adapters.sound.local_vad import LocalVad, VadSettings
+from adapters.sound.push_to_talk import PushToTalk
 from adapters.standin.voice import Voice
 from fsm.call.events import BargeInDetected, Event, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard
 

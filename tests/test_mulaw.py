@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soxr
 
-from adapters import mulaw
-from adapters.narrowband import TAPS, Downsampler, Upsampler
 from adapters.standin.ears import decode as others_decode
+from adapters.twilio import mulaw
+from adapters.twilio.narrowband import TAPS, Downsampler, Upsampler
 
 EVERY_SAMPLE = np.arange(-32_768, 32_768).astype("<i2")
 EVERY_OCTET = bytes(range(256))

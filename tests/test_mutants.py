@@ -16,7 +16,7 @@ from mutants.showing import percent, score_tables, verdict
 from mutants.witnesses import gathered
 from rich.console import Console
 
-from adapters.verify_scopes import PLAIN, TALK, Plan
+from adapters.verify.scopes import PLAIN, TALK, Plan
 from fsm import CALL, Policy, start, states
 from fsm import events as ev
 from fsm.call.effects import CancelResponse

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from adapters.standin.faults import parse
-from adapters.standin.realtime_faults import REALTIME
+from adapters.standin.realtime.faults import REALTIME
 from tests.oracles.catalog import FOLDER, Misdeclared, Oracle, oracles
 from tests.oracles.compare.__main__ import CUES, TRIALS, Trial
 from tests.oracles.environment import NoEnvironment, python_of

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from shell import run_on
 
-from adapters.phone_calls import COMPLETED, TAKEN_OVER, Calls, NotAdmitted, Refused
+from adapters.phone.calls import COMPLETED, TAKEN_OVER, Calls, NotAdmitted, Refused
 from fsm.call.events import CallerHungUp, GreetingPrepared
 
 

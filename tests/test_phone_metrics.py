@@ -13,12 +13,12 @@ import anyio
 import pytest
 from shell import BARGE_IN, Puppet, at, drive, run_on
 
-from adapters import phone_log
 from adapters.driver import Driver
-from adapters.phone_calls import Calls, Refused
-from adapters.phone_metrics import MOST_CODES, SYNTHESIS_OUTCOMES, CallFigures, Metrics
-from adapters.phone_wire import WatchedChannel
-from adapters.twilio_wire import clear, mark, media
+from adapters.phone import log as phone_log
+from adapters.phone.calls import Calls, Refused
+from adapters.phone.metrics import MOST_CODES, SYNTHESIS_OUTCOMES, CallFigures, Metrics
+from adapters.phone.wire import WatchedChannel
+from adapters.twilio.wire import clear, mark, media
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.policy import Policy
@@ -57,7 +57,7 @@ def test_every_refusal_is_on_the_operators_page() -> None:
 
 
 def test_every_event_of_the_log_is_on_the_operators_page() -> None:
-    sources = [path.read_text(encoding="utf-8") for path in Path(phone_log.__file__).parent.glob("phone_*.py")]
+    sources = [path.read_text(encoding="utf-8") for path in Path(phone_log.__file__).parent.glob("*.py")]
     events = {name for source in sources for name in re.findall(r"tell(?:_bug)?\(\s*(?:[\w.\[\]]+,\s*)?\"(\w+)\"", source)}
     assert events >= {"call_began", "call_ended", "call_crashed", "refused", "drain_began"}
     assert {event for event in events if f"`{event}`" not in PAGE} == set()
@@ -115,7 +115,7 @@ def test_errors_are_counted_by_code_and_codes_are_bounded() -> None:
 
 
 def test_every_outcome_of_a_synthesis_cancel_has_its_label() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in Path(phone_log.__file__).parent.glob("chatterbox*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(phone_log.__file__).parents[1].glob("chatterbox/*.py"))
     for outcome in SYNTHESIS_OUTCOMES:
         assert f'"{outcome.replace("_", " ")}"' in source
 

@@ -21,10 +21,10 @@ from starlette.applications import Starlette
 from telephone import Silent
 
 from adapters.cli import main
-from adapters.phone_service import _Door
-from adapters.standin import twilio_http as http
-from adapters.standin.twilio_call import Call
-from adapters.standin.twilio_stream import Conditions, Hung, Ids
+from adapters.phone.service import _Door
+from adapters.standin.twilio import http
+from adapters.standin.twilio.call import Call
+from adapters.standin.twilio.stream import Conditions, Hung, Ids
 
 ANY_PORTS = ("--port", 0, "--metrics-port", 0)
 

@@ -15,15 +15,15 @@ from phone_model import GREETING_HZ, TOKEN, ToneCaller, ToneModel, at_once, exch
 from shell import PATIENCE_S
 from telephone import Silent
 
-from adapters.phone_agent import ServedAgent
-from adapters.phone_calls import TAKEN_OVER
-from adapters.phone_log import JsonLines
+from adapters.phone.agent import ServedAgent
+from adapters.phone.calls import TAKEN_OVER
+from adapters.phone.log import JsonLines
 from adapters.ports import Port, Post
-from adapters.standin import twilio_http as http
-from adapters.standin.twilio_call import CallFailed
-from adapters.standin.twilio_stream import Hung, Ids
+from adapters.standin.twilio import http
+from adapters.standin.twilio.call import CallFailed
+from adapters.standin.twilio.stream import Hung, Ids
 from adapters.trace import read_trace
-from adapters.twilio import TwilioLine
+from adapters.twilio.port import TwilioLine
 from fsm.call import effects as fx
 
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.phone_signature import is_signed, sign
-from adapters.standin import twilio_http
+from adapters.phone.signature import is_signed, sign
+from adapters.standin.twilio import http as twilio_http
 
 TOKEN = "12345"
 URL = "https://mycompany.com/myapp.php?foo=1&bar=2"

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.picture import draw, read_stereo
-from adapters.picture_data import CallPicture, Marker, Ribbon, Said, Span
-from adapters.picture_parts import CAPTION_LINES, Scale, envelope, outline, place_captions, place_flags
-from adapters.picture_style import WIDTH, paint_of
-from adapters.picture_text import BOLD, Wrapped, clean, elided, width_of, wrapped
+from adapters.picture.data import CallPicture, Marker, Ribbon, Said, Span
+from adapters.picture.parts import CAPTION_LINES, Scale, envelope, outline, place_captions, place_flags
+from adapters.picture.style import WIDTH, paint_of
+from adapters.picture.text import BOLD, Wrapped, clean, elided, width_of, wrapped
+from adapters.picture.timeline import draw, read_stereo
 
 RATE_HZ = 24_000
 SVG = "{http://www.w3.org/2000/svg}"

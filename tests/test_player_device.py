@@ -17,11 +17,11 @@ from shell import BACKENDS, PATIENCE_S, ROOT, alive, descendants, environment
 
 from adapters import live
 from adapters.caller import WavCaller
-from adapters.player_device import CallerMicrophone, Player
 from adapters.ports import RATE_HZ
-from adapters.realtime_settings import RealtimeSettings
-from adapters.sound_device import SoundDevice
-from adapters.sound_library import NoSound
+from adapters.realtime.settings import RealtimeSettings
+from adapters.sound.device import SoundDevice
+from adapters.sound.library import NoSound
+from adapters.sound.player import CallerMicrophone, Player
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.policy import Policy

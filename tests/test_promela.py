@@ -10,12 +10,12 @@ import attrs
 import pytest
 
 from adapters.cli import main
-from adapters.promela import Model, model, said
-from adapters.promela_check import PLANS, SMALL, left_out, model_of, retold, unmet
-from adapters.promela_rows import name_of
-from adapters.promela_rules import CALL_RULES, PLAIN_RULES
-from adapters.promela_spin import Search, search
-from adapters.promela_walks import difference, walks
+from adapters.promela.check import PLANS, SMALL, left_out, model_of, retold, unmet
+from adapters.promela.model import Model, model, said
+from adapters.promela.rows import name_of
+from adapters.promela.rules import CALL_RULES, PLAIN_RULES
+from adapters.promela.spin import Search, search
+from adapters.promela.walks import difference, walks
 from fsm import CALL, Policy, start
 from fsm.call import events as ev
 from fsm.call import states as st

@@ -31,11 +31,11 @@ from realtime import (
 )
 
 from adapters.ports import FRAME_BYTES
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_outbox import KEPT_COMMANDS, KEPT_FRAMES
-from adapters.standin.realtime_connection import Pace
-from adapters.standin.realtime_server import serve as serve_standin
-from adapters.websocket import WebSocketError
+from adapters.realtime.outbox import KEPT_COMMANDS, KEPT_FRAMES
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.websocket import WebSocketError
+from adapters.standin.realtime.connection import Pace
+from adapters.standin.realtime.server import serve as serve_standin
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, Cause, CloseSession, ConfigureSession, CreateResponse, Effect, TruncateItem
 from fsm.call.policy import Policy

@@ -8,9 +8,9 @@ import anyio
 import pytest
 from realtime import LIMIT_S, Core, Server, frame, llm_at, mute_server, running, scripted
 
-from adapters.realtime_history import KEPT_ITEMS, History
-from adapters.realtime_outbox import KEPT_BEFORE_TURN, KEPT_UNANSWERED
-from adapters.realtime_wire import Audio, Happened, SpokenDelta, TextDelta
+from adapters.realtime.history import KEPT_ITEMS, History
+from adapters.realtime.outbox import KEPT_BEFORE_TURN, KEPT_UNANSWERED
+from adapters.realtime.wire import Audio, Happened, SpokenDelta, TextDelta
 from fsm.call import events as ev
 from fsm.call.effects import (
     AddEntry,

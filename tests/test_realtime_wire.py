@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.bounded import REMEMBERED
-from adapters.realtime_commands import address
-from adapters.realtime_messages import WITHOUT_MEANING
-from adapters.realtime_settings import RealtimeSettings, says_goodbye
-from adapters.realtime_wire import (
+from adapters.realtime.commands import address
+from adapters.realtime.messages import WITHOUT_MEANING
+from adapters.realtime.settings import RealtimeSettings, says_goodbye
+from adapters.realtime.wire import (
     _TRANSLATIONS,
     Audio,
     Happened,

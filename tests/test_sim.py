@@ -14,15 +14,17 @@ import pytest
 from shell import ROOT, environment
 from test_verify import instead, mutated
 
-from adapters import realtime, sim, trace
+from adapters import trace
 from adapters.cli import main
 from adapters.playout import Playout
-from adapters.sim import Tally, again, campaign, hold_calls, report
-from adapters.sim_call import Parts, Simulated, simulate
-from adapters.sim_clock import Clock, Stuck, run_virtually
-from adapters.sim_draw import DEEDS, FAULTS, SETTINGS, draw, is_calm
-from adapters.sim_plan import Item, Plan, PlanError, plan_from_json
-from adapters.sim_shrink import kind_of, shrink, write
+from adapters.realtime import port as realtime
+from adapters.sim import campaign as sim
+from adapters.sim.call import Parts, Simulated, simulate
+from adapters.sim.campaign import Tally, again, campaign, hold_calls, report
+from adapters.sim.clock import Clock, Stuck, run_virtually
+from adapters.sim.draw import DEEDS, FAULTS, SETTINGS, draw, is_calm
+from adapters.sim.plan import Item, Plan, PlanError, plan_from_json
+from adapters.sim.shrink import kind_of, shrink, write
 from adapters.trace import answer_to_json, event_to_json, read_trace
 from fsm import CALL, Policy, states
 from fsm import effects as fx
@@ -111,8 +113,8 @@ def test_a_campaign_in_processes_is_the_one_held_here() -> None:
 
 HASHED = """
 import hashlib, json
-from adapters.sim_call import simulate
-from adapters.sim_draw import draw
+from adapters.sim.call import simulate
+from adapters.sim.draw import draw
 from adapters.trace import answer_to_json, event_to_json
 seal = hashlib.sha256()
 for seed in range(1, 31):
@@ -392,7 +394,7 @@ def test_a_cancel_that_leaves_twice_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_socket_that_stays_open_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.sim_link.Socket.close", _ignored)
+    monkeypatch.setattr("adapters.sim.link.Socket.close", _ignored)
     assert found(Parts(), "every socket is closed at the end", whole=False)
 
 

@@ -18,15 +18,15 @@ from pulse import Pulse, Taken, missing, sound_system
 from shell import BACKENDS, PATIENCE_S, ROOT, callfsm, channels, environment, silent_policy
 from shell import Puppet as Model
 
-from adapters import sound_keeper
 from adapters.driver import Driver
-from adapters.local_vad import LocalVad
 from adapters.ports import RATE_HZ
-from adapters.sound_device import SoundDevice
-from adapters.sound_library import NoSound, find
-from adapters.sound_streams import Loudspeaker, Microphone
+from adapters.sound import keeper as sound_keeper
+from adapters.sound.device import SoundDevice
+from adapters.sound.library import NoSound, find
+from adapters.sound.local_vad import LocalVad
+from adapters.sound.streams import Loudspeaker, Microphone
+from adapters.sound.wake import Wake
 from adapters.standin.voice import Voice
-from adapters.thread_wake import Wake
 from adapters.trace import read_trace
 from fsm.call import effects as fx
 from fsm.call import events as ev

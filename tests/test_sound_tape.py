@@ -9,8 +9,8 @@ import pytest
 
 from adapters.playout import Arrived, Fact, Playout, Progressed, RanOut, SentenceBegan
 from adapters.ports import FRAME_BYTES, RATE_HZ
-from adapters.recording import LAG_FRAMES, Recording, RecordingFailed
-from adapters.sound_tape import BYTES_A_S, Heard, Stopped, Tape
+from adapters.sound.recording import LAG_FRAMES, Recording, RecordingFailed
+from adapters.sound.tape import BYTES_A_S, Heard, Stopped, Tape
 
 FRAME_S = 0.02
 

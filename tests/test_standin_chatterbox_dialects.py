@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from speech import PATIENCE_S, Ends, Played, Server, each_backend, running, stand_in
 
-from adapters.chatterbox import Chatterbox, check
-from adapters.chatterbox_servers import DIALECTS as SPOKEN
-from adapters.chatterbox_servers import Server as Asked
-from adapters.standin.chatterbox_dialects import DIALECTS, VOICES
+from adapters.chatterbox.port import Chatterbox, check
+from adapters.chatterbox.servers import DIALECTS as SPOKEN
+from adapters.chatterbox.servers import Server as Asked
+from adapters.standin.chatterbox.dialects import DIALECTS, VOICES
 from fsm.call.effects import Synthesise
 
 KEY = "sk-stand-in"

@@ -9,11 +9,11 @@ import pytest
 from shell import callfsm
 from speech import PATIENCE_S, Ends, Played, always, answering, running, sine, stand_in, wav
 
-from adapters import chatterbox_source
-from adapters.chatterbox import Chatterbox
-from adapters.chatterbox_figures import Count
-from adapters.chatterbox_servers import Server as Asked
-from adapters.standin.chatterbox_faults import CHATTERBOX
+from adapters.chatterbox import source as chatterbox_source
+from adapters.chatterbox.figures import Count
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.servers import Server as Asked
+from adapters.standin.chatterbox.faults import CHATTERBOX
 from adapters.standin.faults import ScriptError, parse
 from adapters.wav import WavError, wav_to_pcm
 from fsm.call.effects import CancelSynthesis, Synthesise

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapters.standin.faults import Fault, Kind, Param, Repertoire, Schedule, ScriptError, parse, read
-from adapters.standin.realtime_faults import REALTIME
+from adapters.standin.realtime.faults import REALTIME
 
 SCRIPTS = Path(__file__).parent / "faults"
 REALTIME_SCRIPTS = ("bad_day", "half_open", "lost_line", "no_money", "short_sessions")

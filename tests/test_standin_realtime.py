@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.standin.dialogue import BluebirdCycles, Call, Say, Turn
 from adapters.standin.ears import Transcriber, decode, encode
-from adapters.standin.realtime_connection import Pace
-from adapters.standin.realtime_server import run_realtime
+from adapters.standin.realtime.connection import Pace
+from adapters.standin.realtime.server import run_realtime
 from adapters.standin.voice import Voice
 
 pytestmark = pytest.mark.anyio
@@ -380,7 +380,7 @@ def test_a_taken_port_is_an_oserror(server: str) -> None:
 async def test_the_process_says_one_line_writes_down_what_it_is_told_and_stops_quietly(tmp_path: Path, one: signal.Signals) -> None:
     log = tmp_path / "client.jsonl"
     program = (
-        f"from pathlib import Path; from adapters.standin.realtime_server import run_realtime; run_realtime(0, log=Path({str(log)!r}))"
+        f"from pathlib import Path; from adapters.standin.realtime.server import run_realtime; run_realtime(0, log=Path({str(log)!r}))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program],

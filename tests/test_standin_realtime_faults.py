@@ -21,9 +21,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from adapters.standin.dialogue import BluebirdCycles
 from adapters.standin.ears import Transcriber
 from adapters.standin.faults import parse
-from adapters.standin.realtime_faults import REALTIME
-from adapters.standin.realtime_lacks import LACKS
-from adapters.standin.realtime_responses import FAILURES
+from adapters.standin.realtime.faults import REALTIME
+from adapters.standin.realtime.lacks import LACKS
+from adapters.standin.realtime.responses import FAILURES
 from adapters.standin.voice import Voice
 
 pytestmark = pytest.mark.anyio

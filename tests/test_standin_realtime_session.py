@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standin_client import QUICK, SECOND, Json, b64, calling, serving, text_of
 
-from adapters.standin.realtime_events import Begin, Events
-from adapters.standin.realtime_functions import told as told_result
-from adapters.standin.realtime_functions import wanted
-from adapters.standin.realtime_lacks import LACKS, Lacks
-from adapters.standin.realtime_session import APPEND_BYTES, Session
-from adapters.standin.realtime_turns import Tool, Turn
+from adapters.standin.realtime.events import Begin, Events
+from adapters.standin.realtime.functions import told as told_result
+from adapters.standin.realtime.functions import wanted
+from adapters.standin.realtime.lacks import LACKS, Lacks
+from adapters.standin.realtime.session import APPEND_BYTES, Session
+from adapters.standin.realtime.turns import Tool, Turn
 from adapters.standin.voice import Voice
 
 pytestmark = pytest.mark.anyio

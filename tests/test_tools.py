@@ -11,7 +11,7 @@ import pytest
 
 from adapters.driver import Driver
 from adapters.ports import Post
-from adapters.realtime_settings import RealtimeSettings
+from adapters.realtime.settings import RealtimeSettings
 from adapters.tools import MAX_OUTPUT, Tools, load
 from fsm import Policy, start
 from fsm import events as ev

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from telephone import IDS, Act, ApplicationEnd, Held, Log, Silent, Wire, call, do, in_virtual_time, sound, speak
 
-from adapters import mulaw
 from adapters.ports import FRAME_BYTES, Ear, Port, Speaker
-from adapters.standin.twilio_stream import Conditions, Hung, Stream
-from adapters.twilio import LineError, TwilioLine, answer
-from adapters.twilio_channel import ChannelClosed
+from adapters.standin.twilio.stream import Conditions, Hung, Stream
+from adapters.twilio import mulaw
+from adapters.twilio.channel import ChannelClosed
+from adapters.twilio.port import LineError, TwilioLine, answer
 from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume
 from fsm.call.events import (
     AudioArrived,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters import twilio_wire as wire
-from adapters.twilio_wire import Connected, Marked, Media, Pressed, Started, Stopped, Unreadable, Wire, read
+from adapters.twilio import wire
+from adapters.twilio.wire import Connected, Marked, Media, Pressed, Started, Stopped, Unreadable, Wire, read
 
 SID, CALL, ACCOUNT = "MZ" + "1" * 32, "CA" + "2" * 32, "AC" + "3" * 32
 SOUND = bytes(range(160))

@@ -8,10 +8,10 @@ import pytest
 
 from adapters.cli import main
 from adapters.trace import read_trace
-from adapters.verify import LIVELOCK, Checked, check, dead_rows, report
-from adapters.verify_model import Model
-from adapters.verify_scopes import BEGUN, FOLLOWING, KEYPAD, PLAIN, TALK, Plan, left_out, plans
-from adapters.verify_trace import Retold
+from adapters.verify.checker import LIVELOCK, Checked, check, dead_rows, report
+from adapters.verify.model import Model
+from adapters.verify.scopes import BEGUN, FOLLOWING, KEYPAD, PLAIN, TALK, Plan, left_out, plans
+from adapters.verify.trace import Retold
 from fsm import CALL, Call, Policy, states
 from fsm import effects as fx
 from fsm import events as ev

@@ -17,7 +17,7 @@ import trio.testing
 from adapters.caller import At, Line, ScriptedCaller, WavCaller
 from adapters.playout import Refusal
 from adapters.ports import FRAME_BYTES, RATE_HZ, Ear, Port, Post, Speaker
-from adapters.wav_device import WavDevice, read_caller
+from adapters.sound.wav_device import WavDevice, read_caller
 from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume, Retire
 from fsm.call.events import (
     AudioArrived,

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 from websockets.utils import accept_key
 
-from adapters.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
+from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 
 pytestmark = pytest.mark.anyio
 LIMIT_S = 15

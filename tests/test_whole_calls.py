@@ -16,17 +16,17 @@ from pocketsphinx import Decoder
 from shell import PATIENCE_S, begin_callfsm, callfsm, channels
 
 from adapters.caller import IntoSpeech, Line, ScriptedCaller
-from adapters.chatterbox import Chatterbox
+from adapters.chatterbox.port import Chatterbox
 from adapters.driver import Driver
 from adapters.live import Prompter
 from adapters.ports import FRAME_MS, RATE_HZ, Port
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_settings import RealtimeSettings
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
 from adapters.report import Report, report_on
 from adapters.sentences import SentenceCutter
+from adapters.sound.wav_device import AUDIBLE_RMS, WavDevice
 from adapters.standin.voice import Voice
 from adapters.trace import Trace, TraceWriter, read_trace
-from adapters.wav_device import AUDIBLE_RMS, WavDevice
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.policy import Policy

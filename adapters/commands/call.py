@@ -85,7 +85,7 @@ def _call(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from adapters import live
-    from adapters.realtime_settings import RealtimeSettings
+    from adapters.realtime.settings import RealtimeSettings
 
     if "help" in options.set:
         return _list_policy()
@@ -130,7 +130,7 @@ def _call(options: argparse.Namespace) -> int:
 
 def _speech(options: argparse.Namespace, url: str | None) -> Any:
     """The Chatterbox server at a URL, None for none."""
-    from adapters.chatterbox_servers import Server
+    from adapters.chatterbox.servers import Server
 
     if url is None:
         return None

@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
 
 
 def _case(options: argparse.Namespace) -> int:
-    from adapters import cases
+    from adapters.cases import judge as cases
 
     failed = 0
     for file in options.file:

@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
 
 
 def _diagrams(options: argparse.Namespace) -> int:
-    from adapters.diagrams import write
+    from adapters.diagrams.drawing import write
 
     try:
         paths = write(options.folder)

@@ -36,7 +36,7 @@ def _dial(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from adapters import dialling
-    from adapters.standin.twilio_call import CallFailed
+    from adapters.standin.twilio.call import CallFailed
 
     if not options.url.startswith(("http://", "https://", "ws://", "wss://")):
         raise Refused(f"{options.url}: give a URL that begins with http:// (a webhook) or ws:// (a media stream)")
@@ -68,7 +68,7 @@ def _dial(options: argparse.Namespace) -> int:
 
 def _conditions(options: argparse.Namespace) -> Any:
     """The network and the caller's hands. Raises Refused."""
-    from adapters.standin.twilio_stream import Conditions
+    from adapters.standin.twilio.stream import Conditions
 
     keys, _, at_s = options.dtmf.partition("@")
     if not 0 <= options.jitter_ms <= 1_000:

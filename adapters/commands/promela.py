@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from adapters.commands.common import Refused, command, settings
 
 if TYPE_CHECKING:
-    from adapters.promela import Model
-    from adapters.promela_check import Plan
+    from adapters.promela.check import Plan
+    from adapters.promela.model import Model
 
 SECONDS = 45.0
 """How long the searches take in all, unless told otherwise; making the checkers takes some ten seconds more."""
@@ -27,8 +27,8 @@ def add(commands: Any) -> None:
 
 
 def _promela(options: argparse.Namespace) -> int:
-    from adapters.promela_check import PLANS, model_of
-    from adapters.promela_spin import Missing, need
+    from adapters.promela.check import PLANS, model_of
+    from adapters.promela.spin import Missing, need
 
     chosen = [plan for plan in PLANS if options.scope in (None, plan.scope.name)]
     if not chosen:
@@ -57,8 +57,8 @@ def _promela(options: argparse.Namespace) -> int:
 def _checked(models: "list[tuple[Plan, Model]]", seconds: float, policy: dict[str, Any]) -> int:
     from rich.console import Console
 
-    from adapters import promela_check as pc
-    from adapters.promela_spin import Failed, Progress
+    from adapters.promela import check as pc
+    from adapters.promela.spin import Failed, Progress
 
     console = Console(highlight=False)
 

@@ -50,11 +50,11 @@ def _serve(options: argparse.Namespace) -> int:
     import anyio
     from prometheus_client import disable_created_metrics
 
-    from adapters import phone_service
     from adapters.embedded import StandInError
-    from adapters.phone_log import logging_to
-    from adapters.realtime_settings import RealtimeSettings
-    from adapters.websocket import WebSocketError
+    from adapters.phone import service as phone_service
+    from adapters.phone.log import logging_to
+    from adapters.realtime.settings import RealtimeSettings
+    from adapters.realtime.websocket import WebSocketError
 
     plan = _plan(options)
     realtime, chatterbox = (None if url == STAND_IN else url for url in (options.realtime, options.chatterbox))
@@ -122,8 +122,8 @@ async def _until_told(server: Any, drain_s: float) -> int:
 
 def _plan(options: argparse.Namespace) -> Any:
     """What to serve, checked. Raises Refused."""
-    from adapters.phone_rest import API
-    from adapters.phone_service import Listeners, Plan
+    from adapters.phone.rest import API
+    from adapters.phone.service import Listeners, Plan
 
     for name, value, low, high in (
         ("--port", options.port, 0, 65_535),

@@ -29,7 +29,8 @@ def _sim(options: argparse.Namespace) -> int:
     _refuse_bad(options)
     from rich.console import Console
 
-    from adapters import sim, sim_show
+    from adapters.sim import campaign as sim
+    from adapters.sim import show as sim_show
 
     console = Console(highlight=False)
     if options.plan is not None:
@@ -50,9 +51,9 @@ def _sim(options: argparse.Namespace) -> int:
 
 def _again(path: Path) -> int:
     """Hold the call of a plan, and say what came of it."""
-    from adapters.sim_call import simulate
-    from adapters.sim_plan import PlanError, plan_from_json
-    from adapters.sim_shrink import lines
+    from adapters.sim.call import simulate
+    from adapters.sim.plan import PlanError, plan_from_json
+    from adapters.sim.shrink import lines
 
     try:
         held = simulate(plan_from_json(path.read_text(encoding="utf-8")))

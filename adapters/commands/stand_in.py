@@ -70,8 +70,8 @@ def _stand_in(options: argparse.Namespace) -> int:
 def _realtime(options: argparse.Namespace) -> int:
     """Be the realtime server, or list what it can do wrong or lack."""
     from adapters.standin.faults import read
-    from adapters.standin.realtime_faults import REALTIME
-    from adapters.standin.realtime_lacks import LACKS
+    from adapters.standin.realtime.faults import REALTIME
+    from adapters.standin.realtime.lacks import LACKS
 
     if str(options.faults) == "help":
         print(REALTIME.listed())
@@ -85,8 +85,8 @@ def _realtime(options: argparse.Namespace) -> int:
         raise Refused(f"--words-per-s {options.words_per_s:g}: it takes a number from 0.1 to 1000")
     faults = read(options.faults, REALTIME) if options.faults else None
 
-    from adapters.standin.realtime_connection import Pace
-    from adapters.standin.realtime_server import run_realtime
+    from adapters.standin.realtime.connection import Pace
+    from adapters.standin.realtime.server import run_realtime
 
     pace, key = Pace(words_per_s=options.words_per_s), os.environ.get(STAND_IN_KEY_VARIABLE)
     run_realtime(options.port, log=options.log, key=key, pace=pace, faults=faults, without=options.without)
@@ -95,7 +95,7 @@ def _realtime(options: argparse.Namespace) -> int:
 
 def _chatterbox(options: argparse.Namespace) -> int:
     """Be the Chatterbox server, or list what it can do wrong."""
-    from adapters.standin.chatterbox_faults import CHATTERBOX
+    from adapters.standin.chatterbox.faults import CHATTERBOX
     from adapters.standin.faults import read
 
     if str(options.faults) == "help":
@@ -108,7 +108,7 @@ def _chatterbox(options: argparse.Namespace) -> int:
         raise Refused(f"--synthesis-ms {options.synthesis_ms}: give two whole numbers, LOW:HIGH")
     faults = read(options.faults, CHATTERBOX) if options.faults else None
 
-    from adapters.standin.chatterbox_server import run_chatterbox
+    from adapters.standin.chatterbox.server import run_chatterbox
 
     span_ms = (int(low), int(high))
     # of these servers OpenAI's alone knows keys

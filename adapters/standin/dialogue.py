@@ -2,8 +2,8 @@
 
 import re
 
-from adapters.standin.realtime_functions import told, wanted
-from adapters.standin.realtime_turns import Call, Dialogue, Say, Tool, Turn
+from adapters.standin.realtime.functions import told, wanted
+from adapters.standin.realtime.turns import Call, Dialogue, Say, Tool, Turn
 
 __all__ = ["BluebirdCycles", "Call", "Dialogue", "Say", "Tool", "Turn"]
 

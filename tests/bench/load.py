@@ -27,10 +27,10 @@ from websockets.exceptions import ConnectionClosed
 from adapters.driver import Driver
 from adapters.playout import Playout, tell
 from adapters.ports import FRAME_BYTES, FRAME_MS, Port, Post, Speaker
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_settings import RealtimeSettings
-from adapters.realtime_wire import append
-from adapters.wav_device import WavDevice
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.realtime.wire import append
+from adapters.sound.wav_device import WavDevice
 from fsm import Policy, start
 from fsm.call import effects as fx
 from fsm.call import events as ev

@@ -22,10 +22,10 @@ from websockets.exceptions import ConnectionClosed
 
 from adapters.driver import Driver
 from adapters.ports import FRAME_BYTES, FRAME_MS
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_settings import RealtimeSettings
-from adapters.realtime_wire import append
-from adapters.wav_device import WavDevice
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.realtime.wire import append
+from adapters.sound.wav_device import WavDevice
 from fsm import Call, Policy, start
 from fsm.call.effects import Flush, Hold
 from fsm.call.events import Event, SpeechStarted

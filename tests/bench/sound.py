@@ -19,14 +19,14 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.driver import Driver
-from adapters.player_device import CallerMicrophone, Player
 from adapters.ports import FRAME_BYTES, RATE_HZ
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_settings import RealtimeSettings
-from adapters.sound_device import Loudspeaker, SoundDevice
-from adapters.sound_library import find
-from adapters.sound_streams import Loudspeaker as PortAudioLoudspeaker
-from adapters.sound_tape import Tape
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.sound.device import Loudspeaker, SoundDevice
+from adapters.sound.library import find
+from adapters.sound.player import CallerMicrophone, Player
+from adapters.sound.streams import Loudspeaker as PortAudioLoudspeaker
+from adapters.sound.tape import Tape
 from fsm import Call, start
 from fsm.call import effects as fx
 from fsm.call import events as ev

@@ -15,8 +15,8 @@ from typing import Any
 
 import attrs
 
-from adapters import case_feed
-from adapters.cases import Case, judge, read_case
+from adapters.cases import feed as case_feed
+from adapters.cases.judge import Case, judge, read_case
 from fsm import CALL, Call
 from fsm.engine.checks import candidates
 from fsm.engine.machine import Machine, Step

@@ -31,9 +31,9 @@ from twilio.rest import Client
 from twilio.twiml.voice_response import Connect, Reject, VoiceResponse
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from adapters.standin import twilio_http as http
-from adapters.standin.twilio_rest import Calls, serve_rest
-from adapters.standin.twilio_stream import Ids
+from adapters.standin.twilio import http
+from adapters.standin.twilio.rest import Calls, serve_rest
+from adapters.standin.twilio.stream import Ids
 
 TOKEN = "12345678901234567890123456789012"
 

@@ -31,12 +31,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from adapters import mulaw, twilio_wire
-from adapters.standin.twilio_call import Call
-from adapters.standin.twilio_grammar import Clear, Play, read
-from adapters.standin.twilio_http import Application
-from adapters.standin.twilio_rest import Calls, serve_rest
-from adapters.standin.twilio_stream import Conditions, Hung, Ids
+from adapters.standin.twilio.call import Call
+from adapters.standin.twilio.grammar import Clear, Play, read
+from adapters.standin.twilio.http import Application
+from adapters.standin.twilio.rest import Calls, serve_rest
+from adapters.standin.twilio.stream import Conditions, Hung, Ids
+from adapters.twilio import mulaw
+from adapters.twilio import wire as twilio_wire
 
 TOKEN = "12345678901234567890123456789012"
 TONE = array("h", [round(8_000 * math.sin(2 * math.pi * 500 * n / 8_000)) for n in range(160)]).tobytes()

@@ -11,9 +11,9 @@ from kit import FRAME_BYTES
 from stage import Stage, stage
 
 from adapters.driver import Driver
-from adapters.realtime import RealtimeLLM
-from adapters.realtime_settings import RealtimeSettings
-from adapters.wav_device import WavDevice
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.sound.wav_device import WavDevice
 from fsm.call import events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start

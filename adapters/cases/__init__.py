@@ -1,0 +1,1 @@
+"""Field logs: fed to the core as calls, and judged."""

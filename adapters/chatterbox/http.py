@@ -1,0 +1,156 @@
+"""HTTP as the Chatterbox port needs it: a client for one server, requests of bounded size and time, and every fault as one line."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+
+import anyio
+import attrs
+import httpx
+
+from adapters.chatterbox.servers import Server, detail_of, is_too_long, root_of
+
+IDLE_S = 2.0
+"""How long an unused connection is kept: less than the 5 s of uvicorn, which would close it just as we write."""
+MAX_CONNECTIONS = 8
+"""One sentence plays while the next is synthesised; the rest are cancelled ones that a server without /cancel still works on."""
+MAX_BODY_BYTES = 120 * 48_000 * 2 * 4 + 65_536
+"""The most that a sane WAV of 120 s can hold: stereo, 48 kHz, 32 bits, and its header."""
+MAX_ANSWER_BYTES = 1_000_000
+"""The most that any other answer may hold: an /openapi.json takes some 100 kB."""
+CONNECT_S = 3.0
+"""How long a connection may take to be made: a host that is down does not refuse."""
+TEXT_STATUSES = frozenset({400, 413, 422})
+"""What is wrong is the text: another server would not like it either."""
+PASSING_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+"""Another attempt may succeed; 409: the server has not noticed yet that the connection of the first one is gone."""
+
+
+class Blame(StrEnum):
+    """Whose fault it is, and so what helps."""
+
+    TEXT = "the text"
+    """Nothing: the sentence is skipped."""
+    LENGTH = "the text's length"
+    """Two halves."""
+    SERVER = "the server"
+    """Another server."""
+    MOMENT = "the moment"
+    """The same again, after a pause."""
+    CONNECTION = "the connection"
+    """The same again, at once: a server that was restarted has closed the connection that we kept."""
+
+
+class Fault(Exception):
+    """A request that came to nothing; its text is one line.
+
+    `wait_s` is the pause that the server asks for; `timed_out` says that it may still be at work.
+    """
+
+    def __init__(self, reason: str, blame: Blame, *, wait_s: float = 0.0, timed_out: bool = False) -> None:
+        super().__init__(reason)
+        self.blame = blame
+        self.wait_s = wait_s
+        self.timed_out = timed_out
+
+
+@attrs.frozen
+class Answer:
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    allows: str = ""
+    """The methods that its header Allow names."""
+
+
+def client_of(server: Server) -> httpx.AsyncClient:
+    """A client with connections of its own; our timeouts are of whole requests, so it has none, but for connecting."""
+    root = root_of(server.url)
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_S)
+    # reading the certificates of all authorities takes 50 ms of the loop, and plain http never looks at them
+    transport = httpx.AsyncHTTPTransport(verify=root.scheme == "https", limits=limits)
+    headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
+    return httpx.AsyncClient(base_url=root, transport=transport, headers=headers, timeout=httpx.Timeout(None, connect=CONNECT_S))
+
+
+async def ask(client: httpx.AsyncClient, method: str, path: str, timeout_s: float, fields: Mapping[str, object] | None = None) -> Answer:
+    """One request and its whole answer, whatever its status; Fault when there is none in time."""
+    try:
+        with anyio.fail_after(timeout_s), faults() as progress:
+            async with client.stream(method, path, json=fields) as response:
+                progress.answered = True
+                body = await body_of(response, MAX_ANSWER_BYTES)
+                return Answer(response.status_code, body, response.headers.get("Allow", ""))
+    except TimeoutError:
+        raise Fault(f"no answer within {timeout_s:g} s", Blame.MOMENT, timed_out=True) from None
+
+
+async def body_of(response: httpx.Response, limit: int) -> bytes:
+    """The body of an answer; Fault when it is larger than `limit` bytes."""
+    body = bytearray()
+
+    def take(chunk: bytes) -> None:
+        body.extend(chunk)
+        if len(body) > limit:
+            raise Fault(f"the answer is larger than {limit} bytes", Blame.SERVER)
+
+    await read_through(response, take)
+    return bytes(body)
+
+
+async def read_through(response: httpx.Response, take: Callable[[bytes], None]) -> None:
+    """Give the body to `take` as it comes, until it raises Fault.
+
+    That ends the reading by a cancel from within: httpx's generators, one inside another, are closed by what comes from the
+    innermost, and left to the garbage collector by an exception of ours.
+    """
+    fault: Fault | None = None
+    with anyio.CancelScope() as scope:
+        async for chunk in response.aiter_bytes():
+            if fault is None:
+                try:
+                    take(chunk)
+                except Fault as error:
+                    fault = error
+                    scope.cancel()
+    if fault is not None:
+        raise fault
+
+
+async def refusal(response: httpx.Response) -> Fault:
+    """What an answer other than 200 and 204 means."""
+    body = await body_of(response, MAX_ANSWER_BYTES)
+    status = response.status_code
+    reason = f"the server answered {status}{detail_of(body)}"
+    if is_too_long(status, body):
+        return Fault(reason, Blame.LENGTH)
+    if status in TEXT_STATUSES:
+        return Fault(reason, Blame.TEXT)
+    if status not in PASSING_STATUSES:
+        return Fault(reason, Blame.SERVER)
+    wait = response.headers.get("Retry-After", "")
+    return Fault(reason, Blame.MOMENT, wait_s=float(wait) if wait.isdigit() else 0.0)
+
+
+@attrs.define
+class Progress:
+    """How far a request came."""
+
+    answered: bool = False
+    """Has the answer begun?"""
+
+
+@contextmanager
+def faults() -> Iterator[Progress]:
+    """Turns httpx's exceptions into a Fault; the block says in `answered` when the answer has begun."""
+    progress = Progress()
+    try:
+        yield progress
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        timeout = isinstance(error, httpx.ConnectTimeout)
+        raise Fault(f"no connection within {CONNECT_S:g} s" if timeout else "the connection was refused", Blame.MOMENT) from None
+    except httpx.HTTPError as error:
+        if progress.answered:
+            raise Fault("the answer was cut off: the connection was closed", Blame.MOMENT) from error
+        raise Fault(f"the connection failed ({type(error).__name__})", Blame.CONNECTION) from error

@@ -1,0 +1,56 @@
+"""Twilio's REST interface as far as a phone server needs it: a call is ended; one connection pool for all calls."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from adapters.twilio.port import LineError
+
+API = "https://api.twilio.com"
+NOT_IN_PROGRESS = 21220
+"""Twilio's error code for the update of a call that is over: what was asked for is so."""
+TIMEOUT_S = 4.0
+"""How long a request may take, within the five seconds that the line gives a hang-up."""
+
+
+class TwilioRest:
+    """The interface, for as long as `opened` lasts; the auth token is shown nowhere."""
+
+    def __init__(self, client: httpx.AsyncClient, token: str) -> None:
+        self._client, self._token = client, token
+
+    def __repr__(self) -> str:
+        return f"<TwilioRest {self._client.base_url.host}>"
+
+    async def hang_up(self, account: str, call_sid: str) -> None:
+        """End a call. Sent once, never again (R47); raises LineError, whose text is one plain line, unless the call is over."""
+        path = f"/2010-04-01/Accounts/{account}/Calls/{call_sid}.json"
+        try:
+            response = await self._client.post(path, data={"Status": "completed"}, auth=(account, self._token))
+        except httpx.HTTPError as error:
+            raise LineError(f"{self._client.base_url.host} could not be asked to hang up ({type(error).__name__})") from None
+        if response.status_code >= 300 and _code(response) != NOT_IN_PROGRESS:
+            raise LineError(f"{self._client.base_url.host} answered the hang-up with {response.status_code}")
+
+
+@asynccontextmanager
+async def opened(api: str, token: str) -> AsyncIterator[TwilioRest]:
+    """The interface at `api`, the root that https://api.twilio.com is. Raises ValueError for a URL that is none."""
+    try:
+        client = httpx.AsyncClient(base_url=api, timeout=TIMEOUT_S, trust_env=api.startswith(API))
+    except httpx.InvalidURL:
+        raise ValueError(f"--twilio-api {api}: it is no URL; give one like {API}") from None
+    if client.base_url.scheme not in ("http", "https") or not client.base_url.host:
+        raise ValueError(f"--twilio-api {api}: it is no URL; give one like {API}")
+    async with client:
+        yield TwilioRest(client, token)
+
+
+def _code(response: httpx.Response) -> object:
+    """The error code in an answer of Twilio's; None where there is none."""
+    try:
+        fields = response.json()
+    except ValueError:
+        return None
+    return fields.get("code") if isinstance(fields, dict) else None

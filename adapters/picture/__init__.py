@@ -1,0 +1,1 @@
+"""The picture of a call, drawn from its trace and recording."""

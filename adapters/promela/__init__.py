@@ -1,0 +1,1 @@
+"""The tables as a Promela model: written out, checked by spin, and walked alongside the step."""

@@ -1,0 +1,130 @@
+"""What waits to be sent to the realtime LLM, bounded: commands first, then the caller's sound once the session is confirmed."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+
+import anyio
+
+from adapters.realtime.wire import append
+from fsm.call.effects import Effect
+
+KEPT_FRAMES = 100
+"""How many frames of the caller wait for the first session, or for a stalled socket: 2 s, all that a late answer can still be about."""
+KEPT_TURN_FRAMES = 1_500
+"""How many frames of a turn are kept for a session that takes the place of a lost one: 30 s (R85)."""
+KEPT_BEFORE_TURN = 50
+"""How many frames from before a turn are kept with it: 1 s, as a VAD tells late of what it heard."""
+KEPT_UNANSWERED = 500
+"""How many frames more are kept while the server says nothing at all: 10 s, in which a half-open socket is found out (R85)."""
+KEPT_COMMANDS = 64
+"""How many commands wait for a stalled socket; a call has one or two at a time."""
+
+
+class Outbox:
+    """The commands and the caller's frames that have not left, and the frames of the turn that is not committed yet."""
+
+    def __init__(self, confirmed: Callable[[], bool]) -> None:
+        """`confirmed` says whether the session may be given sound."""
+        self.counts: Counter[str] = Counter()
+        """Frames: `heard` = `sent` + `dropped: …` + those that wait (R57); `sent again` counts those of a lost session."""
+        self.is_shut = False
+        self._confirmed = confirmed
+        self._commands: deque[tuple[Effect, str]] = deque()
+        self._frames: deque[bytes] = deque()
+        self._again: deque[bytes] = deque()
+        self._turn: deque[bytes] = deque(maxlen=KEPT_TURN_FRAMES)
+        self._room = KEPT_FRAMES
+        self._waiter: anyio.Event | None = None
+        self._in_turn = False
+        self._unanswered = 0
+
+    def put(self, effect: Effect, text: str) -> bool:
+        """Queue a command; False when it will never leave."""
+        if self.is_shut or len(self._commands) >= KEPT_COMMANDS:
+            return False
+        self._commands.append((effect, text))
+        self.wake()
+        return True
+
+    def hear(self, pcm: bytes) -> None:
+        """Queue a frame of the caller, and drop the oldest where there is no room (R57)."""
+        self.counts["heard"] += 1
+        if self.is_shut:
+            self.counts["dropped: no session"] += 1
+            return
+        if len(self._frames) >= self._room:
+            self._frames.popleft()
+            self.counts["dropped: stalled" if self._confirmed() else "dropped: before the session"] += 1
+        self._frames.append(pcm)
+        self.wake()
+
+    def answered(self) -> None:
+        """The server said something: it has heard what was sent up to a second ago."""
+        self._unanswered = 0
+        self._forget()
+
+    def begin_turn(self) -> None:
+        """The caller speaks: what is sent from now on is kept until the turn is committed."""
+        self._in_turn = True
+
+    def end_turn(self) -> bytes:
+        """The turn is an item of the conversation; gives what was kept of its sound."""
+        self._in_turn = False
+        sound = b"".join(self._turn)
+        self._turn.clear()
+        return sound
+
+    async def take(self) -> tuple[Effect | None, str]:
+        """Wait for the next text to send, and the command that it carries, if it is one."""
+        while True:
+            if self._commands:
+                return self._commands.popleft()
+            if self._again and self._confirmed():
+                self.counts["sent again"] += 1
+                return None, self._append(self._again.popleft())
+            if self._frames and self._confirmed():
+                self.counts["sent"] += 1
+                self._room = KEPT_FRAMES if len(self._frames) <= KEPT_FRAMES else self._room
+                return None, self._append(self._frames.popleft())
+            self._waiter = anyio.Event()
+            await self._waiter.wait()
+
+    def wake(self) -> None:
+        """Look again whether something can be sent."""
+        if self._waiter is not None:
+            self._waiter.set()
+
+    def lose(self) -> list[Effect]:
+        """The session is gone: return the commands that have not left.
+
+        The turn that was cut, or what may have been the beginning of one, is sent again, with all that is said meanwhile.
+        """
+        unsent = [effect for effect, _ in self._commands]
+        self._commands.clear()
+        self._again.extendleft(reversed(self._turn))
+        self._turn.clear()
+        self._room = KEPT_TURN_FRAMES
+        self._in_turn = False
+        self._unanswered = 0
+        return unsent
+
+    def shut(self) -> list[Effect]:
+        """Take nothing more; return the commands that have not left."""
+        self.is_shut = True
+        unsent = [effect for effect, _ in self._commands]
+        self.counts["dropped: no session"] += len(self._frames)
+        self._commands.clear()
+        self._frames.clear()
+        self._again.clear()
+        return unsent
+
+    def _append(self, pcm: bytes) -> str:
+        self._turn.append(pcm)
+        self._unanswered += 1
+        self._forget()
+        return append(pcm)
+
+    def _forget(self) -> None:
+        """Between two turns keep only what the server may not have heard, and what may prove to be the next one's beginning."""
+        while not self._in_turn and len(self._turn) > KEPT_BEFORE_TURN + min(self._unanswered, KEPT_UNANSWERED):
+            self._turn.popleft()

@@ -1,0 +1,282 @@
+"""The realtime LLM as a port and an ear: one WebSocket session for one call; what its messages mean is the wire's affair.
+
+Sound goes straight from the wire to the speaker, whose frame gate refuses what is not admitted; nothing here decides.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+
+import anyio
+import attrs
+
+from adapters.ports import Post, Speaker
+from adapters.realtime.commands import address
+from adapters.realtime.history import History
+from adapters.realtime.outbox import Outbox
+from adapters.realtime.sentences import Cutter, ResponseSentences
+from adapters.realtime.settings import RealtimeSettings
+from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
+from adapters.realtime.wire import Audio, Happened, Incoming, TextDelta, Wire
+from fsm.call.effects import (
+    AddEntry,
+    CancelResponse,
+    CloseSession,
+    CommitTurn,
+    ConfigureSession,
+    CreateResponse,
+    DeleteItem,
+    Effect,
+    OpenSession,
+    ProtectResponse,
+    ReleaseResponse,
+    RewriteItem,
+    SendToolResult,
+    TruncateItem,
+)
+from fsm.call.events import (
+    CancelUnsent,
+    ReceiverFailed,
+    ResponseCompleted,
+    ResponseEnded,
+    SentenceCut,
+    SessionLost,
+    SpeechStarted,
+    TurnCommitted,
+)
+from fsm.call.policy import Policy
+
+REFUSED = (401, 403, 404)
+"""HTTP statuses of a server that will not have us, however often we ask (R18)."""
+
+
+class RealtimeLLM:
+    """The realtime LLM of one call: run it once, under the call's driver.
+
+    A connection that cannot be made, or ends without our asking, is posted as SessionLost with one plain line; `run` then waits for
+    OpenSession, which also replaces a session that works. The next session is given what was said so far, and what the caller said
+    of the turn that was cut (R85). A server that refuses us for good is ReceiverFailed. `check` makes the same connection and raises
+    that line as a WebSocketError: a preflight for a command line.
+    """
+
+    performs: tuple[type[Effect], ...] = (
+        OpenSession,
+        ConfigureSession,
+        ProtectResponse,
+        ReleaseResponse,
+        CreateResponse,
+        CancelResponse,
+        CommitTurn,
+        TruncateItem,
+        DeleteItem,
+        RewriteItem,
+        AddEntry,
+        SendToolResult,
+        CloseSession,
+    )
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        key: str | None,
+        settings: RealtimeSettings,
+        policy: Policy,
+        speaker: Speaker,
+        cutter: Callable[[], Cutter] | None = None,
+        open_timeout_s: float = 10.0,
+        ping_interval_s: float = 5.0,
+        ping_timeout_s: float = 5.0,
+        write_timeout_s: float = 5.0,
+    ) -> None:
+        """Prepare; nothing is opened. `key` is sent as a bearer token; `cutter` makes a sentence cutter, which voice="chatterbox" needs.
+
+        A silent server is noticed `ping_interval_s + ping_timeout_s` after its last word, a stalled one after `write_timeout_s`
+        (R85). Raises ValueError.
+        """
+        if policy.voice == "chatterbox" and cutter is None:
+            raise ValueError('voice="chatterbox" speaks sentence by sentence: RealtimeLLM needs a cutter')
+        self._url = url
+        self._key = key
+        self._settings = settings
+        self._speaker = speaker
+        self._sentences = ResponseSentences(cutter) if policy.voice == "chatterbox" and cutter else None
+        self._timeouts = _Timeouts(open_timeout_s, ping_interval_s, ping_timeout_s, write_timeout_s)
+        self._policy = policy
+        self._wire = Wire(settings, policy)
+        self._quarantined: Counter[str] = Counter()
+        self._outbox = Outbox(self._is_confirmed)
+        self._history = History()
+        self._opens = anyio.Event()
+        self._post: Post | None = None
+        self._session: anyio.CancelScope | None = None
+
+    def __repr__(self) -> str:
+        return f"<RealtimeLLM {self._settings.model}>"
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Frames of the caller (`heard` = `sent` + `dropped: …` + those that wait), and messages set aside, by code (R57, R84)."""
+        return self._outbox.counts + self._quarantined + self._wire.quarantined
+
+    async def check(self) -> None:
+        """Open a connection and close it again. Raises WebSocketError, whose text is one plain line without a secret."""
+        async with connect(self._address(), headers=self._headers(), open_timeout_s=self._timeouts.open_s):
+            pass
+
+    async def run(self, post: Post) -> None:
+        """Hold one session after the other until CloseSession is performed or the task is cancelled; a second run is refused."""
+        if self._post is not None:
+            raise RuntimeError("a RealtimeLLM serves one call: make another for the next")
+        self._post = post
+        try:
+            while not self._outbox.is_shut:
+                end: Happened | None = None
+                with anyio.CancelScope() as self._session:
+                    end = await self._hold(post)
+                self._session = None
+                if end is not None:
+                    self._lose()
+                    post(end.event, *end.args)
+                    await self._opens.wait()
+                self._opens = anyio.Event()
+        finally:
+            unsent = self._outbox.shut()
+        self._report_unsent(unsent)
+
+    def do(self, effect: Effect) -> None:
+        """Put an effect's message into the outbox; open a session anew for OpenSession, and close it for good for CloseSession."""
+        if isinstance(effect, CloseSession):
+            self._report_unsent(self._outbox.shut())
+            self._replace()
+            return
+        if isinstance(effect, OpenSession):
+            self._lose()
+            self._replace()
+            return
+        noted = self._history.do(effect)
+        if isinstance(noted, AddEntry):
+            self._history.note_entry(noted, self._settings.entry.replace("{digits}", noted.digits))
+        if noted is None:
+            return
+        if not self._wire.asked and not isinstance(noted, ConfigureSession):
+            # It is part of the history now, which the next session is given.
+            self._report_unsent([noted])
+            return
+        messages = self._wire.send(noted)
+        if isinstance(noted, ConfigureSession):
+            messages += self._wire.restore(self._history.items())
+        for message in messages:
+            if not self._outbox.put(noted, json.dumps(message)):
+                self._report_unsent([noted])
+
+    def hear(self, pcm: bytes) -> None:
+        """Take 20 ms of the caller; until the session is confirmed the last 2 s are kept, and sent then (R26)."""
+        self._outbox.hear(pcm)
+
+    def _is_confirmed(self) -> bool:
+        return self._wire.confirmed
+
+    def _lose(self) -> None:
+        """Begin anew with a session that knows nothing; what has not left never will."""
+        self._quarantined += self._wire.quarantined
+        self._wire = Wire(self._settings, self._policy)
+        self._report_unsent(self._outbox.lose())
+
+    def _replace(self) -> None:
+        """End the session that is held, if there is one, and let `run` look again."""
+        self._opens.set()
+        if self._session is not None:
+            self._session.cancel()
+
+    def _address(self) -> str:
+        try:
+            return address(self._url, self._settings.model)
+        except ValueError:
+            return self._url
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
+
+    async def _hold(self, post: Post) -> Happened:
+        """Connect, send and receive until the connection ends; return what to post about that."""
+        limits = self._timeouts
+        try:
+            async with connect(
+                self._address(),
+                headers=self._headers(),
+                open_timeout_s=limits.open_s,
+                write_timeout_s=limits.write_s,
+                ping_interval_s=limits.ping_interval_s,
+                ping_timeout_s=limits.ping_s,
+            ) as ws:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._send_all, ws)
+                    told: Happened | None = None
+                    async for text in ws:
+                        if (told := self._take_all(text, post)) is not None:
+                            break
+                    tasks.cancel_scope.cancel()
+                return told or Happened(SessionLost, (" ".join(f"closed with {ws.close_code} {ws.close_reason}".split()),))
+        except WebSocketError as error:
+            return Happened(ReceiverFailed if error.status in REFUSED else SessionLost, (str(error),))
+
+    async def _send_all(self, ws: WebSocket) -> None:
+        """Send what the outbox holds until the connection takes no more; its reader tells how it ended."""
+        while True:
+            effect, text = await self._outbox.take()
+            try:
+                await ws.send(text)
+            except WebSocketClosed:
+                self._report_unsent([effect] if effect else [])
+                return
+
+    def _take_all(self, text: str, post: Post) -> Happened | None:
+        """Pass on what a message says; one that says that the session is over is returned, as nothing more of it counts."""
+        self._outbox.answered()
+        for incoming in self._wire.receive(text):
+            if isinstance(incoming, Happened) and incoming.event is SessionLost:
+                return incoming
+            self._take(incoming, post)
+        # That may have been the confirmation which the caller's sound waits for.
+        self._outbox.wake()
+        return None
+
+    def _take(self, incoming: Incoming, post: Post) -> None:
+        """Pass on what the server said. Posting may bring effects back to `do` before it returns, so state changes come first."""
+        self._history.hear(incoming)
+        match incoming:
+            case Audio(response_id, item_id, pcm):
+                if self._sentences is None:
+                    self._speaker.play(response_id, pcm, item_id=item_id)
+            case TextDelta(response_id, item_id, delta):
+                if self._sentences is not None:
+                    for sentence in self._sentences.feed(response_id, item_id, delta):
+                        post(SentenceCut, *sentence)
+            case Happened(event, args):
+                if event is SpeechStarted:
+                    self._outbox.begin_turn()
+                elif event is TurnCommitted:
+                    self._history.keep_sound(args[0], self._outbox.end_turn())
+                if self._sentences is not None and isinstance(event, type) and issubclass(event, ResponseEnded):
+                    last = self._sentences.end(args[0])
+                    # What a cancelled or broken response left unfinished is no sentence.
+                    for sentence in last if event is ResponseCompleted else ():
+                        post(SentenceCut, *sentence)
+                post(event, *args)
+
+    def _report_unsent(self, effects: list[Effect]) -> None:
+        """Tell the core of cancels that have not left (R05); other commands have deadlines of their own."""
+        for effect in effects:
+            if isinstance(effect, CancelResponse) and self._post is not None:
+                self._post(CancelUnsent, effect.response_id)
+
+
+@attrs.frozen
+class _Timeouts:
+    """The limits of a connection, in seconds."""
+
+    open_s: float
+    ping_interval_s: float
+    ping_s: float
+    write_s: float

@@ -1,0 +1,1 @@
+"""The stand-in for Chatterbox servers: their dialects, jobs and faults."""

@@ -1,0 +1,125 @@
+"""A strict stand-in for a speech server, on 127.0.0.1 and in a process of its own; nothing of the project's core in here.
+
+It is one of the `chatterbox_dialects`. The seed contract: POST /v1/tts {"text", "session_id"?, "synthesis_ms"?} answers a whole WAV
+(24 kHz, mono, 16 bits) once the sentence is synthesised, or 204 when it was cancelled; POST /cancel/<session_id> says whether it
+came in time, and is remembered for 2 s, since a cancel may overtake its POST. A script of faults makes it fail on purpose.
+"""
+
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from adapters.standin.chatterbox.dialects import DIALECTS, MAX_SYNTHESIS_MS, Refusal
+from adapters.standin.chatterbox.faults import CHATTERBOX
+from adapters.standin.chatterbox.service import Service
+from adapters.standin.faults import Script
+from adapters.standin.voice import Voice
+
+
+def run_chatterbox(
+    port: int,
+    *,
+    synthesis_ms: tuple[int, int] = (0, 0),
+    log: Path | None = None,
+    at_once: int = 1,
+    dialect: str = "seed",
+    faults: Script | None = None,
+    key: str | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; prints the one line `ready http://127.0.0.1:PORT` once it listens.
+
+    `port` 0 takes a free one. A synthesis lasts at least as long as a number within `synthesis_ms` that its text alone
+    decides, and `at_once` of them run at a time, the others queue, as on a GPU. `log` gets one JSON line for whatever
+    happens to a request, never its text. With a `key` every request needs it (`Authorization: Bearer`). OSError when the port is
+    taken, ValueError for a bad setting; main thread only.
+    """
+    if not 0 <= synthesis_ms[0] <= synthesis_ms[1] <= MAX_SYNTHESIS_MS:
+        raise ValueError(f"synthesis_ms is {synthesis_ms!r}: it takes two numbers from 0 to {MAX_SYNTHESIS_MS}, the lower one first")
+    if at_once < 1:
+        raise ValueError(f"at_once is {at_once!r}: at least one synthesis has to run")
+    if dialect not in DIALECTS:
+        raise ValueError(f"dialect is {dialect!r}: it takes one of {', '.join(DIALECTS)}")
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        lines = stack.enter_context(log.open("a", encoding="utf-8", buffering=1)) if log else None
+        server = Service(Voice.load(), DIALECTS[dialect], faults or Script(CHATTERBOX), key, synthesis_ms, at_once, lines)
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn stops at the first signal and then raises it again, for whoever had it before: us
+            stack.callback(signal.signal, number, signal.signal(number, partial(_stop, stopped)))
+        _serve(server, listener, stopped)
+
+
+def _serve(server: Service, listener: socket.socket, stopped: threading.Event) -> None:
+    """Listen until a signal comes; a fault may end one spell of it, and begin the next on the same port."""
+    port = listener.getsockname()[1]
+    server.ready = partial(print, f"ready http://127.0.0.1:{port}", flush=True)
+    while True:
+        config = uvicorn.Config(_application(server), log_level="critical", access_log=False, lifespan="on", timeout_graceful_shutdown=1)
+        server.engine = uvicorn.Server(config)
+        server.engine.run(sockets=[listener])
+        down_s, server.down_s = server.down_s, None
+        if down_s is None or stopped.wait(down_s):
+            return
+        listener = socket.create_server(("127.0.0.1", port))
+
+
+def _application(server: Service) -> Starlette:
+    """The routes of the dialect, with every refusal as JSON; says once that it is ready, when it takes requests."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        server.begin()
+        if server.ready:
+            server.ready()
+            server.ready = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.strike_in_time)
+            yield
+            group.cancel_scope.cancel()
+
+    dialect = server.dialect
+    routes = [
+        Route(path, partial(server.synthesise, endpoint), methods=["POST"])
+        for endpoint in dialect.endpoints
+        for path in (endpoint.path, *endpoint.aliases)
+    ]
+    gets = {**dialect.gets, **({"/openapi.json": dialect.openapi()} if dialect.described else {})}
+    routes += [Route(path, partial(server.get, answer), methods=["GET"]) for path, answer in gets.items()]
+    if dialect.cancels:
+        routes.append(Route("/cancel/{session_id}", server.cancel, methods=["POST"]))
+    handlers: dict[Any, Any] = {HTTPException: _refuse, Refusal: _refuse_in_words, ClientDisconnect: _nobody}
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=error.headers)
+
+
+async def _refuse_in_words(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return JSONResponse(error.body, status_code=error.status)
+
+
+async def _nobody(_: Request, __: Exception) -> Response:
+    """The client went while it sent its body: there is nobody to answer."""
+    return Response(status_code=400)
+
+
+def _stop(stopped: threading.Event, _: int, __: object) -> None:
+    """A signal came, or came back from uvicorn."""
+    stopped.set()

@@ -1,0 +1,107 @@
+"""What a compatible realtime server may lack of the original's: refused, ignored or left untold, each by a name."""
+
+from collections.abc import Iterable
+
+import attrs
+
+from adapters.standin.checks import Refused
+from adapters.standin.realtime.grammar import Json
+
+Path = tuple[str, ...]
+
+_INPUT = ("session", "audio", "input")
+_OUTPUT = ("session", "audio", "output")
+_BETA_NAMES = {
+    "response.output_audio.delta": "response.audio.delta",
+    "response.output_audio.done": "response.audio.done",
+    "response.output_audio_transcript.delta": "response.audio_transcript.delta",
+    "response.output_audio_transcript.done": "response.audio_transcript.done",
+    "response.output_text.delta": "response.text.delta",
+    "response.output_text.done": "response.text.done",
+    "conversation.item.added": "conversation.item.created",
+}
+
+
+@attrs.frozen
+class Lack:
+    """`events` are client events that it does not know, `values` what it refuses at a path, `ignored` the paths that it does not look at.
+
+    `untold` are server events that it does not send.
+    """
+
+    says: str
+    events: tuple[str, ...] = ()
+    values: tuple[tuple[Path, str], ...] = ()
+    ignored: tuple[Path, ...] = ()
+    untold: tuple[str, ...] = ()
+
+
+LACKS = {
+    "transcription": Lack("no transcripts of the caller: the setting is ignored", ignored=((*_INPUT, "transcription"),)),
+    "truncate": Lack("conversation.item.truncate is refused", events=("conversation.item.truncate",)),
+    "retrieve": Lack("conversation.item.retrieve is refused", events=("conversation.item.retrieve",)),
+    "delete": Lack("conversation.item.delete is refused", events=("conversation.item.delete",)),
+    "semantic_vad": Lack("semantic_vad is refused", values=(((*_INPUT, "turn_detection", "type"), "semantic_vad"),)),
+    "g711": Lack(
+        "telephone formats are refused",
+        values=tuple(((*side, "format", "type"), kind) for side in (_INPUT, _OUTPUT) for kind in ("audio/pcmu", "audio/pcma")),
+    ),
+    "create_response": Lack("every turn is answered: the setting is ignored", ignored=((*_INPUT, "turn_detection", "create_response"),)),
+    "interrupt_response": Lack(
+        "speech always interrupts: the setting is ignored", ignored=((*_INPUT, "turn_detection", "interrupt_response"),)
+    ),
+    "noise_reduction": Lack("the setting is ignored", ignored=((*_INPUT, "noise_reduction"),)),
+    "metadata": Lack("the metadata of a response is ignored, and so not echoed", ignored=(("response", "metadata"),)),
+    "out_of_band": Lack("responses beside the conversation are refused", values=((("response", "conversation"), "none"),)),
+    "tools": Lack(
+        "functions are ignored", ignored=tuple((place, name) for place in ("session", "response") for name in ("tools", "tool_choice"))
+    ),
+    "rate_limits": Lack("rate_limits.updated is not sent", untold=("rate_limits.updated",)),
+    "error_event_id": Lack("an error does not name the client event that caused it"),
+    "usage": Lack("response.done holds no usage"),
+    "ga_names": Lack("events have their beta names, response.audio.delta and such", untold=("conversation.item.done",)),
+}
+"""What `--without` takes."""
+
+
+class Lacks:
+    """The lacks of one server, by their names in LACKS."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = frozenset(names)
+        self._lacks = [LACKS[name] for name in sorted(self._names)]
+
+    def refuse(self, event: Json) -> None:
+        """Raise Refused for a client event that the server does not know, or for a value in it."""
+        for lack in self._lacks:
+            if event.get("type") in lack.events:
+                raise Refused("invalid_value", f"Invalid value: '{event['type']}'. This server does not support it.", "type")
+            for path, value in lack.values:
+                if _at(event, path) == value:
+                    raise Refused("invalid_value", f"Invalid value: '{value}'. This server does not support it.", ".".join(path))
+
+    def ignore(self, event: Json) -> None:
+        """Take out of a checked client event what the server does not look at."""
+        for lack in self._lacks:
+            for path in lack.ignored:
+                place = _at(event, path[:-1])
+                if isinstance(place, dict):
+                    place.pop(path[-1], None)
+
+    def told(self, event: Json) -> Json | None:
+        """The event as the server sends it; None when it does not."""
+        kind = event["type"]
+        if any(kind in lack.untold for lack in self._lacks):
+            return None
+        if kind == "error" and "error_event_id" in self._names:
+            event = event | {"error": event["error"] | {"event_id": None}}
+        if kind == "response.done" and "usage" in self._names:
+            event = event | {"response": event["response"] | {"usage": None}}
+        return event | {"type": _BETA_NAMES.get(kind, kind)} if "ga_names" in self._names else event
+
+
+def _at(event: object, path: Path) -> object:
+    """What lies at a path of objects, None where there is nothing."""
+    for name in path:
+        event = event.get(name) if isinstance(event, dict) else None
+    return event

@@ -1,0 +1,152 @@
+"""A telephone call as Twilio holds it: rings at a webhook or goes straight to a WebSocket, and runs what the TwiML says; asyncio alone."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+import attrs
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+
+from adapters.standin.twilio import http
+from adapters.standin.twilio.stream import Caller, Conditions, Hung, SocketClosed, Stream
+
+OPEN_S = 10.0
+CLOSE_S = 2.0
+MAX_MESSAGE_BYTES = 2**20
+
+
+class CallFailed(Exception):
+    """There was no call: nothing answers, or what answers is none; the text is one line."""
+
+
+@attrs.define
+class Call:
+    """One call: `dial` it once; `say` is told what happens, in words."""
+
+    application: http.Application
+    caller: Caller
+    conditions: Conditions
+    say: Callable[[str], None]
+    status_callback: str = ""
+    stream: Stream | None = None
+    """The stream that the caller was last connected to."""
+    hung: Hung | None = None
+    """How that stream ended."""
+    rejected: str = ""
+    """Why the call was rejected; empty when it was not."""
+
+    @property
+    def duration_ms(self) -> int:
+        """How long the caller was connected."""
+        return self.stream.ears.now_ms if self.stream else 0
+
+    async def dial(self, url: str, parameters: Mapping[str, str]) -> None:
+        """Hold the call. `url` is a webhook (http, https), or the WebSocket itself, which then gets `parameters`. Raises CallFailed."""
+        try:
+            if url.startswith(("ws://", "wss://")):
+                await self._connect(http.Stream(url, parameters))
+            else:
+                await self._run(await self.application.ring(url))
+        except http.Refused as refused:
+            raise CallFailed(str(refused)) from None
+        if self.status_callback:
+            await self._tell(self.application.tell_status(self.status_callback, "completed", self.duration_ms // 1000, 0))
+
+    def end(self, hung: Hung = Hung.API) -> None:
+        """End it: by REST, or since the caller hangs up."""
+        if self.stream is not None:
+            self.stream.hang_up(hung)
+
+    async def _run(self, verbs: list[http.Verb]) -> None:
+        """Do one verb after another; after a stream only when the application closed it."""
+        for verb in verbs:
+            if isinstance(verb, http.Rejected):
+                self.rejected = verb.reason
+                self.say(f"rejected: {verb.reason}")
+                return
+            if isinstance(verb, http.Stream):
+                await self._connect(verb)
+                if self.hung is not Hung.APPLICATION:
+                    return
+            else:
+                self.say(f"<{verb.verb}>")
+                if verb.verb == "Hangup":
+                    return
+
+    async def _connect(self, wanted: http.Stream) -> None:
+        """Connect the caller to a stream until it ends."""
+        async with _socket(wanted.url, self.application.headers(wanted.url, {})) as socket:
+            self.stream = Stream(socket, self.application.ids, wanted.parameters, self.caller, self.conditions)
+            self.say(f"connected, call {self.application.ids.call}")
+            if wanted.status_callback:
+                await self._tell(self.application.tell_stream(wanted, "stream-started"))
+            self.hung = await self.stream.run()
+        self.say(": ".join(filter(None, [str(self.hung.value), self.stream.words])))
+        if wanted.status_callback:
+            failed = self.hung is Hung.VIOLATION
+            event = "stream-error" if failed else "stream-stopped"
+            await self._tell(self.application.tell_stream(wanted, event, self.stream.words))
+
+    async def _tell(self, posting: Awaitable[None]) -> None:
+        """Post a status; a call does not fail by it."""
+        try:
+            await posting
+        except http.Refused as refused:
+            self.say(f"status callback: {refused}")
+
+
+@asynccontextmanager
+async def _socket(url: str, headers: Mapping[str, str]) -> AsyncIterator["_End"]:
+    """Open a WebSocket. Raises CallFailed."""
+    headers = {name: value for name, value in headers.items() if name != "User-Agent"}
+    agent = "Twilio.TmeWs/1.0"
+    opening = connect(
+        url,
+        additional_headers=headers,
+        user_agent_header=agent,
+        open_timeout=OPEN_S,
+        close_timeout=CLOSE_S,
+        compression=None,
+        max_size=MAX_MESSAGE_BYTES,
+        proxy=None,
+    )
+    try:
+        connection = await opening
+    except InvalidURI:
+        raise CallFailed(f"{url} is no WebSocket URL; give one like ws://127.0.0.1:8080/stream") from None
+    except (OSError, TimeoutError, InvalidHandshake) as error:
+        raise CallFailed(f"31920: the WebSocket did not open ({str(error) or type(error).__name__}); is the server running?") from None
+    try:
+        yield _End(connection)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await connection.close()
+
+
+@attrs.frozen(eq=False)
+class _End:
+    """Twilio's end of a WebSocket, as `Stream` likes it."""
+
+    connection: ClientConnection
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self.connection.recv()
+        except ConnectionClosed as closed:
+            raise SocketClosed(_words(closed)) from None
+
+    async def send(self, text: str) -> None:
+        try:
+            await self.connection.send(text)
+        except ConnectionClosed as closed:
+            raise SocketClosed(_words(closed)) from None
+
+    async def close(self, code: int, reason: str) -> None:
+        await self.connection.close(code, reason)
+
+
+def _words(closed: ConnectionClosed) -> str:
+    """The code of a close, and its words."""
+    received = closed.rcvd
+    return f"closed with {received.code} {received.reason}".rstrip() if received else "closed with 1006"

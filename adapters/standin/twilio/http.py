@@ -1,0 +1,170 @@
+"""Twilio's HTTP side of a call: signed webhooks to the application, and the TwiML that it answers; no call state in here."""
+
+import base64
+import hashlib
+import hmac
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from email.utils import formatdate
+from urllib.parse import urljoin, urlsplit
+
+import attrs
+import httpx
+
+from adapters.standin.twilio.stream import Ids
+
+ANSWER_S = 15.0
+"""How long an application may take to answer a webhook (Twilio's own limit)."""
+MAX_TWIML_BYTES = 64 * 1024
+MAX_PARAMETER_CHARS = 500
+"""A <Parameter>'s name and value together (Twilio's own limit)."""
+
+
+class Refused(Exception):
+    """The application answered with something that Twilio cannot run; the text is one line."""
+
+
+@attrs.frozen
+class Stream:
+    """<Connect><Stream>: connect the caller to a WebSocket."""
+
+    url: str
+    parameters: Mapping[str, str] = attrs.field(repr=False)
+    status_callback: str = ""
+    name: str = ""
+
+
+@attrs.frozen
+class Rejected:
+    """<Reject>: the caller hears `reason`, busy or rejected, and the call never begins."""
+
+    reason: str
+
+
+@attrs.frozen
+class Other:
+    """A verb that is named and not acted out: <Say>, <Pause>, <Play>; a <Hangup> ends the call."""
+
+    verb: str
+
+
+Verb = Stream | Rejected | Other
+
+
+def signature(url: str, fields: Mapping[str, str], token: str) -> str:
+    """X-Twilio-Signature: the URL, and each POST field's name and value in the names' order, keyed with the auth token."""
+    signed = url + "".join(name + fields[name] for name in sorted(fields))
+    return base64.b64encode(hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()).decode()
+
+
+@attrs.frozen
+class Application:
+    """The application's web server, as Twilio talks to it; `token` signs what is posted, and without one nothing is signed."""
+
+    ids: Ids
+    caller: str = "+15005550006"
+    called: str = "+15005550001"
+    token: str | None = attrs.field(default=None, repr=False)
+
+    def headers(self, url: str, fields: Mapping[str, str]) -> dict[str, str]:
+        """The headers that show who posts."""
+        signed = {"X-Twilio-Signature": signature(url, fields, self.token)} if self.token else {}
+        return {"User-Agent": "TwilioProxy/1.1", **signed}
+
+    async def ring(self, url: str) -> list[Verb]:
+        """Tell the application of the call and give the verbs of its TwiML. Raises Refused."""
+        response = await self._post(url, self._fields("ringing"))
+        return read_twiml(response.content, url)
+
+    async def tell_status(self, url: str, status: str, duration_s: int, number: int) -> None:
+        """Post a call's status, as a number's status callback gets it. Raises Refused."""
+        more = {"CallbackSource": "call-progress-events", "SequenceNumber": str(number), "Timestamp": formatdate(usegmt=False)}
+        if status == "completed":
+            more |= {"CallDuration": str(duration_s), "Duration": str(-(-duration_s // 60))}
+        await self._post(url, {**self._fields(status), **more})
+
+    async def tell_stream(self, stream: Stream, event: str, error: str = "") -> None:
+        """Post what happened to a stream to the <Stream>'s statusCallback. Raises Refused."""
+        fields = {
+            "AccountSid": self.ids.account,
+            "CallSid": self.ids.call,
+            "StreamSid": self.ids.stream,
+            "StreamName": stream.name or self.ids.stream,
+            "StreamEvent": event,
+            "Timestamp": formatdate(usegmt=False),
+            **({"StreamError": error} if error else {}),
+        }
+        await self._post(stream.status_callback, fields)
+
+    def _fields(self, status: str) -> dict[str, str]:
+        """What Twilio posts of a call; the places of an unknown number are empty, and count in the signature."""
+        places = {f"{who}{what}": "" for who in ("From", "To", "Caller", "Called") for what in ("City", "State", "Zip", "Country")}
+        return {
+            "AccountSid": self.ids.account,
+            "ApiVersion": "2010-04-01",
+            "CallSid": self.ids.call,
+            "CallStatus": status,
+            "Direction": "inbound",
+            "From": self.caller,
+            "Caller": self.caller,
+            "To": self.called,
+            "Called": self.called,
+            **places,
+        }
+
+    async def _post(self, url: str, fields: dict[str, str]) -> httpx.Response:
+        place = urlsplit(url).netloc
+        try:
+            async with httpx.AsyncClient(timeout=ANSWER_S) as client:
+                response = await client.post(url, data=fields, headers=self.headers(url, fields))
+        except httpx.InvalidURL:
+            raise Refused(f"{url} is no URL; give one like http://127.0.0.1:8080/voice") from None
+        except httpx.HTTPError as error:
+            raise Refused(f"{place} did not answer ({type(error).__name__}); is the server running?") from None
+        if response.status_code >= 300:
+            hint = "; the signature did not satisfy it: is TWILIO_AUTH_TOKEN the same on both sides?" if response.status_code == 403 else ""
+            raise Refused(f"{place} answered {response.status_code}{hint}")
+        return response
+
+
+def read_twiml(content: bytes, base_url: str) -> list[Verb]:
+    """The verbs of a TwiML document; relative URLs are of `base_url`. Raises Refused."""
+    if len(content) > MAX_TWIML_BYTES or b"<!DOCTYPE" in content:
+        raise Refused("12100: the TwiML is longer than 64 KiB, or has a document type")
+    try:
+        root = ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise Refused(f"12100: the TwiML is no XML ({error})") from None
+    if root.tag != "Response":
+        raise Refused(f"12101: the TwiML begins with <{root.tag}>; it must be a <Response>")
+    return [_verb(verb, base_url) for verb in root]
+
+
+def _verb(verb: ElementTree.Element, base_url: str) -> Verb:
+    if verb.tag == "Reject":
+        return Rejected(verb.get("reason", "rejected"))
+    if verb.tag != "Connect":
+        return Other(verb.tag)
+    if len(verb) != 1 or verb[0].tag != "Stream":
+        raise Refused("12200: a <Connect> without one <Stream>; the stand-in knows no other")
+    stream = verb[0]
+    url = urljoin(base_url.replace("http", "ws", 1), stream.get("url", ""))
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.netloc:
+        raise Refused(f"31920: the <Stream>'s url is {url!r}; it must begin with wss://, or ws:// on this machine")
+    if parts.query:
+        raise Refused("31920: the <Stream>'s url has a query, which Twilio does not support; use <Parameter>")
+    callback = stream.get("statusCallback", "")
+    return Stream(url, _parameters(stream), urljoin(base_url, callback) if callback else "", stream.get("name", ""))
+
+
+def _parameters(stream: ElementTree.Element) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in stream:
+        name, value = one.get("name"), one.get("value")
+        if one.tag != "Parameter" or name is None or value is None:
+            raise Refused(f"12200: a <{one.tag}> in <Stream>; it holds <Parameter name=… value=…/> alone")
+        if len(name) + len(value) > MAX_PARAMETER_CHARS:
+            raise Refused(f"31920: the <Parameter> {name[:40]!r} has {len(name) + len(value)} characters; Twilio takes 500")
+        found[name] = value
+    return found

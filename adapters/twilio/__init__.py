@@ -1,0 +1,1 @@
+"""Twilio Media Streams: a telephone line as a call's device, its wire and its sound."""
