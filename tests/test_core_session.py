@@ -19,6 +19,7 @@ from fsm.call.effects import (
     Level,
     Log,
     OpenSession,
+    ProtectResponse,
     Reason,
     ReleaseResponse,
     TellEnded,
@@ -138,6 +139,27 @@ def test_a_session_opened_anew_is_not_guarded_for_a_greeting_that_is_past() -> N
     heard_out(script, "g1")
     reopen(lose(script)).expects(session=states.READY)
     assert script.of(ReleaseResponse) == [ReleaseResponse(), ReleaseResponse()]
+
+
+def test_a_notice_that_was_lost_is_protected_in_the_next_session_too() -> None:
+    """R36, R85: and nothing but a notice is."""
+    script = idle()
+    script.post(ev.NoticeRequested, "This call is recorded.")
+    script.post(ev.ResponseCreated, "n1")
+    reopen(lose(script)).expects(session=states.GUARDED)
+    script.wait(500)
+    assert script.of(ProtectResponse) == [ProtectResponse(), ProtectResponse()]
+    script.post(ev.ResponseCreated, "n2")
+    hear(script, "n2")
+    script.post(ev.ResponseCompleted, "n2")
+    assert ReleaseResponse() in heard_out(script, "n2")
+
+    script = idle()
+    script.post(ev.NoticeRequested, "This call is recorded.")
+    lose(script).wait(500)
+    script.expects(session=states.CONNECTING)
+    assert script.post(ev.SessionConfirmed)[0] == ProtectResponse()
+    assert not reopen(lose(answering())).of(ProtectResponse)
 
 
 def test_a_completed_answer_is_heard_to_its_end_and_not_asked_for_again() -> None:

@@ -12,7 +12,7 @@ import attrs
 
 from adapters.verify.states import LATER, NOW
 from fsm.call import events as ev
-from fsm.call.guards import BUSY
+from fsm.call.guards import ACTIVE_ALREADY
 from fsm.call.snapshot import Call
 from fsm.engine.machine import Machine
 from fsm.engine.notation import NEVER
@@ -41,7 +41,7 @@ _ONE: dict[str, tuple[Any, ...]] = {
 """What a field may be in any event."""
 _OF: dict[tuple[type[ev.Event], str], tuple[Any, ...]] = {
     (ev.ResponseFailed, "reason"): ("", "insufficient_quota"),
-    (ev.CreateRefused, "code"): ("boom", BUSY),
+    (ev.CreateRefused, "code"): ("boom", ACTIVE_ALREADY),
 }
 """What a field may be in one event."""
 

@@ -52,7 +52,7 @@ from fsm.call.states import (
 
 IDLE = (NONE, COMPLETED, CANCELLED, FAILED, INCOMPLETE)
 """Response statuses from which a response may be asked for (R11)."""
-BUSY = "conversation_already_has_active_response"
+ACTIVE_ALREADY = "conversation_already_has_active_response"
 """The code of a server that still has an older response."""
 CANCELLINGS = (SERVER_CANCELLING, CANCEL_IN_FLIGHT, CANCEL_UNSENT)
 """Response statuses of an interrupted response whose end is awaited."""
@@ -139,7 +139,7 @@ def ends_with_session(call: Call, _: ev.SessionLost) -> bool:
 
 def server_busy(_: Call, event: ev.CreateRefused) -> bool:
     """Was our response.create refused because the server still has an older response (R11)?"""
-    return event.code == BUSY
+    return event.code == ACTIVE_ALREADY
 
 
 def sessionless(call: Call, _: object) -> bool:

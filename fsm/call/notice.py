@@ -11,8 +11,8 @@ from fsm.call.snapshot import Call, Notice
 from fsm.call.states import NO_NOTICE, NOTICE_DUE, NOTICE_WAITING, OVER, PAUSED, WANTED
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
-BUSY = (NOTICE_WAITING, NOTICE_DUE)
-LIVE = (NO_NOTICE, *BUSY)
+PENDING = (NOTICE_WAITING, NOTICE_DUE)
+LIVE = (NO_NOTICE, *PENDING)
 
 
 def full(call: Call, _: ev.NoticeRequested) -> bool:
@@ -63,8 +63,8 @@ NOTICE = region(
     *closing(LIVE),
     #   while            on                   if                then
     row(NO_NOTICE,       ev.NoticeRequested,  always,           go(NOTICE_DUE, add)),
-    row(BUSY,            ev.NoticeRequested,  full,             stay(log_dropped)),
-    row(BUSY,            ev.NoticeRequested,  always,           stay(add)),
+    row(PENDING,         ev.NoticeRequested,  full,             stay(log_dropped)),
+    row(PENDING,         ev.NoticeRequested,  always,           stay(add)),
     row(LIVE,            ev.TurnCommitted,    displaced_by_turn, go(NOTICE_WAITING, put_back)),
     row(LIVE,            ev.TurnExpired,      displaced,        go(NOTICE_WAITING, put_back)),
     row(NOTICE_DUE,      ev.NoticeExpired,    last_begins,      go(NO_NOTICE, remove)),

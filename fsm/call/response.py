@@ -4,7 +4,7 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import CancelResponse, Cause, CreateResponse, Level, Log
 from fsm.call.guards import (
-    BUSY,
+    ACTIVE_ALREADY,
     CANCELLINGS,
     CONFIRMED_SESSION,
     IDLE,
@@ -42,7 +42,7 @@ LIVE = (*IDLE, REQUESTED, BLOCKED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS)
 UNASKED = (*IDLE, BLOCKED, *CANCELLINGS)
 """Where a response may be that the server creates by itself: none is asked for, and none is being generated for the caller."""
 
-HARMLESS = frozenset({"response_cancel_not_active", BUSY})
+HARMLESS = frozenset({"response_cancel_not_active", ACTIVE_ALREADY})
 """Errors that are normal races (R02); they are logged at DEBUG."""
 
 

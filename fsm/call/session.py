@@ -41,6 +41,11 @@ def greeting_to_protect(call: Call, _: ev.SessionConfirmed) -> bool:
     return call.policy.guards_greeting and (protected_wanted(call) or under_way)
 
 
+def notice_wanted(call: Call, _: ev.SessionConfirmed) -> bool:
+    """Is a notice wanted that was lost with the session before (R36, R85)?"""
+    return call.asking.cause is Cause.NOTICE and protected_wanted(call)
+
+
 def greeting_past(call: Call, _: ev.SessionConfirmed) -> bool:
     """Does the session, opened anew, keep the server's VAD from a greeting that is past?"""
     return call.policy.guards_greeting
@@ -82,7 +87,7 @@ def log_lost(_: Call, event: ev.SessionLost) -> Log:
     return Log(Level.WARNING, "session_lost", event.reason)
 
 
-def protect_response(_: Call, __: ev.NoticeExpired) -> ProtectResponse:
+def protect_response(_: Call, __: ev.Event) -> ProtectResponse:
     """Take its rights from the server's VAD."""
     return ProtectResponse()
 
@@ -110,6 +115,7 @@ SESSION = region(
     #   while                        on                   if                    then
     row(CONNECTING,                  ev.SessionOpened,    always,               go(CONFIGURING, configure_session)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, greeting_to_protect,  go(GUARDED)),
+    row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, notice_wanted,        go(GUARDED, protect_response)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, greeting_past,        go(READY, release_response)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, always,               go(READY)),
     row((CONNECTING, CONFIGURING),   ev.SessionExpired,   always,               go(OVER)),

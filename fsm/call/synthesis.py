@@ -13,7 +13,7 @@ from fsm.call.states import AHEAD, FINISHED, OVER, RESTING, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
 LIVE = (RESTING, SYNTHESISING, AHEAD)
-BUSY = (SYNTHESISING, AHEAD)
+WORKING = (SYNTHESISING, AHEAD)
 
 
 def refused(call: Call, event: ev.SentenceCut) -> bool:
@@ -142,8 +142,8 @@ SYNTHESIS = region(
     #   while              on                       if              then
     row(LIVE,              ev.SentenceCut,          refused,        ignore("its response may not be heard: nothing is synthesised for it (R67)")),
     row(RESTING,           ev.SentenceCut,          always,         go(SYNTHESISING, take_sentence, synthesise)),
-    row(BUSY,              ev.SentenceCut,          full,           stay(log_dropped)),
-    row(BUSY,              ev.SentenceCut,          always,         stay(enqueue)),
+    row(WORKING,           ev.SentenceCut,          full,           stay(log_dropped)),
+    row(WORKING,           ev.SentenceCut,          always,         stay(enqueue)),
 
     row(SYNTHESISING,      ev.SentenceSynthesised,  of_session,     go(AHEAD, voice_works)),
     row(SYNTHESISING,      ev.SynthesisDiscarded,   more_waits,     go(SYNTHESISING, take_next, synthesise_next, log_lost)),
@@ -159,7 +159,7 @@ SYNTHESIS = region(
     row(AHEAD,             ev.InterruptionExpired,  always,         go(RESTING, forget)),
     row(SYNTHESISING,      ev.ResponseCancelled,    of_sentence,    go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.ResponseCancelled,    of_sentence,    go(RESTING, forget)),
-    row(BUSY,              ev.ResponseCancelled,    always,         stay(drop_waiting)),
+    row(WORKING,           ev.ResponseCancelled,    always,         stay(drop_waiting)),
     row(SYNTHESISING,      ev.PlayoutExpired,       abandoned,      go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.PlayoutExpired,       abandoned,      go(RESTING, forget)),
 

@@ -7,8 +7,8 @@ from fsm.call.snapshot import Call, Tool
 from fsm.call.states import NO_TOOL, OVER, TOOL_RUNNING, TOOL_SLOW
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
-BUSY = (TOOL_RUNNING, TOOL_SLOW)
-LIVE = (NO_TOOL, *BUSY)
+RUNNING = (TOOL_RUNNING, TOOL_SLOW)
+LIVE = (NO_TOOL, *RUNNING)
 
 
 def told_already(call: Call, event: ev.ToolCalled) -> bool:
@@ -88,15 +88,15 @@ TOOL = region(
     "tool",
     *closing(LIVE),
     #   while          on                if               then
-    row(BUSY,          ev.ToolCalled,    told_already,    ignore("told twice")),
-    row(BUSY,          ev.ToolCalled,    too_many,        stay(refuse_tool)),
+    row(RUNNING,       ev.ToolCalled,    told_already,    ignore("told twice")),
+    row(RUNNING,       ev.ToolCalled,    too_many,        stay(refuse_tool)),
     row(NO_TOOL,       ev.ToolCalled,    always,          go(TOOL_RUNNING, add, run_tool)),
-    row(BUSY,          ev.ToolCalled,    always,          stay(add, run_tool)),
-    row(BUSY,          ev.ToolFinished,  last_of_pending, go(NO_TOOL, remove, send_result)),
-    row(BUSY,          ev.ToolFinished,  of_pending,      stay(remove, send_result)),
+    row(RUNNING,       ev.ToolCalled,    always,          stay(add, run_tool)),
+    row(RUNNING,       ev.ToolFinished,  last_of_pending, go(NO_TOOL, remove, send_result)),
+    row(RUNNING,       ev.ToolFinished,  of_pending,      stay(remove, send_result)),
     row(TOOL_RUNNING,  ev.ToolExpired,   waits_for_filler, go(TOOL_SLOW)),
-    row(BUSY,          ev.ToolExpired,   others_pending,  go(TOOL_SLOW, send_timeout, remove_first, log_timeout)),
-    row(BUSY,          ev.ToolExpired,   always,          go(NO_TOOL, send_timeout, remove_first, log_timeout)),
+    row(RUNNING,       ev.ToolExpired,   others_pending,  go(TOOL_SLOW, send_timeout, remove_first, log_timeout)),
+    row(RUNNING,       ev.ToolExpired,   always,          go(NO_TOOL, send_timeout, remove_first, log_timeout)),
 
     row(LIVE,          ev.AppEvent,      always,          ignore("of a tool that is given up, or of none")),
     row(LIVE,          ev.ModelEvent,    always,          ignore("what is said meanwhile does not end a tool (R80)")),
