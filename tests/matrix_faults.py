@@ -207,7 +207,7 @@ class Cell:
             "server_cancel_ms": 400,
             "recovery_pause_ms": 50,
             "reconnect_pause_ms": 50,
-            "session_ms": 1_500,
+            "session_ms": 4_000,
             "watchdog_ms": 1_000,
             "turn_close_ms": 700,
             "speaking_ms": 1_500,

