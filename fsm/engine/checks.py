@@ -4,36 +4,41 @@ from collections.abc import Iterable
 
 from fsm.engine.notation import Region, Row, State
 
+Answers = dict[type, dict[State, tuple[Row, ...]]]
+"""For each event and state the rows that may answer, in order, up to the first unconditional one."""
+
 
 def candidates(region: Region, state: State, event: type) -> tuple[Row, ...]:
     """The rows that may answer `event` in `state`, in order, up to the first unconditional one."""
-    found: list[Row] = []
-    for row in region.rows:
-        if row.state is state and issubclass(event, row.on):
-            found.append(row)
-            if row.unconditional:
-                break
-    return tuple(found)
+    return _first_of([row for row in region.rows if row.state is state], event)
 
 
-def check(regions: Iterable[Region], events: Iterable[type]) -> None:
-    """Raise ValueError with every fault of the tables, a line each; return if there is none."""
+def answers_of(region: Region, events: Iterable[type]) -> Answers:
+    """The same for each of `events` in every state."""
+    rows = {state: [row for row in region.rows if row.state is state] for state in region.states}
+    return {event: {state: _first_of(rows[state], event) for state in region.states} for event in events}
+
+
+def check(regions: Iterable[Region], events: Iterable[type]) -> tuple[Answers, ...]:
+    """What may answer in each region. Raises ValueError with every fault of the tables, a line each."""
     events = tuple(events)
-    faults = [fault for region in regions for fault in faults_of(region, events)]
+    tables = {region: answers_of(region, events) for region in regions}
+    faults = [fault for region, answers in tables.items() for fault in faults_of(region, answers)]
     if faults:
         raise ValueError("the tables are not sound:\n  " + "\n  ".join(faults))
+    return tuple(tables.values())
 
 
-def faults_of(region: Region, events: tuple[type, ...]) -> list[str]:
+def faults_of(region: Region, answers: Answers) -> list[str]:
     """The faults of one region's table, in words."""
     reached: set[int] = set()
     faults: list[str] = []
-    for state in region.states:
-        for event in events:
-            rows = candidates(region, state, event)
+    for event, by_state in answers.items():
+        for state, rows in by_state.items():
             reached |= {row.declared for row in rows}
             if not rows or not rows[-1].unconditional:
                 faults.append(f"{region.name}: nothing answers {event.__name__} in {state!r}")
+    for state in region.states:
         if state.at_most is not None and all(row.ignores for row in candidates(region, state, region.expired)):
             faults.append(f"{region.name}: {state!r} has a deadline, but no row acts on {region.expired.__name__}")
     for number, declared in enumerate(region.declared):
@@ -41,3 +46,13 @@ def faults_of(region: Region, events: tuple[type, ...]) -> list[str]:
             states, on = "|".join(map(repr, declared.states)), "|".join(event.__name__ for event in declared.events)
             faults.append(f"{region.name}: {states}/{on}/{declared.guard.__name__} can never be reached")
     return faults
+
+
+def _first_of(rows: list[Row], event: type) -> tuple[Row, ...]:
+    found: list[Row] = []
+    for row in rows:
+        if issubclass(event, row.on):
+            found.append(row)
+            if row.unconditional:
+                break
+    return tuple(found)

@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import attrs
 
-from fsm.engine.checks import candidates, check
+from fsm.engine.checks import check
 from fsm.engine.notation import NEVER, Region, Row, State, fields_set_by
 
 S = TypeVar("S")
@@ -58,7 +58,7 @@ class Machine(Generic[S]):
         self.snapshot = snapshot
         self.regions = tuple(regions)
         self.events = tuple(events)
-        check(self.regions, self.events)
+        self._answers = check(self.regions, self.events)
         names = [region.name for region in self.regions]
         self._records = _getter(names)
         self._states = _getter([f"{name}.state" for name in names])
@@ -101,7 +101,7 @@ class Machine(Generic[S]):
         plans = self._plans[event]
         if len(plans) * len(self.events) >= _PLANS:
             plans.clear()
-        answers = [candidates(region, state, event) for region, state in zip(self.regions, states, strict=True)]
+        answers = [table[event][state] for table, state in zip(self._answers, states, strict=True)]
         shared, if_shared = _shared(answers), tuple(rows[0] for rows in answers)
         if shared is not None:
             answers = [rows[1:] or rows for rows in answers]

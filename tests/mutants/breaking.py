@@ -7,7 +7,7 @@ A mutant changes one declared row, or the place of two, or the deadline of one s
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import attrs
@@ -15,6 +15,7 @@ import attrs
 from fsm import CALL, Call
 from fsm.call import snapshot as snapshots
 from fsm.engine import machine as engine
+from fsm.engine.checks import Answers, answers_of
 from fsm.engine.machine import Machine
 from fsm.engine.notation import NEVER, Declared, Region, Row, State, always, fields_set_by, region
 
@@ -99,7 +100,14 @@ class Broken(Machine[Call]):
         if endless is not None:
             cells |= {row: _without_deadline(cell) for row, cell in cells.items() if row.then.target is endless}
         self._cells = {**CALL._cells, **cells}
+        self._answers = tuple(answers_in(one) for one in self.regions)
         self._plans = {event: {} for event in CALL.events}
+
+
+@lru_cache(maxsize=64)
+def answers_in(table: Region) -> Answers:
+    """What may answer in a table, for each event of a call."""
+    return answers_of(table, CALL.events)
 
 
 @contextmanager

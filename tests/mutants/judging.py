@@ -8,12 +8,10 @@ from typing import Any
 
 import attrs
 
-from fsm import CALL
-from fsm.engine import machine as engine
-from fsm.engine.checks import candidates, faults_of
+from fsm.engine.checks import faults_of
 from fsm.engine.notation import Region, Row, State
 
-from .breaking import Broken, Kind, Mutant
+from .breaking import Broken, Kind, Mutant, answers_in
 from .proof import proof_of
 from .witnesses import Witness
 
@@ -57,7 +55,7 @@ def _asked(mutant: Mutant, seen: Iterable[Witness], proof: bool) -> tuple[By, st
         table = mutant.make()
     except ValueError as error:
         return By.CHECK, str(error)
-    if faults := faults_of(table, CALL.events):
+    if faults := faults_of(table, answers_in(table)):
         return By.CHECK, faults[0]
     machine = Broken(table, mutant.endless)
     for witness in seen:
@@ -70,18 +68,13 @@ def _asked(mutant: Mutant, seen: Iterable[Witness], proof: bool) -> tuple[By, st
     return By.NOBODY, ""
 
 
-def remember_candidates() -> None:
-    """Let this process look up but once which rows may answer a pair: for a process that only judges mutants."""
-    engine.candidates = cache(candidates)
-
-
 @cache
 def _answers(table: Region) -> list[tuple[Answer, ...]]:
     """How each pair of state and event is answered, in a form in which tables that can't differ in what they do are equal.
 
     Rows in a row that do the same are one, with the guards of all; those at the end need none, as one of them always answers.
     """
-    return [_form(candidates(table, state, event)) for state in table.states for event in CALL.events]
+    return [_form(rows) for by_state in answers_in(table).values() for rows in by_state.values()]
 
 
 def _form(rows: tuple[Row, ...]) -> tuple[Answer, ...]:

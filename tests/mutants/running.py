@@ -13,7 +13,7 @@ import attrs
 from fsm import CALL
 
 from .breaking import Mutant, mutants_of
-from .judging import Finding, judged, remember_candidates
+from .judging import Finding, judged
 from .witnesses import CASES, gathered
 
 SHARE = 24
@@ -76,7 +76,6 @@ def mutants(wanted: Wanted) -> tuple[Mutant, ...]:
 def _prepare() -> None:
     """Make a process ready to judge: an interrupt is its parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    remember_candidates()
 
 
 def _judge(wanted: Wanted, share: tuple[int, ...]) -> dict[int, Finding]:
