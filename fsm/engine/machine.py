@@ -102,13 +102,14 @@ class Machine(Generic[S]):
         if len(plans) * len(self.events) >= _PLANS:
             plans.clear()
         answers = [table[event][state] for table, state in zip(self._answers, states, strict=True)]
-        shared, if_shared = _shared(answers), tuple(rows[0] for rows in answers)
+        shared, if_shared = _shared(answers), tuple([rows[0] for rows in answers])
         if shared is not None:
             answers = [rows[1:] or rows for rows in answers]
-        active = tuple(
-            (index, tuple(self._cells[row] for row in rows)) for index, rows in enumerate(answers) if len(rows) > 1 or not rows[0].ignores
-        )
-        plan = plans[states] = _Plan(tuple(rows[-1] for rows in answers), active, shared, if_shared)
+        cells = self._cells
+        active = [
+            (index, tuple([cells[row] for row in rows])) for index, rows in enumerate(answers) if len(rows) > 1 or not rows[0].then.reason
+        ]
+        plan = plans[states] = _Plan(tuple([rows[-1] for rows in answers]), tuple(active), shared, if_shared)
         return plan
 
     def due_ms(self, snapshot: S) -> float:
@@ -127,7 +128,7 @@ class Machine(Generic[S]):
 def _shared(answers: list[tuple[Row, ...]]) -> Callable[[Any, Any], bool] | None:
     """The guard of every first row, if it is one and the same, and each of these rows ignores the event."""
     guards = {rows[0].guard for rows in answers if len(rows) > 1}
-    return guards.pop() if len(guards) == 1 and all(rows[0].ignores for rows in answers) else None
+    return guards.pop() if len(guards) == 1 and all([rows[0].then.reason for rows in answers]) else None
 
 
 def _getter(paths: list[str]) -> Callable[[Any], tuple[Any, ...]]:
