@@ -21,7 +21,7 @@ run: all
 test: all
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
-check: all lint types test cover
+check: all lint types test cover verify
 
 lint: all
 	$(BIN)/ruff check .
@@ -30,9 +30,9 @@ lint: all
 types: all
 	$(BIN)/mypy
 
-# The claims about the core and the engine alone must take every line and branch of both.
+# The claims about the core and the engine alone must take every line and branch of both; the mutants' file breaks them, and claims nothing.
 cover: all
-	$(BIN)/python -m coverage run -m pytest tests/test_core_*.py tests/test_engine_*.py --ignore tests/test_core_rows.py
+	$(BIN)/python -m coverage run -m pytest $(filter-out tests/test_core_rows.py, $(wildcard tests/test_core_*.py tests/test_engine_*.py))
 	$(BIN)/python -m coverage report
 
 bench: all

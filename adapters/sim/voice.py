@@ -35,7 +35,7 @@ class Answer:
     """How long each part after the first takes; 0: the body comes whole."""
     headers: Mapping[str, str] = attrs.Factory(dict)
 
-    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+    async def aiter_raw(self) -> AsyncIterator[bytes]:
         """The body, at once or in parts."""
         size = PART_BYTES if self.pause_ms else max(1, len(self.body))
         for at in range(0, len(self.body), size):
