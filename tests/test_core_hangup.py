@@ -263,6 +263,41 @@ def test_a_goodbye_that_was_not_heard_ends_no_call() -> None:
     script.expects(hangup=states.STAYING)
 
 
+def test_a_wish_to_end_after_a_goodbye_that_was_cut_off_ends_no_call() -> None:
+    """R42, R45: interrupted, and its end awaited or known; broken off; or one before the last."""
+    awaited = interrupted()
+    ended = interrupted()
+    ended.post(ev.ResponseCancelled, "r1")
+    broken = [speaking(recoveries=0), speaking(recoveries=0)]
+    broken[0].post(ev.TurnCommitted, "u2")
+    broken[0].post(ev.ResponseFailed, "r1", "server_error")
+    broken[1].post(ev.TurnCommitted, "u2")
+    broken[1].post(ev.ResponseIncomplete, "r1", "content_filter")
+    followed = interrupted()
+    followed.post(ev.ResponseCancelled, "r1")
+    followed.post(ev.TurnCommitted, "u2")
+    followed.post(ev.ResponseCreated, "r2")
+    for script in (awaited, ended, *broken, followed):
+        assert script.post(ev.HangupRequested, "r1", "done") == []
+        script.expects(hangup=states.STAYING)
+
+
+def test_a_goodbye_that_is_known_when_the_caller_speaks_again_ends_no_call() -> None:
+    """R45: they speak, or wait for their answer; one that is still heard is waited for."""
+    for kind, more in ((ev.GoodbyeSaid, ()), (ev.HangupRequested, ("done",))):
+        script = playing_out(create_response=True)
+        heard_out(script)
+        for event in (ev.SpeechStarted, ev.SpeechStopped, ev.TurnCommitted):
+            script.post(event, "u2")
+            assert script.post(kind, "r1", *more) == []
+            script.expects(hangup=states.STAYING)
+        script.expects(turn=states.QUIET, asking=states.OWED)
+    script = playing_out()
+    script.post(ev.SpeechStarted, "u2")
+    script.post(ev.GoodbyeSaid, "r1")
+    script.expects(hangup=states.GOODBYE)
+
+
 def test_a_greeting_that_says_goodbye_ends_no_call() -> None:
     """R48."""
     script = hear(greeting(), "g1")

@@ -8,6 +8,7 @@ from fsm.call.common import closing
 from fsm.call.effects import Cause, Reason
 from fsm.call.guards import (
     AUDIBLE,
+    CANCELLINGS,
     SOUNDING,
     beyond_reconnecting,
     beyond_recovery,
@@ -25,15 +26,19 @@ from fsm.call.guards import (
 from fsm.call.idle import gives_up_waiting
 from fsm.call.snapshot import Call, Hangup
 from fsm.call.states import (
+    CANCELLED,
     COMPLETED,
     CONFIGURING,
     CONNECTING,
+    FAILED,
     FINISHED,
     GOODBYE,
+    INCOMPLETE,
     LEAVING,
     NOTHING,
     OVER,
     PARTING,
+    QUIET,
     REQUESTED,
     SILENT,
     STAYING,
@@ -51,12 +56,26 @@ def heard_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> boo
     return call.playout.state is SILENT and call.response.state is COMPLETED and event.response_id == call.response.id
 
 
+def caller_spoke(call: Call, _: object) -> bool:
+    """Does the caller speak, or wait for an answer to what they said?"""
+    return call.turn.state is not QUIET or call.asking.state is not NOTHING
+
+
+def withdrawn_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
+    """Was the response that it names cut or broken off, or has the caller spoken since it was heard (R42, R45)?"""
+    if event.response_id == call.response.id and call.response.state is COMPLETED:
+        return call.playout.state is SILENT and caller_spoke(call, None)
+    if event.response_id == call.response.id:
+        return call.response.state in (*CANCELLINGS, CANCELLED, FAILED, INCOMPLETE)
+    return event.response_id in call.response.ended and not being_heard(call, event)
+
+
 def of_greeting(call: Call, event: ev.GoodbyeSaid) -> bool:
     """Is it the greeting that says goodbye (R48)?"""
     return event.response_id == call.response.id and call.response.cause is Cause.GREETING
 
 
-def being_heard(call: Call, event: ev.GoodbyeSaid) -> bool:
+def being_heard(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
     """Is that response admitted, so that it will be heard?"""
     return call.playout.state in (*AUDIBLE, FINISHED) and event.response_id in (call.playout.id, call.playout.next_id)
 
@@ -201,6 +220,7 @@ HANGUP = region(
     row(LEAVING,     ev.Event,               always,                    ignore("the call is to be closed now")),
     row(STAYING,     ev.GoodbyeSaid,         of_greeting,               ignore("a greeting ends no call (R48)")),
     row(STAYING,     ev.GoodbyeSaid,         too_soon,                  ignore("the caller has hardly spoken (R46)")),
+    row(STAYING,     (ev.GoodbyeSaid, ev.HangupRequested), withdrawn_already, ignore("that goodbye was cut off, or the caller has spoken since (R45)")),
     row(STAYING,     ev.GoodbyeSaid,         heard_already,             go(LEAVING, after_goodbye)),
     row(STAYING,     ev.GoodbyeSaid,         being_heard,               go(GOODBYE, after_goodbye)),
     row(STAYING,     ev.HangupRequested,     nothing_said,              go(LEAVING, as_requested)),

@@ -128,7 +128,7 @@ class Machine(Generic[S]):
 def _shared(answers: list[tuple[Row, ...]]) -> Callable[[Any, Any], bool] | None:
     """The guard of every first row, if it is one and the same, and each of these rows ignores the event."""
     guards = {rows[0].guard for rows in answers if len(rows) > 1}
-    return guards.pop() if len(guards) == 1 and all([rows[0].then.reason for rows in answers]) else None
+    return guards.pop() if len(guards) == 1 and all(rows[0].then.reason for rows in answers) else None
 
 
 def _getter(paths: list[str]) -> Callable[[Any], tuple[Any, ...]]:
