@@ -409,7 +409,7 @@ def test_a_greeting_cancelled_before_it_was_heard_is_tried_once_more() -> None:
     """R36: as a greeting, with its text, and only once."""
     script = greeting()
     assert Flush("g1") in script.post(ev.ResponseCancelled, "g1", "turn_detected")
-    script.expects(phase=states.LISTENING, asking=states.PAUSED, session=states.GUARDED)
+    script.expects(phase=states.LISTENING, asking=states.PAUSED)
     assert script.wait(500) == [CreateResponse(Cause.GREETING, "Say hello.")]
     script.post(ev.ResponseCreated, "g2")
     script.expects(phase=states.GREETING_LOCK)

@@ -506,6 +506,25 @@ def test_the_guard_ends_with_a_turn_before_the_greeting_or_in_time() -> None:
     script.expects(session=states.READY, phase=states.GREETING_LOCK)
 
 
+def test_a_server_whose_vad_cancels_the_guarded_greeting_has_its_rights() -> None:
+    """R12, R36: so it answers the turn that follows, and we do not; a cancel of another kind or response tells nothing of that."""
+    for response_id, reason in (("g0", "turn_detected"), ("g1", "client_cancelled")):
+        script = greeting(create_response=True)
+        script.post(ev.ResponseCancelled, response_id, reason)
+        script.expects(session=states.GUARDED)
+    script = greeting(create_response=True)
+    assert script.post(ev.ResponseCancelled, "g1", "turn_detected") == [Flush("g1"), ReleaseResponse(), Retire("g1")]
+    script.expects(session=states.READY)
+    script.post(ev.TurnCommitted, "u1")
+    script.expects(asking=states.OWED)
+
+    script = idle()
+    script.post(ev.NoticeRequested, "This call is recorded.")
+    script.post(ev.ResponseCreated, "n1")
+    script.post(ev.ResponseCancelled, "n1", "turn_detected")
+    script.expects(session=states.GUARDED)
+
+
 def test_a_turn_into_the_greeting_does_not_end_its_guard() -> None:
     """R36."""
     script = hear(greeting(), "g1")

@@ -151,6 +151,21 @@ def test_progress_keeps_a_voice_alive() -> None:
     script.expects(playout=states.PLAYING, phase=states.AI_SPEAKING)
 
 
+def test_a_goodbye_that_stalls_is_not_waited_for_as_long() -> None:
+    """R44: the end of the call alone waits for it."""
+    script = playing_out()
+    script.post(ev.GoodbyeSaid, "r1")
+    script.post(ev.PlayoutProgressed, "r1", 500.0)
+    script.wait(999)
+    script.expects(hangup=states.GOODBYE, playout=states.PLAYING)
+    script.wait(1)
+    script.expects(phase=states.CLOSING)
+    script = playing_out()
+    script.post(ev.PlayoutProgressed, "r1", 500.0)
+    script.wait(1_999)
+    script.expects(playout=states.PLAYING)
+
+
 def test_a_voice_that_is_held_does_not_stall() -> None:
     """R74, R79: we stopped it ourselves."""
     script = playing_out(interruption_min_ms=3_000)

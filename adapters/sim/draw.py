@@ -211,6 +211,7 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "recovery_pause_ms": (500, 0, 3_000),
     "line_tail_ms": (500, 0, 1_000),
     "stall_ms": (2_000, 600),
+    "goodbye_stall_ms": (1_000, 600, 2_000),
     "position_ms": (1_000, 60),
     "synthesis_ms": (15_000, 1_000),
     "greeting_ms": (30_000, 2_000),

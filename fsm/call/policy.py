@@ -101,7 +101,9 @@ class Policy:
     line_tail_ms: float = attrs.field(default=500, validator=_between(0, 5_000))
     """What a line may still hold when our queue is empty: the wait for its mark (R27, R44)."""
     stall_ms: float = attrs.field(default=2_000, validator=_between(600, 60_000))
-    """A device that reports no progress for this long is not speaking (R44, R79; progress is told every 500)."""
+    """A device that reports no progress for this long is not speaking (R79; progress is told every 500)."""
+    goodbye_stall_ms: float = attrs.field(default=1_000, validator=_between(600, 60_000))
+    """The same for a goodbye, which only the end of the call waits for (R44)."""
     position_ms: float = attrs.field(default=1_000, validator=_between(50, 10_000))
     """How long the device may take to say what it played of a flushed response (R71)."""
     synthesis_ms: float = attrs.field(default=15_000, validator=_between(500, 120_000))

@@ -67,6 +67,11 @@ def notice_heard(call: Call, event: ev.PlayoutExpired) -> bool:
     return finished(call, event) and notice and not protected_wanted(call)
 
 
+def servers_vad_cut_in(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Did the server's VAD cancel the greeting all the same, so that it has its rights, whatever we configured?"""
+    return of_response(call, event) and call.response.cause is Cause.GREETING and event.reason == "turn_detected"
+
+
 def nothing_to_protect(call: Call, _: ev.TurnCommitted) -> bool:
     """Has the caller spoken a turn before the greeting was asked for (R37), or after what was protected failed?"""
     return call.phase.state is LISTENING and not protected(call, None)
@@ -121,6 +126,7 @@ SESSION = region(
     row((CONNECTING, CONFIGURING),   ev.SessionExpired,   always,               go(OVER)),
     row(GUARDED,                     ev.PlayoutExpired,   greeting_heard,       go(READY, release_response)),
     row(GUARDED,                     ev.PlayoutExpired,   notice_heard,         go(READY, release_response)),
+    row(GUARDED,                     ev.ResponseCancelled, servers_vad_cut_in,  go(READY, release_response)),
     row(GUARDED,                     ev.TurnCommitted,    nothing_to_protect,   go(READY, release_response)),
     row(GUARDED,                     ev.SessionExpired,   always,               go(READY, release_response)),
     row((READY, AGED),               ev.NoticeExpired,    notice_may_begin,     go(GUARDED, protect_response)),

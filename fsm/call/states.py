@@ -54,6 +54,13 @@ def _after_filler(call: "Call") -> float:
 _after_filler.__name__ = "tool_ms - tool_filler_ms"
 
 
+def _until_stall(call: "Call") -> float:
+    return call.policy.goodbye_stall_ms if call.hangup.state is GOODBYE else call.policy.stall_ms
+
+
+_until_stall.__name__ = "stall_ms, or goodbye_stall_ms"
+
+
 def _until_reconnect(call: "Call") -> float:
     return call.policy.reconnect_pause_ms * 2.0**call.session.lost
 
@@ -99,7 +106,7 @@ SILENT = State("silent", "Nothing may be heard.", for_ever="a response is admitt
 ADMITTED = State("admitted", "A response may be heard; no sound of it has come.", at_most=_limit("first_audio_ms"))
 VOICELESS = State("voiceless", "Words of it have come, and no sound (R16).", at_most=_limit("no_sound_ms"))
 ONSET = State("onset", "Its first sound is out: what is heard now may be its echo (R29).", at_most=_limit("echo_window_ms"))
-PLAYING = State("playing", "It is being heard (R79).", at_most=_limit("stall_ms"))
+PLAYING = State("playing", "It is being heard (R44, R79).", at_most=_until_stall)
 TAIL = State("tail", "All that came has been sent; the line may hold a little more (R27).", at_most=_limit("line_tail_ms"))
 STARVED = State("starved", "All that came has been heard, and more is to come (R75).", at_most=_limit("first_audio_ms"))
 FINISHED = State("finished", "Nothing more of it will be heard.", at_most=_at_once)
