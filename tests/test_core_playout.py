@@ -537,6 +537,15 @@ def test_the_text_of_a_spoken_item_is_cut_to_what_was_heard() -> None:
     assert not script.of(TruncateItem)
 
 
+def test_a_text_of_which_a_recording_was_heard_is_forgotten() -> None:
+    """R34: an apology for a voice that fails, say; nobody truncates a text by milliseconds."""
+    script = hear(reading())
+    script.post(ev.BargeInDetected)
+    assert script.post(ev.PlayoutStopped, "r9", 1000.0, 2000.0) == []
+    assert script.post(ev.PlayoutStopped, "r1", 1000.0, 2000.0) == [DeleteItem("item_r1")]
+    script.expects(memory=states.IN_STEP)
+
+
 def test_a_spoken_item_of_which_little_was_heard_keeps_its_first_word() -> None:
     """R34, R71: and none of the sentence that was not begun; nothing heard deletes the item."""
     for played_ms, told in ((10.0, RewriteItem("item_r1", "One")), (0.0, DeleteItem("item_r1"))):

@@ -39,6 +39,11 @@ def unheard(call: Call, event: ev.PlayoutStopped) -> bool:
     return event.response_id == call.memory.id and event.played_ms < 1
 
 
+def recording_heard(call: Call, event: ev.PlayoutStopped) -> bool:
+    """Was of a text no sentence spoken, so that what was heard is a recording of ours, and no word of the model's (R34)?"""
+    return event.response_id == call.memory.id and call.policy.voice == "chatterbox" and not call.memory.spoken
+
+
 def spoken_in_part(call: Call, event: ev.PlayoutStopped) -> bool:
     """Were sentences of the interrupted item spoken, so that its text must be cut?"""
     return event.response_id == call.memory.id and bool(call.memory.spoken)
@@ -133,6 +138,7 @@ MEMORY = region(
     row(LIVE,               ev.ResponseCancelled,    cut_by_server,     go(POSITION_AWAITED, take_item)),
 
     row(POSITION_AWAITED,   ev.PlayoutStopped,       unheard,           go(IN_STEP, delete_item)),
+    row(POSITION_AWAITED,   ev.PlayoutStopped,       recording_heard,   go(IN_STEP, delete_item)),
     row(POSITION_AWAITED,   ev.PlayoutStopped,       spoken_in_part,    go(IN_STEP, rewrite_item)),
     row(POSITION_AWAITED,   ev.PlayoutStopped,       heard_in_part,     go(IN_STEP, truncate_item)),
     row(POSITION_AWAITED,   ev.PlayoutStopped,       heard_in_full,     go(IN_STEP)),
