@@ -5,6 +5,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from subprocess import PIPE
+from tempfile import TemporaryFile
+from typing import IO
 
 import anyio
 from anyio.streams.buffered import BufferedByteReceiveStream
@@ -23,23 +25,25 @@ class StandInError(RuntimeError):
 async def stand_in(*arguments: str) -> AsyncIterator[str]:
     """Run `callfsm stand-in ARGUMENTS --port 0` and give the URL that it announces; stop it at the end."""
     command = [sys.executable, "-m", "adapters.cli", "stand-in", *arguments, "--port", "0", "--with-parent"]
-    process = await anyio.open_process(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True)
-    try:
-        yield await _announced(process, arguments[0])
-    finally:
-        with anyio.CancelScope(shield=True):
-            await _stop(process)
+    # its complaints go into a file: a pipe that nobody reads would stop it when it is full
+    with TemporaryFile() as complaints:
+        process = await anyio.open_process(command, stdin=PIPE, stdout=PIPE, stderr=complaints, start_new_session=True)
+        try:
+            yield await _announced(process, arguments[0], complaints)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _stop(process)
 
 
-async def _announced(process: anyio.abc.Process, name: str) -> str:
+async def _announced(process: anyio.abc.Process, name: str, complaints: IO[bytes]) -> str:
     assert process.stdout is not None
-    assert process.stderr is not None
     try:
         with anyio.fail_after(START_S):
             line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 1_000)
     except anyio.IncompleteRead:
-        words = [chunk async for chunk in process.stderr]
-        raise StandInError(f"the stand-in {name} server did not start: {b''.join(words).decode(errors='replace').strip()}") from None
+        complaints.seek(0)
+        words = complaints.read().decode(errors="replace").strip()
+        raise StandInError(f"the stand-in {name} server did not start: {words}") from None
     except TimeoutError:
         raise StandInError(f"the stand-in {name} server was not ready within {START_S:g} s; try again on a less busy machine") from None
     found = READY.match(line)

@@ -10,6 +10,7 @@ from anyio import to_thread
 from rich.console import Console
 
 from adapters.caller import WavCaller
+from adapters.chatterbox.apology import Apology
 from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.port import check as check_chatterbox
 from adapters.chatterbox.servers import Server
@@ -63,6 +64,8 @@ class Plan:
     """The Chatterbox server; None for the stand-in."""
     fallback: Server | None = None
     """The Chatterbox server that speaks while that one does not."""
+    apology: bytes = attrs.field(default=b"", repr=False)
+    """What the caller hears when none of them speaks any more, as 24 kHz mono PCM; empty for nothing."""
     tools: Tools | None = None
     caller: Path | None = None
     synthesis_ms: str = "1800:2800"
@@ -117,7 +120,8 @@ async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple
     if "chatterbox" in urls:
         speech = plan.speech or Server(url=urls["chatterbox"])
         timeout_s = plan.policy.synthesis_ms / 1000 * WITHIN
-        ports.append(Chatterbox(url=speech, speaker=device, fallback=plan.fallback, timeout_s=timeout_s))
+        apology = Apology(plan.apology, plan.policy.voice_failures) if plan.apology else None
+        ports.append(Chatterbox(url=speech, speaker=device, fallback=plan.fallback, apology=apology, timeout_s=timeout_s))
         await check_chatterbox(speech)
     if plan.tools is not None:
         ports.append(plan.tools)

@@ -52,7 +52,8 @@ _HOURS = _words("a.m p.m")
 class SentenceCutter:
     """One response's text, delta by delta; every character comes out once, in order, spaces and line breaks aside.
 
-    The one exception is a tail in which there is nothing to say, an emoji or a dash: `end` drops it.
+    The one exception is what has nothing to say in it, an emoji, a dash or a table's rule: it goes with the words that follow, and is
+    dropped at the end, or when it is longer than a sentence. A voice would refuse it.
     """
 
     def __init__(self, *, first_chars: int = FIRST_CHARS) -> None:
@@ -88,7 +89,8 @@ class SentenceCutter:
         if self._first_chars and not self._begun and _is_pause(self._text) and weight(self._text) > self._first_chars:
             return self._cut(len(self._text) - 1)
         if weight(self._text) > MAX_CHARS:
-            return self._cut(_cut_for_length(self._text))
+            sentence = self._cut(_cut_for_length(self._text))
+            return sentence if _speakable(sentence) else ""
         return ""
 
     def _cut(self, at: int) -> str:

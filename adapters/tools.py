@@ -45,7 +45,7 @@ class _Tool:
 
 
 class Tools:
-    """The tools of an application; one `Tools` serves any number of calls one after the other, and a port serves one at a time.
+    """The tools of an application; as a port it serves one call at a time, and `for_call` makes another one for each of many.
 
     A tool takes keyword arguments of the types str, int, float, bool, Literal, lists of these, and those or None; it returns text, or
     anything that JSON can say. A plain function runs in a thread. What goes wrong in a tool is logged, and told to the model in a line.
@@ -65,6 +65,12 @@ class Tools:
     def declarations(self) -> tuple[Mapping[str, Any], ...]:
         """The tools as the wire declares functions, for `RealtimeSettings.tools`."""
         return tuple(tool.declaration for tool in self._tools.values())
+
+    def for_call(self) -> "Tools":
+        """The same tools as a port of their own: calls that are held at once need one each."""
+        port = Tools(self.timeout_s)
+        port._tools = self._tools
+        return port
 
     def tool(self, function: F) -> F:
         """Let the model call `function`: its name, docstring and signature are what the model is told. Raises ValueError."""
@@ -86,7 +92,9 @@ class Tools:
         return function
 
     async def run(self, post: Post) -> None:
-        """Run the tools that are called, until cancelled; with it, those that still run."""
+        """Run the tools that are called, until cancelled; with it, those that still run. Raises RuntimeError while it serves a call."""
+        if self._post is not None:
+            raise RuntimeError("these tools serve another call: give each call its own, by Tools.for_call")
         self._post = post
         try:
             async with anyio.create_task_group() as self._group:

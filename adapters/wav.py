@@ -18,7 +18,9 @@ MAX_HEADER_BYTES = 65_536
 """What may stand before the sound: names and pictures take less."""
 OPEN_BYTES = 0x7FFF_F000
 """A declared size from here on, or of 0, is no size: servers that stream write one when they do not know it yet."""
-_KINDS = {(1, 16), (3, 32)}
+_INTEGERS, _FLOATS = 1, 3
+_KINDS = {(_INTEGERS, 8), (_INTEGERS, 16), (_INTEGERS, 24), (_INTEGERS, 32), (_FLOATS, 32), (_FLOATS, 64)}
+"""The samples that are understood: their kind and their bits."""
 
 
 class WavError(ValueError):
@@ -39,8 +41,9 @@ class WavStream:
 
     A header may lie: a size of nothing, or of more than comes, is that of a server which did not know it yet; one of less than comes
     is that of a first piece, and pieces with headers of their own are put together.
-    Takes one or two channels of 16-bit integers or 32-bit floats at 4 to 384 kHz. With `whole` the declared size is believed, so
-    that a file which stops short is told as such; without it, sound lasts as long as it comes.
+    Takes one or two channels of integers of 8 to 32 bits or floats of 32 or 64 at 4 to 384 kHz. With `whole` the declared size is
+    believed, so that a file which stops short is told as such; without it, sound lasts as long as it comes. A last sample of which
+    a part is missing is left out.
     """
 
     def __init__(self, *, whole: bool = False) -> None:
@@ -83,8 +86,6 @@ class WavStream:
             )
         if self._whole and self._part is _Part.SOUND and self._left < math.inf:
             raise WavError(f"the WAV is cut off: {self._declared} bytes are declared and {self._came} came")
-        if self._whole and self._rest:
-            raise WavError("the WAV is damaged: its samples are not whole")
         if self._came < self._format.block:
             raise WavError("the WAV holds no sound")
         return self._format.pcm(b"", last=True)
@@ -114,12 +115,14 @@ class WavStream:
     def _look_behind(self, data: bytes) -> bytes:
         """What stands where the sound should end: the next piece's header, the notes of an honest file, or more sound after a lie."""
         self._head = b""
-        if len(data) < 4:
+        padded = self._declared % 2 == 1 and data[:1] == b"\0"
+        if len(data) < 4 + padded:
             self._head = data
             return b""
-        if data.startswith(b"RIFF"):
-            self._part = _Part.HEADER
-        elif data[:4].strip(b" ").isalnum():
+        follows = data[padded:]
+        if follows.startswith(b"RIFF"):
+            self._part, data = _Part.HEADER, follows
+        elif follows[:4].strip(b" ").isalnum():
             self._part = _Part.TRAILER
         else:
             self._part, self._left = _Part.SOUND, math.inf
@@ -149,19 +152,28 @@ class _Format:
     def __init__(self, kind: int, channels: int, rate: int, bits: int) -> None:
         self.fields = (kind, channels, rate, bits)
         self.rate, self.block = rate, channels * bits // 8
-        self._floats, self._channels = kind == 3, channels
+        self._kind, self._bits, self._channels = kind, bits, channels
         self._resampler = None if rate == RATE_HZ else soxr.ResampleStream(rate, RATE_HZ, 1, dtype="int16", quality="HQ")
 
     def pcm(self, samples: bytes, *, last: bool = False) -> bytes:
         """Whole blocks as PCM; the resampler keeps some back until the `last`."""
-        if self._floats:
-            sound = np.clip(np.nan_to_num(np.frombuffer(samples, "<f4")), -1.0, 1.0) * 32_767
-        else:
-            sound = np.frombuffer(samples, "<i2").astype(np.float64)
+        sound = _numbers(samples, self._kind, self._bits)
         mono: npt.NDArray[np.int16] = sound.reshape(-1, self._channels).mean(axis=1).astype(np.int16)
         if self._resampler is not None:
             mono = self._resampler.resample_chunk(mono, last=last)
         return mono.astype("<i2").tobytes()
+
+
+def _numbers(samples: bytes, kind: int, bits: int) -> npt.NDArray[np.float64]:
+    """Samples as numbers of the size that 16 bits have; those of 8 bits are unsigned in a WAV."""
+    if kind == _FLOATS:
+        return np.clip(np.nan_to_num(np.frombuffer(samples, f"<f{bits // 8}").astype(np.float64)), -1.0, 1.0) * 32_767
+    if bits == 8:
+        return (np.frombuffer(samples, "u1").astype(np.float64) - 128) * 256
+    if bits == 24:
+        octets = np.frombuffer(samples, "u1").reshape(-1, 3)
+        samples, bits = np.pad(octets, ((0, 0), (1, 0))).tobytes(), 32
+    return np.frombuffer(samples, f"<i{bits // 8}").astype(np.float64) / float(1 << bits - 16)
 
 
 def _format_of(header: bytes, before: _Format | None) -> _Format:
@@ -179,7 +191,15 @@ def _format_of(header: bytes, before: _Format | None) -> _Format:
     return _Format(kind, channels, rate, bits)
 
 
-_LIKENESSES = {b"ID3": "an MP3", b"\xff\xfb": "an MP3", b"\xff\xf3": "an MP3", b"OggS": "Ogg", b"fLaC": "FLAC", b"{": "JSON"}
+_LIKENESSES = {
+    b"ID3": "an MP3",
+    b"\xff\xfb": "an MP3",
+    b"\xff\xf3": "an MP3",
+    b"OggS": "Ogg",
+    b"fLaC": "FLAC",
+    b"\x1f\x8b": "gzip",
+    b"{": "JSON",
+}
 
 
 def _likeness(head: bytes) -> str:

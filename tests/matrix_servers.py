@@ -86,8 +86,7 @@ async def main() -> None:
                 speech.append(_begin_chatterbox(wish))
         for service, stopped in speech:
             stopped.set()
-            if service.engine:
-                service.engine.should_exit = service.engine.force_exit = True
+            service.stop()
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
@@ -109,7 +108,7 @@ def _begin_chatterbox(wish: dict[str, str]) -> tuple[Service, threading.Event]:
     log = Path(wish["log"]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - it is open as long as the server is there
     service = Service(Tone(), DIALECTS["seed"], parse(wish["script"], CHATTERBOX), None, SYNTHESIS_MS, 8, log)  # type: ignore[arg-type]
     stopped = threading.Event()
-    threading.Thread(target=chatterbox_server._serve, args=(service, listener, stopped), daemon=True).start()
+    threading.Thread(target=chatterbox_server.serve, args=(service, listener, stopped), daemon=True).start()
     return service, stopped
 
 

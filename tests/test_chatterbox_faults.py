@@ -1,5 +1,6 @@
 """Claims about faults in the Chatterbox port: repeated while it helps, halved once, handed to the fallback, told in one line."""
 
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -12,7 +13,7 @@ from speech import Ends, Played, Reply, Request, always, answering, each_backend
 from adapters.chatterbox import fallback as chatterbox_fallback
 from adapters.chatterbox import source as chatterbox_source
 from adapters.chatterbox.figures import Count
-from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.port import Chatterbox, check
 from adapters.chatterbox.servers import Server as Asked
 from adapters.wav import MAX_AUDIO_S
 from fsm.call.effects import Synthesise
@@ -67,7 +68,7 @@ async def saying(text: str, *urls: str, **settings: float) -> AsyncIterator[tupl
         (422, b'{"detail": [{"input": "what was to be said"}]}', "the server answered 422"),
         (401, b"", "the server answered 401"),
         (404, b"", "the server answered 404"),
-        (302, b"", "the server answered 302"),
+        (302, b"", "the server answered 302, which points elsewhere: give the url that it points to"),
         (200, b"", "the answer is no WAV: it is empty"),
         (200, b"RIFF", "the answer is no WAV"),
         (200, b"\x00" * 400, "the answer is no WAV"),
@@ -103,6 +104,75 @@ async def test_a_server_that_goes_on_failing_fails_the_sentence_after_four_reque
     async with answering(server) as url, saying("Hello.", url) as (ends, _):
         assert (await ends.until(SynthesisFailed, "s")).reason == "the server answered 500: no GPU"
     assert len(server.said) == 4
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("wait", ["²", "-1", "1.5", "Wed, 21 Oct 2065 07:28:00 GMT", "soon"])
+async def test_a_pause_that_is_no_number_of_seconds_is_our_own(anyio_backend: str, wait: str) -> None:
+    server = Scripted([Reply(429, headers=(f"Retry-After: {wait}",)), Reply(200, SOUND)])
+    async with answering(server) as url, saying("Hello.", url) as (ends, _):
+        await ends.until(Played, "s")
+
+
+@each_backend
+async def test_the_pause_that_the_server_asks_for_is_kept(anyio_backend: str) -> None:
+    server = Scripted([Reply(429, headers=("Retry-After: 7",)), Reply(200, SOUND)])
+    async with answering(server) as url, saying("Hello.", url, timeout_s=7.0) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the server answered 429"
+    assert len(server.said) == 1, "there is no time for it"
+
+
+@each_backend
+async def test_sound_is_asked_for_unpacked(anyio_backend: str) -> None:
+    heads: list[str] = []
+
+    async def packs(request: Request) -> Reply:
+        heads.append(request.head)
+        return Reply(200, gzip.compress(SOUND), headers=("Content-Encoding: gzip",))
+
+    async with answering(packs) as url, saying("Hello.", url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the answer is no WAV but gzip"
+    assert "Accept-Encoding: identity" in heads[0]
+
+
+@each_backend
+async def test_a_connection_that_fails_for_another_reason_than_a_refusal_says_so(anyio_backend: str) -> None:
+
+    async def plainly(stream: anyio.abc.ByteStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 400 X\r\n\r\n")
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, plainly)
+        with pytest.raises(ConnectionError, match=r"no connection: \[SSL"):
+            await check(seed(f"https://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"))
+        group.cancel_scope.cancel()
+
+
+@each_backend
+async def test_a_redirect_is_not_followed_and_says_what_to_do(anyio_backend: str) -> None:
+    async with answering(always(307, headers=("Location: http://127.0.0.1:1/",))) as url:
+        with pytest.raises(ConnectionError, match="answered 307, which points elsewhere: give the url that it points to"):
+            await check(seed(url))
+
+
+@each_backend
+async def test_control_characters_are_not_sent_to_the_voice(anyio_backend: str) -> None:
+    server = Scripted([Reply(200, SOUND)])
+    async with answering(server) as url, saying("One\0\x07 <two>\x9f\u200d.", url) as (ends, _):
+        await ends.until(Played, "s")
+    assert server.said == ["One  <two> \u200d."]
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+async def test_a_text_far_beyond_the_servers_limit_costs_two_requests(anyio_backend: str) -> None:
+    server = Scripted([Reply(422, b'{"detail": [{"type": "string_too_long"}]}')])
+    async with answering(server) as url, saying("word " * 2_000, url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the server answered 422"
+    assert [len(text) for text in server.said] == [10_000, 5_000 - 1]
 
 
 @each_backend

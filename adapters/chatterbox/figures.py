@@ -27,15 +27,17 @@ class Count(StrEnum):
     FELL_BACK = "times fallen back"
     RECOVERED = "times recovered"
     FILLED = "pauses filled with silence"
+    APOLOGISED = "recorded apologies"
 
 
 @attrs.frozen
 class Cancelled:
     """A cancel: its session, what became of it, and how long its answer took (0 when none was asked for).
 
-    `saved_ms` is how much synthesis it spared the server, None when that is not known: the time that the text takes at the server's
-    pace so far, less what had passed since its POST. It counts when the server acknowledged the cancel, or the POST never left. A
-    sentence that had waited at the server behind another one spared more than that.
+    `saved_ms` is how much synthesis it spared the server: the time that the text takes at the server's pace so far, less what had
+    passed since its POST, when the server acknowledged the cancel or the POST never left; 0 when it came too late. It is None when that
+    is not known: before the first sentence, and when only a closed connection told the server. A sentence that had waited at the server
+    behind another one spared more than that.
     """
 
     session_id: str

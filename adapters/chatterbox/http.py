@@ -1,5 +1,7 @@
 """HTTP as the Chatterbox port needs it: a client for one server, requests of bounded size and time, and every fault as one line."""
 
+import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -14,10 +16,8 @@ IDLE_S = 2.0
 """How long an unused connection is kept: less than the 5 s of uvicorn, which would close it just as we write."""
 MAX_CONNECTIONS = 8
 """One sentence plays while the next is synthesised; the rest are cancelled ones that a server without /cancel still works on."""
-MAX_BODY_BYTES = 120 * 48_000 * 2 * 4 + 65_536
-"""The most that a sane WAV of 120 s can hold: stereo, 48 kHz, 32 bits, and its header."""
 MAX_ANSWER_BYTES = 1_000_000
-"""The most that any other answer may hold: an /openapi.json takes some 100 kB."""
+"""The most that an answer without sound may hold: an /openapi.json takes some 100 kB."""
 CONNECT_S = 3.0
 """How long a connection may take to be made: a host that is down does not refuse."""
 TEXT_STATUSES = frozenset({400, 413, 422})
@@ -70,7 +70,8 @@ def client_of(server: Server) -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_S)
     # reading the certificates of all authorities takes 50 ms of the loop, and plain http never looks at them
     transport = httpx.AsyncHTTPTransport(verify=root.scheme == "https", limits=limits)
-    headers = {"Authorization": f"Bearer {server.key}"} if server.key else {}
+    # sound does not shrink, and whoever packs it keeps back what should be heard; so what comes is read as it is
+    headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {server.key}"} if server.key else {})}
     return httpx.AsyncClient(base_url=root, transport=transport, headers=headers, timeout=httpx.Timeout(None, connect=CONNECT_S))
 
 
@@ -80,20 +81,20 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, timeout_s: floa
         with anyio.fail_after(timeout_s), faults() as progress:
             async with client.stream(method, path, json=fields) as response:
                 progress.answered = True
-                body = await body_of(response, MAX_ANSWER_BYTES)
+                body = await body_of(response)
                 return Answer(response.status_code, body, response.headers.get("Allow", ""))
     except TimeoutError:
         raise Fault(f"no answer within {timeout_s:g} s", Blame.MOMENT, timed_out=True) from None
 
 
-async def body_of(response: httpx.Response, limit: int) -> bytes:
-    """The body of an answer; Fault when it is larger than `limit` bytes."""
+async def body_of(response: httpx.Response) -> bytes:
+    """The body of an answer without sound; Fault when it is larger than one should be."""
     body = bytearray()
 
     def take(chunk: bytes) -> None:
         body.extend(chunk)
-        if len(body) > limit:
-            raise Fault(f"the answer is larger than {limit} bytes", Blame.SERVER)
+        if len(body) > MAX_ANSWER_BYTES:
+            raise Fault(f"the answer is larger than {MAX_ANSWER_BYTES} bytes", Blame.SERVER)
 
     await read_through(response, take)
     return bytes(body)
@@ -107,7 +108,7 @@ async def read_through(response: httpx.Response, take: Callable[[bytes], None]) 
     """
     fault: Fault | None = None
     with anyio.CancelScope() as scope:
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.aiter_raw():
             if fault is None:
                 try:
                     take(chunk)
@@ -120,7 +121,7 @@ async def read_through(response: httpx.Response, take: Callable[[bytes], None]) 
 
 async def refusal(response: httpx.Response) -> Fault:
     """What an answer other than 200 and 204 means."""
-    body = await body_of(response, MAX_ANSWER_BYTES)
+    body = await body_of(response)
     status = response.status_code
     reason = f"the server answered {status}{detail_of(body)}"
     if is_too_long(status, body):
@@ -128,9 +129,15 @@ async def refusal(response: httpx.Response) -> Fault:
     if status in TEXT_STATUSES:
         return Fault(reason, Blame.TEXT)
     if status not in PASSING_STATUSES:
-        return Fault(reason, Blame.SERVER)
+        return Fault(reason + elsewhere(status), Blame.SERVER)
     wait = response.headers.get("Retry-After", "")
-    return Fault(reason, Blame.MOMENT, wait_s=float(wait) if wait.isdigit() else 0.0)
+    # it may also be a date, of a clock that is not ours: then the pauses are our own
+    return Fault(reason, Blame.MOMENT, wait_s=float(wait) if wait.isascii() and wait.isdigit() else 0.0)
+
+
+def elsewhere(status: int) -> str:
+    """What to do about a redirect, which is not followed: it would take the text, and perhaps the key, to another server."""
+    return ", which points elsewhere: give the url that it points to" if 300 <= status < 400 else ""
 
 
 @attrs.define
@@ -147,10 +154,21 @@ def faults() -> Iterator[Progress]:
     progress = Progress()
     try:
         yield progress
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        timeout = isinstance(error, httpx.ConnectTimeout)
-        raise Fault(f"no connection within {CONNECT_S:g} s" if timeout else "the connection was refused", Blame.MOMENT) from None
+    except httpx.ConnectTimeout:
+        raise Fault(f"no connection within {CONNECT_S:g} s", Blame.MOMENT) from None
+    except httpx.ConnectError as error:
+        raise Fault(_unconnected(error), Blame.MOMENT) from None
     except httpx.HTTPError as error:
         if progress.answered:
             raise Fault("the answer was cut off: the connection was closed", Blame.MOMENT) from error
         raise Fault(f"the connection failed ({type(error).__name__})", Blame.CONNECTION) from error
+
+
+def _unconnected(error: httpx.ConnectError) -> str:
+    """Why there is no connection: a name that nobody knows, a certificate that is not trusted, or nobody who listens."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError | socket.gaierror):
+            return f"no connection: {cause}"
+        cause = cause.__cause__ or cause.__context__
+    return "the connection was refused"

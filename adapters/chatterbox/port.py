@@ -1,7 +1,7 @@
 """The Chatterbox port: has sentences synthesised by a server over HTTP and hands their sound to the speaker; decides nothing.
 
-Four kinds of server are known (`chatterbox_servers.DIALECTS`), and asked at the start which they are. A cancel is local first: from
-the moment of its effect nothing of the sentence is heard, whatever the server does.
+Four kinds of server are known (`adapters.chatterbox.servers.DIALECTS`), and asked at the start which they are. A cancel is local
+first: from the moment of its effect nothing of the sentence is heard, whatever the server does.
 """
 
 from collections import OrderedDict, deque
@@ -11,15 +11,16 @@ import anyio
 import attrs
 from anyio.abc import TaskGroup
 
+from adapters.chatterbox.apology import Apology, LastWords
 from adapters.chatterbox.fallback import Sources
 from adapters.chatterbox.feed import Feed
 from adapters.chatterbox.figures import Cancelled, Count, Figures
-from adapters.chatterbox.http import Blame, Fault
+from adapters.chatterbox.http import Blame, Fault, elsewhere
 from adapters.chatterbox.servers import AUTO, Server
 from adapters.chatterbox.session import Progress, Session
 from adapters.chatterbox.source import Listener, Source
 from adapters.ports import Post, Speaker
-from fsm.call.effects import CancelSynthesis, Effect, Flush, Retire, Synthesise
+from fsm.call.effects import CancelSynthesis, Effect, Flush, Hold, Resume, Retire, Synthesise
 from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded, SynthesisFailed
 
 FIRST_SHARE = 0.5
@@ -34,14 +35,15 @@ class Chatterbox:
     """A port (`adapters.ports.Port`) for one call and one speech server, with another one to fall back to.
 
     `url` is a server's root, or a `Server` with its dialect, voice and key; `fallback` likewise. `timeout_s` bounds a synthesis up to its
-    first sound, repeats and fallback included, and `cancel_timeout_s` a cancel. A bad url raises ValueError in one line.
+    first sound, repeats and fallback included, and `cancel_timeout_s` a cancel. `apology` is heard, once, when the voice has failed for
+    good; within `timeout_s` too, so it may last half of that. A bad url or a longer one raises ValueError in one line.
 
     A sentence ends in one event: SentenceSynthesised before any sound of it, SynthesisDiscarded or SynthesisFailed. Of a server that
     streams, SentenceSynthesised comes with the first sound, and its length is reckoned from the server's pace; a Flush then stops the
     rest. A change of server, a sentence said in halves and one that stops short are ErrorReceived, which the call logs.
     """
 
-    performs: tuple[type[Effect], ...] = (Synthesise, CancelSynthesis, Flush, Retire)
+    performs: tuple[type[Effect], ...] = (Synthesise, CancelSynthesis, Hold, Resume, Flush, Retire)
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Chatterbox:
         url: str | Server,
         speaker: Speaker,
         fallback: str | Server | None = None,
+        apology: Apology | None = None,
         timeout_s: float = 15.0,
         cancel_timeout_s: float = 2.0,
     ) -> None:
@@ -56,6 +59,9 @@ class Chatterbox:
         self.figures = Figures()
         first = Source(_server(url), self.figures)
         self._sources = Sources(first, None if fallback is None else Source(_server(fallback), self.figures), self.figures)
+        if apology is not None:
+            apology.must_fit(timeout_s)
+        self._last_words = LastWords(apology)
         self._feed = Feed(speaker, self.figures)
         self._timeout_s = timeout_s
         self._cancel_timeout_s = cancel_timeout_s
@@ -98,7 +104,9 @@ class Chatterbox:
             work.group.start_soon(self._synthesise, work, self._sessions[effect.session_id])
         elif isinstance(effect, CancelSynthesis):
             work.group.start_soon(self._cancel, work, effect.session_id, anyio.current_time())
-        elif isinstance(effect, Flush | Retire):
+        elif isinstance(effect, Hold | Resume | Flush | Retire):
+            self._feed.follow(effect)
+        if isinstance(effect, Flush | Retire):
             for session in self._sessions.values():
                 if session.effect.response_id == effect.response_id and session.progress is Progress.SOUNDING:
                     self._stop(work, session)
@@ -128,9 +136,11 @@ class Chatterbox:
             with session.stoppable():
                 while sounding := self._sounding():
                     await sounding.done.wait()
-                await self._say(work, session)
-        except Fault as error:
-            fault = error
+                try:
+                    await self._say(work, session)
+                except Fault as error:
+                    fault = error
+                    await self._apologise(work, session, error)
         finally:
             del self._sessions[session.effect.session_id]
             session.done.set()
@@ -142,8 +152,9 @@ class Chatterbox:
             if fault is not None:
                 counts[Count.CUT_OFF] += 1
                 self._say_so(work, "sentence_cut_off", f"{session_id}: {fault}")
-        elif fault is not None and session.progress is not Progress.ABANDONED:
+        elif fault is not None and session.wanted:
             counts[Count.FAILED] += 1
+            self._last_words.note(failed=True)
             work.post(SynthesisFailed, session_id, str(fault))
         else:
             counts[Count.DISCARDED] += 1
@@ -153,19 +164,32 @@ class Chatterbox:
         """A sentence of which more is to come: the next one must be heard after it, and a server does one at a time."""
         return next((session for session in self._sessions.values() if session.progress is Progress.SOUNDING), None)
 
+    async def _apologise(self, work: "_Work", session: Session, fault: Fault) -> None:
+        """Have the recording heard if this fault is the last, before it is told: until then the core waits for the sentence."""
+        apology = self._last_words.due
+        if apology is None or not session.wanted:
+            return
+        session.pause()
+        if self._feed.play(session.effect.response_id, apology.pcm):
+            self._last_words.said()
+            self.figures.counts[Count.APOLOGISED] += 1
+            self._say_so(work, "voice_apology", f"{fault}; the recorded apology is heard now")
+            await self._feed.heard()
+
     async def _say(self, work: "_Work", session: Session) -> None:
         """Have it said by the server that speaks, or by the one behind it; Fault says in a line what went wrong."""
-        source, now_s = self._sources.current, anyio.current_time()
+        source, now_s, apology = self._sources.current, anyio.current_time(), self._last_words.due
+        given_s = self._timeout_s - (apology.lasts_s if apology else 0.0)
         last = self._sources.fallback is None or source is self._sources.fallback
         try:
-            await self._say_by(work, source, session, now_s + self._timeout_s * (1.0 if last else FIRST_SHARE))
+            await self._say_by(work, source, session, now_s + given_s * (1.0 if last else FIRST_SHARE))
         except Fault as fault:
             other = None if session.told or fault.blame in (Blame.TEXT, Blame.LENGTH) else self._sources.fall_back(source)
             if other is None:
                 raise
             self._say_so(work, "voice_fallback", f"{source.server.where}: {fault}; {other.server.where} speaks now")
             try:
-                await self._say_by(work, other, session, now_s + self._timeout_s)
+                await self._say_by(work, other, session, now_s + given_s)
             except Fault as second:
                 raise Fault(f"{fault}; the fallback: {second}", second.blame) from second
 
@@ -203,6 +227,7 @@ class Chatterbox:
             return
         if not session.told:
             session.told = True
+            self._last_words.note(failed=False)
             length_ms = len(pcm) / 48
             if more:
                 assert session.source is not None
@@ -222,12 +247,14 @@ class Chatterbox:
         """POST /cancel/<session_id>, unless no POST of it is with a server, and tell what became of it."""
         session = self._sessions.get(session_id)
         source = session.source if session and session.source else self._sources.current
-        outcome, spared_ms = "not needed", 0.0
         expected_ms = source.pace.expected_synthesis_ms(session.effect.text) if session else None
-        if self._cancelled.get(session_id) is not Progress.WITHDRAWN:
+        if self._cancelled.get(session_id) is Progress.WITHDRAWN:
+            outcome, saved_ms = "not needed", expected_ms
+        else:
             outcome = await source.cancel(session_id, self._cancel_timeout_s, awaited=session_id in self._sessions)
-            spared_ms = (asked_s - session.posted_s) * 1000 if session else 0.0
-        saved_ms = 0.0 if outcome not in ("acknowledged", "not needed") else expected_ms and max(0.0, expected_ms - spared_ms)
+            saved_ms = 0.0 if outcome == "too late" else None
+            if session is not None and expected_ms is not None and outcome == "acknowledged":
+                saved_ms = max(0.0, expected_ms - (asked_s - session.posted_s) * 1000)
         if session is not None and outcome in ("unsupported", "failed"):
             session.stop()
         self.figures.cancels.append(Cancelled(session_id, outcome, (anyio.current_time() - asked_s) * 1000, saved_ms))
@@ -259,6 +286,8 @@ async def check(url: str | Server) -> str:
             raise ConnectionError(f"no Chatterbox server at {server.where}: {error}; start it or correct the url") from error
     if answer.status in (401, 403):
         raise ConnectionError(f"the speech server at {server.where} refused the key: it answered {answer.status}")
+    if 300 <= answer.status < 400:
+        raise ConnectionError(f"the speech server at {server.where} answered {answer.status}{elsewhere(answer.status)}")
     if answer.status >= 500:
         raise ConnectionError(f"the Chatterbox server at {server.where} answered {answer.status}: look at its log")
     return dialect.name

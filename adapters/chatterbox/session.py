@@ -54,6 +54,11 @@ class Session:
             self._scope.cancel()
 
     @property
+    def wanted(self) -> bool:
+        """Is its one event still to come, and was it not cancelled?"""
+        return not self.told and self.progress in (Progress.WAITING, Progress.POSTED)
+
+    @property
     def cancellable(self) -> bool:
         """Can the server that has its POST be asked to cancel it?"""
         return self.source is not None and self.source.cancels

@@ -20,6 +20,8 @@ PROBE_S = 3.0
 """How long a question that needs no synthesis may take: what the server is, how it is."""
 GAP_S = 3.0
 """How long the sound of a sentence that is being heard may stop coming before the sentence is given up."""
+SLOWEST = 4.0
+"""How much longer than it is heard a sentence may take to come: what trickles in more slowly is more pause than speech."""
 LEAD_BYTES = RATE_HZ * 2 * 120 // 1000
 """How much of a stream is there before it is heard: 120 ms, since a server may send its first samples one by one."""
 PAUSES_S = (0.25, 0.5, 1.0)
@@ -176,8 +178,9 @@ class Source:
                         raise await refusal(response)
                     await reading.read(response, scope, streams=dialect.streams)
         if scope.cancelled_caught:
-            gap = f"no more sound within {GAP_S:g} s" if reading.first_s < math.inf else f"no answer within {max(0.0, given_s):.3g} s"
-            raise Fault(gap, Blame.MOMENT, timed_out=True)
+            late = f"its sound came too slowly, or none for {GAP_S:g} s"
+            words = late if reading.first_s < math.inf else f"no answer within {max(0.0, given_s):.3g} s"
+            raise Fault(words, Blame.MOMENT, timed_out=True)
         self._note(listener.session_id, text, began_s, reading)
         return True
 
@@ -207,7 +210,8 @@ class _Reading:
             if streams and (kept if self.audio_ms else len(kept) >= LEAD_BYTES):
                 self._heard(kept, more=True)
                 kept = b""
-                scope.deadline = min(anyio.current_time() + GAP_S, self.first_s + MAX_AUDIO_S)
+                lasting_s = min(self.audio_ms / 1000 * SLOWEST + GAP_S, MAX_AUDIO_S)
+                scope.deadline = min(anyio.current_time() + GAP_S, self.first_s + lasting_s)
 
         await read_through(response, take)
         kept += _decoded(wav, None)

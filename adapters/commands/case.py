@@ -14,22 +14,40 @@ def add(commands: Any) -> None:
 
 
 def _case(options: argparse.Namespace) -> int:
-    from adapters.cases import judge as cases
+    """Judge each file; those that are no cases are refused at the end, after all others were judged."""
+    from adapters.cases.judge import CaseError
 
-    failed = 0
+    failed, refused = 0, []
     for file in options.file:
         try:
-            case = cases.read_case(file)
-            verdicts, history = cases.judge(case)
-        except cases.CaseError as error:
-            raise Refused(str(error)) from None
-        print(case.name)
-        for verdict in verdicts:
-            word = {True: "pass", False: "FAIL", None: "    "}[verdict.holds]
-            print(f"  {word}  {verdict.check}" + ("" if verdict.holds is None else f"   [{verdict.seen}]"))
-            if verdict.holds is False:
-                failed += 1
-                for line in cases.steps_before(history, verdict.until_ms):
-                    print(f"          {line}")
-    print(f"{len(options.file)} cases, {failed} checks failed")
+            failed += _judged(file)
+        except CaseError as error:
+            refused.append(str(error))
+    if judged := len(options.file) - len(refused):
+        print(f"{judged} cases, {failed} checks failed")
+    if refused:
+        raise Refused("; ".join(refused))
     return 1 if failed else 0
+
+
+def _judged(file: Path) -> int:
+    """Print what became of each check of a case; gives how many failed. Raises CaseError."""
+    from adapters.cases import judge as cases
+
+    case = cases.read_case(file)
+    verdicts, history = cases.judge(case)
+    _say(case.name)
+    for verdict in verdicts:
+        word = {True: "pass", False: "FAIL", None: "    "}[verdict.holds]
+        _say(f"  {word}  {verdict.check}" + ("" if verdict.holds is None else f"   [{verdict.seen}]"))
+        if verdict.holds is False:
+            for line in cases.steps_before(history, verdict.until_ms):
+                _say(f"          {line}")
+    for unknown in cases.passed_over(case):
+        _say(f"  note  passed over: {unknown}")
+    return sum(verdict.holds is False for verdict in verdicts)
+
+
+def _say(line: str) -> None:
+    """Print a line of a log's words, which need not be whole characters."""
+    print(line.encode(errors="backslashreplace").decode())

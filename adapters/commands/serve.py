@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapters.commands.call import KEY_VARIABLE
-from adapters.commands.common import Refused, command, settings
+from adapters.commands.agent import add_agent, chosen, list_policy
+from adapters.commands.common import Refused, command
 from adapters.commands.dial import ACCOUNT_VARIABLE, TOKEN_VARIABLE
-from fsm.call.policy import Policy
-
-STAND_IN = "stand-in"
 
 
 def add(commands: Any) -> None:
@@ -25,18 +22,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="the port for Twilio; 0: any (default: 8080)")
     parser.add_argument("--public-url", default="", metavar="URL", help="where Twilio finds this server, e.g. https://phone.example.com")
-    parser.add_argument(
-        "--realtime", default=STAND_IN, metavar="URL", help=f"a realtime LLM, its key in {KEY_VARIABLE} (default: stand-in)"
-    )
-    parser.add_argument("--chatterbox", default=STAND_IN, metavar="URL", help="a Chatterbox server (default: stand-in)")
-    parser.add_argument("--voice", choices=("chatterbox", "realtime"), default="realtime", help="who speaks (default: realtime)")
-    parser.add_argument(
-        "--interrupts", choices=("client", "server"), default="client", help="who cancels an interrupted response (default: client)"
-    )
-    parser.add_argument("--model", help="the realtime model's name")
-    parser.add_argument("--instructions", metavar="TEXT", help="the model's instructions")
-    parser.add_argument("--greeting", metavar="TEXT", help="the instructions for the greeting")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of the policy, as for `callfsm call`")
+    add_agent(parser, voice="realtime")
     parser.add_argument("--max-calls", type=int, default=20, metavar="N", help="more callers than this hear a busy tone (default: 20)")
     parser.add_argument("--drain-s", type=float, default=30.0, metavar="S", help="how long calls may go on after SIGTERM (default: 30)")
     parser.add_argument("--traces", type=Path, metavar="FOLDER", help="keep a trace of each call there; traces hold what was said")
@@ -52,31 +38,28 @@ def _serve(options: argparse.Namespace) -> int:
 
     from adapters.embedded import StandInError
     from adapters.phone import service as phone_service
+    from adapters.phone.agent import ServedAgent
     from adapters.phone.log import logging_to
-    from adapters.realtime.settings import RealtimeSettings
     from adapters.realtime.websocket import WebSocketError
 
-    plan = _plan(options)
-    realtime, chatterbox = (None if url == STAND_IN else url for url in (options.realtime, options.chatterbox))
-    key = os.environ.get(KEY_VARIABLE) or os.environ.get("OPENAI_API_KEY") if realtime else None
-    if realtime and realtime.lower().startswith("wss://") and not key:
-        raise Refused(f"no key: set {KEY_VARIABLE} (or OPENAI_API_KEY) in the environment for {realtime}")
-    chosen = {"model": options.model, "instructions": options.instructions, "greeting": options.greeting}
-    try:
-        policy = Policy(**{"voice": options.voice, "interrupts": options.interrupts, **settings(options.set)})
-        model = RealtimeSettings(**{name: value for name, value in chosen.items() if value is not None})
-    except ValueError as error:
-        raise Refused(f"{error}; correct the option or the --set of that name") from None
+    if "help" in options.set:
+        return list_policy()
+    plan, answers = _plan(options), chosen(options)
+    agent = ServedAgent(
+        policy=answers.policy,
+        settings=answers.settings,
+        realtime_url=answers.realtime_url or "",
+        key=answers.key,
+        speech=answers.speech,
+        fallback=answers.fallback,
+        apology=answers.apology,
+        tools=answers.tools,
+    )
     disable_created_metrics()  # type: ignore[no-untyped-call]
 
     async def serve() -> int:
-        async with (
-            phone_service.served_agent(policy, model, realtime, key, chatterbox) as agent,
-            phone_service.serving(plan, agent) as server,
-        ):
-            # What is loaded now stays: the collector need not go through it in mid-call, which takes it some 20 ms.
-            gc.collect()
-            gc.freeze()
+        async with phone_service.checked(agent) as found, phone_service.serving(plan, found) as server:
+            _tune_collector()
             _say_so(plan, server)
             return await _until_told(server, options.drain_s)
 
@@ -89,6 +72,20 @@ def _serve(options: argparse.Namespace) -> int:
     except* OSError as group:
         refusal = _os_words(_first(group))
     raise Refused(refusal)
+
+
+def _tune_collector() -> None:
+    """Have the collector look at the calls alone, and soon after some have ended.
+
+    What is loaded by now stays, and going through it in mid-call takes some 20 ms. What a call leaves are rings of tasks and exceptions, of
+    megabytes perhaps; Python looks for them when they are a quarter of what was there at the last look, and on every tenth occasion,
+    which is after 150 calls. Every second one is after 30.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.collect()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, 2)
 
 
 def _say_so(plan: Any, server: Any) -> None:
@@ -133,7 +130,7 @@ def _plan(options: argparse.Namespace) -> Any:
     ):
         if not low <= value <= high:
             raise Refused(f"{name} {value:g}: it takes a number from {low} to {high:,}")
-    token = os.environ.get(TOKEN_VARIABLE) or None
+    token, account = _secret(TOKEN_VARIABLE), _secret(ACCOUNT_VARIABLE)
     public_url = _public_url(options.public_url)
     reached = urlsplit(public_url).hostname or options.host
     if token is None and not (_is_loopback(options.host) and _is_loopback(reached)):
@@ -144,7 +141,7 @@ def _plan(options: argparse.Namespace) -> Any:
         listeners=Listeners(host=options.host, port=options.port, metrics_host=options.metrics_host, metrics_port=options.metrics_port),
         public_url=public_url,
         token=token,
-        account=os.environ.get(ACCOUNT_VARIABLE) or None,
+        account=account,
         api=options.twilio_api or API,
         max_calls=options.max_calls,
         traces=options.traces,
@@ -154,11 +151,25 @@ def _plan(options: argparse.Namespace) -> Any:
 
 def _public_url(given: str) -> str:
     """The public URL, without a slash at its end; empty for none. Raises Refused."""
-    parts = urlsplit(given)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
-    if given and (not secure or not parts.hostname or parts.query or parts.fragment):
+    if not given:
+        return ""
+    try:
+        parts = urlsplit(given)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+        good = secure and parts.hostname and parts.port != 0 and not (parts.query or parts.fragment or parts.username)
+    except ValueError:
+        good = False
+    if not good or not given.isascii() or not given.isprintable() or " " in given:
         raise Refused(f"--public-url {given}: give one like https://phone.example.com; Twilio streams over TLS alone")
     return given.rstrip("/")
+
+
+def _secret(variable: str) -> str | None:
+    """What Twilio's console shows, from the environment; None where there is nothing. Raises Refused for what cannot be it."""
+    value = os.environ.get(variable)
+    if value and not (value.isascii() and value.isalnum()):
+        raise Refused(f"{variable} holds more than letters and digits: set it to what Twilio's console shows, without spaces")
+    return value or None
 
 
 def _is_loopback(host: str) -> bool:

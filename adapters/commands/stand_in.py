@@ -104,7 +104,7 @@ def _chatterbox(options: argparse.Namespace) -> int:
     if options.without:
         raise Refused("--without: it is for the realtime stand-in")
     low, _, high = options.synthesis_ms.partition(":")
-    if not (low.isdigit() and high.isdigit()):
+    if not (low.isdecimal() and high.isdecimal()):
         raise Refused(f"--synthesis-ms {options.synthesis_ms}: give two whole numbers, LOW:HIGH")
     faults = read(options.faults, CHATTERBOX) if options.faults else None
 

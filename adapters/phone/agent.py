@@ -5,14 +5,20 @@ from typing import Protocol
 
 import attrs
 
+from adapters.chatterbox.apology import Apology
 from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.port import check as check_chatterbox
-from adapters.ports import Port
+from adapters.chatterbox.servers import Server
+from adapters.ports import Port, Speaker
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.sentences import SentenceCutter
+from adapters.tools import Tools
 from adapters.twilio.port import TwilioLine
 from fsm.call.policy import Policy
+
+WITHIN = 0.95
+"""The part of a deadline of the core in which the voice gives up by itself, so that it can say why."""
 
 
 class Agent(Protocol):
@@ -28,29 +34,45 @@ class Agent(Protocol):
 
 @attrs.frozen(kw_only=True)
 class ServedAgent:
-    """An agent of a realtime LLM, and of a Chatterbox server where the policy says so; the key is shown nowhere."""
+    """An agent of a realtime LLM, of Chatterbox servers where the policy says so, and of tools; the key is shown nowhere."""
 
     policy: Policy
     settings: RealtimeSettings
     realtime_url: str
     key: str | None = attrs.field(default=None, repr=False)
-    chatterbox_url: str = ""
+    speech: Server | None = None
+    """The Chatterbox server."""
+    fallback: Server | None = None
+    """The Chatterbox server that speaks while that one does not."""
+    apology: bytes = attrs.field(default=b"", repr=False)
+    """What the caller hears when none of them speaks any more, as 24 kHz mono PCM; empty for nothing."""
+    tools: Tools | None = None
+    """What the model may call; `settings` declare them."""
 
     def ports(self, line: TwilioLine) -> list[Port]:
         """See Agent."""
         llm = self._llm(line)
         line.ears.append(llm)
-        if self.policy.voice != "chatterbox":
-            return [llm]
-        return [llm, Chatterbox(url=self.chatterbox_url, speaker=line, timeout_s=self.policy.synthesis_ms / 1000)]
+        ports: list[Port] = [llm]
+        if self.speech is not None:
+            ports.append(self._voice(self.speech, line))
+        if self.tools is not None:
+            ports.append(self.tools.for_call())
+        return ports
 
     async def check(self) -> None:
         """Are the servers there? Raises WebSocketError, ValueError or ConnectionError, each in one plain line."""
         await self._llm(_Nobody()).check()
-        if self.policy.voice == "chatterbox":
-            await check_chatterbox(self.chatterbox_url)
+        if self.speech is not None:
+            self._voice(self.speech, _Nobody())
+            await check_chatterbox(self.speech)
 
-    def _llm(self, speaker: "TwilioLine | _Nobody") -> RealtimeLLM:
+    def _voice(self, speech: Server, speaker: Speaker) -> Chatterbox:
+        apology = Apology(self.apology, self.policy.voice_failures) if self.apology else None
+        timeout_s = self.policy.synthesis_ms / 1000 * WITHIN
+        return Chatterbox(url=speech, speaker=speaker, fallback=self.fallback, apology=apology, timeout_s=timeout_s)
+
+    def _llm(self, speaker: Speaker) -> RealtimeLLM:
         return RealtimeLLM(
             url=self.realtime_url, key=self.key, settings=self.settings, policy=self.policy, speaker=speaker, cutter=SentenceCutter
         )

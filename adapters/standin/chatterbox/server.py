@@ -1,8 +1,8 @@
 """A strict stand-in for a speech server, on 127.0.0.1 and in a process of its own; nothing of the project's core in here.
 
-It is one of the `chatterbox_dialects`. The seed contract: POST /v1/tts {"text", "session_id"?, "synthesis_ms"?} answers a whole WAV
-(24 kHz, mono, 16 bits) once the sentence is synthesised, or 204 when it was cancelled; POST /cancel/<session_id> says whether it
-came in time, and is remembered for 2 s, since a cancel may overtake its POST. A script of faults makes it fail on purpose.
+It is one of `adapters.standin.chatterbox.dialects`. The seed contract: POST /v1/tts {"text", "session_id"?, "synthesis_ms"?} answers a
+whole WAV (24 kHz, mono, 16 bits) once the sentence is synthesised, or 204 when it was cancelled; POST /cancel/<session_id> says whether
+it came in time, and is remembered for 2 s, since a cancel may overtake its POST. A script of faults makes it fail on purpose.
 """
 
 import signal
@@ -60,12 +60,17 @@ def run_chatterbox(
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn stops at the first signal and then raises it again, for whoever had it before: us
             stack.callback(signal.signal, number, signal.signal(number, partial(_stop, stopped)))
-        _serve(server, listener, stopped)
+        serve(server, listener, stopped)
 
 
-def _serve(server: Service, listener: socket.socket, stopped: threading.Event) -> None:
-    """Listen until a signal comes; a fault may end one spell of it, and begin the next on the same port."""
+def serve(server: Service, listener: socket.socket, stopped: threading.Event) -> None:
+    """Serve a service of one's own, in any thread, on a socket that listens; prints `ready http://127.0.0.1:PORT` once it takes requests.
+
+    A fault may end one spell of it, and begin the next on the same port; `stopped` keeps it from that. A signal ends it only in the
+    main thread: elsewhere `Service.stop` does.
+    """
     port = listener.getsockname()[1]
+    _at_once(listener)
     server.ready = partial(print, f"ready http://127.0.0.1:{port}", flush=True)
     while True:
         config = uvicorn.Config(_application(server), log_level="critical", access_log=False, lifespan="on", timeout_graceful_shutdown=1)
@@ -75,6 +80,12 @@ def _serve(server: Service, listener: socket.socket, stopped: threading.Event) -
         if down_s is None or stopped.wait(down_s):
             return
         listener = socket.create_server(("127.0.0.1", port))
+        _at_once(listener)
+
+
+def _at_once(listener: socket.socket) -> None:
+    """Let every answer leave at once: a body would wait 40 ms for its header's receipt, and asyncio mends that for its own sockets only."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _application(server: Service) -> Starlette:

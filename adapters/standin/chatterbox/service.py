@@ -57,6 +57,11 @@ class Service:
         """Take requests in a loop of its own, with nobody in synthesis yet."""
         self.turns = anyio.Semaphore(self.at_once)
 
+    def stop(self) -> None:
+        """Take no more requests, and break off those under way; from any thread."""
+        if self.engine is not None:
+            self.engine.should_exit = self.engine.force_exit = True
+
     async def strike_in_time(self) -> None:
         """Strike what has a time of its own; what struck before the server was down does not strike again."""
         while self._timed:

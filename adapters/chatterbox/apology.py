@@ -1,0 +1,68 @@
+"""The recorded apology: what the caller hears, in sound of the operator's own, when the voice has failed for good."""
+
+from pathlib import Path
+
+import attrs
+
+from adapters.chatterbox.feed import TAIL_S
+from adapters.ports import RATE_HZ
+from adapters.wav import WavError, wav_to_pcm
+
+MAX_FILE_BYTES = 50_000_000
+"""More than two minutes at 48 kHz, stereo and 32 bits: what is larger is no apology."""
+
+
+@attrs.frozen
+class Apology:
+    """A recording, `pcm` (24 kHz, mono, s16le), and in whose place it is heard.
+
+    That is the last of `after` sentences in a row that could not be synthesised (`Policy.voice_failures`): it is told to have failed
+    when the recording has been heard, and the core then closes the call.
+    """
+
+    pcm: bytes = attrs.field(repr=False)
+    after: int
+
+    @property
+    def lasts_s(self) -> float:
+        """How long it takes until it has surely been heard."""
+        return len(self.pcm) / 2 / RATE_HZ + TAIL_S
+
+    def must_fit(self, timeout_s: float) -> None:
+        """It is heard within the time of its sentence, half of which is left to the servers; ValueError when it is too long for that."""
+        if self.lasts_s > timeout_s / 2:
+            told = f"the apology takes {self.lasts_s:.1f} s, half a second of the line's included"
+            raise ValueError(f"{told}: it may take {timeout_s / 2:.1f}, half of a sentence's time; shorten it or raise synthesis_ms")
+
+
+@attrs.define
+class LastWords:
+    """A call's apology until it is heard, and when that is due: the failures are counted as the core counts them."""
+
+    _apology: Apology | None
+    _failed: int = attrs.field(default=0, init=False)
+
+    @property
+    def due(self) -> Apology | None:
+        """The apology, if the voice has failed for good should one more sentence fail."""
+        return self._apology if self._apology is not None and self._failed + 1 >= self._apology.after else None
+
+    def note(self, *, failed: bool) -> None:
+        """A sentence failed, or was synthesised."""
+        self._failed = self._failed + 1 if failed else 0
+
+    def said(self) -> None:
+        """The apology is with the speaker: it is never heard again."""
+        self._apology = None
+
+
+def read_apology(path: Path) -> bytes:
+    """A WAV file as 24 kHz mono PCM; ValueError says in one line what is wrong with it and what to do."""
+    try:
+        with path.open("rb") as file:
+            return wav_to_pcm(file.read(MAX_FILE_BYTES))
+    except OSError as error:
+        raise ValueError(f"{path} can't be read ({error.strerror}); give the path of a WAV file") from None
+    except WavError as error:
+        words = str(error).replace("the answer", "it")
+        raise ValueError(f"{path}: {words}; convert it with: ffmpeg -i {path} -ac 1 -ar {RATE_HZ} -c:a pcm_s16le apology.wav") from None

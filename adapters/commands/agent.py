@@ -1,0 +1,161 @@
+"""Who answers: the options with which `call` and `serve` name the model, its voice and its tools, and what they come to."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from adapters.commands.common import Refused, settings
+from fsm.call.policy import Policy
+
+if TYPE_CHECKING:
+    from adapters.chatterbox.servers import Server
+    from adapters.realtime.settings import RealtimeSettings
+    from adapters.tools import Tools
+
+KEY_VARIABLE = "CALLFSM_REALTIME_KEY"
+"""The environment variable with the realtime server's key, else OPENAI_API_KEY is read; never an argument, as those are public."""
+
+SPEECH_KEY_VARIABLE = "CALLFSM_CHATTERBOX_KEY"
+"""The environment variable with the Chatterbox server's key, where it demands one."""
+
+
+@attrs.frozen(kw_only=True)
+class Chosen:
+    """What the options come to; a server of None is the stand-in, and `key` is shown nowhere."""
+
+    policy: Policy
+    settings: "RealtimeSettings"
+    realtime_url: str | None
+    key: str | None = attrs.field(repr=False)
+    speech: "Server | None"
+    fallback: "Server | None"
+    apology: bytes = attrs.field(repr=False)
+    tools: "Tools | None"
+
+
+def add_agent(parser: argparse.ArgumentParser, *, voice: str) -> None:
+    """Declare the options; `voice` is the default of --voice."""
+    parser.add_argument(
+        "--realtime",
+        metavar="URL",
+        help=f"a realtime LLM (ws:// or wss://), its key in {KEY_VARIABLE} or OPENAI_API_KEY (default: the stand-in)",
+    )
+    parser.add_argument("--voice", choices=("chatterbox", "realtime"), default=voice, help=f"who speaks (default: {voice})")
+    parser.add_argument(
+        "--interrupts", choices=("client", "server"), default="client", help="who cancels an interrupted response (default: client)"
+    )
+    parser.add_argument("--model", help="the realtime model's name")
+    parser.add_argument("--instructions", metavar="TEXT", help="the model's instructions")
+    parser.add_argument("--greeting", metavar="TEXT", help="the instructions for the greeting")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a field of the policy, e.g. interruption_min_ms=300; `--set help` lists them",
+    )
+    parser.add_argument("--tools", type=Path, metavar="FILE", help="a Python file with a `Tools()` whose functions the model may call")
+    _add_speech(parser)
+
+
+def list_policy() -> int:
+    """Print every field of the policy with its default; gives the exit code."""
+    for field in attrs.fields(Policy):
+        print(f"{field.name}={field.default}")
+    return 0
+
+
+def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
+    """What the options come to; `ours` are fields of the policy that other options decide, and `--set` wins. Raises Refused."""
+    from adapters.realtime.settings import RealtimeSettings
+
+    try:
+        policy = Policy(**{"voice": options.voice, "interrupts": options.interrupts, **ours, **settings(options.set)})
+    except ValueError as error:
+        raise Refused(f"{error}; correct the option or the --set of that name") from None
+    tools = _tools(options.tools, policy)
+    wanted: dict[str, Any] = {
+        "model": options.model,
+        "instructions": options.instructions,
+        "greeting": options.greeting,
+        "tools": tools and tools.declarations,
+    }
+    try:
+        model = RealtimeSettings(**{name: value for name, value in wanted.items() if value is not None})
+    except ValueError as error:
+        raise Refused(f"{error}; correct the option of that name") from None
+    return Chosen(
+        policy=policy,
+        settings=model,
+        realtime_url=options.realtime,
+        key=_key(options.realtime),
+        speech=_speech(options, options.chatterbox),
+        fallback=_speech(options, options.chatterbox_fallback),
+        apology=_apology(options.chatterbox_apology),
+        tools=tools,
+    )
+
+
+def _add_speech(parser: argparse.ArgumentParser) -> None:
+    """The options for the Chatterbox server."""
+    parser.add_argument("--chatterbox", metavar="URL", help="a Chatterbox server (http:// or https://; default: the stand-in)")
+    parser.add_argument(
+        "--chatterbox-dialect", default="auto", metavar="NAME", help="seed, travisvn, devnen, openai or auto: found out by asking (default)"
+    )
+    parser.add_argument("--chatterbox-voice", default="", metavar="NAME", help="the voice, as the server names it (default: the server's)")
+    parser.add_argument("--chatterbox-model", default="", metavar="NAME", help="the model, where the server has several")
+    parser.add_argument("--chatterbox-fallback", metavar="URL", help="a second Chatterbox server, which speaks while the first does not")
+    parser.add_argument(
+        "--chatterbox-apology",
+        type=Path,
+        metavar="WAV",
+        help="what the caller hears, once, when no server speaks any more (default: nothing)",
+    )
+
+
+def _key(realtime_url: str | None) -> str | None:
+    """The realtime server's key, None for the stand-in. Raises Refused when it surely needs one and there is none."""
+    if realtime_url is None:
+        return None
+    key = os.environ.get(KEY_VARIABLE) or os.environ.get("OPENAI_API_KEY") or None
+    if key is None and realtime_url.lower().startswith("wss://"):
+        raise Refused(f"no key: set {KEY_VARIABLE} (or OPENAI_API_KEY) in the environment for {realtime_url}")
+    return key
+
+
+def _speech(options: argparse.Namespace, url: str | None) -> "Server | None":
+    """The Chatterbox server at a URL, None for none."""
+    from adapters.chatterbox.servers import Server
+
+    if url is None:
+        return None
+    how = {"dialect": options.chatterbox_dialect, "voice": options.chatterbox_voice, "model": options.chatterbox_model}
+    try:
+        return Server(url=url, key=os.environ.get(SPEECH_KEY_VARIABLE) or None, **how)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+
+
+def _apology(path: Path | None) -> bytes:
+    """The sound of the recorded apology, empty for none."""
+    from adapters.chatterbox.apology import read_apology
+
+    try:
+        return read_apology(path) if path else b""
+    except ValueError as error:
+        raise Refused(f"--chatterbox-apology {error}") from None
+
+
+def _tools(path: Path | None, policy: Policy) -> "Tools | None":
+    """The tools of a file, None for none."""
+    from adapters.tools import load
+
+    if path is None:
+        return None
+    try:
+        return load(path, policy.tool_ms / 1000)
+    except (ValueError, OSError) as error:
+        raise Refused(f"--tools {path}: {error}") from None
