@@ -38,7 +38,7 @@ def test_a_call_that_was_not_interrupted_gives_no_figure() -> None:
 
 
 def test_the_tables_fit_into_eighty_columns() -> None:
-    loads = load.LoadFigures(20, dict.fromkeys(load._KINDS, 1234.56), {})
+    loads = load.LoadFigures(20, dict.fromkeys(load._KINDS, 1234.56), dict.fromkeys(load._KINDS, 1234.56), {})
     old = faults.FaultFigures(dict.fromkeys(faults.NAMES, faults.Spread(12, 0, 0, 20, 1234)))
     console = Console(width=80)
     with console.capture() as printed:

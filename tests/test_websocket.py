@@ -23,6 +23,8 @@ from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketErr
 pytestmark = pytest.mark.anyio
 LIMIT_S = 15
 SECRET = "sk-verysecret"
+TOO_MUCH = "x" * 8_000_000
+"""More than two sockets hold."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -95,7 +97,7 @@ async def take(ws: WebSocket) -> str:
 async def test_a_message_comes_back_as_it_went(text: str) -> None:
     with serving(echo, max_size=None) as url:
         async with connect(url) as ws:
-            await ws.send(text)
+            ws.send(text)
             assert await take(ws) == text
 
 
@@ -107,6 +109,33 @@ async def test_a_fragmented_message_is_one_message() -> None:
     with serving(fragments) as url:
         async with connect(url) as ws:
             assert await collect(ws) == ["one message", "another"]
+
+
+async def test_a_message_that_arrives_byte_by_byte_is_one_message() -> None:
+    def dribble(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        shake_hands(connection)
+        for byte in b"\x81\x07message\x89\x00\x01\x03one\x80\x04 two":
+            connection.sendall(bytes([byte]))
+
+    with raw_server(dribble) as port:
+        async with connect(f"ws://127.0.0.1:{port}", close_timeout_s=0.05) as ws:
+            assert [await take(ws), await take(ws)] == ["message", "one two"]
+
+
+async def test_a_reader_who_takes_their_time_gets_every_message_in_order() -> None:
+    def hurry(ws: ServerConnection) -> None:
+        for number in range(300):
+            ws.send(str(number) * 1000)
+
+    with serving(hurry) as url:
+        got = []
+        async with connect(url) as ws:
+            with anyio.fail_after(LIMIT_S):
+                async for text in ws:
+                    await anyio.lowlevel.checkpoint()
+                    got.append(text)
+    assert got == [str(number) * 1000 for number in range(300)]
 
 
 async def test_bytes_that_are_no_utf8_do_not_end_the_connection() -> None:
@@ -129,7 +158,8 @@ async def test_a_ping_of_the_server_is_answered_while_messages_are_sent() -> Non
 
     async def send_all(ws: WebSocket) -> None:
         for _ in range(100):
-            await ws.send("x" * 100_000)
+            ws.send("x" * 100_000)
+            await anyio.lowlevel.checkpoint()
 
     with serving(ping) as url:
         async with connect(url) as ws, anyio.create_task_group() as tasks:
@@ -149,7 +179,7 @@ async def test_the_code_and_reason_of_a_close_are_told(code: int, reason: str) -
             assert await collect(ws) == ["last words"]
             assert f"{ws.close_code} {ws.close_reason}" == f"{code} {reason}"
             with pytest.raises(WebSocketClosed):
-                await ws.send("too late")
+                ws.send("too late")
 
 
 async def test_a_connection_that_breaks_off_ends_with_1006() -> None:
@@ -186,14 +216,63 @@ async def test_a_quiet_server_is_pinged_and_kept_while_it_answers() -> None:
 async def test_a_server_that_takes_no_bytes_is_given_up_as_half_open() -> None:
     with raw_server(shake_hands) as port:
         async with connect(f"ws://127.0.0.1:{port}", write_timeout_s=0.1, close_timeout_s=0.1) as ws:
-            with pytest.raises(WebSocketClosed, match="half-open: the server took no bytes"), anyio.fail_after(LIMIT_S):
-                while True:
-                    await ws.send("x" * 1_000_000)
+            ws.send(TOO_MUCH)
+            assert not ws.has_room
             assert await collect(ws) == []
-            assert ws.close_code == 1006
+            assert (ws.close_code, ws.close_reason) == (1006, "half-open: the server took no bytes for 0.1 s")
+            with pytest.raises(WebSocketClosed, match="half-open: the server took no bytes"):
+                ws.send("more")
 
 
-async def test_a_send_that_meets_a_broken_connection_is_told_without_a_reader() -> None:
+async def test_a_stall_while_somebody_reads_is_noticed_too() -> None:
+    with raw_server(shake_hands) as port:
+        async with connect(f"ws://127.0.0.1:{port}", write_timeout_s=0.1, close_timeout_s=0.1) as ws, anyio.create_task_group() as tasks:
+            tasks.start_soon(collect, ws)
+            await anyio.wait_all_tasks_blocked()
+            ws.send(TOO_MUCH)
+        assert ws.close_reason == "half-open: the server took no bytes for 0.1 s"
+
+
+async def test_a_server_that_goes_while_it_takes_no_bytes_is_noticed_before_the_stall_is_over() -> None:
+    stalled = threading.Event()
+
+    def go(connection: socket.socket) -> None:
+        shake_hands(connection)
+        stalled.wait(LIMIT_S)
+        connection.shutdown(socket.SHUT_WR)
+
+    with raw_server(go) as port:
+        async with connect(f"ws://127.0.0.1:{port}", write_timeout_s=math.inf, close_timeout_s=0.1) as ws:
+            ws.send(TOO_MUCH)
+            stalled.set()
+            assert await collect(ws) == []
+            assert (ws.close_code, ws.close_reason) == (1006, "the connection ended without a close frame")
+
+
+async def test_a_server_that_takes_its_bytes_late_gets_them_all_in_order_and_we_are_told_of_the_room() -> None:
+    reading, room = threading.Event(), anyio.Event()
+
+    def read_late(ws: ServerConnection) -> None:
+        reading.wait(LIMIT_S)
+        ws.send(",".join(f"{text[:5]} {len(text)}" for text in (str(ws.recv(LIMIT_S)) for _ in range(3))))
+        with contextlib.suppress(ConnectionClosed):
+            ws.recv(LIMIT_S)
+
+    with serving(read_late, max_size=None) as url:
+        async with connect(url, drained=room.set, write_timeout_s=LIMIT_S) as ws:
+            assert ws.has_room
+            for word in ("one  ", "two  ", "three"):
+                ws.send(word + TOO_MUCH)
+            assert not ws.has_room
+            assert not room.is_set()
+            reading.set()
+            assert await take(ws) == ",".join(f"{word} {len(TOO_MUCH) + 5}" for word in ("one  ", "two  ", "three"))
+            with anyio.fail_after(LIMIT_S):
+                await room.wait()
+            assert ws.has_room
+
+
+async def test_a_send_on_a_broken_connection_is_told_without_a_reader() -> None:
     def reset(connection: socket.socket) -> None:
         shake_hands(connection)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -203,9 +282,28 @@ async def test_a_send_that_meets_a_broken_connection_is_told_without_a_reader() 
         async with connect(f"ws://127.0.0.1:{port}") as ws:
             with pytest.raises(WebSocketClosed), anyio.fail_after(LIMIT_S):
                 while True:
-                    await ws.send("x" * 100_000)
+                    ws.send("x" * 100)
+                    await anyio.lowlevel.checkpoint()
             assert await collect(ws) == []
             assert ws.close_code == 1006
+            assert not ws.has_room
+
+
+async def test_after_our_close_nothing_is_sent() -> None:
+    with serving(echo) as url:
+        async with connect(url) as ws:
+            await ws.close(4001, "enough")
+            assert (ws.close_code, ws.close_reason) == (4001, "enough")
+            assert not ws.has_room
+            with pytest.raises(WebSocketClosed):
+                ws.send("too late")
+            await ws.close()
+
+
+async def test_what_a_block_raises_comes_out_as_it_is() -> None:
+    with serving(echo) as url, pytest.raises(ZeroDivisionError):
+        async with connect(url):
+            raise ZeroDivisionError
 
 
 async def test_a_server_that_says_goodbye_and_does_not_hang_up_is_left_in_time() -> None:
@@ -260,7 +358,7 @@ async def test_a_reader_that_gives_up_waiting_loses_no_message() -> None:
         async with connect(url) as ws:
             with anyio.move_on_after(0.01):
                 await take(ws)
-            await ws.send("kept")
+            ws.send("kept")
             assert await take(ws) == "kept"
 
 
@@ -308,10 +406,26 @@ async def test_a_refused_connection_is_told_in_one_line() -> None:
     assert_plain(caught.value)
 
 
+async def test_a_host_all_of_whose_addresses_refuse_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.1", "127.0.0.2")]
+
+    def two(*_: object, **__: object) -> list[object]:
+        return list(found)
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with pytest.raises(WebSocketError, match=f"could not connect to two.example:{port}: connection refused") as caught:
+        async with connect(f"ws://two.example:{port}/{SECRET}"):
+            pass
+    assert_plain(caught.value)
+
+
 @pytest.mark.parametrize("answer", [b"220 mail.example ESMTP\r\n\r\n", b"\xff" * 20 + b"\r\n", b"HTTP/1.1 101 Fine\r\n\r\n", b""])
 async def test_a_server_of_another_kind_is_told_in_one_line(answer: bytes) -> None:
     def answer_so(connection: socket.socket) -> None:
-        connection.recv(65536)
+        if not answer.startswith(b"220"):
+            connection.recv(65536)
         connection.sendall(answer)
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -366,17 +480,36 @@ async def test_an_unknown_certificate_is_refused_and_a_known_one_taken(certifica
                 pass
         assert_plain(caught.value)
         async with connect(url, tls=ssl.create_default_context(cafile=str(certificate))) as ws:
-            await ws.send("x" * 1_000_000)
+            ws.send("x" * 1_000_000)
             assert len(await take(ws)) == 1_000_000
             await ws.close()
             assert ws.close_code == 1000
+
+
+async def test_a_server_that_takes_no_bytes_over_tls_is_given_up_as_half_open(certificate: Path) -> None:
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_tls.load_cert_chain(certificate)
+    wrapped = contextlib.ExitStack()
+
+    def shake_both_hands(connection: socket.socket) -> None:
+        shake_hands(wrapped.enter_context(server_tls.wrap_socket(connection, server_side=True)))
+
+    known = ssl.create_default_context(cafile=str(certificate))
+    with wrapped, raw_server(shake_both_hands) as port:
+        async with connect(f"wss://127.0.0.1:{port}", tls=known, write_timeout_s=0.1, close_timeout_s=0.1) as ws:
+            assert ws.has_room
+            ws.send(TOO_MUCH)
+            ws.send("and a little more")
+            assert not ws.has_room
+            assert await collect(ws) == []
+            assert ws.close_reason == "half-open: the server took no bytes for 0.1 s"
 
 
 async def test_no_secret_is_logged_or_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with serving(echo, logger=logging.Logger("server")) as url:
         async with connect(f"{url}/?token={SECRET}", headers={"Authorization": f"Bearer {SECRET}"}, ping_interval_s=math.inf) as ws:
-            await ws.send(SECRET)
+            ws.send(SECRET)
             await take(ws)
             assert SECRET not in repr(ws)
     assert SECRET not in caplog.text

@@ -2,8 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable
-
-import anyio
+from typing import Protocol
 
 from adapters.realtime.wire import append
 from fsm.call.effects import Effect
@@ -20,6 +19,17 @@ KEPT_COMMANDS = 64
 """How many commands wait for a stalled socket; a call has one or two at a time."""
 
 
+class Link(Protocol):
+    """A connection, as far as the outbox knows one."""
+
+    @property
+    def has_room(self) -> bool:
+        """Would what is sent now leave at once?"""
+
+    def send(self, text: str) -> None:
+        """Send a message without waiting."""
+
+
 class Outbox:
     """The commands and the caller's frames that have not left, and the frames of the turn that is not committed yet."""
 
@@ -34,7 +44,7 @@ class Outbox:
         self._again: deque[bytes] = deque()
         self._turn: deque[bytes] = deque(maxlen=KEPT_TURN_FRAMES)
         self._room = KEPT_FRAMES
-        self._waiter: anyio.Event | None = None
+        self._link: Link | None = None
         self._in_turn = False
         self._unanswered = 0
 
@@ -43,7 +53,7 @@ class Outbox:
         if self.is_shut or len(self._commands) >= KEPT_COMMANDS:
             return False
         self._commands.append((effect, text))
-        self.wake()
+        self.pump()
         return True
 
     def hear(self, pcm: bytes) -> None:
@@ -56,7 +66,7 @@ class Outbox:
             self._frames.popleft()
             self.counts["dropped: stalled" if self._confirmed() else "dropped: before the session"] += 1
         self._frames.append(pcm)
-        self.wake()
+        self.pump()
 
     def answered(self) -> None:
         """The server said something: it has heard what was sent up to a second ago."""
@@ -74,25 +84,26 @@ class Outbox:
         self._turn.clear()
         return sound
 
-    async def take(self) -> tuple[Effect | None, str]:
-        """Wait for the next text to send, and the command that it carries, if it is one."""
-        while True:
+    def open(self, link: Link) -> None:
+        """Send over this connection from now on, until `lose` or `shut`."""
+        self._link = link
+        self.pump()
+
+    def pump(self) -> None:
+        """Send what waits, as far as the connection has room."""
+        link = self._link
+        while link is not None and link.has_room:
             if self._commands:
-                return self._commands.popleft()
-            if self._again and self._confirmed():
+                link.send(self._commands.popleft()[1])
+            elif self._again and self._confirmed():
                 self.counts["sent again"] += 1
-                return None, self._append(self._again.popleft())
-            if self._frames and self._confirmed():
+                link.send(self._append(self._again.popleft()))
+            elif self._frames and self._confirmed():
                 self.counts["sent"] += 1
                 self._room = KEPT_FRAMES if len(self._frames) <= KEPT_FRAMES else self._room
-                return None, self._append(self._frames.popleft())
-            self._waiter = anyio.Event()
-            await self._waiter.wait()
-
-    def wake(self) -> None:
-        """Look again whether something can be sent."""
-        if self._waiter is not None:
-            self._waiter.set()
+                link.send(self._append(self._frames.popleft()))
+            else:
+                return
 
     def lose(self) -> list[Effect]:
         """The session is gone: return the commands that have not left.
@@ -100,6 +111,7 @@ class Outbox:
         The turn that was cut, or what may have been the beginning of one, is sent again, with all that is said meanwhile.
         """
         unsent = [effect for effect, _ in self._commands]
+        self._link = None
         self._commands.clear()
         self._again.extendleft(reversed(self._turn))
         self._turn.clear()
@@ -111,6 +123,7 @@ class Outbox:
     def shut(self) -> list[Effect]:
         """Take nothing more; return the commands that have not left."""
         self.is_shut = True
+        self._link = None
         unsent = [effect for effect, _ in self._commands]
         self.counts["dropped: no session"] += len(self._frames)
         self._commands.clear()

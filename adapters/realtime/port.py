@@ -16,7 +16,7 @@ from adapters.realtime.history import History
 from adapters.realtime.outbox import Outbox
 from adapters.realtime.sentences import Cutter, ResponseSentences
 from adapters.realtime.settings import RealtimeSettings
-from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
+from adapters.realtime.websocket import WebSocketError, connect
 from adapters.realtime.wire import Audio, Happened, Incoming, TextDelta, Wire
 from fsm.call.effects import (
     AddEntry,
@@ -199,7 +199,7 @@ class RealtimeLLM:
         return {"Authorization": f"Bearer {self._key}"} if self._key else {}
 
     async def _hold(self, post: Post) -> Happened:
-        """Connect, send and receive until the connection ends; return what to post about that."""
+        """Connect, and receive until the connection ends; return what to post about that."""
         limits = self._timeouts
         try:
             async with connect(
@@ -209,27 +209,15 @@ class RealtimeLLM:
                 write_timeout_s=limits.write_s,
                 ping_interval_s=limits.ping_interval_s,
                 ping_timeout_s=limits.ping_s,
+                drained=self._outbox.pump,
             ) as ws:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._send_all, ws)
-                    told: Happened | None = None
-                    async for text in ws:
-                        if (told := self._take_all(text, post)) is not None:
-                            break
-                    tasks.cancel_scope.cancel()
-                return told or Happened(SessionLost, (" ".join(f"closed with {ws.close_code} {ws.close_reason}".split()),))
+                self._outbox.open(ws)
+                async for text in ws:
+                    if (told := self._take_all(text, post)) is not None:
+                        return told
+                return Happened(SessionLost, (" ".join(f"closed with {ws.close_code} {ws.close_reason}".split()),))
         except WebSocketError as error:
             return Happened(ReceiverFailed if error.status in REFUSED else SessionLost, (str(error),))
-
-    async def _send_all(self, ws: WebSocket) -> None:
-        """Send what the outbox holds until the connection takes no more; its reader tells how it ended."""
-        while True:
-            effect, text = await self._outbox.take()
-            try:
-                await ws.send(text)
-            except WebSocketClosed:
-                self._report_unsent([effect] if effect else [])
-                return
 
     def _take_all(self, text: str, post: Post) -> Happened | None:
         """Pass on what a message says; one that says that the session is over is returned, as nothing more of it counts."""
@@ -239,7 +227,7 @@ class RealtimeLLM:
                 return incoming
             self._take(incoming, post)
         # That may have been the confirmation which the caller's sound waits for.
-        self._outbox.wake()
+        self._outbox.pump()
         return None
 
     def _take(self, incoming: Incoming, post: Post) -> None:

@@ -1,25 +1,27 @@
-"""A WebSocket client over anyio's byte streams, for asyncio and trio; it knows nothing of what the messages mean.
+"""A WebSocket client for asyncio and trio whose sends do not wait; it knows nothing of what the messages mean.
 
-The protocol is websockets' Sans-I/O `ClientProtocol` (15 to 17); this module moves its bytes. Nothing that could hold a
+The protocol is websockets' Sans-I/O `ClientProtocol` (15 to 17); this module keeps its times. Nothing that could hold a
 secret, a header, a path or a query, enters a message, a repr or a log line: a place is named by host and port alone.
 """
 
 import logging
 import os
+import re
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from math import inf
 
 import anyio
-from anyio.abc import ByteStream
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import WebSocketURI, parse_uri
+
+from adapters.realtime.transport import Transport, open_transport
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """The longest message taken: OpenAI's own limit of 15 MiB a message, rounded up."""
@@ -46,11 +48,16 @@ class WebSocketClosed(Exception):
     """A message could not be sent because the connection is closed, or closing."""
 
 
+def _nothing() -> None:
+    """Nobody waits for room."""
+
+
 @asynccontextmanager
 async def connect(
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
+    drained: Callable[[], None] = _nothing,
     open_timeout_s: float = 10.0,
     close_timeout_s: float = 1.0,
     write_timeout_s: float = 5.0,
@@ -63,7 +70,8 @@ async def connect(
 
     A server that has said nothing for `ping_interval_s` is pinged; one that then says nothing for `ping_timeout_s`, or
     that takes no bytes for `write_timeout_s`, is given up: the connection ends with 1006 and a reason that says
-    "half-open". `max_size` bounds a received message, in bytes. Raises WebSocketError.
+    "half-open". `drained` is called whenever there is room again, perhaps outside of any task. `max_size` bounds a received
+    message, in bytes. Raises WebSocketError.
     """
     protocol, place = _protocol(url, max_size)
     request = protocol.connect()
@@ -72,49 +80,46 @@ async def connect(
             raise WebSocketError(f"the header {name!a} holds a character that no header may hold: a line break perhaps")
         request.headers[name] = value
     protocol.send_request(request)
-    try:
-        with anyio.fail_after(open_timeout_s):
-            stream = await _stream(protocol.uri, place, tls)
-            ws = WebSocket(protocol, stream, close_timeout_s, write_timeout_s, ping_interval_s, ping_timeout_s)
-            try:
-                await ws._shake_hands(place)
-            except BaseException:
-                await anyio.aclose_forcefully(stream)
-                raise
-    except TimeoutError:
-        raise WebSocketError(f"{place} did not answer within {open_timeout_s:g} s") from None
-    try:
-        yield ws
-    finally:
-        with anyio.CancelScope(shield=True):
-            await ws.close()
+    ws = WebSocket(protocol, drained, close_timeout_s, write_timeout_s, ping_interval_s, ping_timeout_s)
+    by_s = anyio.current_time() + open_timeout_s
+    late = f"{place} did not answer within {open_timeout_s:g} s"
+    with _within(by_s, late):
+        ws._transport = await _transport(protocol.uri, place, tls, ws)
+    async with ws._transport.carried():
+        with _within(by_s, late):
+            await ws._shake_hands(place)
+        try:
+            yield ws
+        finally:
+            with anyio.CancelScope(shield=True):
+                await ws.close()
 
 
 class WebSocket:
-    """An open connection: `send` from any task, iterate from one; made by `connect`."""
+    """An open connection: `send`, and iterate; made by `connect`. Its times pass while it is iterated or closed."""
 
     def __init__(
         self,
         protocol: ClientProtocol,
-        stream: ByteStream,
+        drained: Callable[[], None],
         close_timeout_s: float,
         write_timeout_s: float,
         ping_interval_s: float,
         ping_timeout_s: float,
     ) -> None:
         self._protocol = protocol
-        self._stream = stream
+        self._drained = drained
         self._close_timeout_s = close_timeout_s
         self._write_timeout_s = write_timeout_s
         self._ping_interval_s = ping_interval_s
         self._ping_timeout_s = ping_timeout_s
         self._messages: deque[str] = deque()
         self._fragments: list[bytes] = []
-        self._unwritten: deque[bytes] = deque()
-        self._reading = anyio.Lock(fast_acquire=True)
-        self._writing = anyio.Lock(fast_acquire=True)
-        self._close_by = inf
+        self._news = anyio.Event()
+        self._heard = self._pinged = False
+        self._quiet_by = self._write_by = self._close_by = inf
         self._fault = ""
+        self._transport: Transport
 
     def __repr__(self) -> str:
         return f"<WebSocket {self._protocol.state.name.lower()}>"
@@ -129,13 +134,38 @@ class WebSocket:
         """The words that came with the code; empty while the connection is open."""
         return self._end()[1]
 
-    async def send(self, text: str) -> None:
-        """Send one text message. Raises WebSocketClosed, also when the server takes no bytes in time."""
-        if not self._fault and self._is(State.OPEN):
-            self._protocol.send_text(text.encode())
-            await self._flush()
-        if self._fault or not self._is(State.OPEN):
+    @property
+    def has_room(self) -> bool:
+        """Is the connection open, and has all that was sent left?"""
+        return not self._transport.stalled and self._protocol.state is State.OPEN
+
+    def send(self, text: str) -> None:
+        """Send one text message without waiting: without room it is kept here, however long it is. Raises WebSocketClosed."""
+        if self._protocol.state is not State.OPEN:
             raise WebSocketClosed(self._fault or "the connection is closed")
+        self._protocol.send_text(text.encode())
+        self._flush()
+
+    def received(self, data: bytes) -> None:
+        """See `adapters.realtime.transport.User`."""
+        if self._is(State.CLOSED):
+            return
+        if data:
+            self._protocol.receive_data(data)
+        else:
+            self._protocol.receive_eof()
+        self._heard, self._pinged = True, False
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame):
+                self._gather(event)
+        self._flush()
+        self._news.set()
+
+    def drained(self) -> None:
+        """See `adapters.realtime.transport.User`."""
+        self._write_by = inf
+        if self.has_room:
+            self._drained()
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self
@@ -143,29 +173,25 @@ class WebSocket:
     async def __anext__(self) -> str:
         """The next message, text or binary, as UTF-8; bytes that are none become U+FFFD, which is for the reader of the text to refuse."""
         while not self._messages:
-            async with self._reading:
-                if self._is(State.CLOSED):
-                    raise StopAsyncIteration
-                await self._read()
+            if self._is(State.CLOSED):
+                raise StopAsyncIteration
+            await self._wait()
         return self._messages.popleft()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close politely, for at most `close_timeout_s`; then close the TCP connection in any case. Safe to call again."""
-        with anyio.move_on_after(self._close_timeout_s):
-            if not self._fault and self._is(State.OPEN):
-                self._protocol.send_close(code, reason)
-                await self._flush()
-            while not self._is(State.CLOSED):
-                async with self._reading:
-                    if not self._is(State.CLOSED):
-                        await self._read()
-        await self._abandon("the server did not answer our close frame")
+        """Close politely, for at most `close_timeout_s`; then break the connection off in any case. Safe to call again."""
+        if self._is(State.OPEN):
+            self._protocol.send_close(code, reason)
+            self._flush()
+        while not self._is(State.CLOSED):
+            await self._wait()
+        self._transport.abort()
 
     async def _shake_hands(self, place: str) -> None:
-        """Send the request and read until the server has agreed. Raises WebSocketError."""
-        await self._flush()
+        """Send the request and wait until the server has agreed. Raises WebSocketError."""
+        self._flush()
         while self._is(State.CONNECTING) and self._protocol.handshake_exc is None:
-            await self._read()
+            await self._wait()
         error = self._protocol.handshake_exc
         if isinstance(error, InvalidStatus):
             status = error.response.status_code
@@ -178,34 +204,40 @@ class WebSocket:
         """Is the protocol in one of these states?"""
         return self._protocol.state in states
 
-    async def _read(self) -> None:
-        """Take what the server sends next, ping it if that is long in coming, and end the connection if nothing comes."""
-        data = await self._receive(self._ping_interval_s)
-        if data is None and self._is(State.OPEN):
-            self._protocol.send_ping(b"")
-            await self._flush()
-            data = await self._receive(self._ping_timeout_s)
-        if data is None:
-            await self._abandon(f"half-open: no answer to a ping within {self._ping_timeout_s:g} s")
-        elif not data:
-            self._protocol.receive_eof()
-        elif not self._is(State.CLOSED):
-            self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            if isinstance(event, Frame):
-                self._gather(event)
-        await self._flush()
-        if self._is(State.CLOSING):
-            self._close_by = min(self._close_by, anyio.current_time() + self._close_timeout_s)
+    async def _wait(self) -> None:
+        """Wait until something has come or a time has passed, and act on that time."""
+        if self._news.is_set():
+            self._news = anyio.Event()
+        with anyio.move_on_at(self._next_s()) as patience:
+            await self._news.wait()
+        if patience.cancelled_caught:
+            self._lose_patience()
 
-    async def _receive(self, patience_s: float) -> bytes | None:
-        """What arrives within that time, no byte at the end of the connection, None if nothing arrived."""
-        with anyio.move_on_at(min(self._close_by, anyio.current_time() + patience_s)):
-            try:
-                return await self._stream.receive()
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError):
-                return b""
-        return None
+    def _next_s(self) -> float:
+        """When patience ends next: with a server that says nothing, takes nothing, or does not close."""
+        now_s = anyio.current_time()
+        if self._heard:
+            self._heard, self._quiet_by = False, now_s + self._ping_interval_s
+        if self._transport.stalled and self._write_by == inf:
+            self._write_by = now_s + self._write_timeout_s
+        if self._is(State.CLOSING):
+            self._close_by = min(self._close_by, now_s + self._close_timeout_s)
+            return min(self._write_by, self._close_by)
+        return min(self._write_by, self._quiet_by)
+
+    def _lose_patience(self) -> None:
+        """Ping a server that has said nothing, and give one up that does not answer."""
+        now_s = anyio.current_time()
+        if now_s >= self._write_by:
+            self._abandon(f"half-open: the server took no bytes for {self._write_timeout_s:g} s")
+        elif self._is(State.CLOSING):
+            self._abandon("the server did not answer our close frame")
+        elif self._pinged:
+            self._abandon(f"half-open: no answer to a ping within {self._ping_timeout_s:g} s")
+        else:
+            self._pinged, self._quiet_by = True, now_s + self._ping_timeout_s
+            self._protocol.send_ping(b"")
+            self._flush()
 
     def _gather(self, frame: Frame) -> None:
         """Put the fragments of a message together; control frames are the protocol's affair."""
@@ -216,37 +248,22 @@ class WebSocket:
             self._messages.append(b"".join(self._fragments).decode(errors="replace"))
             self._fragments.clear()
 
-    async def _flush(self) -> None:
-        """Write what the protocol has to say, one writer at a time: a pong must not fall into the middle of a message."""
-        # The empty string is the protocol's wish for a half-close, which TLS has not; a client that wishes it closes anyway.
-        self._unwritten += filter(None, self._protocol.data_to_send())
-        if not self._unwritten:
-            return
-        with anyio.move_on_after(self._write_timeout_s) as patience:
-            async with self._writing:
-                while self._unwritten:
-                    await self._write(self._unwritten.popleft())
-        if patience.cancelled_caught:
-            await self._abandon(f"half-open: the server took no bytes for {self._write_timeout_s:g} s")
+    def _flush(self) -> None:
+        """Write what the protocol has to say."""
+        for data in self._protocol.data_to_send():
+            # The empty string is the protocol's wish for a half-close, which TLS has not; a client that wishes it closes anyway.
+            if data:
+                self._transport.write(data)
+        if self._transport.stalled:
+            # Whoever waits looks at the time anew.
+            self._news.set()
 
-    async def _write(self, data: bytes) -> None:
-        """Write some bytes, or note that nothing can be written any more."""
-        try:
-            await self._stream.send(data)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError):
-            # What the server sent before, its close frame perhaps, is still to be read: the reader finds the end.
-            self._fault = self._fault or "the connection broke while we sent"
-        except BaseException:
-            # A frame may be half written: nothing sensible can follow it.
-            self._fault = self._fault or "cut off in the middle of a message"
-            raise
-
-    async def _abandon(self, fault: str) -> None:
-        """Close the TCP connection now; a reader wakes and finds the end."""
-        if not self._is(State.CLOSED):
-            self._fault = fault
-            self._protocol.receive_eof()
-        await anyio.aclose_forcefully(self._stream)
+    def _abandon(self, fault: str) -> None:
+        """Break the connection off; whoever waits finds the end."""
+        self._fault = fault
+        self._protocol.receive_eof()
+        self._transport.abort()
+        self._news.set()
 
     def _end(self) -> tuple[int | None, str]:
         """The code and the words of the end, as the two properties give them."""
@@ -272,15 +289,24 @@ def _protocol(url: str, max_size: int) -> tuple[ClientProtocol, str]:
     return ClientProtocol(uri, max_size=max_size, logger=logger), f"{uri.host}:{uri.port}"
 
 
-async def _stream(uri: WebSocketURI, place: str, tls: ssl.SSLContext | None) -> ByteStream:
+@contextmanager
+def _within(by_s: float, late: str) -> Iterator[None]:
+    """Give up at a time. Raises WebSocketError with the words `late`."""
+    try:
+        with anyio.fail_after(by_s - anyio.current_time()):
+            yield
+    except TimeoutError:
+        raise WebSocketError(late) from None
+
+
+async def _transport(uri: WebSocketURI, place: str, tls: ssl.SSLContext | None, ws: WebSocket) -> Transport:
     """A TCP or TLS connection. Raises WebSocketError."""
     try:
-        if uri.secure:
-            return await anyio.connect_tcp(uri.host, uri.port, ssl_context=tls, tls=True, tls_standard_compatible=False)
-        return await anyio.connect_tcp(uri.host, uri.port)
+        context = (tls or ssl.create_default_context()) if uri.secure else None
+        return await open_transport(uri.host, uri.port, context, ws)
     except ssl.SSLCertVerificationError as error:
         raise WebSocketError(f"TLS with {place} failed: {error.verify_message}") from None
-    except (ssl.SSLError, anyio.EndOfStream, anyio.BrokenResourceError):
+    except (ssl.SSLError, anyio.EndOfStream, anyio.BrokenResourceError, ConnectionResetError):
         raise WebSocketError(f"TLS with {place} failed: does it speak TLS? wss:// needs it, ws:// does without") from None
     except OSError as error:
         raise WebSocketError(f"could not connect to {place}: {_cause(error)}") from None
@@ -294,5 +320,8 @@ def _cause(error: BaseException) -> str:
             error = error.exceptions[0]
     if isinstance(error, socket.gaierror):
         return "the host's name is not known"
+    # A host with several addresses has failed in as many ways, which asyncio puts into one text.
+    several = re.search(r"\[Errno (\d+)\]", str(error))
     number = error.errno if isinstance(error, OSError) else None
+    number = number or (int(several[1]) if several else None)
     return os.strerror(number).lower() if number else "no route to it"

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -31,7 +31,14 @@ class Network:
 
     @asynccontextmanager
     async def connect(
-        self, url: str, *, open_timeout_s: float = 10.0, ping_interval_s: float = 5.0, ping_timeout_s: float = 5.0, **_: Any
+        self,
+        url: str,
+        *,
+        drained: Callable[[], None],
+        open_timeout_s: float = 10.0,
+        ping_interval_s: float = 5.0,
+        ping_timeout_s: float = 5.0,
+        **_: Any,
     ) -> AsyncIterator["Socket"]:
         """See `adapters.realtime.websocket.connect`."""
         delay_ms = self._world.dice.between("connect", 30, 300)
@@ -43,7 +50,7 @@ class Network:
             await anyio.sleep(open_timeout_s)
             raise WebSocketError(f"the simulated server did not answer within {open_timeout_s:g} s")
         await anyio.sleep(delay_ms / 1000)
-        socket = Socket(self._world, (ping_interval_s + ping_timeout_s) * 1000)
+        socket = Socket(self._world, (ping_interval_s + ping_timeout_s) * 1000, drained)
         self.sockets.append(socket)
         socket.model.open()
         try:
@@ -67,18 +74,19 @@ class Network:
 class Socket:
     """What `adapters.realtime.websocket.WebSocket` is to its user, with a simulated server behind it."""
 
-    def __init__(self, world: World, patience_ms: float) -> None:
+    def __init__(self, world: World, patience_ms: float, drained: Callable[[], None]) -> None:
         self.close_code: int | None = None
         self.close_reason = ""
         self.closed = False
         self.model = Model(world, self._say)
         self._world = world
         self._patience_ms = patience_ms
+        self._drained = drained
         self._inbox: deque[str] = deque()
         self._news = anyio.Event()
         self._down_ms = self._up_ms = 0.0
         self._hushed = False
-        self._blocked_until_ms = 0.0
+        self._blocks = 0
 
     def close(self, code: int, reason: str) -> None:
         """End the connection, as the server or the network does, or as our side has done."""
@@ -95,13 +103,16 @@ class Socket:
 
     def block(self, ms: float) -> None:
         """Take no byte of ours for a while."""
-        self._blocked_until_ms = self._world.now_ms() + ms
+        self._blocks += 1
+        self._world.after(ms, self._unblock)
 
-    async def send(self, text: str) -> None:
+    @property
+    def has_room(self) -> bool:
+        """Would what is sent now leave at once?"""
+        return not self.closed and not self._blocks
+
+    def send(self, text: str) -> None:
         """Send a message of ours. Raises WebSocketClosed."""
-        blocked_ms = self._blocked_until_ms - self._world.now_ms()
-        if blocked_ms > 0:
-            await anyio.sleep(blocked_ms / 1000)
         if self.closed:
             raise WebSocketClosed
         if self._hushed:
@@ -115,6 +126,11 @@ class Socket:
             late_ms += float(item.value)
         self._up_ms = max(self._up_ms, self._world.now_ms() + self._latency()) + 0.001
         self._world.at(self._up_ms + late_ms, self._arrive_there, message)
+
+    def _unblock(self) -> None:
+        self._blocks -= 1
+        if self.has_room:
+            self._drained()
 
     def __aiter__(self) -> Self:
         return self

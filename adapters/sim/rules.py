@@ -52,7 +52,7 @@ class Rules:
         self._dues: Callable[[Call], tuple[float, ...]] = attrgetter(*_deadlines_of(call))
 
     def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
-        """Judge one step."""
+        """Judge one step, and what has left by then: a message leaves within the step that sends it."""
         self._judge_pace(event)
         if self.fault:
             return
@@ -65,6 +65,7 @@ class Rules:
             self._judge_step(before, event, answer)
         elif isinstance(event, ev.Expired) and _timely(before, event):
             self.break_rule(f"{type(event).__name__} fires, and nothing comes of it (R78)")
+        self.rule(max(self._cancels.values(), default=1) == 1, "a response is cancelled once on the wire (R01)")
         self._judge_turn(before, event, answer)
         if after is not before or isinstance(event, ev.TurnCommitted | ev.TurnExpired):
             self._judge_rest(after, event)
@@ -80,7 +81,6 @@ class Rules:
         self.rule(self._call.phase.state not in OVER, f"nothing is sent once the call is over, but {message['type']} was (R50)")
         if message["type"] == "response.cancel":
             self._cancels[message["response_id"]] += 1
-            self.rule(self._cancels[message["response_id"]] == 1, "a response is cancelled once on the wire (R01)")
 
     def break_rule(self, rule: str) -> None:
         """Note the first rule that is broken, and end the call."""

@@ -6,7 +6,6 @@ the moment that it is written.
 
 import math
 import wave
-from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -32,8 +31,8 @@ AUDIBLE_RMS = 32768 * 10 ** (-50 / 20)
 REMEMBERED_FRAMES = 30_000
 """Figures are kept of the last ten minutes."""
 
-HEADER_FRAMES = 50
-"""The WAV's header is brought up to date once a second, so that even a killed process leaves a file that plays."""
+SAVED_FRAMES = 50
+"""The WAV is written once a second, sound and header at once, so that even a killed process leaves a file that plays."""
 
 
 class Caller(Protocol):
@@ -180,7 +179,7 @@ class WavDevice:
             ear.hear(heard)
         said = self._playout.next_frame()
         self._sounded.extend((now_s, response_id, size / BYTES_A_MS) for response_id, size in self._playout.sounding.items())
-        self._agent_audible = _rms(said) >= AUDIBLE_RMS
+        self._agent_audible = bool(self._playout.sounding) and _power(said) >= AUDIBLE_RMS**2
         recording.write(heard, said)
         self._report()
 
@@ -212,7 +211,8 @@ class _Recording:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._frames = 0
+        self._left: list[bytes] = []
+        self._right: list[bytes] = []
 
     def __enter__(self) -> Self:
         with self._faults():
@@ -224,18 +224,23 @@ class _Recording:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._faults(), self._file:
-            self._wav.close()
+            try:
+                self._save()
+            finally:
+                self._wav.close()
 
     def write(self, left: bytes, right: bytes) -> None:
-        both = array("h", bytes(len(left) * 2))
-        both[0::2] = array("h", left)
-        both[1::2] = array("h", right)
-        self._frames += 1
+        self._left.append(left)
+        self._right.append(right)
+        if len(self._left) >= SAVED_FRAMES:
+            self._save()
+
+    def _save(self) -> None:
+        sides = [np.frombuffer(b"".join(side), "<i2") for side in (self._left, self._right)]
+        self._left.clear()
+        self._right.clear()
         with self._faults():
-            if self._frames % HEADER_FRAMES:
-                self._wav.writeframesraw(both)
-            else:
-                self._wav.writeframes(both)
+            self._wav.writeframes(np.stack(sides, axis=1).tobytes())
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -283,5 +288,7 @@ def _as_floats(data: bytes, width: int) -> npt.NDArray[np.float64]:
     return wide.view("<i4")[:, 0] / 2**31
 
 
-def _rms(frame: bytes) -> float:
-    return float(np.sqrt(np.mean(np.square(np.frombuffer(frame, "<i2").astype(np.float64)))))
+def _power(frame: bytes) -> float:
+    """The mean square of the samples."""
+    samples = np.frombuffer(frame, "<i2").astype(np.float32)
+    return float(samples.dot(samples)) / len(samples)

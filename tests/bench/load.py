@@ -42,20 +42,25 @@ Say = Callable[[str], None]
 SERVER = Path(__file__).with_name("talker.py")
 POLICY = Policy(voice="realtime", greeting=False, calibration_ms=0)
 CALLS = 20
-SECONDS = 2.0
+SECONDS = 3.0
+SETTLED = 0.3
+"""The part of the time by which all have begun: what it takes to begin and end a call is told apart from what a second of it takes."""
 ROUNDS = 3
 FRAME = random.Random(1).randbytes(FRAME_BYTES)
 START_S, RUN_S = 30.0, 60.0
 BARE, PLAIN, RECORDED = "bare websockets client", "a call", "a call with the WAV device, recorded"
-PACKED = "the bare client, compressed by default"
+PACKED = "bare client, compressed by default"
 
 
 @attrs.frozen
 class LoadFigures:
-    """Processor time in ms for a second of a call, by who holds it: the least of the rounds, since the machine's other work only adds."""
+    """Processor time in ms, by who holds a call: the least of the rounds, since the machine's other work only adds."""
 
     calls: int
     ms: dict[str, float]
+    """For a second of a call that has begun."""
+    ends_ms: dict[str, float]
+    """For the beginning and the end of a call."""
     sound_ms: dict[str, float]
     """How much of the agent's sound each took, to show that they did the same."""
 
@@ -123,6 +128,7 @@ class PlainDevice:
 async def measure_load(say: Say, calls: int = CALLS, seconds: float = SECONDS, rounds: int = ROUNDS) -> LoadFigures:
     """Let them take turns; RuntimeError when one did not get the sound that the others got."""
     ms: dict[str, list[float]] = {name: [] for name in _KINDS}
+    ends_ms: dict[str, list[float]] = {name: [] for name in _KINDS}
     sound: dict[str, float] = {}
     async with _server() as server:
         for number in range(rounds):
@@ -134,11 +140,16 @@ async def measure_load(say: Say, calls: int = CALLS, seconds: float = SECONDS, r
                     async with anyio.create_task_group() as group:
                         for place in range(calls):
                             group.start_soon(one, f"{server}/?seconds={seconds + 1}", seconds, place / calls * FRAME_MS / 1000, tally)
-                ms[name].append((time.process_time() - began_s) * 1000 / (calls * seconds))
+                        await anyio.sleep(SETTLED * seconds)
+                        settled_s, settled_at_s = time.process_time(), anyio.current_time()
+                        await anyio.sleep((1 - SETTLED) * seconds)
+                        second_ms = (time.process_time() - settled_s) * 1000 / (anyio.current_time() - settled_at_s) / calls
+                ms[name].append(second_ms)
+                ends_ms[name].append((time.process_time() - began_s) * 1000 / calls - second_ms * seconds)
                 sound[name] = tally.sound_ms / calls
     if min(sound.values()) < 0.7 * seconds * 1000:
         raise RuntimeError(f"too little of {seconds:g} s of sound came through: {sound}")
-    return LoadFigures(calls, {name: min(taken) for name, taken in ms.items()}, sound)
+    return LoadFigures(calls, *({name: min(taken) for name, taken in of.items()} for of in (ms, ends_ms)), sound)
 
 
 async def _bare(url: str, seconds: float, after_s: float, tally: Tally) -> None:
@@ -154,18 +165,19 @@ async def _packed(url: str, seconds: float, after_s: float, tally: Tally) -> Non
 
 
 async def _take(connection: connect, seconds: float, tally: Tally) -> None:
+    # A caller speaks from the beginning, as with a call: else the connections, made one after the other, would all send at one time.
+    began_s = anyio.current_time()
     async with connection as ws, anyio.create_task_group() as group:
         await ws.send('{"type": "session.update", "session": {}}')
-        group.start_soon(_send_sound, ws, seconds)
+        group.start_soon(_send_sound, ws, began_s, seconds)
         async for text in ws:
             message = json.loads(text)
             if message["type"] == "response.output_audio.delta":
                 tally.sound_ms += len(base64.b64decode(message["delta"])) / 48
 
 
-async def _send_sound(ws: ClientConnection, seconds: float) -> None:
+async def _send_sound(ws: ClientConnection, began_s: float, seconds: float) -> None:
     """Send a frame every 20 ms, then close."""
-    began_s = anyio.current_time()
     with suppress(ConnectionClosed):
         for number in range(int(seconds * 1000 / FRAME_MS)):
             await anyio.sleep_until(began_s + number * FRAME_MS / 1000)
@@ -213,9 +225,11 @@ async def _server() -> AsyncIterator[str]:
 
 def load_table(figures: LoadFigures) -> Table:
     """Who takes how much, beside the bare client."""
-    table = _table(f"Processor time, {figures.calls} calls at once, sound both ways", "one call", "ms a second", "ratio")
+    table = _table(f"Processor time in ms, {figures.calls} calls at once, sound both ways", "one call", "a second", "ratio", "ends")
     for name, ms in figures.ms.items():
-        table.add_row(name, f"{ms:.1f}", _ratio(ms, figures.ms[BARE]))
+        ratios = " / ".join(_ratio(ms, figures.ms[rival]) for rival in (BARE, PACKED))
+        table.add_row(name, f"{ms:.1f}", ratios, f"{figures.ends_ms[name]:.1f}")
+    table.caption = "  ratio: to the bare client / to the one compressed by default; ends: to begin and end a call"
     return table
 
 

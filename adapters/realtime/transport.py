@@ -1,0 +1,186 @@
+"""TCP and TLS connections whose writes do not wait, on asyncio and on trio; what the bytes mean is not in here.
+
+On asyncio the event loop's own transports serve: a write is a system call and nothing else, and what is read is passed on within
+the loop's callback. anyio's streams, which serve on trio, cost a task switch a write, for fifty frames a second.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Protocol, cast
+
+import anyio
+from anyio.abc import ByteStream
+
+EYEBALLS_S = 0.25
+"""How long one address of a host is tried alone, before the next is tried beside it (RFC 8305)."""
+LOST_S = 1.0
+"""A connection that was broken off is told as lost in the loop's next round; longer than this nobody waits for that."""
+BROKEN = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError)
+
+
+class User(Protocol):
+    """Whose connection it is. Both are called in the event loop's thread, perhaps outside of any task: they wait for nothing."""
+
+    def received(self, data: bytes) -> None:
+        """Take what came; no byte at all is the end, which is told once or more."""
+
+    def drained(self) -> None:
+        """All that was written has left."""
+
+
+class Transport(Protocol):
+    """An open connection."""
+
+    @property
+    def stalled(self) -> bool:
+        """Does something that was written wait here, as the far side takes no more?"""
+
+    def write(self, data: bytes) -> None:
+        """Send these bytes after all others; they wait here if they must. A connection that is lost takes them for nothing."""
+
+    def abort(self) -> None:
+        """Break the connection off; the user is told its end."""
+
+    def carried(self) -> AbstractAsyncContextManager[None]:
+        """The time in which bytes pass: a block, at whose end the connection is broken off."""
+
+
+async def open_transport(host: str, port: int, tls: ssl.SSLContext | None, user: User) -> Transport:
+    """Connect, with TLS if a context for it is given; then enter `carried` at once.
+
+    Raises OSError where there is no connection; ssl.SSLError, anyio.EndOfStream or ConnectionResetError where there is no TLS.
+    """
+    if _is_asyncio():
+        loop = asyncio.get_running_loop()
+        return (await loop.create_connection(partial(_Direct, user), host, port, ssl=tls, happy_eyeballs_delay=EYEBALLS_S))[1]
+    if tls is None:
+        return _Streamed(await anyio.connect_tcp(host, port), user)
+    return _Streamed(await anyio.connect_tcp(host, port, ssl_context=tls, tls=True, tls_standard_compatible=False), user)
+
+
+class _Direct(asyncio.Protocol):
+    """A transport of asyncio's own."""
+
+    def __init__(self, user: User) -> None:
+        self.stalled = False
+        self._lost = asyncio.Event()
+        self._user = user
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.write, self.abort = self._transport.write, self._transport.abort
+        self._transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._user.received(data)
+
+    def eof_received(self) -> None:
+        self._user.received(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._user.received(b"")
+        self._lost.set()
+
+    def pause_writing(self) -> None:
+        self.stalled = True
+
+    def resume_writing(self) -> None:
+        self.stalled = False
+        self._user.drained()
+
+    @asynccontextmanager
+    async def carried(self) -> AsyncIterator[None]:
+        # What the kernel does not take at once is a stall; with a limit of 0 TLS would be stalled from the start. Under TLS the
+        # first of it is kept below the records, and the next write shows the stall.
+        self._transport.set_write_buffer_limits(high=1, low=0)
+        self._transport.resume_reading()
+        try:
+            yield
+        finally:
+            self.abort()
+            with anyio.move_on_after(LOST_S, shield=True):
+                await self._lost.wait()
+
+
+class _Streamed:
+    """A stream of anyio's, with a task that reads and one that writes."""
+
+    def __init__(self, stream: ByteStream, user: User) -> None:
+        self._stream = stream
+        self._user = user
+        self._unwritten = bytearray()
+        self._written = anyio.Event()
+        # Whoever cancels the user has not cancelled the close frame that is still to leave.
+        self._life = anyio.CancelScope(shield=True)
+
+    @property
+    def stalled(self) -> bool:
+        return bool(self._unwritten)
+
+    def write(self, data: bytes) -> None:
+        self._unwritten += data
+        self._written.set()
+
+    def abort(self) -> None:
+        self._life.cancel()
+
+    @asynccontextmanager
+    async def carried(self) -> AsyncIterator[None]:
+        raised = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._carry)
+            try:
+                yield
+            except Exception as error:
+                # The block knows of no task group: what it raises must not come out in one.
+                raised = error
+            finally:
+                self.abort()
+        if raised is not None:
+            raise raised
+
+    async def _carry(self) -> None:
+        """Read and write until the end."""
+        with self._life:
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._write_all)
+                    await self._read_all()
+                    tasks.cancel_scope.cancel()
+            finally:
+                self._user.received(b"")
+                await anyio.aclose_forcefully(self._stream)
+
+    async def _read_all(self) -> None:
+        while True:
+            try:
+                data = await self._stream.receive()
+            except BROKEN:
+                return
+            self._user.received(data)
+
+    async def _write_all(self) -> None:
+        while True:
+            while self._unwritten:
+                data = bytes(self._unwritten)
+                try:
+                    await self._stream.send(data)
+                except BROKEN:
+                    # What came before is still to be read: the reader finds the end.
+                    return
+                del self._unwritten[: len(data)]
+                if not self._unwritten:
+                    self._user.drained()
+            self._written = anyio.Event()
+            await self._written.wait()
+
+
+def _is_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
