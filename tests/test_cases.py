@@ -11,7 +11,9 @@ import pytest
 from shell import ROOT, Onlooker, run_on
 
 from adapters.cases.feed import Moment
-from adapters.cases.judge import NEEDED, Case, CaseError, judge, read_case, steps_before
+from adapters.cases.judge import judge, passed_over, steps_before
+from adapters.cases.reading import NEEDED, Case, CaseError, read_case
+from adapters.cli import main
 from adapters.driver import Driver
 from adapters.ports import Post
 from fsm.call import effects as fx
@@ -241,6 +243,15 @@ BROKEN: dict[str, list[Any]] = {
     "a row at no number": with_row(t_ms="soon"),
     "a row with a payload that is a word": with_row(payload="dog"),
     "a row whose source is a number": with_row(source=1),
+    "a row at no finite time": with_row(t_ms=float("nan")),
+    "a row from nowhere": with_row(source="telefony"),
+    "an unknown phase": with_check(check="phase", at_ms=0, **{"in": ["asleep"]}),
+    "a phase that is no list": with_check(check="ends_in", **{"in": 5}),
+    "an audibility that is a word": with_check(check="audible", response="r", at_ms=0, **{"is": "no"}),
+    "a response that is a number": with_check(check="cancels", response=5, max=0),
+    "a sound of less than nothing": with_row(source="llm", event="response.audio.delta", payload={"response_id": "r", "frames_20ms": -5}),
+    "a sentence whose number is a word": with_row(source="tts", event="synth.post", payload={"sentence": "one"}),
+    "a key that is none": with_row(event="dtmf"),
     "a response without an id": with_row(source="llm", event="response.created", payload={}),
     "an unknown status": with_row(source="llm", event="response.done", payload={"response_id": "r", "status": "asleep"}),
     "a queue without a length": [HEADER, {**ROW, "source": "llm", "event": "response.audio.done", "payload": {"response_id": "r"}},
@@ -266,8 +277,9 @@ def test_a_broken_case_is_refused_in_one_line(tmp_path: Path, lines: list[Any]) 
         lambda path: path.write_bytes(b"\xff\xfe\x00"),
         lambda path: path.write_text("{not json}\n"),
         lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_text('{"checks": ' + "9" * 5_000 + "}"),
     ],
-    ids=["missing", "a folder", "bytes", "no json", "deep"],
+    ids=["missing", "a folder", "bytes", "no json", "deep", "a long number"],
 )
 def test_a_file_that_is_no_case_is_refused_in_one_line(tmp_path: Path, write: Callable[[Path], Any]) -> None:
     write(tmp_path / "case.jsonl")
@@ -277,7 +289,47 @@ def test_a_file_that_is_no_case_is_refused_in_one_line(tmp_path: Path, write: Ca
     assert "\n" not in str(error.value)
 
 
-def test_rows_of_an_unknown_kind_are_passed_over() -> None:
+def test_rows_of_an_unknown_kind_are_passed_over_and_told() -> None:
     case = our(BYE)
-    odd = {"t_ms": 700, "source": "llm", "event": "rate_limits.updated", "payload": {"left": 3}}
-    assert complaints(attrs.evolve(case, rows=[*case.rows, odd])) == []
+    odd = [{"t_ms": 700, "source": source, "event": "brand_new", "payload": {"left": 3}} for source in ("llm", "telephony", "audio")]
+    known = [{"t_ms": 700, "source": "llm", "event": "rate_limits.updated", "payload": {}}, {**odd[0], "event": "response.cancel.sent"}]
+    longer = attrs.evolve(case, rows=[*case.rows, *odd, *known])
+    assert complaints(longer) == []
+    assert passed_over(longer) == ["llm brand_new", "telephony brand_new", "audio brand_new"]
+
+
+def test_our_cases_have_no_rows_that_are_passed_over_but_one() -> None:
+    assert {kind for path in [*OURS, *FOREIGN] for kind in passed_over(read_case(path))} == {"llm response.brand_new"}
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_in_other_ways(tmp_path: Path) -> None:
+    path = tmp_path / "case.jsonl"
+    spoken = json.dumps({**ROW, "payload": {"text": "two\u2028lines\x85of a text"}}, ensure_ascii=False)
+    path.write_bytes("\r\n".join([json.dumps(HEADER), "", spoken, "  "]).encode("utf-8-sig"))
+    assert complaints(read_case(path)) == []
+
+
+def test_rows_are_fed_by_their_times_but_inferred_ones_in_their_order(tmp_path: Path) -> None:
+    times = [(300, False), (100, False), (900, True), (400, False), (50, True)]
+    rows = [{**ROW, "t_ms": t_ms, "inferred": inferred, "payload": {"n": n}} for n, (t_ms, inferred) in enumerate(times)]
+    path = tmp_path / "case.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in [HEADER, *rows]))
+    assert [(row["payload"]["n"], row["t_ms"]) for row in read_case(path).rows] == [(1, 100), (0, 300), (2, 400), (3, 400), (4, 400)]
+
+
+def test_a_bound_that_is_null_bounds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "case.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in with_check(check="hangups", min=0, max=None, not_after_ms=None)))
+    assert complaints(read_case(path)) == []
+
+
+def test_a_broken_file_keeps_no_other_from_being_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.jsonl").write_text("{")
+    good = ROOT / "tests" / "cases" / f"{BYE}.jsonl"
+    assert main(["case", str(tmp_path / "broken.jsonl"), str(good), str(tmp_path / "missing.jsonl")]) == 2
+    told = capsys.readouterr()
+    assert told.out.startswith(BYE)
+    assert told.out.endswith("1 cases, 0 checks failed\n")
+    assert len(told.err.splitlines()) == 1
+    assert "broken.jsonl: line 1" in told.err
+    assert "missing.jsonl" in told.err

@@ -1,40 +1,21 @@
 """Field logs judged: what a correct controller does in a case, check by check."""
 
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from adapters.cases.feed import History, Moment, RowError, run_case
+from adapters.cases.feed import History, Moment, run_case
+from adapters.cases.fields import RowError
+from adapters.cases.reading import LEVELS, SETTINGS
+from adapters.cases.reading import Case as Case
+from adapters.cases.reading import CaseError as CaseError
+from adapters.cases.reading import read_case as read_case
+from adapters.cases.rows import is_known
 from fsm.call import effects as fx
 from fsm.call.machine import admits
 from fsm.call.policy import Policy
 from fsm.call.states import OVER
-
-SETTINGS = ("interrupts", "voice", "create_response", "direction", "dtmf_digits")
-LEVELS = tuple(fx.Level)
-NEEDED: dict[str, tuple[str, ...]] = {
-    "policy": ("set",),
-    "cancels": ("response",),
-    "creates": (),
-    "flushes": (),
-    "audible": ("response", "at_ms", "is"),
-    "hangups": (),
-    "phase": ("at_ms",),
-    "ends_in": (),
-    "effects_after": ("t_ms", "max"),
-    "synth_posts": ("sentence",),
-    "synth_cancels": (),
-    "log_level": ("of", "max"),
-    "unjudged": (),
-}
-"""The checks, and what each cannot do without."""
-
-
-class CaseError(ValueError):
-    """A file that is no case; the message says which line and why."""
 
 
 @attrs.frozen
@@ -45,77 +26,6 @@ class Verdict:
     holds: bool | None
     seen: str
     until_ms: float
-
-
-@attrs.frozen
-class Case:
-    """A field log: its header and rows."""
-
-    name: str
-    header: dict[str, Any]
-    rows: list[dict[str, Any]]
-
-    @property
-    def end_ms(self) -> float:
-        """The last row, or the latest time that a check names."""
-        named = [value for check in self.header["checks"] for key, value in check.items() if key.endswith("_ms")]
-        return float(max([row["t_ms"] for row in self.rows] + named))
-
-
-def read_case(path: Path) -> Case:
-    """Read a case. Raises CaseError in one line for anything that is none."""
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise CaseError(f"{path}: {error.strerror}; give the path of a case (.jsonl)") from None
-    except (ValueError, RecursionError) as error:
-        raise CaseError(f"{path}: not a case: {error}; each line is a JSON object") from None
-    if not lines or not isinstance(lines[0], dict) or "checks" not in lines[0]:
-        raise CaseError(f"{path}: not a case: the first line is a header with `case` and `checks`")
-    for complaint in filter(None, map(_complaint, _listed(lines[0]["checks"]))):
-        raise CaseError(f"{path}: {complaint}")
-    for number, row in enumerate(lines[1:], start=2):
-        if not _is_row(row):
-            raise CaseError(f"{path}: line {number}: a row has t_ms (a number), source, event and payload (an object)")
-    if len(lines) == 1:
-        raise CaseError(f"{path}: a case has rows after its header")
-    return Case(str(lines[0].get("case", path.stem)), lines[0], sorted(lines[1:], key=lambda row: float(row["t_ms"])))
-
-
-def _is_row(row: object) -> bool:
-    """Is it a row? One without a payload gets an empty one."""
-    if not isinstance(row, dict):
-        return False
-    row["payload"] = row.get("payload") or {}
-    words = isinstance(row.get("source"), str) and isinstance(row.get("event"), str)
-    return words and _is_number(row.get("t_ms")) and isinstance(row["payload"], dict)
-
-
-def _listed(checks: object) -> list[object]:
-    return checks if isinstance(checks, list) else [None]
-
-
-def _complaint(check: object) -> str | None:
-    """What is wrong with a check, if anything."""
-    if not isinstance(check, dict) or not isinstance(check.get("check"), str):
-        return "`checks` is a list of objects that name their `check`"
-    kind = check["check"]
-    if kind not in NEEDED:
-        return f"there is no check {kind!r}; the checks are {', '.join(NEEDED)}"
-    if missing := [key for key in NEEDED[kind] if key not in check]:
-        return f"the check {kind} lacks {', '.join(missing)}"
-    numbers = [key for key in check if key.endswith("_ms") or (key in ("min", "max") and kind != "log_level")]
-    if odd := [key for key in numbers if not _is_number(check[key])]:
-        return f"the check {kind} has {odd[0]} {check[odd[0]]!r}, which is no number"
-    if kind == "policy" and not isinstance(check["set"], dict):
-        return "the check policy has a `set` that is no object"
-    if kind == "log_level" and check["max"] not in LEVELS:
-        return f"the check log_level has max {check['max']!r}; it takes one of {', '.join(LEVELS)}"
-    return None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def judge(case: Case) -> tuple[list[Verdict], History]:
@@ -144,6 +54,11 @@ def steps_before(history: History, at_ms: float, most: int = 12) -> Iterator[str
         effects = ", ".join(_brief(effect) for effect in moment.answer.effects)
         call = f"{moment.name} " if moment.name else ""
         yield f"{moment.event.at_ms:>9.0f} ms  {call}{type(moment.event).__name__}: {moves or 'stays'}{'; ' + effects if effects else ''}"
+
+
+def passed_over(case: Case) -> list[str]:
+    """The kinds of rows that were not fed because nobody here knows them, as `source event`."""
+    return list(dict.fromkeys(f"{row['source']} {row['event']}" for row in case.rows if not is_known(row)))
 
 
 def _until(check: dict[str, Any], end_ms: float) -> float:
@@ -183,6 +98,11 @@ class _Court:
             for at_ms, effect in self.effects(kind)
             if low <= at_ms <= high and all(getattr(effect, key) == value for key, value in fields.items())
         ]
+        return self.holds(times, check)
+
+    @staticmethod
+    def holds(times: list[float], check: dict[str, Any]) -> tuple[bool, str]:
+        """Are there as many as the check's bounds say?"""
         return check.get("min", 0) <= len(times) <= check.get("max", len(times)), _times(times)
 
 
@@ -243,13 +163,16 @@ def _effects_after(court: _Court, check: dict[str, Any]) -> tuple[bool, str]:
 
 def _synth_posts(court: _Court, check: dict[str, Any]) -> tuple[bool, str]:
     times = [at_ms for at_ms, effect in court.effects(fx.Synthesise) if effect.session_id.endswith(f".{check['sentence']}")]
-    return check.get("min", 0) <= len(times) <= check.get("max", len(times)), _times(times)
+    return court.holds(times, check)
 
 
 def _synth_cancels(court: _Court, check: dict[str, Any]) -> tuple[bool, str]:
-    number = str(check.get("session_id", "")).lstrip("s")
-    times = [at_ms for at_ms, effect in court.effects(fx.CancelSynthesis) if effect.session_id.endswith(f".{number}") or not number]
-    return check.get("min", 0) <= len(times) <= check.get("max", len(times)), _times(times)
+    if "session_id" not in check:
+        return court.count(fx.CancelSynthesis, check)
+    theirs = str(check["session_id"])
+    ours = court.history.sessions.get(theirs, f".{theirs.removeprefix('s')}")
+    times = [at_ms for at_ms, effect in court.effects(fx.CancelSynthesis) if effect.session_id.endswith(ours)]
+    return court.holds(times, check)
 
 
 def _log_level(court: _Court, check: dict[str, Any]) -> tuple[bool, str]:
