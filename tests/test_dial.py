@@ -189,6 +189,7 @@ def test_a_relative_stream_is_at_the_webhooks_server() -> None:
         (b"<Answer/>", "12101"),
         (b"<Response><Connect/></Response>", "12200"),
         (b'<Response><Connect><Stream url="ftp://a/b"/></Connect></Response>', "31920"),
+        (b'<Response><Connect><Stream url="wss://["/></Connect></Response>', "31920"),
         (b'<Response><Connect><Stream url="wss://a/b?token=1"/></Connect></Response>', "query"),
         (b'<Response><Connect><Stream url="wss://a/b"><Parameter name="a"/></Stream></Connect></Response>', "12200"),
         (LONG_PARAMETER, "501 char"),

@@ -54,6 +54,15 @@ def test_a_call_takes_one_place_from_its_webhook_to_its_end() -> None:
 
 
 @on_a_loop
+def test_a_token_that_is_no_text_is_a_wrong_one() -> None:
+    """JSON can say half a character, which no encoding can."""
+    calls = Calls(1)
+    calls.announce("CA1")
+    for token in ("\ud800", "", "é"):
+        assert refusal(calls.begin, "CA1", token) is Refused.WRONG_TOKEN
+
+
+@on_a_loop
 def test_a_webhook_that_comes_again_takes_no_second_place_and_voids_the_first_token() -> None:
     calls = Calls(1)
     first, second = calls.announce("CA1"), calls.announce("CA1")

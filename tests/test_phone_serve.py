@@ -18,13 +18,23 @@ from phone_model import TOKEN, ToneModel, on_asyncio, tone_server
 from rich.console import Console
 from shell import PATIENCE_S, begin_callfsm, callfsm
 from starlette.applications import Starlette
-from telephone import Silent
+from telephone import Silent, Wire
 
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.servers import Server
 from adapters.cli import main
+from adapters.phone.agent import ServedAgent
 from adapters.phone.service import _Door
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
 from adapters.standin.twilio import http
 from adapters.standin.twilio.call import Call
 from adapters.standin.twilio.stream import Conditions, Hung, Ids
+from adapters.tools import Tools
+from adapters.twilio import wire as twilio_wire
+from adapters.twilio.port import Answered, TwilioLine
+from adapters.twilio.wire import Started
+from fsm.call.policy import Policy
 
 ANY_PORTS = ("--port", 0, "--metrics-port", 0)
 
@@ -44,6 +54,16 @@ ANY_PORTS = ("--port", 0, "--metrics-port", 0)
         (("--realtime", "wss://a.b/v1/realtime"), {}, "no key"),
         (("--realtime", "http://127.0.0.1:1/"), {}, "WebSocket URL"),
         (("--realtime", "ws://127.0.0.1:1/"), {}, "could not connect"),
+        (("--public-url", "https://["), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),
+        (("--public-url", "https://a.b:99999"), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),
+        (("--public-url", "https://me:secret@a.b"), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),
+        ((), {"TWILIO_AUTH_TOKEN": TOKEN[:-2] + " 1"}, "TWILIO_AUTH_TOKEN holds"),
+        ((), {"TWILIO_ACCOUNT_SID": "AC1\n"}, "TWILIO_ACCOUNT_SID holds"),
+        (("--tools", "none.py"), {}, "--tools none.py"),
+        (("--chatterbox", "http://a.b", "--chatterbox-dialect", "klingon"), {}, "klingon"),
+        (("--chatterbox-fallback", "ftp://a.b"), {}, "ftp://a.b"),
+        (("--chatterbox-apology", "none.wav"), {}, "--chatterbox-apology none.wav"),
+        (("--voice", "chatterbox", "--realtime", "ws://127.0.0.1:1/", "--chatterbox", "http://127.0.0.1:1"), {}, "could not connect"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(
@@ -53,7 +73,7 @@ def test_bad_input_is_refused_in_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("TWILIO_AUTH_TOKEN", "CALLFSM_REALTIME_KEY", "OPENAI_API_KEY"):
+    for name in ("TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID", "CALLFSM_REALTIME_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -191,3 +211,27 @@ def test_the_benchmark_measures_what_a_phone_server_carries(monkeypatch: pytest.
         for table in bench.phone_tables(figures):
             console.print(table)
     assert "…" not in printed.get()
+
+
+def test_the_tools_and_the_voice_of_a_served_agent_are_each_calls_own() -> None:
+    """What one call's model asks for is answered to that call."""
+    tools = Tools()
+
+    @tools.tool
+    async def now() -> str:
+        """The time."""
+        return "noon"
+
+    agent = ServedAgent(
+        policy=Policy(),
+        settings=RealtimeSettings(),
+        realtime_url="ws://a",
+        speech=Server(url="http://a"),
+        fallback=Server(url="http://b"),
+        tools=tools,
+    )
+    started = Started("MZ1", "CA1", "AC1")
+    first, second = (agent.ports(TwilioLine(Answered(Wire().channel, twilio_wire.Wire(), started))) for _ in range(2))
+    assert [type(port) for port in first] == [RealtimeLLM, Chatterbox, Tools]
+    assert not {id(port) for port in first} & {id(port) for port in second}
+    assert tools not in first

@@ -263,8 +263,14 @@ def test_the_signature_is_that_of_the_public_url() -> None:
         async with exchange(public_url="https://phone.example.com/line") as phone, httpx.AsyncClient() as client:
             twilio = http.Application(ids, token=TOKEN)
             fields = twilio._fields("ringing")
-            for signed, status in ((f"{phone.server.url}/voice", 403), ("https://phone.example.com/line/voice", 200)):
-                answer = await client.post(f"{phone.server.url}/voice", data=fields, headers=twilio.headers(signed, fields))
+            public = "https://phone.example.com/line/voice"
+            for signed, query, status in (
+                (f"{phone.server.url}/voice", "", 403),
+                (f"{public}?a=1%202&b", "?a=1%202", 403),
+                (f"{public}?a=1%202&b", "?a=1%202&b", 200),
+                (public, "", 200),
+            ):
+                answer = await client.post(f"{phone.server.url}/voice{query}", data=fields, headers=twilio.headers(signed, fields))
                 assert answer.status_code == status
             [stream] = http.read_twiml(answer.content, "https://phone.example.com/line/voice")
             assert isinstance(stream, http.Stream)
@@ -297,6 +303,84 @@ def test_a_form_that_is_none_is_refused() -> None:
             assert phone.count("refused_total", why="bad_request") == len(BAD_FORMS) - 1
 
     on_asyncio(be)
+
+
+def test_a_form_that_does_not_come_whole_is_given_up(log: Lines) -> None:
+    """Too slow, or cut off: neither holds a task for long, nor fills the log."""
+    head = b"POST /voice HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 50\r\n\r\nCallSid="
+
+    async def be() -> None:
+        async with exchange(token=None, start_s=0.2) as phone:
+            port = int(phone.server.url.rpartition(":")[2])
+            async with await anyio.connect_tcp("127.0.0.1", port) as slow, await anyio.connect_tcp("127.0.0.1", port) as cut:
+                await slow.send(head)
+                await cut.send(head)
+                await cut.aclose()
+                assert (await slow.receive()).startswith(b"HTTP/1.1 400")
+            await _until(lambda: phone.count("refused_total", why="bad_request") == 2)
+
+    on_asyncio(be)
+    assert {line["event"] for line in log.lines} == {"refused"}
+
+
+def test_the_answer_to_a_webhook_is_well_formed_whatever_the_host_says() -> None:
+    """Where no public URL is set the Host header names the stream; what a proxy says of itself is not believed."""
+    fields = http.Application(Ids())._fields("ringing")
+    said = {"Host": 'a"b&c.d', "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Forwarded": "host=evil.example"}
+
+    async def be() -> None:
+        async with exchange(token=None) as phone, httpx.AsyncClient() as client:
+            answer = await client.post(f"{phone.server.url}/voice?x=1", data=fields, headers=said)
+            [stream] = http.read_twiml(answer.content, f"{phone.server.url}/voice")
+            assert isinstance(stream, http.Stream)
+            assert (stream.url, stream.status_callback) == ('ws://a"b&c.d/stream', 'http://a"b&c.d/status')
+
+    on_asyncio(be)
+
+
+def test_a_host_that_is_none_is_not_signed() -> None:
+    async def be() -> None:
+        async with exchange() as phone, httpx.AsyncClient() as client:
+            for host in ("[", "a:b", "a:99999"):
+                answer = await client.post(f"{phone.server.url}/voice", data={"CallSid": "CA1"}, headers={"Host": host})
+                assert answer.status_code == 403
+
+    on_asyncio(be)
+
+
+def test_a_stream_of_what_is_no_message_harms_itself_alone(log: Lines) -> None:
+    """Binary and odd frames are set aside; text that is no UTF-8 closes that stream, as WebSockets demand."""
+    from websockets.asyncio.client import connect
+
+    start = {"accountSid": "AC1", "streamSid": "MZ1", "callSid": "CA1", "mediaFormat": _MULAW}
+    odd = (b"\x00" * 160, "[", '{"event": "media"}', '{"event": "start", "start": {}}', "x" * 60_000)
+
+    async def be() -> None:
+        async with exchange(token=None) as phone:
+            call = phone.place(Silent(60), token=None)
+
+            async def disturb() -> None:
+                await _until(lambda: phone.count("began_total") == 1)
+                start["customParameters"] = {"token": phone.server.calls.announce("CA1")}
+                async with connect(phone.server.url.replace("http", "ws") + "/stream") as stream:
+                    await stream.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+                    for message in odd:
+                        await stream.send(message)
+                    await _until(lambda: phone.count("began_total") == 2)
+                    await stream.send(b"\xff\xfe", text=True)
+                    await stream.wait_closed()
+                    assert stream.close_code == 1007
+
+            await at_once([partial(phone.dial, call), disturb])
+            await phone.server.calls.wait_until_empty()
+            assert (call.hung, call.duration_ms) == (Hung.CALLER, 1_200)
+            assert phone.count("messages_set_aside_total") == len(odd)
+            assert phone.count("crashed_total") == 0
+
+    on_asyncio(be)
+
+
+_MULAW = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 
 
 def test_a_stream_that_never_starts_is_closed() -> None:

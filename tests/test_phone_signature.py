@@ -45,6 +45,19 @@ def test_a_websocket_may_be_signed_with_a_slash_at_its_end() -> None:
     assert not is_signed(sign("https://a.b/voice/", (), TOKEN), "https://a.b/voice", (), TOKEN)
 
 
+def test_a_url_that_is_none_has_no_signature() -> None:
+    """Where no public URL is set, the request's Host header is part of it."""
+    for url in ("http://[/voice", "http://a:99999/voice", "http://a:b/voice"):
+        assert not is_signed(sign(url, (), TOKEN), url, (), TOKEN)
+
+
+def test_a_query_string_is_signed_as_it_was_written() -> None:
+    url = "https://a.b/voice?a=1%202&b=%C3%A9&a=+"
+    assert is_signed(sign(url, (), TOKEN), url, (), TOKEN)
+    for other in ("https://a.b/voice", "https://a.b/voice?b=%C3%A9&a=1%202&a=+", "https://a.b/voice?a=1 2&b=é&a=+"):
+        assert not is_signed(sign(url, (), TOKEN), other, (), TOKEN)
+
+
 def test_an_odd_header_is_no_signature() -> None:
     for given_ in ("", "é", "0/KCTR6DLpKmkAf8muzZqo1nDgQ", "0/KCTR6DLpKmkAf8muzZqo1nDgQ==" * 1_000):
         assert not is_signed(given_, URL, FIELDS.items(), TOKEN)

@@ -15,6 +15,7 @@ from adapters.standin.twilio.stream import Conditions, Hung, Stream
 from adapters.twilio import mulaw
 from adapters.twilio.channel import ChannelClosed
 from adapters.twilio.port import LineError, TwilioLine, answer
+from adapters.twilio.tape import FarClock
 from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume
 from fsm.call.events import (
     AudioArrived,
@@ -570,6 +571,31 @@ def test_what_was_done_before_the_line_opened_is_told_then() -> None:
 
     log: Log = in_virtual_time(be)
     assert log.of(AudioArrived, PlayoutStopped) == [AudioArrived(0.0, "a", "i"), PlayoutStopped(0.0, "b", 0.0, 0.0)]
+
+
+def test_a_timestamp_that_cannot_be_moves_no_time_by_more_than_a_second() -> None:
+    clock = FarClock()
+    for number, at_ms in enumerate((0, 10**17, 20, 0, 0, 10**12, 60)):
+        now_s = 1_000 + number / 50
+        clock.note(at_ms, now_s)
+        assert now_s - 1 < clock.sent_s(now_s) <= now_s
+    for number in range(500):
+        clock.note(number * 20, 2_000 + number / 50)
+    assert clock.sent_s(2_009.99) == pytest.approx(2_009.99), "and it is forgotten"
+
+
+def test_sound_that_comes_in_pieces_is_one_voice() -> None:
+    """The sender is woken by the first piece alone: those behind it change nothing of what is due."""
+
+    def act(line: TwilioLine, _: Stream) -> None:
+        line.do(Admit("a"))
+        for _ in range(40):
+            line.play("a", sound(10), item_id="i")
+
+    held = call((100, act), (700, speak("b", 100)), caller=Silent(100))
+    assert held.line.counts["frames heard"] == 25
+    assert len(held.stream.ears.gaps_ms()) == 1, "between the two"
+    assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "a", 400.0), PlayoutFinished(0.0, "b", 100.0)]
 
 
 def test_a_closed_channel_says_so() -> None:

@@ -129,6 +129,14 @@ def test_custom_parameters_and_sound_are_in_no_repr() -> None:
         (changed("start", "start", "mediaFormat", "channels", to=2), "malformed start"),
         (changed("start", "start", "customParameters", to={"a": 1}), "malformed start"),
         (changed("start", "start", "callSid", to=...), "malformed start"),
+        (changed("start", "start", "callSid", to="../../etc"), "malformed start"),
+        (changed("start", "start", "accountSid", to="AC1/../AC2?"), "malformed start"),
+        (changed("start", "start", "streamSid", to='MZ"'), "malformed start"),
+        (changed("start", "start", to=["MZ1"]), "malformed start"),
+        (changed("start", "start", "mediaFormat", to="audio/x-mulaw"), "malformed start"),
+        (changed("media", "media", "chunk", to={"a": []}) + "}", "not JSON"),
+        (changed("media", "media", "timestamp", to="1" * 5_000), "malformed media"),
+        ('{"event": "media", "media": ' + "9" * 5_000 + "}", "not JSON"),
         (changed("start", "streamSid", to="MZother"), "malformed start"),
     ],
 )
@@ -171,6 +179,22 @@ def test_missing_numbers_are_counted_and_no_more() -> None:
     stream = opened()
     assert stream.receive(sound(5)) is not None
     assert stream.gaps == 3
+
+
+@pytest.mark.parametrize("far", [wire.MAX_GAP + 2, 10**17])
+def test_a_number_far_ahead_does_not_make_all_others_late(far: int) -> None:
+    stream = opened()
+    assert stream.receive(sound(far)) is None
+    assert stream.receive(sound(2)) is not None
+    assert (stream.gaps, stream.quarantined) == (0, {"out of order": 1})
+    new = Wire()
+    assert new.receive(text("start", far, start=START)) is None
+    assert new.receive(text("start", 1, start=START)) == STARTED
+
+
+def test_chunks_may_come_in_any_order_as_the_messages_are_numbered() -> None:
+    stream = opened()
+    assert [stream.receive(sound(number, chunk=str(chunk))) is None for number, chunk in ((2, 7), (3, 5), (4, -1))] == [False] * 3
 
 
 def test_numbers_are_not_needed() -> None:

@@ -104,7 +104,7 @@ class Calls:
         ticket = self._tickets.get(call_sid)
         if ticket is None:
             raise NotAdmitted(Refused.UNKNOWN_CALL, "no webhook announced this call, or too long ago")
-        if not hmac.compare_digest(ticket.token.encode(), token.encode()):
+        if not hmac.compare_digest(ticket.token.encode(), token.encode(errors="replace")):
             raise NotAdmitted(Refused.WRONG_TOKEN, "the token is not that of the webhook's answer")
         if self.draining:
             raise NotAdmitted(Refused.DRAINING, "the server is shutting down")

@@ -1,4 +1,4 @@
-"""The figures of a phone server for Prometheus: what they are, and a `Watch` that keeps them for one call; `phone_wire` times the line.
+"""The figures of a phone server for Prometheus, and a `Watch` that keeps them for one call; `adapters.phone.wire` times the line.
 
 What each means for an operator, and what to do, is in OPERATING.md beside this file. Every label has a bounded set of values.
 """
@@ -25,7 +25,7 @@ from fsm.engine.machine import Step
 OTHER = "other"
 """The label of whatever is beyond a bounded set."""
 CLEAR_S = 1.0
-"""A clear leaves at once, or when the one before it is answered: in 0.7 s at most (`twilio_tape.SETTLE_S`)."""
+"""A clear leaves at once, or when the one before it is answered: in 0.7 s at most (`adapters.twilio.tape.SETTLE_S`)."""
 MOST_CODES = 50
 """How many codes of errors are told apart; a server could make up any number of them."""
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)

@@ -12,9 +12,10 @@ from functools import partial
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import quoteattr
 
+import anyio
 import attrs
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -55,7 +56,7 @@ class PhoneServer:
     account: str | None = None
     """The one account whose calls are taken; None: whichever signs."""
     start_s: float = 10.0
-    """How long a stream may take to say which call it is."""
+    """How long a stream may take to say which call it is, and a form to come."""
 
     def app(self) -> Starlette:
         """The application: POST /voice, POST /status, the WebSocket /stream, GET /healthz."""
@@ -84,13 +85,12 @@ class PhoneServer:
 
     async def _checked(self, request: Request) -> Form:
         """The form that Twilio posts. Raises NotAdmitted."""
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_FORM_BYTES:
-                raise NotAdmitted(Refused.BAD_REQUEST, f"the form is longer than {MAX_FORM_BYTES} bytes")
         try:
+            with anyio.fail_after(self.start_s):
+                body = await _body(request)
             fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        except (TimeoutError, ClientDisconnect):
+            raise NotAdmitted(Refused.BAD_REQUEST, f"the form did not come whole within {self.start_s:g} s") from None
         except ValueError:
             raise NotAdmitted(Refused.BAD_REQUEST, "the body is no form") from None
         given, url = request.headers.get("X-Twilio-Signature", ""), self._url("http", request, request.url.path, request.url.query)
@@ -167,6 +167,16 @@ class PhoneServer:
     def _note_refused(self, refused: NotAdmitted, call_sid: str = "") -> None:
         self.metrics.refused.labels(refused.why.value).inc()
         tell(logging.WARNING, "refused", call_sid, why=refused.why.value, words=masked(str(refused)))
+
+
+async def _body(request: Request) -> bytes:
+    """All of a request's body. Raises NotAdmitted, and starlette's ClientDisconnect."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise NotAdmitted(Refused.BAD_REQUEST, f"the form is longer than {MAX_FORM_BYTES} bytes")
+    return body
 
 
 def _twiml(verb: str) -> Response:

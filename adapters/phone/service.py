@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from adapters.chatterbox.servers import Server
 from adapters.embedded import stand_in
 from adapters.phone.agent import Agent, ServedAgent
 from adapters.phone.calls import Calls
@@ -27,9 +28,7 @@ from adapters.phone.log import tell
 from adapters.phone.metrics import Metrics
 from adapters.phone.rest import API, opened
 from adapters.phone.server import PhoneServer
-from adapters.realtime.settings import RealtimeSettings
 from adapters.twilio.wire import MAX_MESSAGE_CHARS
-from fsm.call.policy import Policy
 
 LAG_S = 0.1
 """How often the event loop is looked at."""
@@ -59,7 +58,7 @@ class Plan:
     max_calls: int = 20
     traces: Path | None = None
     start_s: float = 10.0
-    """How long a stream may take to say which call it is."""
+    """How long a stream may take to say which call it is, and a form to come."""
     rows: bool = False
     """Count each row that is taken."""
 
@@ -125,16 +124,15 @@ async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
 
 
 @asynccontextmanager
-async def served_agent(
-    policy: Policy, settings: RealtimeSettings, realtime_url: str | None, key: str | None, chatterbox_url: str | None
-) -> AsyncIterator[ServedAgent]:
-    """The agent of the command line, its servers checked; a URL of None is the embedded stand-in. Raises what `ServedAgent.check` does."""
+async def checked(agent: ServedAgent) -> AsyncIterator[ServedAgent]:
+    """The agent with its servers checked; where it names none, stand-ins are started. Raises what `ServedAgent.check` does."""
     async with AsyncExitStack() as stack:
-        if realtime_url is None:
-            realtime_url = await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))
-        if chatterbox_url is None and policy.voice == "chatterbox":
-            chatterbox_url = await stack.enter_async_context(stand_in("chatterbox"))
-        agent = ServedAgent(policy=policy, settings=settings, realtime_url=realtime_url, key=key, chatterbox_url=chatterbox_url or "")
+        if not agent.realtime_url:
+            agent = attrs.evolve(agent, realtime_url=await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12")))
+        if agent.policy.voice != "chatterbox":
+            agent = attrs.evolve(agent, speech=None)
+        elif agent.speech is None:
+            agent = attrs.evolve(agent, speech=Server(url=await stack.enter_async_context(stand_in("chatterbox"))))
         await agent.check()
         yield agent
 

@@ -24,9 +24,13 @@ def sign(url: str, fields: Fields, token: str) -> str:
 
 
 def is_signed(given: str, url: str, fields: Fields, token: str) -> bool:
-    """Is `given` the signature of this request, in one of the spellings of its URL?"""
+    """Is `given` the signature of this request, in one of the spellings of its URL? Of a URL that is none there is no signature."""
     posted, found = list(fields), False
-    for spelling in _spellings(url):
+    try:
+        spellings = _spellings(url)
+    except ValueError:
+        return False
+    for spelling in spellings:
         found |= hmac.compare_digest(given.encode(), sign(spelling, posted, token).encode())
     return found
 

@@ -1,9 +1,9 @@
 """How a telephone stream's messages come and go: the protocol that a socket must fit, and the fit for starlette's."""
 
-from typing import TYPE_CHECKING, Protocol
+from contextlib import suppress
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 
 class ChannelClosed(Exception):
@@ -24,46 +24,37 @@ class Channel(Protocol):
 
 
 class StarletteChannel:
-    """A WebSocket that starlette has accepted."""
+    """A WebSocket that starlette has accepted; from then on nobody else sends, receives or closes."""
 
-    def __init__(self, websocket: "WebSocket") -> None:
+    def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
+        self._closed = False
 
     async def receive(self) -> str | bytes:
         """See Channel."""
-        if self._gone:
+        if self._closed:
             raise ChannelClosed("the socket is closed")
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
+            self._closed = True
             raise ChannelClosed(f"closed with {message.get('code', 1005)} {message.get('reason') or ''}".rstrip())
         text: str | None = message.get("text")
         return text if text is not None else bytes(message.get("bytes") or b"")
 
     async def send(self, text: str) -> None:
         """See Channel."""
-        from starlette.websockets import WebSocketDisconnect
-
-        if self._gone:
+        if self._closed:
             raise ChannelClosed("the socket is closed")
         try:
             await self._websocket.send_text(text)
         except WebSocketDisconnect:
+            self._closed = True
             raise ChannelClosed("the socket broke while we sent") from None
 
     async def close(self) -> None:
         """See Channel."""
-        from starlette.websockets import WebSocketDisconnect
-
-        if self._gone:
+        if self._closed:
             return
-        try:
+        self._closed = True
+        with suppress(WebSocketDisconnect):
             await self._websocket.close()
-        except WebSocketDisconnect:
-            return
-
-    @property
-    def _gone(self) -> bool:
-        """Has either side closed?"""
-        from starlette.websockets import WebSocketState
-
-        return WebSocketState.DISCONNECTED in (self._websocket.client_state, self._websocket.application_state)

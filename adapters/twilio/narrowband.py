@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]
 
+_PCM = np.dtype("<i2")
+_LEAST, _MOST = np.float32(-32_768), np.float32(32_767)
+
 RATIO = 3
 TAPS = 121
 """A multiple of RATIO, plus one: the delay is (TAPS - 1) / 2 samples of 24 kHz, 2.5 ms, and the edge between pass and stop 700 Hz wide."""
@@ -28,6 +31,8 @@ def _prototype() -> Samples:
 _LOW_PASS = _prototype()
 _PHASES: Samples = np.stack([np.pad(_LOW_PASS, (0, RATIO - 1))[phase::RATIO][: TAPS // RATIO + 1] for phase in range(RATIO)], axis=1)[::-1]
 """The filter's taps for each of the three samples that come of one, the oldest sample's first."""
+_RAISED: Samples = _PHASES * RATIO
+"""The same, as loud as before: two samples of three are zeros that were put in."""
 
 
 class Downsampler:
@@ -40,29 +45,33 @@ class Downsampler:
         """Take s16 samples, a multiple of 3, and give a third as many. Raises ValueError for another number."""
         if len(pcm) % (2 * RATIO):
             raise ValueError(f"{len(pcm)} bytes: give 16-bit samples, a multiple of {RATIO}")
-        sound = np.concatenate([self._past, np.frombuffer(pcm, "<i2").astype(np.float32)])
+        sound = np.concatenate([self._past, np.frombuffer(pcm, _PCM).astype(np.float32)])
         self._past = sound[len(sound) - TAPS + 1 :]
         if not pcm:
             return b""
-        windows = np.lib.stride_tricks.sliding_window_view(sound, TAPS)[::RATIO]
-        return _rounded(windows @ _LOW_PASS)
+        return _rounded(_windows(sound, TAPS, RATIO) @ _LOW_PASS)
 
 
 class Upsampler:
     """8 kHz to 24 kHz."""
 
     def __init__(self) -> None:
-        self._past: Samples = np.zeros(len(_PHASES) - 1, np.float32)
+        self._past: Samples = np.zeros(len(_RAISED) - 1, np.float32)
 
     def feed(self, pcm: bytes) -> bytes:
         """Take s16 samples and give three times as many."""
-        sound = np.concatenate([self._past, np.frombuffer(pcm, "<i2").astype(np.float32)])
-        self._past = sound[len(sound) - len(_PHASES) + 1 :]
+        sound = np.concatenate([self._past, np.frombuffer(pcm, _PCM).astype(np.float32)])
+        self._past = sound[len(sound) - len(_RAISED) + 1 :]
         if not pcm:
             return b""
-        windows = np.lib.stride_tricks.sliding_window_view(sound, len(_PHASES))
-        return _rounded((windows @ (_PHASES * RATIO)).ravel())
+        return _rounded((_windows(sound, len(_RAISED), 1) @ _RAISED).ravel())
+
+
+def _windows(sound: Samples, size: int, step: int) -> Samples:
+    """Every stretch of `size` samples, `step` apart; copied, as BLAS takes no rows that overlap, and is three times as fast."""
+    number, width = (len(sound) - size) // step + 1, sound.itemsize
+    return np.ascontiguousarray(np.ndarray((number, size), np.float32, sound, strides=(step * width, width)))
 
 
 def _rounded(sound: Samples) -> bytes:
-    return bytes(np.clip(np.rint(sound), -32_768, 32_767).astype("<i2").tobytes())
+    return bytes(np.minimum(np.maximum(np.rint(sound), _LEAST), _MOST).astype(_PCM).tobytes())

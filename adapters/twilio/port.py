@@ -99,7 +99,8 @@ class TwilioLine:
         self._caller = _Caller()
         self._clock = FarClock()
         self._voice = Voice(answered.started.stream_sid, ahead_ms / 1000)
-        self._wake = anyio.Event()
+        self._stirred = False
+        self._waiter: anyio.Event | None = None
         self._counts: Counter[str] = Counter()
 
     def __repr__(self) -> str:
@@ -162,12 +163,14 @@ class TwilioLine:
                 self._begin_to_hang_up()
             case _:
                 raise ValueError(f"a telephone line doesn't perform {type(effect).__name__}: give it one of its `performs`")
-        self._wake.set()
+        self._stir()
 
     def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
         """Queue sound of a response; False when it was refused (see `Playout.play`)."""
+        waits = not self.playout.queued
         taken = self._voice.play(response_id, pcm, item_id, sentence)
-        self._wake.set()
+        if waits:
+            self._stir()
         return taken
 
     def sounded_after(self, at_s: float, response_id: str | None = None) -> float:
@@ -204,7 +207,7 @@ class TwilioLine:
                     self._hear(octets, post)
                 case Marked(_, name):
                     self._voice.take_mark(name, self._clock.sent_s(anyio.current_time()))
-                    self._wake.set()
+                    self._stir()
                 case Pressed(_, digit):
                     post(DigitPressed, digit)
                 case Stopped():
@@ -227,19 +230,29 @@ class TwilioLine:
         self._voice.begin(anyio.current_time())
         try:
             while True:
-                # Taken before the look: what happens during it must be looked at too.
-                self._wake = anyio.Event()
-                due_s = self._voice.fill(anyio.current_time())
-                if not outbox:
+                # Before the look: what happens during it must be looked at too.
+                self._stirred = False
+                now_s = anyio.current_time()
+                due_s = self._voice.fill(now_s)
+                if outbox:
+                    with anyio.CancelScope(deadline=now_s + self._send_timeout_s) as patience:
+                        while outbox:
+                            await self._answered.channel.send(outbox.popleft())
+                    if patience.cancelled_caught:
+                        post(DeviceFailed, f"the stream took nothing for {self._send_timeout_s:g} s")
+                        return
+                elif not self._stirred:
+                    self._waiter = anyio.Event()
                     with anyio.CancelScope(deadline=due_s):
-                        await self._wake.wait()
-                while outbox:
-                    with anyio.fail_after(self._send_timeout_s):
-                        await self._answered.channel.send(outbox.popleft())
+                        await self._waiter.wait()
         except ChannelClosed:
             return
-        except TimeoutError:
-            post(DeviceFailed, f"the stream took nothing for {self._send_timeout_s:g} s")
+
+    def _stir(self) -> None:
+        """Have the sender look again."""
+        self._stirred = True
+        if self._waiter is not None:
+            self._waiter.set()
 
     def _begin_to_hang_up(self) -> None:
         match self._line:

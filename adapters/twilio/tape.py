@@ -33,8 +33,8 @@ SETTLE_S = 0.7
 """How long the answer to a clear is awaited, within the core's `position_ms`: the longest of round trips; then the clock alone decides."""
 MOST_UNHEARD = 250
 """A line of which nothing is heard for 5 s takes no more (R58)."""
-PLAYED = 30_000
-"""When frames were played is known of ten minutes of them."""
+PLAYED = 3_000
+"""When frames were played is known of a minute of them: what is asked is how much of a response was heard after its interruption."""
 REMEMBERED = 100
 """Of how many responses is it known what was heard (R07); as many as the playout knows."""
 
@@ -153,7 +153,7 @@ class Tape:
         return self._heard_bytes.get(response_id, 0) / BYTES_A_MS
 
     def sounded_after(self, at_s: float, response_id: str | None) -> float:
-        """How many milliseconds of a response, or of all, the line began to play at or after a time; of the last ten minutes."""
+        """How many milliseconds of a response, or of all, the line began to play at or after a time, in the last minute of sound."""
         return sum(size for when_s, of, size in self._played if when_s >= at_s and response_id in (None, of)) / BYTES_A_MS
 
     def probe(self, now_s: float) -> str:

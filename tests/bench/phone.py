@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -202,8 +202,10 @@ class _Peer:
         try:
             with anyio.fail_after(self.patience_s):
                 self.answer = json.loads(await self.lines.receive_until(b"\n", 1 << 26))
-        except (anyio.IncompleteRead, TimeoutError):
-            raise RuntimeError("the neighbours of the phone server have ended, or do not answer") from None
+        except anyio.IncompleteRead:
+            raise RuntimeError("the neighbours of the phone server have ended") from None
+        except TimeoutError:
+            raise RuntimeError(f"the neighbours of the phone server have not answered within {self.patience_s:g} s") from None
 
     async def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         await self.send(order)
@@ -265,7 +267,8 @@ async def _peer() -> AsyncIterator[_Peer]:
         try:
             yield _Peer(url, process, lines)
         finally:
-            process.terminate()
+            with suppress(ProcessLookupError):
+                process.terminate()
 
 
 @asynccontextmanager
@@ -287,7 +290,8 @@ async def _server(url: str) -> AsyncIterator[_Server]:
                         told[name] = rest
                 yield _Server(told["ready"], told["metrics"], process.pid)
             finally:
-                process.kill()
+                with suppress(ProcessLookupError):
+                    process.kill()
 
 
 async def main() -> None:

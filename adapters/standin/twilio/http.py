@@ -148,8 +148,11 @@ def _verb(verb: ElementTree.Element, base_url: str) -> Verb:
     if len(verb) != 1 or verb[0].tag != "Stream":
         raise Refused("12200: a <Connect> without one <Stream>; the stand-in knows no other")
     stream = verb[0]
-    url = urljoin(base_url.replace("http", "ws", 1), stream.get("url", ""))
-    parts = urlsplit(url)
+    try:
+        url = urljoin(base_url.replace("http", "ws", 1), stream.get("url", ""))
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise Refused(f"31920: the <Stream>'s url is none ({error})") from None
     if parts.scheme not in ("ws", "wss") or not parts.netloc:
         raise Refused(f"31920: the <Stream>'s url is {url!r}; it must begin with wss://, or ws:// on this machine")
     if parts.query:
