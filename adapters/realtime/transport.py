@@ -5,6 +5,7 @@ the loop's callback. anyio's streams, which serve on trio, cost a task switch a 
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -54,11 +55,45 @@ async def open_transport(host: str, port: int, tls: ssl.SSLContext | None, user:
     Raises OSError where there is no connection; ssl.SSLError, anyio.EndOfStream or ConnectionResetError where there is no TLS.
     """
     if _is_asyncio():
-        loop = asyncio.get_running_loop()
-        return (await loop.create_connection(partial(_Direct, user), host, port, ssl=tls, happy_eyeballs_delay=EYEBALLS_S))[1]
+        return await _direct(host, port, tls, user)
     if tls is None:
         return _Streamed(await anyio.connect_tcp(host, port), user)
     return _Streamed(await anyio.connect_tcp(host, port, ssl_context=tls, tls=True, tls_standard_compatible=False), user)
+
+
+async def _direct(host: str, port: int, tls: ssl.SSLContext | None, user: User) -> Transport:
+    """As `open_transport`. asyncio has its own race of addresses, but one that is cancelled may forget an open socket (Python 3.11)."""
+    loop, errors, won = asyncio.get_running_loop(), list[OSError](), list[_Direct]()
+    name = host if tls else None
+
+    async def attempt(address: str, failed: anyio.Event) -> None:
+        try:
+            transport, protocol = await loop.create_connection(partial(_Direct, user), address, port, ssl=tls, server_hostname=name)
+        except OSError as error:
+            errors.append(error)
+            failed.set()
+            return
+        if won:
+            transport.abort()
+        else:
+            won.append(protocol)
+            tasks.cancel_scope.cancel()
+
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        async with anyio.create_task_group() as tasks:
+            for address in dict.fromkeys(where[0] for *_, where in found):
+                failed = anyio.Event()
+                tasks.start_soon(attempt, str(address), failed)
+                with anyio.move_on_after(EYEBALLS_S):
+                    await failed.wait()
+    except BaseException:
+        for protocol in won:
+            protocol.abort()
+        raise
+    if not won:
+        raise errors[0]
+    return won[0]
 
 
 class _Direct(asyncio.Protocol):

@@ -6,7 +6,6 @@ secret, a header, a path or a query, enters a message, a repr or a log line: a p
 
 import logging
 import os
-import re
 import socket
 import ssl
 from collections import deque
@@ -320,8 +319,5 @@ def _cause(error: BaseException) -> str:
             error = error.exceptions[0]
     if isinstance(error, socket.gaierror):
         return "the host's name is not known"
-    # A host with several addresses has failed in as many ways, which asyncio puts into one text.
-    several = re.search(r"\[Errno (\d+)\]", str(error))
     number = error.errno if isinstance(error, OSError) else None
-    number = number or (int(several[1]) if several else None)
     return os.strerror(number).lower() if number else "no route to it"
