@@ -338,3 +338,21 @@ def test_a_goodbye_before_the_caller_has_spoken_ends_no_call() -> None:
     script.post(ev.ResponseCompleted, "r2")
     caller_says(script, "u3")
     assert script.call.turn.turns == 2
+
+
+def test_a_goodbye_to_a_callee_who_has_not_spoken_ends_no_call() -> None:
+    """R48: a ring or a beep is no conversation; a turn is one, whoever tells of its end."""
+    for heard, stays in ((True, False), (False, True)):
+        script = idle(direction="outbound", create_response=True)
+        if heard:
+            script.post(ev.SpeechStarted, "u1")
+            script.post(ev.SpeechStopped, "u1")
+        script.post(ev.ResponseCreated, "r1")
+        hear(script, "r1")
+        script.post(ev.GoodbyeSaid, "r1")
+        script.expects(hangup=states.STAYING if stays else states.GOODBYE)
+    script = idle(direction="outbound")
+    script.post(ev.SpeechStarted, "u1")
+    script.post(ev.SpeechStopped, "u1")
+    script.wait(1_800)
+    assert script.call.turn.turns == 1

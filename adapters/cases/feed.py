@@ -123,6 +123,8 @@ class _Feed:
                 self.post(ev.SessionConfirmed(now))
         if not self.fresh:
             self.post(ev.VadCalibrated(now))
+            # whoever is in mid-call has spoken: an outbound call's goodbye asks for that (R48)
+            self.call = attrs.evolve(self.call, turn=attrs.evolve(self.call.turn, turns=self.call.policy.least_turns))
         elif ("llm", "greeting.text_ready") not in kinds:
             self.post(ev.GreetingPrepared(now))
         if running is not None:

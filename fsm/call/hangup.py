@@ -117,8 +117,8 @@ def limit_reached(call: Call, _: ev.LimitExpired) -> bool:
 
 
 def too_soon(call: Call, _: ev.GoodbyeSaid) -> bool:
-    """Has the caller not said enough for a goodbye (R46)?"""
-    return call.turn.turns < call.policy.goodbye_min_turns
+    """Has the caller not said enough for a goodbye (R46, R48)?"""
+    return call.turn.turns < call.policy.least_turns
 
 
 def voice_lost(call: Call, event: ev.SynthesisFailed | ev.SynthesisExpired) -> bool:
@@ -219,7 +219,7 @@ HANGUP = region(
     #   while        on                      if                         then
     row(LEAVING,     ev.Event,               always,                    ignore("the call is to be closed now")),
     row(STAYING,     ev.GoodbyeSaid,         of_greeting,               ignore("a greeting ends no call (R48)")),
-    row(STAYING,     ev.GoodbyeSaid,         too_soon,                  ignore("the caller has hardly spoken (R46)")),
+    row(STAYING,     ev.GoodbyeSaid,         too_soon,                  ignore("the caller has hardly spoken (R46, R48)")),
     row(STAYING,     (ev.GoodbyeSaid, ev.HangupRequested), withdrawn_already, ignore("that goodbye was cut off, or the caller has spoken since (R45)")),
     row(STAYING,     ev.GoodbyeSaid,         heard_already,             go(LEAVING, after_goodbye)),
     row(STAYING,     ev.GoodbyeSaid,         being_heard,               go(GOODBYE, after_goodbye)),

@@ -23,9 +23,9 @@ def commit_turn(_: Call, __: ev.SpeechStopped) -> CommitTurn:
 
 
 @sets("turns")
-def count_turn(call: Call, _: ev.TurnCommitted) -> int:
+def count_turn(call: Call, _: ev.Event) -> int:
     """One more turn, as far as anyone asks (R46)."""
-    return min(call.turn.turns + 1, call.policy.goodbye_min_turns)
+    return min(call.turn.turns + 1, call.policy.least_turns)
 
 
 LINE = region(
@@ -69,10 +69,10 @@ TURN = region(
     row((QUIET, SPEAKING),        ev.SpeechStopped,    always,            go(STOPPED)),
     row((SPEAKING, STOPPED),      ev.TurnCommitted,    always,            go(QUIET, count_turn)),
     row(STOPPED,                  ev.TurnExpired,      sessionless,       go(STOPPED)),
-    row((SPEAKING, STOPPED),      ev.TurnExpired,      always,            go(QUIET)),
+    row((SPEAKING, STOPPED),      ev.TurnExpired,      always,            go(QUIET, count_turn)),
     row((SPEAKING, STOPPED),      ev.SessionLost,      always,            go(STOPPED)),
     row(STOPPED,                  ev.SessionConfirmed, always,            go(STOPPED)),
-    row(STOPPED,                  ev.ResponseCreated,  answers_by_itself, go(QUIET)),
+    row(STOPPED,                  ev.ResponseCreated,  answers_by_itself, go(QUIET, count_turn)),
     row((QUIET, SPEAKING, STOPPED), ev.CallerEvent,    always,            ignore("told twice, or it neither begins nor ends a turn")),
     row((QUIET, SPEAKING, STOPPED), ev.ModelEvent,     always,            ignore("the model does not end the caller's turn")),
     row((QUIET, SPEAKING, STOPPED), ev.Expired,        always,            ignore("another region's deadline")),

@@ -175,6 +175,11 @@ class Policy:
         return self.greeting and self.direction == "inbound"
 
     @property
+    def least_turns(self) -> int:
+        """The least turns of the caller before a goodbye counts: on an outbound call the callee must have spoken (R46, R48)."""
+        return max(self.goodbye_min_turns, int(self.direction == "outbound"))
+
+    @property
     def guards_greeting(self) -> bool:
         """Is the server's VAD to be kept from the greeting, so that its rights are given later (R36)?"""
         return self.greets and self.greeting_protected

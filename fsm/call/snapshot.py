@@ -114,7 +114,7 @@ class Calibration(Record):
 
 @attrs.frozen
 class Turn(Record):
-    """The caller's turn, and how many there were, as far as `Policy.goodbye_min_turns` counts."""
+    """The caller's turn, and how many there were, as far as `Policy.least_turns` counts."""
 
     state: State = states.QUIET
     turns: int = 0
