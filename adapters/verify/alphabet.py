@@ -40,6 +40,7 @@ _ONE: dict[str, tuple[Any, ...]] = {
 }
 """What a field may be in any event."""
 _OF: dict[tuple[type[ev.Event], str], tuple[Any, ...]] = {
+    (ev.ResponseCancelled, "reason"): ("", "turn_detected"),
     (ev.ResponseFailed, "reason"): ("", "insufficient_quota"),
     (ev.CreateRefused, "code"): ("boom", ACTIVE_ALREADY),
 }

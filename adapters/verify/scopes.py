@@ -182,6 +182,7 @@ def _daily() -> list[tuple[Scope, dict[str, Any]]]:
         (OUTAGE, {}),
         (attrs.evolve(OUTAGE, without=OUTAGE.without | frozenset((*ODD, *BARGE_IN))), {**chatterbox, **server_answers}),
         (attrs.evolve(NOTICE, without=NOTICE.without | frozenset(ODD)), {"queued_notices": 2}),
+        (attrs.evolve(NOTICE, without=(NOTICE.without - frozenset(OUTAGES)) | frozenset((*ODD, *BARGE_IN))), {}),
         (TURNS, {"interruption_by": "detector", "turns": "local"}),
         (TURNS, {}),
         (MEMORY, {}),
