@@ -10,13 +10,14 @@ from anyio import to_thread
 from rich.console import Console
 
 from adapters.caller import WavCaller
-from adapters.chatterbox.apology import Apology
 from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.port import check as check_chatterbox
 from adapters.chatterbox.servers import Server
+from adapters.chatterbox.voice import Voice
 from adapters.demo import demo_caller
 from adapters.driver import Driver
 from adapters.embedded import StandInError, stand_in
+from adapters.errors import first_of
 from adapters.picture.timeline import draw, read_stereo
 from adapters.ports import Port, Post
 from adapters.realtime.port import RealtimeLLM
@@ -39,9 +40,6 @@ from fsm.call.effects import Effect
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
 
-WITHIN = 0.95
-"""The part of a deadline of the core in which a port gives up by itself, so that it can say why."""
-
 
 class CannotStart(Exception):
     """Something without which no call can begin; the text is one line that says what and what to do."""
@@ -60,12 +58,8 @@ class Plan:
     out: Path
     realtime_url: str | None = None
     key: str | None = attrs.field(default=None, repr=False)
-    speech: Server | None = None
-    """The Chatterbox server; None for the stand-in."""
-    fallback: Server | None = None
-    """The Chatterbox server that speaks while that one does not."""
-    apology: bytes = attrs.field(default=b"", repr=False)
-    """What the caller hears when none of them speaks any more, as 24 kHz mono PCM; empty for nothing."""
+    voice: Voice = attrs.field(factory=Voice)
+    """The Chatterbox voice; without a server, the stand-in's."""
     tools: Tools | None = None
     caller: Path | None = None
     synthesis_ms: str = "1800:2800"
@@ -97,7 +91,7 @@ async def hold_call(plan: Plan, console: Console) -> Report:
         try:
             device, ports = await _prepare(plan, console, stack)
         except* (ValueError, OSError, StandInError, WebSocketError) as group:
-            raise CannotStart(str(_first(group))) from None
+            raise CannotStart(str(first_of(group))) from None
         return await _drive(plan, console, device, ports)
 
 
@@ -118,22 +112,14 @@ async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple
     ports: list[Port] = [device, llm, Prompter()]
     ports += _ears(plan, device)
     if "chatterbox" in urls:
-        speech = plan.speech or Server(url=urls["chatterbox"])
-        timeout_s = plan.policy.synthesis_ms / 1000 * WITHIN
-        apology = Apology(plan.apology, plan.policy.voice_failures) if plan.apology else None
-        ports.append(Chatterbox(url=speech, speaker=device, fallback=plan.fallback, apology=apology, timeout_s=timeout_s))
+        speech = plan.voice.speech or Server(url=urls["chatterbox"])
+        ports.append(attrs.evolve(plan.voice, speech=speech).port(plan.policy, device))
         await check_chatterbox(speech)
     if plan.tools is not None:
         ports.append(plan.tools)
     await llm.check()
     plan.out.mkdir(parents=True, exist_ok=True)
     return device, ports
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group, however deep it lies."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _loudspeaker(plan: Plan) -> Loudspeaker | Player | None:
@@ -219,7 +205,8 @@ def _write(out: Path, old_audio: OldAudio) -> Report:
 def _servers(plan: Plan) -> list[tuple[str, str | None, tuple[str, ...]]]:
     servers: list[tuple[str, str | None, tuple[str, ...]]] = [("realtime", plan.realtime_url, ("realtime", "--words-per-s", "12"))]
     if plan.policy.voice == "chatterbox":
-        servers.append(("chatterbox", plan.speech.url if plan.speech else None, ("chatterbox", "--synthesis-ms", plan.synthesis_ms)))
+        speech = plan.voice.speech
+        servers.append(("chatterbox", speech.url if speech else None, ("chatterbox", "--synthesis-ms", plan.synthesis_ms)))
     return servers
 
 

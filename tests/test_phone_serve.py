@@ -22,6 +22,7 @@ from telephone import Silent, Wire
 
 from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.servers import Server
+from adapters.chatterbox.voice import Voice
 from adapters.cli import main
 from adapters.phone.agent import ServedAgent
 from adapters.phone.service import _Door
@@ -226,8 +227,7 @@ def test_the_tools_and_the_voice_of_a_served_agent_are_each_calls_own() -> None:
         policy=Policy(),
         settings=RealtimeSettings(),
         realtime_url="ws://a",
-        speech=Server(url="http://a"),
-        fallback=Server(url="http://b"),
+        voice=Voice(Server(url="http://a"), Server(url="http://b")),
         tools=tools,
     )
     started = Started("MZ1", "CA1", "AC1")

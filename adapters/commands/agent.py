@@ -12,6 +12,7 @@ from fsm.call.policy import Policy
 
 if TYPE_CHECKING:
     from adapters.chatterbox.servers import Server
+    from adapters.chatterbox.voice import Voice
     from adapters.realtime.settings import RealtimeSettings
     from adapters.tools import Tools
 
@@ -30,9 +31,7 @@ class Chosen:
     settings: "RealtimeSettings"
     realtime_url: str | None
     key: str | None = attrs.field(repr=False)
-    speech: "Server | None"
-    fallback: "Server | None"
-    apology: bytes = attrs.field(repr=False)
+    voice: "Voice"
     tools: "Tools | None"
 
 
@@ -92,9 +91,7 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
         settings=model,
         realtime_url=options.realtime,
         key=_key(options.realtime),
-        speech=_speech(options, options.chatterbox),
-        fallback=_speech(options, options.chatterbox_fallback),
-        apology=_apology(options.chatterbox_apology),
+        voice=_voice(options),
         tools=tools,
     )
 
@@ -124,6 +121,16 @@ def _key(realtime_url: str | None) -> str | None:
     if key is None and realtime_url.lower().startswith("wss://"):
         raise Refused(f"no key: set {KEY_VARIABLE} (or OPENAI_API_KEY) in the environment for {realtime_url}")
     return key
+
+
+def _voice(options: argparse.Namespace) -> "Voice":
+    from adapters.chatterbox.voice import Voice
+
+    return Voice(
+        speech=_speech(options, options.chatterbox),
+        fallback=_speech(options, options.chatterbox_fallback),
+        apology=_apology(options.chatterbox_apology),
+    )
 
 
 def _speech(options: argparse.Namespace, url: str | None) -> "Server | None":

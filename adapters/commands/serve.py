@@ -37,6 +37,7 @@ def _serve(options: argparse.Namespace) -> int:
     from prometheus_client import disable_created_metrics
 
     from adapters.embedded import StandInError
+    from adapters.errors import first_of
     from adapters.phone import service as phone_service
     from adapters.phone.agent import ServedAgent
     from adapters.phone.log import logging_to
@@ -50,9 +51,7 @@ def _serve(options: argparse.Namespace) -> int:
         settings=answers.settings,
         realtime_url=answers.realtime_url or "",
         key=answers.key,
-        speech=answers.speech,
-        fallback=answers.fallback,
-        apology=answers.apology,
+        voice=answers.voice,
         tools=answers.tools,
     )
     disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -68,9 +67,9 @@ def _serve(options: argparse.Namespace) -> int:
         with logging_to():
             return anyio.run(serve)
     except* (StandInError, WebSocketError, ValueError) as group:
-        refusal = str(_first(group))
+        refusal = str(first_of(group))
     except* OSError as group:
-        refusal = _os_words(_first(group))
+        refusal = _os_words(first_of(group))
     raise Refused(refusal)
 
 
@@ -184,9 +183,3 @@ def _os_words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}; give another place"
     return str(error)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group, however deep it lies."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

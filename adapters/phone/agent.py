@@ -5,10 +5,8 @@ from typing import Protocol
 
 import attrs
 
-from adapters.chatterbox.apology import Apology
-from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.port import check as check_chatterbox
-from adapters.chatterbox.servers import Server
+from adapters.chatterbox.voice import Voice
 from adapters.ports import Port, Speaker
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
@@ -16,9 +14,6 @@ from adapters.sentences import SentenceCutter
 from adapters.tools import Tools
 from adapters.twilio.port import TwilioLine
 from fsm.call.policy import Policy
-
-WITHIN = 0.95
-"""The part of a deadline of the core in which the voice gives up by itself, so that it can say why."""
 
 
 class Agent(Protocol):
@@ -40,12 +35,8 @@ class ServedAgent:
     settings: RealtimeSettings
     realtime_url: str
     key: str | None = attrs.field(default=None, repr=False)
-    speech: Server | None = None
-    """The Chatterbox server."""
-    fallback: Server | None = None
-    """The Chatterbox server that speaks while that one does not."""
-    apology: bytes = attrs.field(default=b"", repr=False)
-    """What the caller hears when none of them speaks any more, as 24 kHz mono PCM; empty for nothing."""
+    voice: Voice = attrs.field(factory=Voice)
+    """The Chatterbox voice; without a server the model speaks itself."""
     tools: Tools | None = None
     """What the model may call; `settings` declare them."""
 
@@ -54,8 +45,8 @@ class ServedAgent:
         llm = self._llm(line)
         line.ears.append(llm)
         ports: list[Port] = [llm]
-        if self.speech is not None:
-            ports.append(self._voice(self.speech, line))
+        if self.voice.speech is not None:
+            ports.append(self.voice.port(self.policy, line))
         if self.tools is not None:
             ports.append(self.tools.for_call())
         return ports
@@ -63,14 +54,9 @@ class ServedAgent:
     async def check(self) -> None:
         """Are the servers there? Raises WebSocketError, ValueError or ConnectionError, each in one plain line."""
         await self._llm(_Nobody()).check()
-        if self.speech is not None:
-            self._voice(self.speech, _Nobody())
-            await check_chatterbox(self.speech)
-
-    def _voice(self, speech: Server, speaker: Speaker) -> Chatterbox:
-        apology = Apology(self.apology, self.policy.voice_failures) if self.apology else None
-        timeout_s = self.policy.synthesis_ms / 1000 * WITHIN
-        return Chatterbox(url=speech, speaker=speaker, fallback=self.fallback, apology=apology, timeout_s=timeout_s)
+        if self.voice.speech is not None:
+            self.voice.port(self.policy, _Nobody())
+            await check_chatterbox(self.voice.speech)
 
     def _llm(self, speaker: Speaker) -> RealtimeLLM:
         return RealtimeLLM(

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.chatterbox.servers import Server
+from adapters.chatterbox.voice import Voice
 from adapters.embedded import stand_in
 from adapters.phone.agent import Agent, ServedAgent
 from adapters.phone.calls import Calls
@@ -130,9 +131,10 @@ async def checked(agent: ServedAgent) -> AsyncIterator[ServedAgent]:
         if not agent.realtime_url:
             agent = attrs.evolve(agent, realtime_url=await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12")))
         if agent.policy.voice != "chatterbox":
-            agent = attrs.evolve(agent, speech=None)
-        elif agent.speech is None:
-            agent = attrs.evolve(agent, speech=Server(url=await stack.enter_async_context(stand_in("chatterbox"))))
+            agent = attrs.evolve(agent, voice=Voice())
+        elif agent.voice.speech is None:
+            speech = Server(url=await stack.enter_async_context(stand_in("chatterbox")))
+            agent = attrs.evolve(agent, voice=attrs.evolve(agent.voice, speech=speech))
         await agent.check()
         yield agent
 
