@@ -174,6 +174,12 @@ def test_a_caller_who_speaks_from_the_start_does_not_keep_it_unknown() -> None:
     assert of(told, SpeechStarted)
 
 
+def test_a_caller_is_heard_as_soon_as_loud_music_has_ended() -> None:
+    music = sum(np.sin(2 * np.pi * hz * np.arange(7 * RATE_HZ) / RATE_HZ) for hz in (220, 277, 330)) * 4_000
+    room = Room(12.0).add(music, 0.0).add(caller(), 7.6, -6)
+    assert 7.6 < of(room.listen(), SpeechStarted)[0] < 8.2
+
+
 # The echo.
 
 
@@ -237,9 +243,13 @@ def press(backend: str, *presses: bytes, turns: bool) -> list[type[Event]]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_press_interrupts_and_the_next_one_ends_the_turn(backend: str) -> None:
-    assert press(backend, b"\n", turns=True) == [SpeechStarted, BargeInDetected]
     assert press(backend, b"\n", b"well\n", turns=True) == [SpeechStarted, BargeInDetected, SpeechStopped]
     assert press(backend, b"\n", b"\n", turns=False) == [BargeInDetected, BargeInDetected]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_end_of_the_input_lets_go_of_the_key(backend: str) -> None:
+    assert press(backend, b"\n", turns=True) == [SpeechStarted, BargeInDetected, SpeechStopped]
 
 
 def test_only_what_is_said_while_the_key_is_down_is_heard() -> None:

@@ -1,6 +1,7 @@
 """Claims about player processes as loudspeakers: heard, silent when killed, never left behind, and honest about what they don't know."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,12 +14,13 @@ import anyio
 import numpy as np
 import pytest
 from pulse import Pulse, Taken, sound_system
-from shell import BACKENDS, PATIENCE_S, ROOT, alive, descendants, environment
+from shell import BACKENDS, PATIENCE_S, ROOT, alive, channels, descendants, environment
 
 from adapters import live
 from adapters.caller import WavCaller
 from adapters.ports import RATE_HZ
 from adapters.realtime.settings import RealtimeSettings
+from adapters.sound import player, recording
 from adapters.sound.device import SoundDevice
 from adapters.sound.library import NoSound
 from adapters.sound.player import CallerMicrophone, Player
@@ -147,6 +149,7 @@ def test_a_player_that_cannot_play_ends_the_call_and_says_why(tmp_path: Path, mo
     (tmp_path / "asound.conf").write_text("pcm.!default { type pulse }\n")
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
     monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
+    monkeypatch.setattr(player, "RETRY_S", 0.0)
     calls: list[Call] = []
 
     async def main() -> None:
@@ -160,8 +163,119 @@ def test_a_player_that_cannot_play_ends_the_call_and_says_why(tmp_path: Path, mo
     anyio.run(main)
     failed = calls[0].posted[-1]
     assert isinstance(failed, ev.DeviceFailed)
-    assert "aplay ends again and again" in failed.reason
+    assert "aplay fails again and again" in failed.reason
     assert "\n" not in failed.reason
+
+
+def not_a_player(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a program of this name before the true one."""
+    (folder / "aplay").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "aplay").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("exec sleep 60", "it takes no sound"),
+        ("exec <&-; exec sleep 60", "it closed its input"),
+        ('sleep 60 & echo $! >>"$0.pids"; echo no card >&2; exit 3', "no card"),
+        ("exit 3", "exit code 3"),
+    ],
+)
+def test_a_player_that_takes_nothing_ends_the_call_and_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
+) -> None:
+    monkeypatch.setattr(player, "STUCK_S", 0.1)
+    monkeypatch.setattr(player, "RETRY_S", 0.0)
+    not_a_player(tmp_path, script, monkeypatch)
+    posted: list[ev.Event] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        with anyio.fail_after(PATIENCE_S):
+            await call.device.run(call.post)
+        posted.extend(call.posted)
+
+    anyio.run(main)
+    left_behind = tmp_path / "aplay.pids"
+    for pid in left_behind.read_text().split() if left_behind.exists() else []:
+        os.kill(int(pid), signal.SIGKILL)
+    failed = posted[-1]
+    assert isinstance(failed, ev.DeviceFailed)
+    assert failed.reason == f"the player aplay fails again and again: {told}; check the sound system"
+
+
+def test_a_full_disk_ends_the_call_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "SAVED_FRAMES", 5)
+    not_a_player(tmp_path, "exec cat >/dev/null", monkeypatch)
+    posted: list[ev.Event] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call.device.run, call.post)
+                await call.until_posted(ev.LineOpened)
+                limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+                try:
+                    await call.until_posted(ev.DeviceFailed)
+                finally:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        posted.extend(call.posted)
+
+    anyio.run(main)
+    failed = posted[-1]
+    assert isinstance(failed, ev.DeviceFailed)
+    assert failed.reason.startswith(f"the recording {tmp_path / 'call.wav'} can't be written (File too large)")
+
+
+class Levels:
+    """An ear that notes how loud the agent is for each frame."""
+
+    def __init__(self, device: SoundDevice, levels: list[float]) -> None:
+        self._device = device
+        self._levels = levels
+
+    def hear(self, pcm: bytes) -> None:
+        """Take a frame."""
+        self._levels.append(self._device.agent_rms())
+
+
+def test_a_busy_loop_neither_moves_the_caller_in_the_recording_nor_the_told_position(pulse: Pulse, tmp_path: Path) -> None:
+    takes: list[Taken] = []
+    stopped: list[ev.PlayoutStopped] = []
+    levels: list[float] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        call.device.ears.append(Levels(call.device, levels))
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call.device.run, call.post)
+                await call.until_posted(ev.LineOpened)
+                recorder = pulse.record()
+                call.device.do(fx.Admit("r1"))
+                call.device.play("r1", tone(3.0))
+                await call.until_posted(ev.PlayoutProgressed)
+                await anyio.sleep(0.1)
+                levels.clear()
+                busy_until_s = time.monotonic() + 0.8
+                while time.monotonic() < busy_until_s:
+                    os.sched_yield()
+                await anyio.sleep(0.3)
+                call.device.do(fx.Flush("r1"))
+                stopped.append(await call.until_posted(ev.PlayoutStopped))
+                takes.append(recorder.stop())
+                group.cancel_scope.cancel()
+
+    anyio.run(main)
+    heard_ms = np.count_nonzero(np.diff(takes[0].loud(0, time.monotonic())) < 0.003) / RATE_HZ * 1000
+    assert stopped[0].played_ms == pytest.approx(heard_ms, abs=APART_MS)
+    _, agent = channels(tmp_path / "call.wav")
+    assert np.count_nonzero(agent) / RATE_HZ * 1000 == pytest.approx(stopped[0].played_ms, abs=APART_MS), "nothing is missing in call.wav"
+    assert min(levels[:20]) > 5_000, "what was heard long ago may hold an echo of what was said then"
 
 
 def test_a_player_dies_with_us_even_if_we_are_killed(pulse: Pulse, tmp_path: Path) -> None:

@@ -242,6 +242,33 @@ def test_sound_that_the_microphone_lost_is_silence_in_the_recording(tmp_path: Pa
     assert np.count_nonzero(left) == 4 * FRAME_BYTES // 2
 
 
+@pytest.mark.parametrize("ppm", [-1_000, -100, 100, 1_000])
+def test_both_sides_stay_together_for_ten_minutes_though_the_microphones_clock_is_wrong(tmp_path: Path, ppm: int) -> None:
+    """Both hear one click a minute at the same time; the loudspeaker's times are right."""
+    click = b"\0\x40" * (FRAME_BYTES // 2)
+    with Recording(tmp_path / "call.wav") as recording:
+        for number in range(30_000):
+            at_s = number * FRAME_S * (1 - ppm / 1e6)
+            is_click = number % 3_000 == 2_900
+            recording.caller(at_s, click if is_click else bytes(FRAME_BYTES))
+            if is_click:
+                recording.agent(at_s, click)
+    left, right = written(tmp_path / "call.wav")
+    apart = np.flatnonzero(np.diff(left) > 0) - np.flatnonzero(np.diff(right) > 0)
+    assert len(apart) == 10
+    assert np.abs(apart).max() <= 0.005 * RATE_HZ
+    assert len(left) == 30_000 * FRAME_BYTES // 2, "no silence was put in"
+
+
+def test_what_is_heard_of_the_agent_after_the_microphone_was_lost_is_recorded(tmp_path: Path) -> None:
+    with Recording(tmp_path / "call.wav") as recording:
+        recording.caller(5.0, bytes(FRAME_BYTES))
+        recording.agent(5.0, sound(1_000))
+    left, right = written(tmp_path / "call.wav")
+    assert right.tobytes() == sound(1_000)
+    assert len(left) == len(right)
+
+
 def test_a_recording_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RecordingFailed, match="give a path that can"), Recording(tmp_path):
         pass

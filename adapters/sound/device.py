@@ -19,7 +19,7 @@ from adapters.ports import FRAME_MS, Ear, Post
 from adapters.sound.library import SoundLost
 from adapters.sound.recording import Recording, RecordingFailed
 from adapters.sound.tape import Heard, Tape
-from adapters.sound.wake import Wake
+from adapters.sound.wake import Ring, Wake
 from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume, Retire
 from fsm.call.events import CallerHungUp, DeviceFailed, LineClosed, LineOpened, PlayoutStopped, VadCalibrated
 
@@ -27,8 +27,6 @@ REMEMBERED_PIECES = 30_000
 """What was heard of whom is known of the last ten minutes."""
 ECHO_S = 0.4
 """How long after the agent was heard an echo of it may still come from the microphone: the room, and both devices' buffers."""
-
-Ring = Callable[[], None]
 
 
 class Microphone(Protocol):
@@ -102,6 +100,7 @@ class SoundDevice:
         self._post: Post | None = None
         self._wake: Wake | None = None
         self._frames = 0
+        self._heard_s = 0.0
         self._clock_s = 0.0
         self._unrecorded: list[Heard] = []
         self._sounded: deque[tuple[float, str, float]] = deque(maxlen=REMEMBERED_PIECES)
@@ -123,8 +122,8 @@ class SoundDevice:
         return self._microphone.counts + self._loudspeaker.counts
 
     def agent_rms(self) -> float:
-        """How loud the loudest 20 ms of the agent were that the microphone may hear an echo of now, in 16-bit sample units."""
-        since_s = time.monotonic() - ECHO_S
+        """How loud the loudest 20 ms of the agent were of which the last frame may hold an echo, in 16-bit sample units."""
+        since_s = self._heard_s - ECHO_S
         return max((rms for at_s, rms in self._loudness if at_s >= since_s), default=0.0)
 
     async def run(self, post: Post) -> None:
@@ -137,8 +136,8 @@ class SoundDevice:
         try:
             with Recording(self._path) as recording, Wake() as self._wake:
                 await self._carry_sound(recording, self._wake)
-        except RecordingFailed as error:
-            self._fault = str(error)
+        except* RecordingFailed as group:
+            self._fault = str(group.exceptions[0])
         ended, self._line = self._line, _Line.GONE
         if ended is _Line.HANGING_UP:
             post(LineClosed)
@@ -228,6 +227,7 @@ class SoundDevice:
             if self._line is not _Line.OPEN or self._post is None:
                 return
             recording.caller(at_s, frame)
+            self._heard_s = at_s
             for ear in self.ears:
                 ear.hear(frame)
             self._frames += 1

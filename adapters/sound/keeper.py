@@ -1,6 +1,7 @@
 """The thread that keeps one PortAudio stream: opens it, cuts it off when told, reopens it when it is lost, closes it.
 
-What a device must be told may block, so the event loop never tells it; it puts an order into a queue.
+What a device must be told may block, even for ever, so the event loop never tells it: it puts an order into a queue, and sees
+whether the thread comes back for the next.
 """
 
 import queue
@@ -12,9 +13,9 @@ from enum import Enum
 from typing import Any, Protocol
 
 import anyio
-from anyio import to_thread
 
-from adapters.sound.library import Endpoint, SoundLost, load, quietly
+from adapters.sound.library import Endpoint, SoundLost, leave_behind, load, quietly
+from adapters.sound.wake import Ring, Wake, nobody
 
 LATENCY_S = 0.04
 """What a device is asked to hold: enough for a busy interpreter. An interruption does not wait for it, as it is dropped."""
@@ -31,10 +32,13 @@ STORM_XRUNS, STORM_S = 20, 2.0
 """So many under- or overflows in so long are a storm: the stream is reopened, with more in hand. A tenth of the blocks."""
 REOPENS, REOPENS_S = 3, 60.0
 """A stream that is lost more often than this in a minute is given up."""
+HANG_S = 3.0
+"""A driver that has not answered for this long, or for up to twice as long, hangs; a frozen sound server makes it so."""
 CLOSE_S = 2.0
 """How long closing may take; a driver that hangs is left behind."""
 
-Ring = Callable[[], None]
+Callback = Callable[[Any, int, Any], None]
+"""What fills or takes a block: its sound, its frames, PortAudio's times of it."""
 
 
 class _Order(Enum):
@@ -52,7 +56,7 @@ class Stream(Protocol):
     def start(self) -> None:
         """Begin to call back."""
 
-    def abort(self) -> None:
+    def abort(self, ignore_errors: bool = True) -> None:
         """Drop what it holds, and stop."""
 
     def close(self) -> None:
@@ -66,8 +70,9 @@ class Keeper:
         self.counts: Counter[str] = Counter()
         self.beat_s = 0.0
         """When the stream last called back."""
-        self.xruns: deque[float] = deque(maxlen=STORM_XRUNS)
         self.is_open = False
+        """Has it called back?"""
+        self._xruns: deque[float] = deque(maxlen=STORM_XRUNS)
         self._endpoint = endpoint
         self._make = make
         self._on_silence = on_silence
@@ -75,74 +80,117 @@ class Keeper:
         self._latency_s = LATENCY_S
         self._lost: deque[float] = deque(maxlen=REOPENS)
         self._fault = ""
+        self._bug: BaseException | None = None
+        self._turns = 0
+        self._over = False
         self._ring: Ring = nobody
 
     async def run(self, ring: Ring) -> None:
-        """Keep the stream until cancelled; raises SoundLost."""
+        """Keep the stream until cancelled. Raises SoundLost, and what was raised in the thread or in a callback."""
         self._ring = ring
-        ended = threading.Event()
-        thread = threading.Thread(target=self._serve, args=(ended,), name=f"callfsm {self._endpoint.kind}", daemon=True)
-        thread.start()
-        try:
-            await to_thread.run_sync(ended.wait, abandon_on_cancel=True)
-        finally:
-            self._orders.put(_Order.CLOSE)
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(thread.join, CLOSE_S)
+        with Wake() as over:
+            threading.Thread(target=self._serve, args=(over.ring,), name=f"callfsm {self._endpoint.kind}", daemon=True).start()
+            try:
+                await self._watch(over)
+            finally:
+                self._orders.put(_Order.CLOSE)
+                with anyio.move_on_after(CLOSE_S, shield=True):
+                    while not self._over:
+                        await over.wait()
+                if not self._over:
+                    leave_behind()
+        if self._bug is not None:
+            raise self._bug
         raise SoundLost(self._fault)
 
     def cut(self) -> None:
         """Have the stream drop what it holds."""
         self._orders.put(_Order.CUT)
 
-    def note(self, status: Any) -> None:
+    def calling(self, callback: Callback) -> Callable[[Any, int, Any, Any], None]:
+        """What PortAudio is to call back: it notes the call and what went wrong, and a bug in `callback` is raised by `run`."""
+
+        def call(sound: Any, frames: int, clock: Any, status: Any) -> None:
+            self._note(status)
+            try:
+                callback(sound, frames, clock)
+            except Exception as bug:
+                self._bug = bug
+                raise load().CallbackAbort from bug
+
+        return call
+
+    async def _watch(self, over: Wake) -> None:
+        """Wait until the thread is over, or hangs; each turn that it takes is under a second."""
+        while not self._over:
+            turns = self._turns
+            with anyio.move_on_after(HANG_S):
+                await over.wait()
+            if not self._over and self._turns == turns:
+                raise SoundLost(f"{self._endpoint} hangs: its driver does not answer; restart the sound system, or give another --device")
+
+    def _note(self, status: Any) -> None:
         """Count what PortAudio says went wrong, in its callback; and that it calls."""
         self.beat_s = time.monotonic()
         if status:
             for name in ("input_underflow", "input_overflow", "output_underflow", "output_overflow"):
                 if getattr(status, name):
                     self.counts[name] += 1
-            self.xruns.append(self.beat_s)
-
-    def _serve(self, ended: threading.Event) -> None:
-        """The thread."""
-        try:
-            stream = self._opened()
-            while stream is not None:
-                order = self._next_order()
-                if order is _Order.CLOSE:
-                    _end(stream)
-                    return
-                if (order is _Order.CUT and not self._cut_off(stream)) or (order is None and self._is_lost(stream)):
-                    stream = self._reopened(stream)
-        finally:
-            ended.set()
+                    self._xruns.append(self.beat_s)
+        if not self.is_open:
+            self.is_open = True
             self._ring()
 
-    def _next_order(self) -> _Order | None:
+    def _serve(self, tell_over: Ring) -> None:
+        """The thread."""
         try:
-            return self._orders.get(timeout=STALL_S / 4)
+            self._keep()
+        except BaseException as bug:
+            self._bug = bug  # For `run` to raise.
+        finally:
+            self._over = True
+            tell_over()
+
+    def _keep(self) -> None:
+        stream = self._opened()
+        while stream is not None:
+            order = self._next_order()
+            if order is _Order.CLOSE or self._bug is not None:
+                _end(stream)
+                return
+            if (order is _Order.CUT and not self._cut_off(stream)) or (order is None and self._is_lost(stream)):
+                stream = self._reopened(stream)
+
+    def _next_order(self, within_s: float = STALL_S / 4) -> _Order | None:
+        self._turns += 1
+        try:
+            return self._orders.get(timeout=within_s)
         except queue.Empty:
             return None
 
     def _cut_off(self, stream: Stream) -> bool:
         """Drop what the device holds, and start again with silence; False when that fails."""
         try:
-            stream.abort()
+            stream.abort(ignore_errors=False)
             self._on_silence(time.monotonic())
             self._ring()
-            stream.start()
+            self._start(stream)
         except load().PortAudioError as error:
             self._fault = _words(error)
             return False
         return True
+
+    def _start(self, stream: Stream) -> None:
+        """Have it call back; it may take its time to begin."""
+        self.beat_s = time.monotonic() + START_S - STALL_S
+        stream.start()
 
     def _is_lost(self, stream: Stream) -> bool:
         now_s = time.monotonic()
         if not stream.active or now_s - self.beat_s > STALL_S:
             self._fault = "it stopped"
             return True
-        if len(self.xruns) == STORM_XRUNS and now_s - self.xruns[0] < STORM_S:
+        if len(self._xruns) == STORM_XRUNS and now_s - self._xruns[0] < STORM_S:
             self._fault = "it cannot keep up"
             self._latency_s = min(2 * self._latency_s, LATENCY_MOST_S)
             return True
@@ -150,10 +198,8 @@ class Keeper:
 
     def _reopened(self, stream: Stream) -> Stream | None:
         """Another stream in place of a lost one; None when it is lost too often, or cannot be opened in time."""
+        self._silence(stream)
         now_s = time.monotonic()
-        self._on_silence(now_s)
-        _end(stream)
-        self.xruns.clear()
         if len(self._lost) == REOPENS and now_s - self._lost[0] < REOPENS_S:
             self._fault = f"{self._endpoint} fails again and again: {self._fault}; check its plug, or give another --device"
             return None
@@ -162,43 +208,39 @@ class Keeper:
         return self._opened()
 
     def _opened(self) -> Stream | None:
-        """An open stream that runs; tried again and again for REOPEN_S."""
+        """An open stream that runs; tried again and again for REOPEN_S, until the thread is told to close."""
         until_s = time.monotonic() + REOPEN_S
         while True:
+            stream: Stream | None = None
             try:
                 with quietly():
                     stream = self._make(self._latency_s)
-                    stream.start()
+                    self._start(stream)
             except (load().PortAudioError, ValueError) as error:
                 self._fault = f"{self._endpoint} cannot be opened ({_words(error)}); plug it in, or give another --device"
+                if stream is not None:
+                    self._silence(stream)
             else:
-                self.beat_s, self.is_open = time.monotonic() + START_S - STALL_S, True
-                self._ring()
                 return stream
-            if time.monotonic() > until_s or self._closes_within(RETRY_S):
+            # A cut is without meaning while nothing is open.
+            if time.monotonic() > until_s or self._next_order(RETRY_S) is _Order.CLOSE:
                 return None
 
-    def _closes_within(self, seconds: float) -> bool:
-        """Is the stream told to close within so long? What else it is told is without meaning while it is not open."""
-        try:
-            return self._orders.get(timeout=seconds) is _Order.CLOSE
-        except queue.Empty:
-            return False
+    def _silence(self, stream: Stream) -> None:
+        """Close a stream that is lost, and tell that all it held is gone; before, it may still call back for more."""
+        _end(stream)
+        self._xruns.clear()
+        self._on_silence(time.monotonic())
+        self._ring()
 
 
 def _end(stream: Stream) -> None:
-    """Close a stream, whatever has become of it."""
-    try:
-        stream.abort()
-    except load().PortAudioError:
-        pass  # It is gone already; closing frees what is left.
-    stream.close()
+    """Close a stream, whatever has become of it; PortAudio opens and closes one at a time."""
+    stream.abort()
+    with quietly():
+        stream.close()
 
 
 def _words(error: Exception) -> str:
     """The first line of what a library says, without PortAudio's numbers."""
     return str(error).splitlines()[0].split(" [PaErrorCode")[0]
-
-
-def nobody() -> None:
-    """Nobody waits yet."""

@@ -1,5 +1,6 @@
 """PortAudio, loaded when a call needs it: which devices there are, and the one that a name stands for; no stream is opened in here."""
 
+import atexit
 import ctypes
 import os
 import sys
@@ -137,6 +138,11 @@ def _chosen(wanted: str, kind: Kind, able: list[Device], all_devices: list[Devic
         names = ", ".join(f"{device.index} ({device.name})" for device in found[:4])
         raise NoSound(f"the sound device {wanted!r} may be {names}; give its number")
     return found[0]
+
+
+def leave_behind() -> None:
+    """A driver hangs: do not end PortAudio when the process ends, as that would wait for it."""
+    atexit.unregister(load()._exit_handler)
 
 
 def _silence_alsa() -> None:

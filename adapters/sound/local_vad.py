@@ -24,7 +24,9 @@ FRAME_MS = 32
 HYSTERESIS = 0.15
 """Speech goes on while the probability stays above the threshold less this, as in Silero's own iterator."""
 NOISE_FRAMES = 300
-"""The room's noise is that of the last ten seconds without speech."""
+"""The room's noise is that of the last ten seconds without speech,"""
+QUIET_FRAMES = 16
+"""or of the last half second, if that was quieter: music on hold that has ended drowns nobody."""
 QUIETEST_RMS = 10.0
 """Below -70 dBFS nothing is a voice, however quiet the room is; telephone noise lies near -66."""
 AGENT_RMS = 100.0
@@ -239,7 +241,8 @@ class _Levels:
         if not is_speech:
             self.frames += 1
             self._noise.append(rms)
-            self.noise_rms = float(np.median(self._noise))
+            late = list(self._noise)[-QUIET_FRAMES:]
+            self.noise_rms = min(float(np.median(self._noise)), float(np.median(late)))
 
 
 def _db(ratio: float) -> float:

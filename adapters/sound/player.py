@@ -7,6 +7,7 @@ us: the end of its input ends it, and on Linux the kernel kills it with us. A ca
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from adapters.playout import BYTES_A_MS
 from adapters.ports import FRAME_MS, RATE_HZ
 from adapters.sound.library import NoSound, SoundLost
 from adapters.sound.tape import Tape
+from adapters.sound.wake import Ring
 
 AHEAD_MS = 100
 """How much the player is given ahead of what is heard: its own buffer of 80 ms, and a frame."""
@@ -28,10 +30,12 @@ STUCK_S = 1.0
 """A player that has taken nothing for this long is stuck."""
 RESTARTS, RESTARTS_S = 3, 10.0
 """A player that ends by itself more often than this in ten seconds is given up."""
+RETRY_S = 0.3
+"""So much longer than the last time is waited before each: a sound server that is begun anew takes about a second."""
+PIPE_BYTES = 4096
+"""What the pipe to a player may hold, where that can be set (Linux, its least): 85 ms, not 1.4 s, of which a slow clock makes use."""
 AUDIBLE_RMS = 100.0
 """Louder than -50 dBFS: the caller on a WAV file hears the agent."""
-
-Ring = Callable[[], None]
 
 
 @attrs.frozen
@@ -91,9 +95,10 @@ class Player:
             now_s = time.monotonic()
             tape.cut(now_s)
             if len(ended) == RESTARTS and now_s - ended[0] < RESTARTS_S:
-                raise SoundLost(f"the player {self._name} ends again and again: {complaint}; check the sound system")
+                raise SoundLost(f"the player {self._name} fails again and again: {complaint}; check the sound system")
             ended.append(now_s)
             self.counts["restarted"] += 1
+            await anyio.sleep(RETRY_S * sum(now_s - one_s < RESTARTS_S for one_s in ended))
 
     def cut(self) -> None:
         """Kill the player: what it holds is not heard. Another one is begun by `run`."""
@@ -113,32 +118,38 @@ class Player:
         try:
             self.is_open = True
             ring()
-            await self._feed(process, tape)
-            return await _complaint(process) if self._process is process else None
+            stuck = await self._feed(process, tape)
+            if self._process is not process:
+                return None
+            return "it takes no sound" if stuck else await _complaint(process)
         finally:
             if self._process is process:
                 self._process = None
             with anyio.CancelScope(shield=True):
                 await _reap(process)
 
-    async def _feed(self, process: "subprocess.Popen[bytes]", tape: Tape) -> None:
-        """Write what is played next, a little ahead of its time, until the player is gone or stuck."""
+    async def _feed(self, process: "subprocess.Popen[bytes]", tape: Tape) -> bool:
+        """Write what is played next, a little ahead of its time, until the player is gone; True when it is stuck instead."""
         assert process.stdin is not None
-        pipe = process.stdin.fileno()
-        os.set_blocking(pipe, False)
-        start_s, sent = time.monotonic() + self._start_s, 0
+        pipe = _narrow(process.stdin.fileno())
+        heard_s = time.monotonic() + self._start_s
         while self._process is process:
-            ahead_ms = sent / BYTES_A_MS - (time.monotonic() - start_s + self._start_s) * 1000
-            if ahead_ms > AHEAD_MS - FRAME_MS:
-                await anyio.sleep((ahead_ms - AHEAD_MS + FRAME_MS) / 1000)
+            now_s = time.monotonic()
+            ahead_s = heard_s - self._start_s - now_s
+            if ahead_s > (AHEAD_MS - FRAME_MS) / 1000:
+                await anyio.sleep(ahead_s - (AHEAD_MS - FRAME_MS) / 1000)
                 continue
-            pcm = tape.take(start_s + sent / BYTES_A_MS / 1000)
-            sent += len(pcm)
+            if heard_s < now_s:  # We were late, and it ran dry.
+                self.counts["ran dry"] += 1
+                heard_s = now_s
+            pcm = tape.take(heard_s)
+            heard_s += len(pcm) / BYTES_A_MS / 1000
             with anyio.move_on_after(STUCK_S) as patience:
                 if not await _write(pipe, pcm):
-                    return
+                    return False
             if patience.cancelled_caught:
-                return
+                return True
+        return False
 
 
 class Caller(Protocol):
@@ -166,11 +177,12 @@ class CallerMicrophone:
 
     async def run(self, ring: Ring) -> None:
         """Give frame n at start + n * 20 ms, until the caller hangs up."""
-        start_s, number = anyio.current_time(), 0
+        start_s, clock_s, number = anyio.current_time(), time.monotonic(), 0
         while not self._caller.finished:
-            await anyio.sleep_until(start_s + (number + 1) * FRAME_MS / 1000)
+            began_s = number * FRAME_MS / 1000
+            await anyio.sleep_until(start_s + began_s + FRAME_MS / 1000)
             audible = self.agent_rms is not None and self.agent_rms() > AUDIBLE_RMS
-            self._frames.append((time.monotonic() - FRAME_MS / 1000, self._caller.next_frame(audible)))
+            self._frames.append((clock_s + began_s, self._caller.next_frame(audible)))
             number += 1
             ring()
 
@@ -199,12 +211,25 @@ async def _write(pipe: int, pcm: bytes) -> bool:
     return True
 
 
+def _narrow(pipe: int) -> int:
+    """Make a pipe hold little, and never block."""
+    os.set_blocking(pipe, False)
+    if sys.platform == "linux":
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return pipe
+
+
 async def _complaint(process: "subprocess.Popen[bytes]") -> str:
-    """What a player that ended by itself, or is stuck, has to say."""
-    if process.poll() is None:
-        process.kill()
-    _, said = await to_thread.run_sync(process.communicate)
-    lines = said.decode(errors="replace").strip().splitlines()
+    """What a player that reads no more has to say: its last line so far, as the pipe may be held open by another that it began."""
+    try:
+        await to_thread.run_sync(process.wait, STUCK_S)
+    except subprocess.TimeoutExpired:
+        return "it closed its input"
+    assert process.stderr is not None
+    os.set_blocking(process.stderr.fileno(), False)
+    lines = (process.stderr.read() or b"").decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else f"exit code {process.returncode}"
 
 

@@ -20,8 +20,8 @@ class PushToTalk:
     """A port that turns presses into events.
 
     With `turns` (`Policy.turns="local"`) a press begins the caller's turn, and the next one ends it; without it every press is
-    an interruption, and the server's VAD has the turns. The end of the input is no press. It is an ear as well: what `onward`
-    hear is the caller while the key is down.
+    an interruption, and the server's VAD has the turns. The end of the input lets go of the key. It is an ear as well: what
+    `onward` hear is the caller while the key is down.
     """
 
     performs: tuple[type[Effect], ...] = ()
@@ -35,16 +35,11 @@ class PushToTalk:
 
     async def run(self, post: Post) -> None:
         """Tell of each press until the input ends."""
-        while True:
-            try:
-                await anyio.wait_readable(self._source)
-                pressed = os.read(self._source, 4096)
-            except OSError:
-                return  # It is a file, or closed: nobody can press anything there.
-            if not pressed:
-                return
+        while pressed := await self._read():
             for _ in range(pressed.count(b"\n")):
                 self._press(post)
+        if self._key is _Key.DOWN:
+            self._press(post)
 
     def do(self, effect: Effect) -> None:
         """Nothing is asked of it."""
@@ -54,6 +49,13 @@ class PushToTalk:
         if self._key is _Key.DOWN:
             for ear in self._onward:
                 ear.hear(pcm)
+
+    async def _read(self) -> bytes:
+        try:
+            await anyio.wait_readable(self._source)
+            return os.read(self._source, 4096)
+        except OSError:
+            return b""  # It is a file, or closed: nobody can press anything there.
 
     def _press(self, post: Post) -> None:
         if not self._turns:

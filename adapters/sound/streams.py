@@ -11,9 +11,10 @@ import numpy as np
 import soxr
 
 from adapters.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
-from adapters.sound.keeper import LATENCY_S, Keeper, Ring, Stream, nobody
+from adapters.sound.keeper import LATENCY_S, Keeper, Stream
 from adapters.sound.library import Endpoint, load
 from adapters.sound.tape import Tape
+from adapters.sound.wake import Ring, nobody
 
 BLOCK_MS = 10
 """How much the loudspeaker takes at once: an unplugged one is noticed soon, and the work stays small."""
@@ -37,7 +38,7 @@ class Loudspeaker:
 
     @property
     def is_open(self) -> bool:
-        """Has the stream begun?"""
+        """Has the stream called back?"""
         return self._keeper.is_open
 
     @property
@@ -70,14 +71,13 @@ class Loudspeaker:
             channels=1,
             dtype="int16",
             latency=latency_s,
-            callback=self._fill,
+            callback=self._keeper.calling(self._fill),
         )
         self._latency_s = stream.latency
         return stream  # type: ignore[no-any-return]
 
-    def _fill(self, out: Any, frames: int, clock: Any, status: Any) -> None:
-        """PortAudio's callback: give it what comes next, and note when that will be heard."""
-        self._keeper.note(status)
+    def _fill(self, out: Any, frames: int, clock: Any) -> None:
+        """Give PortAudio what comes next, and note when that will be heard."""
         assert self._tape is not None
         delay_s = clock.outputBufferDacTime - clock.currentTime
         if not 0 < delay_s < 1:  # Some drivers do not tell the time.
@@ -104,7 +104,7 @@ class Microphone:
 
     @property
     def is_open(self) -> bool:
-        """Has the stream begun?"""
+        """Has the stream called back?"""
         return self._keeper.is_open
 
     @property
@@ -139,13 +139,12 @@ class Microphone:
             channels=1,
             dtype="int16",
             latency=latency_s,
-            callback=self._take,
+            callback=self._keeper.calling(self._take),
         )
 
-    def _take(self, sound: Any, frames: int, clock: Any, status: Any) -> None:
-        """PortAudio's callback."""
+    def _take(self, sound: Any, frames: int, clock: Any) -> None:
+        """Take what PortAudio heard."""
         keeper = self._keeper
-        keeper.note(status)
         age_s = clock.currentTime - clock.inputBufferAdcTime
         if not 0 <= age_s < 1:
             age_s = frames / self.endpoint.rate_hz

@@ -1,11 +1,15 @@
 """How a thread of a sound device wakes the call's event loop: a byte into a socket pair, which asyncio and trio both can wait for."""
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 import anyio
+
+Ring = Callable[[], None]
+"""How anybody wakes whoever waits."""
 
 
 class Wake:
@@ -31,3 +35,7 @@ class Wake:
         await anyio.wait_readable(self._near)
         with suppress(BlockingIOError):
             self._near.recv(4096)
+
+
+def nobody() -> None:
+    """The ring when nobody waits yet."""

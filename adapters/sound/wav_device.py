@@ -7,12 +7,10 @@ the moment that it is written.
 import math
 import wave
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Protocol
 
 import anyio
 import attrs
@@ -22,6 +20,7 @@ import soxr
 
 from adapters.playout import BYTES_A_MS, Playout, tell
 from adapters.ports import FRAME_MS, RATE_HZ, Ear, Post
+from adapters.sound.recording import RecordingFailed, StereoWav
 from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume, Retire
 from fsm.call.events import CallerHungUp, DeviceFailed, LineClosed, LineOpened, PlayoutStopped, VadCalibrated
 
@@ -30,9 +29,6 @@ AUDIBLE_RMS = 32768 * 10 ** (-50 / 20)
 
 REMEMBERED_FRAMES = 30_000
 """Figures are kept of the last ten minutes."""
-
-SAVED_FRAMES = 50
-"""The WAV is written once a second, sound and header at once, so that even a killed process leaves a file that plays."""
 
 
 class Caller(Protocol):
@@ -102,9 +98,9 @@ class WavDevice:
         self._post = post
         self._report()
         try:
-            with _Recording(self._path) as recording:
+            with StereoWav(self._path) as recording:
                 await self._carry_sound(recording, post)
-        except _RecordingFailed as error:
+        except RecordingFailed as error:
             self._line = _Line.GONE
             post(DeviceFailed, str(error))
             return
@@ -152,7 +148,7 @@ class WavDevice:
         """
         return sum(ms for when_s, of, ms in self._sounded if when_s >= at_s and response_id in (None, of))
 
-    async def _carry_sound(self, recording: "_Recording", post: Post) -> None:
+    async def _carry_sound(self, recording: StereoWav, post: Post) -> None:
         """Give frame n at start + n * 20 ms; a late frame comes at once, so that the schedule never drifts."""
         if self._line is _Line.NOT_OPEN:
             self._line = _Line.OPEN
@@ -173,7 +169,7 @@ class WavDevice:
             if self._hang_up_at_end and self._caller.finished:
                 self._line = _Line.GONE
 
-    def _carry_frame(self, recording: "_Recording", now_s: float) -> None:
+    def _carry_frame(self, recording: StereoWav, now_s: float) -> None:
         heard = self._caller.next_frame(self._agent_audible)
         for ear in self.ears:
             ear.hear(heard)
@@ -200,55 +196,6 @@ class WavDevice:
         stopped, self._stopped = self._stopped, []
         for response_id, played_ms, received_ms in stopped:
             self._post(PlayoutStopped, response_id, played_ms, received_ms)
-
-
-class _RecordingFailed(Exception):
-    """The file can't be made or written: a fault of the disk, told apart from one of an ear."""
-
-
-class _Recording:
-    """The stereo WAV of a call, written as it goes; closing it, however the call ended, completes its header."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._left: list[bytes] = []
-        self._right: list[bytes] = []
-
-    def __enter__(self) -> Self:
-        with self._faults():
-            self._file: BinaryIO = self._path.open("wb")
-            self._wav = wave.open(self._file, "wb")
-            self._wav.setparams((2, 2, RATE_HZ, 0, "NONE", "not compressed"))
-            self._wav.writeframes(b"")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._faults(), self._file:
-            try:
-                self._save()
-            finally:
-                self._wav.close()
-
-    def write(self, left: bytes, right: bytes) -> None:
-        self._left.append(left)
-        self._right.append(right)
-        if len(self._left) >= SAVED_FRAMES:
-            self._save()
-
-    def _save(self) -> None:
-        sides = [np.frombuffer(b"".join(side), "<i2") for side in (self._left, self._right)]
-        self._left.clear()
-        self._right.clear()
-        with self._faults():
-            self._wav.writeframes(np.stack(sides, axis=1).tobytes())
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or error
-            raise _RecordingFailed(f"the recording {self._path} can't be written ({reason}); give a path that can") from error
 
 
 def read_caller(path: Path) -> bytes:

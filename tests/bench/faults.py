@@ -14,8 +14,8 @@ from rich.table import Table
 from tests.matrix import LIMIT_S, Held, hold_all, servers
 from tests.matrix_faults import FAULTS, OWNERS, VOICES, Cell
 
-from .reaction import Spread, _spread
-from .tables import _table
+from .reaction import Spread, spread_of
+from .tables import figure_table
 
 Say = Callable[[str], None]
 
@@ -50,7 +50,7 @@ def measure_faults(say: Say, names: tuple[str, ...] = NAMES, repetitions: int = 
             held, _ = hold_all("asyncio", cells, world, AT_ONCE)
             for one in held:
                 old[one.cell.fault].append(_old_ms(one))
-    return FaultFigures({name: _spread(measured) for name, measured in old.items()})
+    return FaultFigures({name: spread_of(measured) for name, measured in old.items()})
 
 
 def _old_ms(held: Held) -> float:
@@ -63,7 +63,7 @@ def _old_ms(held: Held) -> float:
 def fault_table(figures: FaultFigures) -> Table:
     """The old sound, by fault."""
     count = min(one.count for one in figures.spreads.values())
-    table = _table(f"Old sound after speech_started, {count} interruptions each", "ms under the fault", "p50", "p95", "worst")
+    table = figure_table(f"Old sound after speech_started, {count} interruptions each", "ms under the fault", "p50", "p95", "worst")
     for name, one in figures.spreads.items():
         table.add_row(name, f"{one.p50_ms:.0f}", f"{one.p95_ms:.0f}", f"{one.worst_ms:.0f}")
     return table

@@ -35,7 +35,7 @@ from fsm import Policy, start
 from fsm.call import effects as fx
 from fsm.call import events as ev
 
-from .tables import _ratio, _table
+from .tables import figure_table, ratio
 
 Say = Callable[[str], None]
 
@@ -225,9 +225,9 @@ async def _server() -> AsyncIterator[str]:
 
 def load_table(figures: LoadFigures) -> Table:
     """Who takes how much, beside the bare client."""
-    table = _table(f"Processor time in ms, {figures.calls} calls at once, sound both ways", "one call", "a second", "ratio", "ends")
+    table = figure_table(f"Processor time in ms, {figures.calls} calls at once, sound both ways", "one call", "a second", "ratio", "ends")
     for name, ms in figures.ms.items():
-        ratios = " / ".join(_ratio(ms, figures.ms[rival]) for rival in (BARE, PACKED))
+        ratios = " / ".join(ratio(ms, figures.ms[rival]) for rival in (BARE, PACKED))
         table.add_row(name, f"{ms:.1f}", ratios, f"{figures.ends_ms[name]:.1f}")
     table.caption = "  ratio: to the bare client / to the one compressed by default; ends: to begin and end a call"
     return table

@@ -25,9 +25,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .reaction import Spread
-from .reaction import _spread as spread
-from .tables import _table
+from .reaction import Spread, spread_of
+from .tables import figure_table
 
 Say = Callable[[str], None]
 
@@ -142,7 +141,7 @@ def phone_tables(figures: PhoneFigures) -> list[Table]:
         f"  floor: the neighbour's own frames leave {peer_ms:.1f} ms late (p99)\n"
         f"  carried in real time: {figures.most} calls"
     )
-    soak = _table(f"Phone lines: {figures.soaked} callers who come and go", "the server holds", "before", "after")
+    soak = figure_table(f"Phone lines: {figures.soaked} callers who come and go", "the server holds", "before", "after")
     names = {"kib": "resident KiB", "descriptors": "descriptors", "threads": "threads", "tasks": "tasks"}
     for name, words in names.items():
         soak.add_row(words, str(getattr(figures.before, name)), str(getattr(figures.after, name)))
@@ -160,7 +159,7 @@ async def _load(peer: "_Peer", server: "_Server", load: Load, empty_kib: int) ->
         raise RuntimeError(f"at {load.calls} calls nothing was interrupted")
     held = await server.held()
     p99 = [_p99(taken[name]) for name in ("down", "up", "lag")]
-    return LoadFigures(load.calls, spread(taken["clear"]), *p99, taken["late"], busy, (held.kib - empty_kib) / load.calls)
+    return LoadFigures(load.calls, spread_of(taken["clear"]), *p99, taken["late"], busy, (held.kib - empty_kib) / load.calls)
 
 
 async def _soak(peer: "_Peer", server: "_Server", seconds: float, say: Say) -> tuple[int, Held, Held]:

@@ -99,7 +99,7 @@ class Taken:
 async def measure_reaction(say: Say, loads: tuple[Load, ...] = LOADS) -> list[ReactionFigures]:
     """Interrupt calls and bare clients in turn, under each load. Raises RuntimeError if an interruption was not measured."""
     figures = []
-    async with _server() as server:
+    async with serving() as server:
         for load in loads:
             taken = Taken()
             for repetition in range(load.repetitions):
@@ -117,10 +117,10 @@ def figures_of(load: Load, taken: Taken) -> ReactionFigures:
     for name, measured in attrs.asdict(taken).items():
         if len(measured) != expected:
             raise RuntimeError(f"of {expected} interruptions at {load.calls} calls, {len(measured)} were measured ({name})")
-    return ReactionFigures(load.calls, *(_spread(measured) for measured in attrs.astuple(taken)))
+    return ReactionFigures(load.calls, *(spread_of(measured) for measured in attrs.astuple(taken)))
 
 
-def _spread(measured_ms: list[float]) -> Spread:
+def spread_of(measured_ms: list[float]) -> Spread:
     p50, p95 = (float(np.percentile(measured_ms, share)) for share in (50, 95))
     return Spread(len(measured_ms), float(np.mean(measured_ms)), p50, p95, max(measured_ms))
 
@@ -167,7 +167,7 @@ class Onlooker:
     def __call__(self, event: Event, answer: Step[Call]) -> None:
         """Note the time at which the voice is held, and the one at which the device has refused the old response."""
         if isinstance(event, SpeechStarted):
-            self._written_ns = _written_ns(event.item_id)
+            self._written_ns = written_ns(event.item_id)
         if self._written_ns is None:
             return
         for effect in answer.effects:
@@ -191,7 +191,7 @@ async def _bare(url: str, taken: Taken, after_s: float) -> None:
         async for message in ws:
             head = str(message[:200])
             if "input_audio_buffer.speech_started" in head:
-                taken.floor.append(_ms_since(_written_ns(head.split('"')[-2])))
+                taken.floor.append(_ms_since(written_ns(head.split('"')[-2])))
                 await ws.send('{"type": "response.cancel"}')
             elif "input_audio_buffer.committed" in head:
                 await ws.send('{"type": "response.create"}')
@@ -206,7 +206,7 @@ async def _send_sound(ws: ClientConnection) -> None:
             await anyio.sleep(FRAME_MS / 1000)
 
 
-def _written_ns(item_id: str) -> int:
+def written_ns(item_id: str) -> int:
     """The time that the server put into an item_id."""
     return int(item_id.removeprefix("item_"))
 
@@ -216,7 +216,7 @@ def _ms_since(written_ns: int) -> float:
 
 
 @asynccontextmanager
-async def _server() -> AsyncIterator[str]:
+async def serving() -> AsyncIterator[str]:
     """The interrupter, in a process of its own, and its URL; it stops when its standard input is closed."""
     async with await anyio.open_process([sys.executable, str(SERVER)], stdin=PIPE, stdout=PIPE, stderr=None) as process:
         assert process.stdout is not None

@@ -34,11 +34,8 @@ from fsm.engine.machine import Step
 from tests.pulse import Pulse, Taken, missing, sound_system
 
 from .reaction import POLICY as AT_ONCE
-from .reaction import Load, Spread
-from .reaction import _server as server
-from .reaction import _spread as spread
-from .reaction import _written_ns as written_ns
-from .tables import _table
+from .reaction import Load, Spread, serving, spread_of, written_ns
+from .tables import figure_table
 
 Say = Callable[[str], None]
 
@@ -123,13 +120,13 @@ async def measure_sound(say: Say) -> SoundFigures | None:
     spreads: dict[str, Spread] = {}
     with sound_system() as pulse:
         say("sound: interruptions from the server")
-        spreads["speech_started written → silent"] = spread(await _from_server(pulse))
+        spreads["speech_started written → silent"] = spread_of(await _from_server(pulse))
         for name, loudspeaker in _loudspeakers().items():
             say(f"sound: {name}")
             flushed_ms, apart_ms = await _flushes(pulse, loudspeaker)
-            spreads[f"flush → silent, {name}"] = spread(flushed_ms)
+            spreads[f"flush → silent, {name}"] = spread_of(flushed_ms)
             if isinstance(loudspeaker, PortAudioLoudspeaker):
-                spreads["the told position is off by"] = spread(apart_ms)
+                spreads["the told position is off by"] = spread_of(apart_ms)
     return SoundFigures(spreads)
 
 
@@ -152,7 +149,7 @@ async def _from_server(pulse: Pulse) -> list[float]:
             written.append(written_ns(event.item_id) / 1e9)
 
     with TemporaryDirectory() as folder:
-        async with server() as url:
+        async with serving() as url:
             device = _device(folder, PortAudioLoudspeaker(find("speaker", "loudspeaker")))
             llm = RealtimeLLM(url=LOAD.url(url), key=None, settings=RealtimeSettings(), policy=POLICY, speaker=AfterAPause(device))
             device.ears.append(llm)
@@ -222,7 +219,7 @@ def sound_tables(figures: SoundFigures | None) -> list[Table]:
     """The figures as a table; none where there is no sound system."""
     if figures is None:
         return []
-    table = _table(f"On the recording of a loudspeaker, {ROUNDS} interruptions each", "ms until", "p50", "p95", "worst")
+    table = figure_table(f"On the recording of a loudspeaker, {ROUNDS} interruptions each", "ms until", "p50", "p95", "worst")
     for name, one in figures.spreads.items():
         table.add_row(name, f"{one.p50_ms:.1f}", f"{one.p95_ms:.1f}", f"{one.worst_ms:.1f}")
     table.caption = "  the recording tells the time to some 3 ms"
