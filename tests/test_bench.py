@@ -7,7 +7,6 @@ import pytest
 from bench import imports, reaction, steps, tables
 from rich.console import Console
 
-from adapters.sound.wav_device import WavDevice
 from adapters.trace import TraceWriter
 from fsm import start, step
 from fsm.call.effects import Admit, Flush
@@ -56,7 +55,7 @@ def test_every_interruption_is_measured_at_one_call_and_at_several() -> None:
 
 
 def test_a_device_that_takes_old_sound_gives_no_figure(tmp_path: Path) -> None:
-    device = WavDevice(tmp_path / "call.wav", reaction.PatientCaller())
+    device = reaction.StampedDevice(tmp_path / "call.wav", reaction.PatientCaller())
     device.do(Admit("resp_1"))
     taken = reaction.Taken()
     onlooker = reaction.Onlooker(device, taken)

@@ -27,7 +27,7 @@ from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.wire import append
 from adapters.sound.wav_device import WavDevice
 from fsm import Call, Policy, start
-from fsm.call.effects import Flush, Hold
+from fsm.call.effects import Effect, Flush, Hold
 from fsm.call.events import Event, SpeechStarted
 from fsm.engine.machine import Step
 
@@ -136,7 +136,7 @@ async def _call(url: str, taken: Taken, after_s: float) -> None:
     """A whole call: the realtime LLM, the driver, the device with its recording."""
     await anyio.sleep(after_s)
     with TemporaryDirectory() as folder:
-        device = WavDevice(Path(folder) / "call.wav", PatientCaller())
+        device = StampedDevice(Path(folder) / "call.wav", PatientCaller())
         llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=POLICY, speaker=device)
         device.ears.append(llm)
         onlooker = Onlooker(device, taken)
@@ -154,10 +154,23 @@ class PatientCaller:
         return FRAME
 
 
+class StampedDevice(WavDevice):
+    """The device, which notes when it has done each kind of effect: before the step's other effects, the cancels, are begun."""
+
+    def __init__(self, path: Path, caller: "PatientCaller") -> None:
+        super().__init__(path, caller)
+        self.done_ns: dict[type[Effect], int] = {}
+
+    def do(self, effect: Effect) -> None:
+        """As ever, and the time after it."""
+        super().do(effect)
+        self.done_ns[type(effect)] = time.monotonic_ns()
+
+
 class Onlooker:
     """Looks at each step of a call once its effects have begun, and tries the device."""
 
-    def __init__(self, device: WavDevice, taken: Taken) -> None:
+    def __init__(self, device: StampedDevice, taken: Taken) -> None:
         self.interrupted: list[tuple[float, str]] = []
         """When the server wrote each speech_started, in seconds, and over which response."""
         self._device = device
@@ -172,14 +185,18 @@ class Onlooker:
             return
         for effect in answer.effects:
             if isinstance(effect, Hold):
-                self._taken.silent.append(_ms_since(self._written_ns))
+                self._taken.silent.append(self._ms_until(Hold))
             elif isinstance(effect, Flush):
                 if self._device.play(effect.response_id, FRAME):
                     raise RuntimeError(f"the device still takes sound of {effect.response_id}")
-                self._taken.refused.append(_ms_since(self._written_ns))
+                self._taken.refused.append(self._ms_until(Flush))
                 self.interrupted.append((self._written_ns / 1e9, effect.response_id))
                 self._written_ns = None
                 return
+
+    def _ms_until(self, done: type[Effect]) -> float:
+        assert self._written_ns is not None
+        return (self._device.done_ns[done] - self._written_ns) / 1e6
 
 
 async def _bare(url: str, taken: Taken, after_s: float) -> None:
