@@ -5,7 +5,7 @@ and on a fast one.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
@@ -17,6 +17,17 @@ PAUSE_MS = 700
 
 TAIL_MS = 300
 """What the agent says this soon after a line is the end of what the line interrupted, not an answer to it."""
+
+
+class Caller(Protocol):
+    """Where the caller's sound comes from."""
+
+    @property
+    def finished(self) -> bool:
+        """Does the caller hang up now?"""
+
+    def next_frame(self, agent_audible: bool) -> bytes:
+        """Give the next 20 ms; `agent_audible` says whether the agent's last 20 ms could be heard."""
 
 
 def _not_negative(_: object, field: "attrs.Attribute[Any]", value: float | None) -> None:
@@ -75,7 +86,7 @@ class WavCaller:
     """A caller who plays one recording from the moment that the line opens, and is silent after it."""
 
     def __init__(self, pcm: bytes) -> None:
-        """Take the recording, 24 kHz mono s16; see `adapters.sound.wav_device.read_caller`."""
+        """Take the recording, 24 kHz mono s16; see `adapters.wav_file.read_caller`."""
         self._pcm = pcm
         self._taken = 0
 

@@ -8,15 +8,15 @@ import anyio
 import attrs
 from anyio import to_thread
 
-from adapters.caller import At, Line, ScriptedCaller
+from adapters.caller import At, Caller, Line, ScriptedCaller
 from adapters.demo import demo_caller
-from adapters.sound.wav_device import Caller, read_caller
 from adapters.standin.twilio.call import Call, CallFailed
 from adapters.standin.twilio.http import Application
 from adapters.standin.twilio.rest import Calls, serve_rest
 from adapters.standin.twilio.stream import Conditions, Hung, Ids, Stream
 from adapters.twilio import mulaw
 from adapters.twilio.narrowband import Downsampler
+from adapters.wav_file import read_caller
 
 
 @attrs.frozen(kw_only=True)

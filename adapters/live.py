@@ -9,7 +9,7 @@ import attrs
 from anyio import to_thread
 from rich.console import Console
 
-from adapters.caller import WavCaller
+from adapters.caller import Caller, WavCaller
 from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.port import check as check_chatterbox
 from adapters.chatterbox.servers import Server
@@ -32,9 +32,10 @@ from adapters.sound.local_vad import LocalVad
 from adapters.sound.player import CallerMicrophone, Player
 from adapters.sound.push_to_talk import PushToTalk
 from adapters.sound.streams import Loudspeaker, Microphone
-from adapters.sound.wav_device import Caller, WavDevice, read_caller
+from adapters.sound.wav_device import WavDevice
 from adapters.tools import Tools
 from adapters.trace import TraceWriter, read_trace
+from adapters.wav_file import read_caller
 from fsm.call import events as ev
 from fsm.call.effects import Effect
 from fsm.call.policy import Policy

@@ -13,7 +13,7 @@ import soxr
 from adapters.ports import RATE_HZ
 
 MAX_AUDIO_S = 120
-"""Longer than any sentence: a server that sends more is at fault."""
+"""Longer than any sentence: a server that sends more is at fault; a file may be longer."""
 MAX_HEADER_BYTES = 65_536
 """What may stand before the sound: names and pictures take less."""
 OPEN_BYTES = 0x7FFF_F000
@@ -46,8 +46,9 @@ class WavStream:
     a part is missing is left out.
     """
 
-    def __init__(self, *, whole: bool = False) -> None:
+    def __init__(self, *, whole: bool = False, longest_s: int = MAX_AUDIO_S) -> None:
         self._whole = whole
+        self._longest_s = longest_s
         self._part = _Part.HEADER
         self._head = b""
         self._format: _Format | None = None
@@ -82,7 +83,7 @@ class WavStream:
             raise WavError(
                 "the WAV is damaged: it has no format or no sound in it"
                 if len(self._head) >= 12
-                else f"the answer is no WAV{'' if self._head else ': it is empty'}"
+                else f"that is no WAV{'' if self._head else ': it is empty'}"
             )
         if self._whole and self._part is _Part.SOUND and self._left < math.inf:
             raise WavError(f"the WAV is cut off: {self._declared} bytes are declared and {self._came} came")
@@ -94,7 +95,7 @@ class WavStream:
         """The sound behind the header once that is whole; until then nothing."""
         self._head = head
         if not (b"RIFF".startswith(head[:4]) and b"WAVE".startswith(head[8:12])):
-            raise WavError(f"the answer is no WAV{_likeness(head)}")
+            raise WavError(f"that is no WAV{_likeness(head)}")
         at, form = 12, b""
         while at + 8 <= len(head):
             name, size = head[at : at + 4], struct.unpack_from("<I", head, at + 4)[0]
@@ -132,18 +133,12 @@ class WavStream:
         assert self._format is not None
         self._came += len(data)
         block, rate = self._format.block, self._format.rate
-        if self._came > MAX_AUDIO_S * rate * block:
-            raise WavError(f"the WAV lasts more than {MAX_AUDIO_S} s: no sentence does")
+        if self._came > self._longest_s * rate * block:
+            raise WavError(f"the WAV lasts more than {self._longest_s} s")
         samples = self._rest + data
         size = len(samples) - len(samples) % block
         self._rest = samples[size:]
         return self._format.pcm(samples[:size])
-
-
-def wav_to_pcm(body: bytes) -> bytes:
-    """A whole WAV file as 24 kHz mono s16le PCM; WavError in one line when it is damaged, empty or longer than 120 s."""
-    stream = WavStream(whole=True)
-    return stream.feed(body) + stream.end()
 
 
 class _Format:

@@ -200,9 +200,9 @@ def test_a_recording_is_read_whatever_its_rate(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("missing.wav", None, "can't be read (No such file or directory); give the path of a WAV file"),
-        ("empty.wav", b"", ": it is no WAV: it is empty; convert it with: ffmpeg"),
+        ("empty.wav", b"", ": that is no WAV: it is empty; convert it with: ffmpeg"),
         ("cut.wav", wav(sine(1))[:-2], ": the WAV is cut off: 48000 bytes are declared and 47998 came; convert it"),
-        ("song.wav", b"ID3" + bytes(100), ": it is no WAV but an MP3; convert it"),
+        ("song.wav", b"ID3" + bytes(100), ": that is no WAV but an MP3; convert it"),
     ],
 )
 def test_a_recording_that_cannot_be_heard_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes | None, words: str) -> None:

@@ -69,13 +69,13 @@ async def saying(text: str, *urls: str, **settings: float) -> AsyncIterator[tupl
         (401, b"", "the server answered 401"),
         (404, b"", "the server answered 404"),
         (302, b"", "the server answered 302, which points elsewhere: give the url that it points to"),
-        (200, b"", "the answer is no WAV: it is empty"),
-        (200, b"RIFF", "the answer is no WAV"),
-        (200, b"\x00" * 400, "the answer is no WAV"),
-        (200, b"ID3" + b"\x00" * 400, "the answer is no WAV but an MP3"),
+        (200, b"", "that is no WAV: it is empty"),
+        (200, b"RIFF", "that is no WAV"),
+        (200, b"\x00" * 400, "that is no WAV"),
+        (200, b"ID3" + b"\x00" * 400, "that is no WAV but an MP3"),
         (200, SOUND[:-100], "the WAV is cut off: 48000 bytes are declared and 47900 came"),
         (200, wav(np.zeros(0, "<i2")), "the WAV holds no sound"),
-        (200, wav(np.zeros(4_000 * MAX_AUDIO_S + 1, "<i2"), rate=4_000), "the WAV lasts more than 120 s: no sentence does"),
+        (200, wav(np.zeros(4_000 * MAX_AUDIO_S + 1, "<i2"), rate=4_000), "the WAV lasts more than 120 s"),
     ],
 )
 async def test_a_bad_answer_fails_the_sentence_in_one_line_at_once(anyio_backend: str, status: int, body: bytes, words: str) -> None:
@@ -132,7 +132,7 @@ async def test_sound_is_asked_for_unpacked(anyio_backend: str) -> None:
         return Reply(200, gzip.compress(SOUND), headers=("Content-Encoding: gzip",))
 
     async with answering(packs) as url, saying("Hello.", url) as (ends, _):
-        assert (await ends.until(SynthesisFailed, "s")).reason == "the answer is no WAV but gzip"
+        assert (await ends.until(SynthesisFailed, "s")).reason == "that is no WAV but gzip"
     assert "Accept-Encoding: identity" in heads[0]
 
 

@@ -114,8 +114,8 @@ DIRECT = ("--realtime", f"ws://{NOBODY}/v1/realtime", "--voice", "realtime")
     ("arguments", "told"),
     [
         ((*DIRECT, "--caller", "none.wav"), "none.wav"),
-        ((*DIRECT, "--caller", "text.wav"), "text.wav is not a PCM WAV file"),
-        ((*DIRECT, "--caller", "empty.wav"), "empty.wav holds no sound"),
+        ((*DIRECT, "--caller", "text.wav"), "text.wav: that is no WAV"),
+        ((*DIRECT, "--caller", "empty.wav"), "empty.wav: the WAV holds no sound"),
         ((*DIRECT, "--caller", "."), "can't be read"),
         (DIRECT, NOBODY),
         (("--realtime", "http://127.0.0.1/v1/realtime", "--voice", "realtime"), "ws://"),

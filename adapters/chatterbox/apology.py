@@ -6,10 +6,8 @@ import attrs
 
 from adapters.chatterbox.feed import TAIL_S
 from adapters.ports import RATE_HZ
-from adapters.wav import WavError, wav_to_pcm
-
-MAX_FILE_BYTES = 50_000_000
-"""More than two minutes at 48 kHz, stereo and 32 bits: what is larger is no apology."""
+from adapters.wav import WavStream
+from adapters.wav_file import read_wav
 
 
 @attrs.frozen
@@ -57,12 +55,5 @@ class LastWords:
 
 
 def read_apology(path: Path) -> bytes:
-    """A WAV file as 24 kHz mono PCM; ValueError says in one line what is wrong with it and what to do."""
-    try:
-        with path.open("rb") as file:
-            return wav_to_pcm(file.read(MAX_FILE_BYTES))
-    except OSError as error:
-        raise ValueError(f"{path} can't be read ({error.strerror}); give the path of a WAV file") from None
-    except WavError as error:
-        words = str(error).replace("the answer", "it")
-        raise ValueError(f"{path}: {words}; convert it with: ffmpeg -i {path} -ac 1 -ar {RATE_HZ} -c:a pcm_s16le apology.wav") from None
+    """A WAV file as 24 kHz mono PCM. Raises ValueError in one line."""
+    return read_wav(path, WavStream(whole=True))

@@ -12,12 +12,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 import anyio
 import attrs
 from anyio import to_thread
 
+from adapters.caller import Caller
 from adapters.playout import BYTES_A_MS
 from adapters.ports import FRAME_MS, RATE_HZ
 from adapters.sound.library import NoSound, SoundLost
@@ -150,17 +150,6 @@ class Player:
             if patience.cancelled_caught:
                 return True
         return False
-
-
-class Caller(Protocol):
-    """Where a caller's sound comes from when there is no microphone; see `adapters.caller`."""
-
-    @property
-    def finished(self) -> bool:
-        """Does the caller hang up now?"""
-
-    def next_frame(self, agent_audible: bool) -> bytes:
-        """Give the next 20 ms; `agent_audible` says whether the agent's last 20 ms could be heard."""
 
 
 class CallerMicrophone:

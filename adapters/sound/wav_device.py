@@ -5,21 +5,18 @@ the moment that it is written.
 """
 
 import math
-import wave
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
 
 import anyio
 import attrs
 import numpy as np
-import numpy.typing as npt
-import soxr
 
+from adapters.caller import Caller
 from adapters.playout import BYTES_A_MS, Playout, tell
-from adapters.ports import FRAME_MS, RATE_HZ, Ear, Post
+from adapters.ports import FRAME_MS, Ear, Post
 from adapters.sound.recording import RecordingFailed, StereoWav
 from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume, Retire
 from fsm.call.events import CallerHungUp, DeviceFailed, LineClosed, LineOpened, PlayoutStopped, VadCalibrated
@@ -29,17 +26,6 @@ AUDIBLE_RMS = 32768 * 10 ** (-50 / 20)
 
 REMEMBERED_FRAMES = 30_000
 """Figures are kept of the last ten minutes."""
-
-
-class Caller(Protocol):
-    """Where the caller's sound comes from."""
-
-    @property
-    def finished(self) -> bool:
-        """Does the caller hang up now?"""
-
-    def next_frame(self, agent_audible: bool) -> bytes:
-        """Give the next 20 ms; `agent_audible` says whether the agent's last 20 ms could be heard."""
 
 
 @attrs.frozen
@@ -196,43 +182,6 @@ class WavDevice:
         stopped, self._stopped = self._stopped, []
         for response_id, played_ms, received_ms in stopped:
             self._post(PlayoutStopped, response_id, played_ms, received_ms)
-
-
-def read_caller(path: Path) -> bytes:
-    """Read a caller's WAV (PCM of 8, 16, 24 or 32 bits, 1 or 2 channels, any usual rate) as 24 kHz mono s16.
-
-    Raises ValueError with one line that says what is wrong with the file and what to do.
-    """
-    remedy = f"convert it with: ffmpeg -i {path} -ac 1 -ar {RATE_HZ} -c:a pcm_s16le caller.wav"
-    try:
-        with wave.open(str(path), "rb") as file:
-            channels, width, rate, *_ = file.getparams()
-            data = file.readframes(file.getnframes())
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file; give the path of a WAV file") from None
-    except OSError as error:
-        raise ValueError(f"{path} can't be read ({error.strerror}); give the path of a WAV file") from None
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"{path} is not a PCM WAV file ({str(error) or 'it ends in its header'}); {remedy}") from None
-    if channels not in (1, 2) or width not in (1, 2, 3, 4) or not 1_000 <= rate <= 384_000:
-        raise ValueError(f"{path} has {channels} channels of {8 * width} bits at {rate} Hz: 1 or 2 of 8 to 32 are read; {remedy}")
-    data = data[: len(data) // (width * channels) * width * channels]
-    if not data:
-        raise ValueError(f"{path} holds no sound; record it again or give another file")
-    mono = np.mean(_as_floats(data, width).reshape(-1, channels), axis=1)
-    if rate != RATE_HZ:
-        mono = soxr.resample(mono, rate, RATE_HZ)
-    return bytes(np.clip(np.rint(mono * 32768), -32768, 32767).astype("<i2").tobytes())
-
-
-def _as_floats(data: bytes, width: int) -> npt.NDArray[np.float64]:
-    """Samples of `width` bytes as numbers from -1 to 1; 8-bit ones are unsigned in a WAV."""
-    if width == 1:
-        return (np.frombuffer(data, "u1").astype(np.float64) - 128) / 128
-    octets = np.frombuffer(data, "u1").reshape(-1, width)
-    wide = np.zeros((len(octets), 4), "u1")
-    wide[:, 4 - width :] = octets
-    return wide.view("<i4")[:, 0] / 2**31
 
 
 def _power(frame: bytes) -> float:
