@@ -21,6 +21,7 @@ import pytest
 from anyio.abc import ByteStream, SocketAttribute
 
 from adapters.ports import Port
+from adapters.wav import WavStream
 from fsm.call.events import Event
 
 LONG_MS = 60_000
@@ -238,6 +239,12 @@ def sine(seconds: float, rate: int = 24_000) -> Samples:
 def loudest_hz(pcm: bytes) -> float:
     spectrum = np.abs(np.fft.rfft(np.frombuffer(pcm, "<i2").astype(float)))
     return float(np.argmax(spectrum)) * 24_000 / (len(pcm) / 2)
+
+
+def wav_to_pcm(body: bytes) -> bytes:
+    """What a whole WAV sounds like, as the port hears it. Raises WavError."""
+    stream = WavStream(whole=True)
+    return stream.feed(body) + stream.end()
 
 
 def wav(samples: Samples, *, channels: int = 1, rate: int = 24_000, width: int = 2) -> bytes:

@@ -212,4 +212,4 @@ def test_a_bad_word_is_one_line(words: list[str], capsys: pytest.CaptureFixture[
 def test_a_file_that_is_no_case_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "odd.jsonl").write_text("nothing\n")
     assert main(["--table", "limit", "--fast", "--jobs", "1", "--cases", str(tmp_path)]) == 2
-    assert "not a case" in capsys.readouterr().err.splitlines()[-1]
+    assert "each line is a JSON object" in capsys.readouterr().err.splitlines()[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from shell import callfsm
-from speech import PATIENCE_S, Ends, Played, always, answering, running, sine, stand_in, wav
+from speech import PATIENCE_S, Ends, Played, always, answering, running, sine, stand_in, wav, wav_to_pcm
 
 from adapters.chatterbox import source as chatterbox_source
 from adapters.chatterbox.figures import Count
@@ -15,7 +15,7 @@ from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.servers import Server as Asked
 from adapters.standin.chatterbox.faults import CHATTERBOX
 from adapters.standin.faults import ScriptError, parse
-from adapters.wav import WavError, wav_to_pcm
+from adapters.wav import WavError
 from fsm.call.effects import CancelSynthesis, Synthesise
 from fsm.call.events import ErrorReceived, SynthesisCancelAnswered, SynthesisDiscarded
 

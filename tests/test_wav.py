@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from speech import loudest_hz, sine, streamed, wav
+from speech import loudest_hz, sine, streamed, wav, wav_to_pcm
 
 from adapters.wav import MAX_AUDIO_S, MAX_HEADER_BYTES, WavError, WavStream
-
-
-def wav_to_pcm(body: bytes) -> bytes:
-    """A whole WAV."""
-    stream = WavStream(whole=True)
-    return stream.feed(body) + stream.end()
 
 
 def chunked(kind: int, bits: int, sound: bytes, *, channels: int = 1, extensible: bool = False, after: bytes = b"") -> bytes:

@@ -5,10 +5,11 @@ the loop's callback. anyio's streams, which serve on trio, cost a task switch a 
 """
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Protocol, cast
 
@@ -79,12 +80,12 @@ async def _direct(host: str, port: int, tls: ssl.SSLContext | None, user: User) 
             won.append(protocol)
             tasks.cancel_scope.cancel()
 
-    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = await _addresses(host, port)
     try:
         async with anyio.create_task_group() as tasks:
-            for address in dict.fromkeys(where[0] for *_, where in found):
+            for address in addresses:
                 failed = anyio.Event()
-                tasks.start_soon(attempt, str(address), failed)
+                tasks.start_soon(attempt, address, failed)
                 with anyio.move_on_after(EYEBALLS_S):
                     await failed.wait()
     except BaseException:
@@ -94,6 +95,14 @@ async def _direct(host: str, port: int, tls: ssl.SSLContext | None, user: User) 
     if not won:
         raise errors[0]
     return won[0]
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    """The addresses of a host, the best first; one that is an address itself needs no thread to ask in."""
+    with suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(where[0]) for *_, where in found))
 
 
 class _Direct(asyncio.Protocol):
