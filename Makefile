@@ -42,7 +42,6 @@ bench: all
 oracles: all
 	$(BIN)/python -m tests.oracles
 
-# The tables broken one change at a time: the check at import, a claim, a case or the proof must notice each.
 # Every fault with both voices, both owners of interruption, asyncio and trio; the tests hold a part that meets every pair.
 matrix: all
 	$(BIN)/python -m tests.matrix
@@ -50,6 +49,7 @@ matrix: all
 verify: all
 	$(BIN)/callfsm verify
 
+# The tables broken one change at a time: the check at import, a claim, a case or the proof must notice each.
 mutants: all
 	$(BIN)/python -m tests.mutants
 

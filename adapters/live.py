@@ -23,7 +23,7 @@ from adapters.ports import Port, Post
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocketError
-from adapters.report import OldAudio, Report, report_on
+from adapters.report import OldAudio, report_on
 from adapters.sentences import SentenceCutter
 from adapters.show import Show
 from adapters.sound.device import SoundDevice
@@ -34,12 +34,14 @@ from adapters.sound.push_to_talk import PushToTalk
 from adapters.sound.streams import Loudspeaker, Microphone
 from adapters.sound.wav_device import WavDevice
 from adapters.tools import Tools
-from adapters.trace import TraceWriter, read_trace
+from adapters.trace import TraceError, Tracing, read_trace
 from adapters.wav_file import read_caller
+from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.effects import Effect
 from fsm.call.policy import Policy
-from fsm.call.snapshot import start
+from fsm.call.snapshot import Call, start
+from fsm.engine.machine import Step
 
 
 class CannotStart(Exception):
@@ -83,8 +85,10 @@ class Prompter:
         """Nothing is asked of it."""
 
 
-async def hold_call(plan: Plan, console: Console) -> Report:
+async def hold_call(plan: Plan, console: Console) -> fx.Reason | None:
     """Hold the call and write its folder: call.wav, call.trace, call.svg, summary.txt. The files are written however the call ends.
+
+    Gives the reason of that end, None if the call had none.
 
     Raises CannotStart before anything is written when a part is missing.
     """
@@ -163,15 +167,23 @@ def _ears(plan: Plan, device: WavDevice | SoundDevice) -> list[Port]:
     return [ear]
 
 
-async def _drive(plan: Plan, console: Console, device: WavDevice | SoundDevice, ports: list[Port]) -> Report:
+async def _drive(plan: Plan, console: Console, device: WavDevice | SoundDevice, ports: list[Port]) -> fx.Reason | None:
     call = start(plan.policy, f"call-{time.strftime('%Y%m%d-%H%M%S')}")
     began_s = anyio.current_time()
 
     def old_audio(since_ms: float, response_id: str) -> float | None:
         return device.sounded_after(began_s + since_ms / 1000, response_id)
 
-    trace = TraceWriter(plan.out / "call.trace", call)
-    driver = Driver(call, ports, [trace, Show(console, call, old_audio)])
+    def say_so(error: OSError) -> None:
+        console.print(f"{plan.out / 'call.trace'} ends here: {error.strerror}; make room, or give another --out", style="red")
+
+    ends: list[fx.Reason] = []
+
+    def note_end(_: ev.Event, answer: Step[Call]) -> None:
+        ends.extend(effect.reason for effect in answer.effects if isinstance(effect, fx.TellEnded))
+
+    trace = Tracing(plan.out / "call.trace", call, say_so)
+    driver = Driver(call, ports, [trace, Show(console, call, old_audio), note_end])
     try:
         await driver.run()
     finally:
@@ -181,8 +193,11 @@ async def _drive(plan: Plan, console: Console, device: WavDevice | SoundDevice, 
             if isinstance(port, Chatterbox):
                 console.print("voice: " + ", ".join(f"{name} {value}" for name, value in port.figures.lines()), style="dim")
         with anyio.CancelScope(shield=True):
-            report = await to_thread.run_sync(_write, plan.out, old_audio)
-    return report
+            try:
+                await to_thread.run_sync(_write, plan.out, old_audio)
+            except (OSError, TraceError) as error:
+                console.print(f"no picture and no summary: {error}", style="red", markup=False, soft_wrap=True)
+    return ends[0] if ends else None
 
 
 def _tell_of(device: WavDevice | SoundDevice, console: Console) -> None:
@@ -194,13 +209,12 @@ def _tell_of(device: WavDevice | SoundDevice, console: Console) -> None:
             console.print("sound devices: " + ", ".join(f"{count} {name}" for name, count in device.counts.items()), style="yellow")
 
 
-def _write(out: Path, old_audio: OldAudio) -> Report:
+def _write(out: Path, old_audio: OldAudio) -> None:
     """Tell the call from its trace and its sound, as a picture and in words."""
     report = report_on(read_trace(out / "call.trace"), old_audio)
     caller, agent = read_stereo(out / "call.wav")
     (out / "call.svg").write_text(draw(report.picture("callfsm: a call", caller, agent)), encoding="utf-8")
     (out / "summary.txt").write_text(report.summary(), encoding="utf-8")
-    return report
 
 
 def _servers(plan: Plan) -> list[tuple[str, str | None, tuple[str, ...]]]:

@@ -6,7 +6,8 @@ that a damaged or cut file is known as such. A trace holds what was said, and no
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class TraceWriter:
     """Writes the trace of a call as it happens; a `Watch` of the driver. Close it, and the file is sealed."""
 
     def __init__(self, path: Path, call: Call, at_ms: float = 0.0) -> None:
-        self._file = path.open("w", encoding="utf-8")
+        self._file = path.open("w", encoding="utf-8", buffering=1)
         self._seal = hashlib.sha256()
         self._steps = 0
         self._write({"callfsm_trace": VERSION, "call_id": call.call_id, "at_ms": at_ms, "policy": attrs.asdict(call.policy)})
@@ -51,6 +52,36 @@ class TraceWriter:
         text = json.dumps(line, ensure_ascii=False) + "\n"
         self._seal.update(text.encode())
         self._file.write(text)
+
+
+class Tracing:
+    """The trace of a call in a file, or none, as a `Watch`; a disk that takes no more ends the trace, is told once, and not the call."""
+
+    def __init__(self, path: Path | None, call: Call, failed: Callable[[OSError], None]) -> None:
+        self._failed = failed
+        self._writer: TraceWriter | None = None
+        with self._on_disk():
+            self._writer = TraceWriter(path, call) if path is not None else None
+
+    def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
+        """Write a step."""
+        with self._on_disk():
+            if self._writer is not None:
+                self._writer(event, answer)
+
+    def close(self) -> None:
+        """Seal the trace."""
+        with self._on_disk():
+            if self._writer is not None:
+                self._writer.close()
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._writer = None
+            self._failed(error)
 
 
 @attrs.frozen

@@ -11,6 +11,7 @@ import attrs
 import httpx
 
 from adapters.chatterbox.servers import Server, detail_of, is_too_long, root_of
+from adapters.errors import unkeyed
 
 IDLE_S = 2.0
 """How long an unused connection is kept: less than the 5 s of uvicorn, which would close it just as we write."""
@@ -119,11 +120,11 @@ async def read_through(response: httpx.Response, take: Callable[[bytes], None]) 
         raise fault
 
 
-async def refusal(response: httpx.Response) -> Fault:
+async def refusal(response: httpx.Response, key: str | None = None) -> Fault:
     """What an answer other than 200 and 204 means."""
     body = await body_of(response)
     status = response.status_code
-    reason = f"the server answered {status}{detail_of(body)}"
+    reason = unkeyed(f"the server answered {status}{detail_of(body)}", key)
     if is_too_long(status, body):
         return Fault(reason, Blame.LENGTH)
     if status in TEXT_STATUSES:

@@ -175,7 +175,7 @@ class Source:
                     if response.status_code == 204:
                         return False
                     if response.status_code != 200:
-                        raise await refusal(response)
+                        raise await refusal(response, self.server.key)
                     await reading.read(response, scope, streams=dialect.streams)
         if scope.cancelled_caught:
             late = f"its sound came too slowly, or none for {GAP_S:g} s"

@@ -1,6 +1,7 @@
 """`callfsm call`: one live call, between a caller at a microphone, on a WAV file or the demonstration's and real or stand-in servers."""
 
 import argparse
+import os
 import signal
 import time
 from pathlib import Path
@@ -8,6 +9,10 @@ from typing import Any
 
 from adapters.commands.agent import add_agent, chosen, list_policy
 from adapters.commands.common import Refused, command
+from fsm.call.effects import Reason
+
+DUE_ENDS = (Reason.CALLER_HUNG_UP, Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE, Reason.LIMIT)
+"""The ends that a call may have without anything being wrong; after any other the exit code is 1."""
 
 
 def add(commands: Any) -> None:
@@ -16,7 +21,9 @@ def add(commands: Any) -> None:
     parser = command(
         commands, "call", _call, text, "callfsm call --voice realtime --realtime wss://api.openai.com/v1/realtime --caller me.wav"
     )
-    parser.add_argument("--out", type=Path, help="the folder for call.wav, call.trace, call.svg and summary.txt (default: calls/DATE-TIME)")
+    parser.add_argument(
+        "--out", type=Path, help="the folder for call.wav, call.trace, call.svg and summary.txt (default: calls/DATE-TIME-PID)"
+    )
     parser.add_argument(
         "--caller", type=Path, metavar="WAV", help="what the caller says (default: a caller who greets, asks and interrupts)"
     )
@@ -55,7 +62,7 @@ def _call(options: argparse.Namespace) -> int:
     plan = live.Plan(
         policy=agent.policy,
         settings=agent.settings,
-        out=options.out or Path("calls") / time.strftime("%Y%m%d-%H%M%S"),
+        out=options.out or Path("calls") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}",
         realtime_url=agent.realtime_url,
         key=agent.key,
         voice=agent.voice,
@@ -80,17 +87,17 @@ async def _hold_until_told(plan: Any, console: Any) -> int:
     from adapters import live
 
     told: list[int] = []
-    refusal = ""
+    refusal, reason = "", None
     async with anyio.create_task_group() as group:
         await group.start(_listen_for_signals, group.cancel_scope, told)
         try:
-            await live.hold_call(plan, console)
+            reason = await live.hold_call(plan, console)
         except live.CannotStart as error:
             refusal = str(error)
         group.cancel_scope.cancel()
     if refusal:
         raise Refused(refusal)
-    return 128 + told[0] if told else 0
+    return 128 + told[0] if told else int(reason not in DUE_ENDS)
 
 
 async def _listen_for_signals(scope: Any, told: list[int], *, task_status: Any) -> None:

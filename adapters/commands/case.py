@@ -9,7 +9,7 @@ from adapters.commands.common import Refused, command
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = command(commands, "case", _case, "run field logs through the core and judge their checks", "callfsm case cases/*.jsonl")
+    parser = command(commands, "case", _case, "run field logs through the core and judge their checks", "callfsm case tests/cases/*.jsonl")
     parser.add_argument("file", type=Path, nargs="+", help="a case: a header line with its checks, then a JSON row a line")
 
 

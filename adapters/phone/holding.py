@@ -14,7 +14,7 @@ from adapters.phone.log import masked, tell, tell_bug
 from adapters.phone.metrics import CallFigures, Metrics
 from adapters.phone.rest import TwilioRest
 from adapters.phone.wire import WatchedChannel
-from adapters.trace import TraceWriter
+from adapters.trace import Tracing
 from adapters.twilio.port import Answered, LineError, TwilioLine
 from fsm.call import effects as fx
 from fsm.call.events import Event
@@ -40,7 +40,7 @@ class Holding:
         call = start(self.agent.policy, handler.call_id)
         figures = channel.onlooker = CallFigures(self.metrics, call)
         line = TwilioLine(answered, hang_up=self._hang_up(handler, answered) if self.rest else None)
-        trace = Tracing(self.traces, call)
+        trace = Tracing(self.traces and self.traces / f"{call.call_id}.trace", call, partial(_tell_of_trace, call.call_id))
         self.metrics.began.inc()
         tell(logging.INFO, "call_began", handler.call_id)
         crashed = False
@@ -90,37 +90,8 @@ class Holding:
         return hang_up
 
 
-class Tracing:
-    """The trace of a call in a folder, as a `Watch`; a disk that takes no more ends the trace and not the call."""
-
-    def __init__(self, folder: Path | None, call: Call) -> None:
-        self._call_id = call.call_id
-        self._writer: TraceWriter | None = None
-        if folder is not None:
-            try:
-                self._writer = TraceWriter(folder / f"{call.call_id}.trace", call)
-            except OSError as error:
-                self._give_up(error)
-
-    def __call__(self, event: Event, answer: Step[Call]) -> None:
-        """Write a step."""
-        if self._writer is not None:
-            try:
-                self._writer(event, answer)
-            except OSError as error:
-                self._give_up(error)
-
-    def close(self) -> None:
-        """Seal the trace."""
-        if self._writer is not None:
-            try:
-                self._writer.close()
-            except OSError as error:
-                self._give_up(error)
-
-    def _give_up(self, error: OSError) -> None:
-        self._writer = None
-        tell(logging.ERROR, "trace_failed", self._call_id, words=error.strerror or type(error).__name__)
+def _tell_of_trace(call_id: str, error: OSError) -> None:
+    tell(logging.ERROR, "trace_failed", call_id, words=error.strerror or type(error).__name__)
 
 
 def _log_effects(call_id: str, _: Event, answer: Step[Call]) -> None:

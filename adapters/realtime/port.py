@@ -6,10 +6,12 @@ Sound goes straight from the wire to the speaker, whose frame gate refuses what 
 import json
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import anyio
 import attrs
 
+from adapters.errors import unkeyed
 from adapters.ports import Post, Speaker
 from adapters.realtime.commands import address
 from adapters.realtime.history import History
@@ -137,7 +139,7 @@ class RealtimeLLM:
                 self._session = None
                 if end is not None:
                     self._lose()
-                    post(end.event, *end.args)
+                    post(end.event, *self._unkeyed(end.args))
                     await self._opens.wait()
                 self._opens = anyio.Event()
         finally:
@@ -251,7 +253,11 @@ class RealtimeLLM:
                     # What a cancelled or broken response left unfinished is no sentence.
                     for sentence in last if event is ResponseCompleted else ():
                         post(SentenceCut, *sentence)
-                post(event, *args)
+                post(event, *self._unkeyed(args))
+
+    def _unkeyed(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What the server said, without our key, should it quote that."""
+        return tuple(unkeyed(one, self._key) if isinstance(one, str) else one for one in args)
 
     def _report_unsent(self, effects: list[Effect]) -> None:
         """Tell the core of cancels that have not left (R05); other commands have deadlines of their own."""

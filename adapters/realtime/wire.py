@@ -6,7 +6,6 @@ One `Wire` serves one connection. What it remembers is bounded, and no text from
 import binascii
 import itertools
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -15,6 +14,7 @@ from typing import Any
 import attrs
 
 from adapters.bounded import remember
+from adapters.errors import unkeyed
 from adapters.realtime.commands import Commands
 from adapters.realtime.messages import GA_NAMES, WITHOUT_MEANING, Malformed, name_at, text_at, value_at
 from adapters.realtime.settings import RealtimeSettings, is_one_of, says_goodbye
@@ -279,7 +279,7 @@ class Wire:
             raise Malformed("error is missing or is no object")
         kind = text_at(message, "error", "type", default="")
         code = text_at(message, "error", "code", default="") or kind or "unknown_error"
-        words = re.sub(r"\bsk-\S+", "sk-…", text_at(message, "error", "message", default=""))[:300]
+        words = unkeyed(text_at(message, "error", "message", default=""), None)[:300]
         command = self._commands.pop(text_at(message, "error", "event_id", default=""), None)
         reason = f"{code}: {words}" if words else code
         self.quarantined["error"] += 1

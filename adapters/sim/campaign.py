@@ -13,6 +13,7 @@ from adapters.sim.call import Parts, Simulated, simulate
 from adapters.sim.draw import draw
 from adapters.sim.shrink import kind_of, lines, shrink, write
 from adapters.verify.checker import dead_rows
+from adapters.workers import end_with_parent, stop_workers
 from fsm.call.events import kinds
 from fsm.call.machine import CALL
 from fsm.engine.notation import Row
@@ -141,7 +142,7 @@ def again(tally: Tally, parts: Parts | None = None) -> Iterator[Simulated]:
 
 def _spread(chunks: list[range], jobs: int) -> Iterator[Tally]:
     """Hold the chunks in processes of their own, a few ahead; the processes end when nobody asks on."""
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=end_with_parent)
     waiting, left = set[Future[Tally]](), iter(chunks)
     try:
         while True:
@@ -150,6 +151,9 @@ def _spread(chunks: list[range], jobs: int) -> Iterator[Tally]:
                 return
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
+    except BaseException:
+        stop_workers()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

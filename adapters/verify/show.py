@@ -10,6 +10,7 @@ from rich.console import Console
 
 from adapters.verify.checker import Checked, Progress, Violation, check, dead_rows, in_words, report
 from adapters.verify.scopes import Plan
+from adapters.workers import end_with_parent, stop_workers
 from fsm.call.machine import CALL
 from fsm.engine.notation import Row
 
@@ -37,15 +38,20 @@ def check_side_by_side(plans: Iterable[Plan], console: Console, jobs: int) -> li
     """Explore the plans in so many processes, the last ones, which are the largest, first; a line each as it is done."""
     waiting = list(plans)[::-1]
     done: list[Checked] = []
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool, console.status("") as status:
-        running = [pool.submit(_check_apart, plan) for plan in waiting]
-        for number, future in enumerate(as_completed(running), start=1):
-            status.update(f"{number} of {len(waiting)} explored")
-            told = future.result()
-            # The way to a broken rule is made of the machine's own functions, which cannot be sent: it is walked again here.
-            checked = check(told.plan) if told.broken else attrs.evolve(told.checked, rows=_rows(told.places))
-            console.print(in_words(checked), markup=False, soft_wrap=True)
-            done.append(checked)
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent)
+    with pool, console.status("") as status:
+        try:
+            running = [pool.submit(_check_apart, plan) for plan in waiting]
+            for number, future in enumerate(as_completed(running), start=1):
+                status.update(f"{number} of {len(waiting)} explored")
+                told = future.result()
+                # The way to a broken rule is made of the machine's own functions, which cannot be sent: it is walked again here.
+                checked = check(told.plan) if told.broken else attrs.evolve(told.checked, rows=_rows(told.places))
+                console.print(in_words(checked), markup=False, soft_wrap=True)
+                done.append(checked)
+        except BaseException:
+            stop_workers()
+            raise
     return done
 
 
