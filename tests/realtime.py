@@ -159,7 +159,8 @@ class Core:
 
 def llm_at(url: str, policy: Policy = VOICE, speaker: Loudspeaker | None = None, **options: Any) -> RealtimeLLM:
     cutter = SentenceCutter if policy.voice == "chatterbox" else None
-    return RealtimeLLM(url=url, key=KEY, settings=SETTINGS, policy=policy, speaker=speaker or Loudspeaker(), cutter=cutter, **options)
+    given: dict[str, Any] = {"key": KEY, "settings": SETTINGS, "cutter": cutter, **options}
+    return RealtimeLLM(url=url, policy=policy, speaker=speaker or Loudspeaker(), **given)
 
 
 @contextlib.asynccontextmanager

@@ -136,9 +136,9 @@ async def test_the_key_goes_with_each_request_and_is_shown_nowhere(anyio_backend
 
     async def answers(request: Request) -> Reply:
         heads.append(request.head)
-        return Reply(401, b'{"error": {"message": "wrong key"}}')
+        return Reply(401, b'{"error": {"message": "opensesame42 is a wrong key"}}')
 
-    ends, key = Ends(), "sk-very-secret"
+    ends, key = Ends(), "opensesame42"
     async with answering(answers) as url:
         asked = Asked(url=url, dialect="openai", key=key)
         port = Chatterbox(url=asked, speaker=ends)

@@ -8,6 +8,7 @@ import subprocess
 import time
 import wave
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,42 @@ def test_a_call_that_is_stopped_leaves_whole_files_and_no_process(tmp_path: Path
     assert callfsm("replay", tmp_path / "out" / "call.trace").returncode == 0
 
 
+def test_a_call_that_failed_says_so_by_its_exit_code(tmp_path: Path) -> None:
+    """A session that is refused for good, by a stand-in with a script."""
+    (tmp_path / "script.toml").write_text('[[fault]]\nname = "refuse_session"\nnth = 1\nconnection = "every"\n')
+    caller = silence(tmp_path / "caller.wav", 30.0)
+    server = begin_callfsm("stand-in", "realtime", "--faults", tmp_path / "script.toml")
+    try:
+        assert server.stdout is not None
+        with at_most(PATIENCE_S):
+            url = next(line.split()[-1] for line in server.stdout if "ready" in line)
+        done = callfsm("call", "--realtime", url, "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out")
+    finally:
+        end(server, set())
+    assert done.returncode == 1
+    assert "the session was refused" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("verify", "--scope", "talk"), ("sim", "--calls", "20000")])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_command_however_it_ends(arguments: tuple[str, ...], number: signal.Signals) -> None:
+    process = begin_callfsm(*arguments, "--jobs", "2")
+    children: set[int] = set()
+    try:
+        with at_most(PATIENCE_S):
+            while len(children) < 3:
+                children = descendants(process.pid)
+        process.send_signal(number)
+        process.wait(PATIENCE_S)
+        with at_most(PATIENCE_S):
+            while any(map(alive, children)):
+                time.sleep(0.02)
+    finally:
+        left = end(process, children)
+    assert not left
+    assert process.returncode == (130 if number is signal.SIGINT else -number)
+
+
 def test_ctrl_c_before_a_call_begins_leaves_nothing(tmp_path: Path) -> None:
     children: set[int] = set()
     process = begin_callfsm("call", "--out", tmp_path / "out")
@@ -313,7 +350,8 @@ def test_ctrl_c_before_a_call_begins_leaves_nothing(tmp_path: Path) -> None:
 def end(process: "subprocess.Popen[str]", children: set[int]) -> set[int]:
     """Leave nothing behind, whatever the test found; gives the children that were still there."""
     process.kill()
-    process.wait(PATIENCE_S)
+    with suppress(ValueError):
+        process.communicate(timeout=PATIENCE_S)
     left = {pid for pid in children if alive(pid)}
     for pid in left:
         os.kill(pid, signal.SIGKILL)

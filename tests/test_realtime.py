@@ -121,6 +121,21 @@ async def test_the_end_of_the_socket_is_posted_once_with_its_code(code: int, rea
     assert core.of(ev.SessionLost) == [ev.SessionLost(0.0, f"closed with {code} {reason}".strip())]
 
 
+async def test_a_key_that_the_server_quotes_goes_nowhere() -> None:
+    """Into no event, and so into no trace and no log: as it closes, or as it complains."""
+
+    def script(server: Server) -> None:
+        server.set_up()
+        server.say("error", error={"type": "odd", "code": "odd", "message": "opensesame42 and sk-of-another are bad"})
+        server.ws.close(1008, "opensesame42 and sk-of-another are bad")
+
+    with scripted(script) as (url, _):
+        core = await played_out(llm_at(url, key="opensesame42"))
+    words = "… and sk-… are bad"
+    assert core.of(ev.ErrorReceived) == [ev.ErrorReceived(0.0, "odd", words)]
+    assert core.of(ev.SessionLost) == [ev.SessionLost(0.0, f"closed with 1008 {words}")]
+
+
 async def test_a_socket_that_breaks_off_is_posted_as_1006() -> None:
     with scripted(lambda server: server.ws.socket.shutdown(socket.SHUT_RDWR)) as (url, _):
         core = await played_out(llm_at(url))

@@ -10,7 +10,7 @@ import attrs
 import pytest
 from shell import ANSWER, BARGE_IN, Onlooker, Puppet, Said, at, drive, silent_policy
 
-from adapters.trace import VERSION, Trace, TraceError, TraceWriter, event_from_json, event_to_json, read_trace
+from adapters.trace import VERSION, Trace, TraceError, TraceWriter, Tracing, event_from_json, event_to_json, read_trace
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.policy import Policy
@@ -102,9 +102,21 @@ def test_a_step_is_written_when_it_happens(tmp_path: Path) -> None:
     drive("trio", [Puppet(CALL)], writer, policy=POLICY)
     with pytest.raises(TraceError, match="cut short"):
         read_trace(tmp_path / "call.trace")
+    on_disk = (tmp_path / "call.trace").read_text(encoding="utf-8")
+    assert '"CallerHungUp"' in on_disk.splitlines()[-1], "a process that is killed leaves whole lines"
     writer.close()
     writer.close()
     assert read_trace(tmp_path / "call.trace").first_difference() is None
+
+
+def test_a_full_disk_ends_the_trace_and_not_the_call() -> None:
+    """It is told once."""
+    told: list[OSError] = []
+    tracing, onlooker = Tracing(Path("/dev/full"), start(POLICY), told.append), Onlooker()
+    drive("trio", [Puppet(CALL)], tracing, onlooker, policy=POLICY)
+    tracing.close()
+    assert [error.strerror for error in told] == ["No space left on device"]
+    assert isinstance(onlooker.steps[-1][0], ev.CallerHungUp)
 
 
 def test_a_call_that_nobody_began_is_a_trace_too(tmp_path: Path) -> None:
