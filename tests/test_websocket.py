@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 from websockets.utils import accept_key
 
+from adapters.realtime.transport import open_transport
 from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 
 pytestmark = pytest.mark.anyio
@@ -519,3 +520,32 @@ def assert_plain(error: WebSocketError) -> None:
     assert SECRET not in f"{error!r}{error}"
     assert "\n" not in str(error)
     assert len(str(error)) < 160
+
+
+async def test_a_connection_that_is_lost_before_anybody_looks_is_told_then() -> None:
+    """The far side goes as soon as it has come: its user hears of it once they are there to hear."""
+
+    class User:
+        def __init__(self) -> None:
+            self.told: list[bytes] = []
+
+        def received(self, data: bytes) -> None:
+            self.told.append(data)
+
+        def drained(self) -> None:
+            return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        user = User()
+        transport = await open_transport("127.0.0.1", listener.getsockname()[1], None, user)
+        far, _ = listener.accept()
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        far.close()
+        for _ in range(20):
+            transport.write(b"x")
+            await anyio.sleep(0.005)
+        assert user.told == []
+        with anyio.fail_after(LIMIT_S):
+            async with transport.carried():
+                while b"" not in user.told:
+                    await anyio.sleep(0.005)

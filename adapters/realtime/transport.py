@@ -110,6 +110,7 @@ class _Direct(asyncio.Protocol):
 
     def __init__(self, user: User) -> None:
         self.stalled = False
+        self._carried = False
         self._lost = asyncio.Event()
         self._user = user
 
@@ -125,7 +126,8 @@ class _Direct(asyncio.Protocol):
         self._user.received(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._user.received(b"")
+        if self._carried:
+            self._user.received(b"")
         self._lost.set()
 
     def pause_writing(self) -> None:
@@ -140,6 +142,9 @@ class _Direct(asyncio.Protocol):
         # What the kernel does not take at once is a stall; with a limit of 0 TLS would be stalled from the start. Under TLS the
         # first of it is kept below the records, and the next write shows the stall.
         self._transport.set_write_buffer_limits(high=1, low=0)
+        self._carried = True
+        if self._lost.is_set():
+            self._user.received(b"")
         self._transport.resume_reading()
         try:
             yield
