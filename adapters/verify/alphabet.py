@@ -130,5 +130,5 @@ def _events(kind: type[ev.Event], values: dict[str, tuple[Any, ...]]) -> Iterabl
     if kind is ev.HangupRequested:
         choices = [("", *values["response_id"]), ("application",)]
     if None in choices:
-        raise ValueError(f"{kind.__name__}.{fields[choices.index(None)]}: say in adapters/verify_alphabet.py what it may be")
+        raise ValueError(f"{kind.__name__}.{fields[choices.index(None)]}: say in adapters/verify/alphabet.py what it may be")
     return [kind(NOW, *chosen) for chosen in product(*[choice for choice in choices if choice is not None])]
