@@ -109,10 +109,11 @@ def test_nothing_above_the_telephones_band_is_added() -> None:
     assert spectrum[above].max() < spectrum.max() / 1_000
 
 
-def test_frames_are_no_seam() -> None:
-    sound = np.random.default_rng(1).normal(0, 3_000, 24_000).astype("<i2").tobytes()
-    assert b"".join(in_frames(Downsampler(), sound, 960)) == Downsampler().feed(sound)
-    assert b"".join(in_frames(Upsampler(), sound, 320)) == Upsampler().feed(sound)
+@pytest.mark.parametrize("samples", [3, 33, 480, 1_200])
+def test_frames_of_no_size_are_a_seam(samples: int) -> None:
+    sound = np.random.default_rng(1).normal(0, 8_000, 24_000).clip(-32_768, 32_767).astype("<i2").tobytes()
+    assert b"".join(in_frames(Downsampler(), sound, 2 * samples)) == Downsampler().feed(sound)
+    assert b"".join(in_frames(Upsampler(), sound, 2 * samples)) == Upsampler().feed(sound)
 
 
 def test_a_number_of_samples_that_is_no_multiple_of_three_is_refused() -> None:
