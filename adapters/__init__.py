@@ -1,1 +1,6 @@
-"""The imperative shell: thin adapters around the core, one module a resource; none imports another."""
+"""The house around the core, in rooms between which imports run one way.
+
+`seam` is what a port and the driver agree on; `audio`, `realtime`, `chatterbox`, `twilio` and `tools` are the adapters, one resource
+each; `hosts` put them together to a call. `telling` tells of one, `proof` judges it, `standin` plays the far side, and `commands` is
+the command line. Nothing lies here beside the rooms but `cli.py` and `tools.py`. Start with `seam/ports.py`.
+"""

@@ -25,7 +25,7 @@ import anyio.to_thread
 import attrs
 from anyio.abc import TaskGroup
 
-from adapters.ports import Post
+from adapters.seam.ports import Post
 from fsm.call.effects import Effect, RunTool
 from fsm.call.events import ToolFinished
 

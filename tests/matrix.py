@@ -19,13 +19,13 @@ import anyio
 import attrs
 import numpy as np
 
+from adapters.audio.wav_device import WavDevice
 from adapters.chatterbox.port import Chatterbox
-from adapters.driver import Driver
-from adapters.ports import FRAME_MS, RATE_HZ, Port
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
-from adapters.sentences import SentenceCutter
-from adapters.sound.wav_device import WavDevice
+from adapters.seam.driver import Driver
+from adapters.seam.ports import FRAME_MS, RATE_HZ, Port
+from adapters.text.sentences import SentenceCutter
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.snapshot import Call, start

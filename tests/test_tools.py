@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import anyio
 import pytest
 
-from adapters.driver import Driver
-from adapters.ports import Post
 from adapters.realtime.settings import RealtimeSettings
+from adapters.seam.driver import Driver
+from adapters.seam.ports import Post
 from adapters.tools import MAX_OUTPUT, Tools, load
 from fsm import Policy, start
 from fsm import events as ev

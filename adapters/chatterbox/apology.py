@@ -4,10 +4,10 @@ from pathlib import Path
 
 import attrs
 
+from adapters.audio.wav import WavStream
+from adapters.audio.wav_file import read_wav
 from adapters.chatterbox.feed import TAIL_S
-from adapters.ports import RATE_HZ
-from adapters.wav import WavStream
-from adapters.wav_file import read_wav
+from adapters.seam.ports import RATE_HZ
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 import anyio
 
 from adapters.chatterbox.figures import Count, Figures
-from adapters.ports import RATE_HZ, Speaker
+from adapters.seam.ports import RATE_HZ, Speaker
 from fsm.call.effects import Flush, Hold, Resume, Retire
 
 MARGIN_S = 0.06

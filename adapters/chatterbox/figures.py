@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from adapters.sentences import weight
+from adapters.text.sentences import weight
 
 REMEMBERED = 256
 """How many sentences and cancels are remembered; a call has some dozens (R07)."""

@@ -11,7 +11,7 @@ import attrs
 import httpx
 
 from adapters.chatterbox.servers import Server, detail_of, is_too_long, root_of
-from adapters.errors import unkeyed
+from adapters.seam.errors import unkeyed
 
 IDLE_S = 2.0
 """How long an unused connection is kept: less than the 5 s of uvicorn, which would close it just as we write."""

@@ -19,7 +19,7 @@ from adapters.chatterbox.http import Blame, Fault, elsewhere
 from adapters.chatterbox.servers import AUTO, Server
 from adapters.chatterbox.session import Progress, Session
 from adapters.chatterbox.source import Listener, Source
-from adapters.ports import Post, Speaker
+from adapters.seam.ports import Post, Speaker
 from fsm.call.effects import CancelSynthesis, Effect, Flush, Hold, Resume, Retire, Synthesise
 from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded, SynthesisFailed
 
@@ -32,7 +32,7 @@ MAX_EARLY = 256
 
 
 class Chatterbox:
-    """A port (`adapters.ports.Port`) for one call and one speech server, with another one to fall back to.
+    """A port (`adapters.seam.ports.Port`) for one call and one speech server, with another one to fall back to.
 
     `url` is a server's root, or a `Server` with its dialect, voice and key; `fallback` likewise. `timeout_s` bounds a synthesis up to its
     first sound, repeats and fallback included, and `cancel_timeout_s` a cancel. `apology` is heard, once, when the voice has failed for

@@ -9,12 +9,12 @@ import anyio
 import attrs
 import httpx
 
+from adapters.audio.wav import MAX_AUDIO_S, WavError, WavStream
 from adapters.chatterbox.figures import Count, Figures, Pace, Synthesised
 from adapters.chatterbox.http import Answer, Blame, Fault, ask, client_of, faults, read_through, refusal
 from adapters.chatterbox.servers import DIALECTS, Dialect, Server, dialect_in, is_well, outcome_of, voice_in
-from adapters.ports import RATE_HZ
-from adapters.sentences import halves
-from adapters.wav import MAX_AUDIO_S, WavError, WavStream
+from adapters.seam.ports import RATE_HZ
+from adapters.text.sentences import halves
 
 PROBE_S = 3.0
 """How long a question that needs no synthesis may take: what the server is, how it is."""

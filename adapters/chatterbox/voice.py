@@ -5,7 +5,7 @@ import attrs
 from adapters.chatterbox.apology import Apology
 from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.servers import Server
-from adapters.ports import Speaker
+from adapters.seam.ports import Speaker
 from fsm.call.policy import Policy
 
 WITHIN = 0.95

@@ -51,7 +51,7 @@ def _call(options: argparse.Namespace) -> int:
     import anyio
     from rich.console import Console
 
-    from adapters import live
+    from adapters.hosts.terminal import live
 
     if "help" in options.set:
         return list_policy()
@@ -84,7 +84,7 @@ async def _hold_until_told(plan: Any, console: Any) -> int:
     """Hold the call; Ctrl-C and SIGTERM hang up. Gives the exit code."""
     import anyio
 
-    from adapters import live
+    from adapters.hosts.terminal import live
 
     told: list[int] = []
     refusal, reason = "", None

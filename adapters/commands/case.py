@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
 
 def _case(options: argparse.Namespace) -> int:
     """Judge each file; those that are no cases are refused at the end, after all others were judged."""
-    from adapters.cases.judge import CaseError
+    from adapters.proof.cases.judge import CaseError
 
     failed, refused = 0, []
     for file in options.file:
@@ -32,7 +32,7 @@ def _case(options: argparse.Namespace) -> int:
 
 def _judged(file: Path) -> int:
     """Print what became of each check of a case; gives how many failed. Raises CaseError."""
-    from adapters.cases import judge as cases
+    from adapters.proof.cases import judge as cases
 
     case = cases.read_case(file)
     verdicts, history = cases.judge(case)

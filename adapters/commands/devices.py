@@ -13,7 +13,7 @@ def add(commands: Any) -> None:
 
 
 def _devices(_: argparse.Namespace) -> int:
-    from adapters.sound.library import NoSound, devices
+    from adapters.audio.library import NoSound, devices
 
     try:
         found = devices()

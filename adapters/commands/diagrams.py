@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
 
 
 def _diagrams(options: argparse.Namespace) -> int:
-    from adapters.diagrams.drawing import write
+    from adapters.telling.diagrams.drawing import write
 
     try:
         paths = write(options.folder)

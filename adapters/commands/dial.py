@@ -35,7 +35,7 @@ def _dial(options: argparse.Namespace) -> int:
     import anyio
     from rich.console import Console
 
-    from adapters import dialling
+    from adapters.standin import dialling
     from adapters.standin.twilio.call import CallFailed
 
     if not options.url.startswith(("http://", "https://", "ws://", "wss://")):

@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from adapters.trace import TraceError, read_trace
+    from adapters.telling.trace import TraceError, read_trace
 
     try:
         trace = read_trace(options.trace)

@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
 
 
 def _rules(options: argparse.Namespace) -> int:
-    from adapters.rules import kept
+    from adapters.proof.rules import kept
 
     rules = kept()
     if unknown := set(options.rule) - {rule.name for rule in rules}:

@@ -36,12 +36,12 @@ def _serve(options: argparse.Namespace) -> int:
     import anyio
     from prometheus_client import disable_created_metrics
 
-    from adapters.embedded import StandInError
-    from adapters.errors import first_of
-    from adapters.phone import service as phone_service
-    from adapters.phone.agent import ServedAgent
-    from adapters.phone.log import logging_to
+    from adapters.hosts.embedded import StandInError
+    from adapters.hosts.phone import service as phone_service
+    from adapters.hosts.phone.agent import ServedAgent
+    from adapters.hosts.phone.log import logging_to
     from adapters.realtime.websocket import WebSocketError
+    from adapters.seam.errors import first_of
 
     if "help" in options.set:
         return list_policy()
@@ -118,8 +118,8 @@ async def _until_told(server: Any, drain_s: float) -> int:
 
 def _plan(options: argparse.Namespace) -> Any:
     """What to serve, checked. Raises Refused."""
-    from adapters.phone.rest import API
-    from adapters.phone.service import Listeners, Plan
+    from adapters.hosts.phone.rest import API
+    from adapters.hosts.phone.service import Listeners, Plan
 
     for name, value, low, high in (
         ("--port", options.port, 0, 65_535),

@@ -29,8 +29,8 @@ def _sim(options: argparse.Namespace) -> int:
     _refuse_bad(options)
     from rich.console import Console
 
-    from adapters.sim import campaign as sim
-    from adapters.sim import show as sim_show
+    from adapters.proof.sim import campaign as sim
+    from adapters.proof.sim import show as sim_show
 
     console = Console(highlight=False)
     if options.plan is not None:
@@ -51,9 +51,9 @@ def _sim(options: argparse.Namespace) -> int:
 
 def _again(path: Path) -> int:
     """Hold the call of a plan, and say what came of it."""
-    from adapters.sim.call import simulate
-    from adapters.sim.plan import PlanError, plan_from_json
-    from adapters.sim.shrink import lines
+    from adapters.proof.sim.call import simulate
+    from adapters.proof.sim.plan import PlanError, plan_from_json
+    from adapters.proof.sim.shrink import lines
 
     try:
         held = simulate(plan_from_json(path.read_text(encoding="utf-8")))

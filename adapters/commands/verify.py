@@ -24,8 +24,8 @@ def add(commands: Any) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from adapters.verify import show as verify_show
-    from adapters.verify.scopes import TAKEN_OUT, left_out, plans
+    from adapters.proof.verify import show as verify_show
+    from adapters.proof.verify.scopes import TAKEN_OUT, left_out, plans
 
     if not 1 <= options.jobs <= 64:
         raise Refused(f"--jobs {options.jobs}: it takes a number from 1 to 64")

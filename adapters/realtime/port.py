@@ -11,15 +11,15 @@ from typing import Any
 import anyio
 import attrs
 
-from adapters.errors import unkeyed
-from adapters.ports import Post, Speaker
 from adapters.realtime.commands import address
 from adapters.realtime.history import History
+from adapters.realtime.numbering import Cutter, ResponseSentences
 from adapters.realtime.outbox import Outbox
-from adapters.realtime.sentences import Cutter, ResponseSentences
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocketError, connect
 from adapters.realtime.wire import Audio, Happened, Incoming, TextDelta, Wire
+from adapters.seam.errors import unkeyed
+from adapters.seam.ports import Post, Speaker
 from fsm.call.effects import (
     AddEntry,
     CancelResponse,

@@ -13,11 +13,11 @@ from typing import Any
 
 import attrs
 
-from adapters.bounded import remember
-from adapters.errors import unkeyed
 from adapters.realtime.commands import Commands
 from adapters.realtime.messages import GA_NAMES, WITHOUT_MEANING, Malformed, name_at, text_at, value_at
 from adapters.realtime.settings import RealtimeSettings, is_one_of, says_goodbye
+from adapters.seam.bounded import remember
+from adapters.seam.errors import unkeyed
 from fsm.call.effects import CancelResponse, ConfigureSession, CreateResponse, Effect
 from fsm.call.events import (
     BackchannelHeard,

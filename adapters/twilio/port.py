@@ -11,8 +11,8 @@ from enum import Enum
 import anyio
 import attrs
 
-from adapters.playout import Playout
-from adapters.ports import FRAME_BYTES, FRAME_MS, Ear, Post
+from adapters.seam.playout import Playout
+from adapters.seam.ports import FRAME_BYTES, FRAME_MS, Ear, Post
 from adapters.twilio import mulaw
 from adapters.twilio.channel import Channel, ChannelClosed
 from adapters.twilio.narrowband import Upsampler

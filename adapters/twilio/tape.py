@@ -15,8 +15,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from adapters.playout import BYTES_A_MS, Fact, Progressed, RanOut
-from adapters.ports import FRAME_MS
+from adapters.seam.playout import BYTES_A_MS, Fact, Progressed, RanOut
+from adapters.seam.ports import FRAME_MS
 
 FRAME_S = FRAME_MS / 1000
 MARK_FRAMES = 5

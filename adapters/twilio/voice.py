@@ -8,9 +8,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from math import inf
 
-from adapters.bounded import remember
-from adapters.playout import Arrived, Fact, Playout, Progressed, RanOut, SentenceBegan
-from adapters.ports import Post
+from adapters.seam.bounded import remember
+from adapters.seam.playout import Arrived, Fact, Playout, Progressed, RanOut, SentenceBegan
+from adapters.seam.ports import Post
 from adapters.twilio import mulaw
 from adapters.twilio.narrowband import Downsampler
 from adapters.twilio.tape import Frame, Tape

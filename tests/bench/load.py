@@ -24,13 +24,13 @@ from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from adapters.driver import Driver
-from adapters.playout import Playout, tell
-from adapters.ports import FRAME_BYTES, FRAME_MS, Port, Post, Speaker
+from adapters.audio.wav_device import WavDevice
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.wire import append
-from adapters.sound.wav_device import WavDevice
+from adapters.seam.driver import Driver
+from adapters.seam.playout import Playout, tell
+from adapters.seam.ports import FRAME_BYTES, FRAME_MS, Port, Post, Speaker
 from fsm import Policy, start
 from fsm.call import effects as fx
 from fsm.call import events as ev

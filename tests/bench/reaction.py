@@ -20,12 +20,12 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from adapters.driver import Driver
-from adapters.ports import FRAME_BYTES, FRAME_MS
+from adapters.audio.wav_device import WavDevice
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.wire import append
-from adapters.sound.wav_device import WavDevice
+from adapters.seam.driver import Driver
+from adapters.seam.ports import FRAME_BYTES, FRAME_MS
 from fsm import Call, Policy, start
 from fsm.call.effects import Effect, Flush, Hold
 from fsm.call.events import Event, SpeechStarted

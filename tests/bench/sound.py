@@ -18,20 +18,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from adapters.driver import Driver
-from adapters.ports import FRAME_BYTES, RATE_HZ
+from adapters.audio.device import Loudspeaker, SoundDevice
+from adapters.audio.library import find
+from adapters.audio.player import CallerMicrophone, Player
+from adapters.audio.streams import Loudspeaker as PortAudioLoudspeaker
+from adapters.audio.tape import Tape
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
-from adapters.sound.device import Loudspeaker, SoundDevice
-from adapters.sound.library import find
-from adapters.sound.player import CallerMicrophone, Player
-from adapters.sound.streams import Loudspeaker as PortAudioLoudspeaker
-from adapters.sound.tape import Tape
+from adapters.seam.driver import Driver
+from adapters.seam.ports import FRAME_BYTES, RATE_HZ
 from fsm import Call, start
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.engine.machine import Step
-from tests.pulse import Pulse, Taken, missing, sound_system
+from tests.shared.pulse import Pulse, Taken, missing, sound_system
 
 from .reaction import POLICY as AT_ONCE
 from .reaction import Load, Spread, serving, spread_of, written_ns

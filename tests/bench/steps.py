@@ -8,8 +8,8 @@ from time import perf_counter
 
 import attrs
 
-from adapters.handover import Walker, run
-from adapters.trace import event_from_json, read_trace
+from adapters.proof.handover import Walker, run
+from adapters.telling.trace import event_from_json, read_trace
 from fsm import CALL, Call, step
 from fsm.call.events import Event
 from fsm.call.snapshot import Phase

@@ -8,7 +8,7 @@ from time import perf_counter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from adapters.cases.judge import CaseError
+from adapters.proof.cases.judge import CaseError
 from fsm import CALL
 
 from .running import Score, Wanted, score

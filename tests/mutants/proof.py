@@ -11,9 +11,9 @@ from itertools import islice
 
 import attrs
 
-from adapters.verify.checker import LIVELOCK
-from adapters.verify.model import Model, Node
-from adapters.verify.scopes import Plan, plans
+from adapters.proof.verify.checker import LIVELOCK
+from adapters.proof.verify.model import Model, Node
+from adapters.proof.verify.scopes import Plan, plans
 from fsm import Call
 from fsm.engine.explore import Move, Space, explore, livelock
 from fsm.engine.machine import Machine

@@ -1,4 +1,4 @@
-"""What may notice that a table is broken by running a call: the claims of tests/test_core_*.py and the field logs, and what each meets.
+"""What may notice that a table is broken by running a call: the claims of tests/core and the field logs, and what each meets.
 
 A claim is a test without parameters, or one set of the values that it is parametrized with. Each is run once on the sound machine,
 to know which rows answer in it: where none of a mutant's rows does, it need not be run again.
@@ -15,8 +15,8 @@ from typing import Any
 
 import attrs
 
-from adapters.cases import feed as case_feed
-from adapters.cases.judge import Case, judge, read_case
+from adapters.proof.cases import feed as case_feed
+from adapters.proof.cases.judge import Case, judge, read_case
 from fsm import CALL, Call
 from fsm.engine.checks import candidates
 from fsm.engine.machine import Machine, Step
@@ -26,9 +26,10 @@ from .breaking import Both, Mutant, beginning_without
 from .recording import Recorder
 
 TESTS = Path(__file__).parents[1]
+CLAIMS = TESTS / "core"
 CASES = TESTS / "cases"
-NO_CLAIMS = ("test_core_layout", "test_core_rows", "test_core_walks")
-"""Modules of the core's tests that hold no claim about one call: about files, about the claims, about random walks."""
+NO_CLAIMS = ("test_core_walks",)
+"""Modules of the core's tests that hold no claim about one call: about random walks."""
 STEPS = 20_000
 """After how many steps a case is stuck; the longest takes 600."""
 
@@ -127,9 +128,9 @@ def _both_hold(call: Call, event: Any) -> Iterator[tuple[str, int, int]]:
 
 def _claims() -> Iterator[tuple[str, Run]]:
     """Every claim of the core's tests, by name."""
-    if str(TESTS) not in sys.path:
-        sys.path.insert(0, str(TESTS))
-    for path in sorted(TESTS.glob("test_core_*.py")):
+    if str(CLAIMS) not in sys.path:
+        sys.path.insert(0, str(CLAIMS))
+    for path in sorted(CLAIMS.glob("test_core_*.py")):
         if path.stem not in NO_CLAIMS:
             module = importlib.import_module(path.stem)
             for name, test in sorted(vars(module).items()):
@@ -153,7 +154,7 @@ def _sets_of(name: str, test: Callable[..., None]) -> Iterator[tuple[str, Run]]:
 
 
 def _run_claim(claim: Callable[[], None], machine: Machine[Call]) -> None:
-    import core
+    from tests.shared import core
 
     with core.running(machine):
         claim()

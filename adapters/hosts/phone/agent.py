@@ -1,0 +1,72 @@
+"""The agent that answers telephone calls: the ports of a call beside its line, made anew for each; a joiner of ports."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+
+from adapters.chatterbox.port import check as check_chatterbox
+from adapters.chatterbox.voice import Voice
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.seam.ports import Port, Speaker
+from adapters.text.sentences import SentenceCutter
+from adapters.tools import Tools
+from adapters.twilio.port import TwilioLine
+from fsm.call.policy import Policy
+
+
+class Agent(Protocol):
+    """Who answers; an application with tools of its own makes one."""
+
+    @property
+    def policy(self) -> Policy:
+        """The settings of its calls."""
+
+    def ports(self, line: TwilioLine) -> Sequence[Port]:
+        """The ports of one call beside its line and the server's own; who is to hear the caller is added to `line.ears`."""
+
+
+@attrs.frozen(kw_only=True)
+class ServedAgent:
+    """An agent of a realtime LLM, of Chatterbox servers where the policy says so, and of tools; the key is shown nowhere."""
+
+    policy: Policy
+    settings: RealtimeSettings
+    realtime_url: str
+    key: str | None = attrs.field(default=None, repr=False)
+    voice: Voice = attrs.field(factory=Voice)
+    """The Chatterbox voice; without a server the model speaks itself."""
+    tools: Tools | None = None
+    """What the model may call; `settings` declare them."""
+
+    def ports(self, line: TwilioLine) -> list[Port]:
+        """See Agent."""
+        llm = self._llm(line)
+        line.ears.append(llm)
+        ports: list[Port] = [llm]
+        if self.voice.speech is not None:
+            ports.append(self.voice.port(self.policy, line))
+        if self.tools is not None:
+            ports.append(self.tools.for_call())
+        return ports
+
+    async def check(self) -> None:
+        """Are the servers there? Raises WebSocketError, ValueError or ConnectionError, each in one plain line."""
+        await self._llm(_Nobody()).check()
+        if self.voice.speech is not None:
+            self.voice.port(self.policy, _Nobody())
+            await check_chatterbox(self.voice.speech)
+
+    def _llm(self, speaker: Speaker) -> RealtimeLLM:
+        return RealtimeLLM(
+            url=self.realtime_url, key=self.key, settings=self.settings, policy=self.policy, speaker=speaker, cutter=SentenceCutter
+        )
+
+
+class _Nobody:
+    """A speaker for a connection that is only tried."""
+
+    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
+        """Refuse."""
+        return False

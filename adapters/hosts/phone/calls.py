@@ -1,0 +1,165 @@
+"""The calls of a phone server: who may come in, and which handler owns which call; it knows no socket and runs no call."""
+
+import hmac
+import secrets
+from collections.abc import Callable
+from enum import StrEnum
+from time import monotonic
+
+import anyio
+import attrs
+
+from adapters.hosts.phone.application import PhoneApplication
+from fsm.call.snapshot import Call
+
+TICKET_S = 30.0
+"""How long after the webhook's answer its stream may come; Twilio opens it within a second."""
+TAKEN_OVER = "another stream took the call over"
+COMPLETED = "Twilio says that the call is over"
+
+
+class Refused(StrEnum):
+    """Why something was not let in: a label of the metric `callfsm_refused_total`."""
+
+    BUSY = "busy"
+    DRAINING = "draining"
+    BAD_REQUEST = "bad_request"
+    WRONG_SIGNATURE = "wrong_signature"
+    WRONG_ACCOUNT = "wrong_account"
+    NO_START = "no_start"
+    UNKNOWN_CALL = "unknown_call"
+    WRONG_TOKEN = "wrong_token"
+
+
+class NotAdmitted(Exception):
+    """Somebody who is not let in; `why` is counted, and the text is the one line that they are told."""
+
+    def __init__(self, why: Refused, words: str) -> None:
+        super().__init__(words)
+        self.why = why
+
+
+@attrs.define(eq=False)
+class Handler:
+    """One stream's call: `call_id` is its own, `call_sid` that of the telephone call, which may have had a stream before."""
+
+    call_sid: str
+    call_id: str
+    application: PhoneApplication = attrs.Factory(PhoneApplication)
+    scope: anyio.CancelScope = attrs.Factory(anyio.CancelScope)
+    """Cancelled, the call ends at once."""
+    call: Callable[[], Call] | None = None
+    """The call as it is now, once it has begun."""
+
+    @property
+    def phase(self) -> str:
+        """The name of the call's phase."""
+        return self.call().phase.state.name if self.call else "listening"
+
+
+@attrs.define
+class _Ticket:
+    """A call that was announced, and whose stream has not come yet."""
+
+    token: str = attrs.field(repr=False)
+    until_s: float
+
+
+class Calls:
+    """Admission and ownership. A telephone call takes one place from its webhook to its end, however many streams it has."""
+
+    def __init__(self, max_calls: int, *, ticket_s: float = TICKET_S, now_s: Callable[[], float] = monotonic) -> None:
+        """Let in `max_calls` at a time; a stream must come within `ticket_s` of its webhook."""
+        self.max_calls = max_calls
+        self.draining = False
+        """Is nobody let in any more?"""
+        self.handlers: set[Handler] = set()
+        """Those that run, also such as are just being closed."""
+        self._ticket_s, self._now_s = ticket_s, now_s
+        self._tickets: dict[str, _Ticket] = {}
+        self._owners: dict[str, Handler] = {}
+        self._streams = 0
+        self._empty = anyio.Event()
+
+    @property
+    def places_taken(self) -> int:
+        """How many calls there are, those included whose stream is yet to come."""
+        self._drop_late()
+        return len(self._tickets.keys() | self._owners.keys())
+
+    def announce(self, call_sid: str) -> str:
+        """Take a place for a call that rings, and give the token with which its stream must come. Raises NotAdmitted."""
+        if self.draining:
+            raise NotAdmitted(Refused.DRAINING, "the server is shutting down")
+        known = call_sid in self._tickets or call_sid in self._owners
+        if not known and self.places_taken >= self.max_calls:
+            raise NotAdmitted(Refused.BUSY, "all places are taken")
+        token = secrets.token_urlsafe(24)
+        self._tickets[call_sid] = _Ticket(token, self._now_s() + self._ticket_s)
+        return token
+
+    def begin(self, call_sid: str, token: str) -> Handler:
+        """Let a stream in with its token, which is void from now on; a handler that owns the call is closed (R61). Raises NotAdmitted."""
+        self._drop_late()
+        ticket = self._tickets.get(call_sid)
+        if ticket is None:
+            raise NotAdmitted(Refused.UNKNOWN_CALL, "no webhook announced this call, or too long ago")
+        if not hmac.compare_digest(ticket.token.encode(), token.encode(errors="replace")):
+            raise NotAdmitted(Refused.WRONG_TOKEN, "the token is not that of the webhook's answer")
+        if self.draining:
+            raise NotAdmitted(Refused.DRAINING, "the server is shutting down")
+        del self._tickets[call_sid]
+        self._streams += 1
+        # An id of its own for each stream: what still comes of the old one must not be taken for the new one's (R10).
+        handler = Handler(call_sid, f"{call_sid}-{self._streams}")
+        old, self._owners[call_sid] = self._owners.get(call_sid), handler
+        self.handlers.add(handler)
+        if old is not None:
+            old.application.close(TAKEN_OVER)
+        return handler
+
+    def end(self, handler: Handler) -> None:
+        """A handler's call is over."""
+        self.handlers.discard(handler)
+        if self._owners.get(handler.call_sid) is handler:
+            del self._owners[handler.call_sid]
+        if not self.handlers:
+            self._empty.set()
+
+    def note_completed(self, call_sid: str) -> bool:
+        """Twilio says that a telephone call is over: its place is free, and a stream that is still there is closed. Was it known?"""
+        ticket, owner = self._tickets.pop(call_sid, None), self._owners.get(call_sid)
+        if owner is not None:
+            owner.application.close(COMPLETED)
+        return ticket is not None or owner is not None
+
+    async def drain(self, within_s: float) -> int:
+        """Let nobody in, have the calls end politely, and cancel those that have not within `within_s`; gives how many those were."""
+        self.draining = True
+        self._tickets.clear()
+        for handler in list(self.handlers):
+            handler.application.leave("the server is shutting down")
+        with anyio.move_on_after(within_s):
+            await self.wait_until_empty()
+        late = list(self.handlers)
+        self.cancel()
+        await self.wait_until_empty()
+        return len(late)
+
+    def cancel(self) -> None:
+        """End all calls at once, and let nobody in."""
+        self.draining = True
+        for handler in list(self.handlers):
+            handler.scope.cancel()
+
+    async def wait_until_empty(self) -> None:
+        """Wait until no handler runs."""
+        while self.handlers:
+            self._empty = anyio.Event()
+            await self._empty.wait()
+
+    def _drop_late(self) -> None:
+        """Free the places of calls whose stream never came."""
+        now_s = self._now_s()
+        for call_sid in [call_sid for call_sid, ticket in self._tickets.items() if ticket.until_s <= now_s]:
+            del self._tickets[call_sid]

@@ -1,0 +1,101 @@
+"""One telephone call held from its stream's start to its end: its ports, its driver, its figures and its trace; a joiner of ports."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import attrs
+
+from adapters.hosts.phone.agent import Agent
+from adapters.hosts.phone.calls import TAKEN_OVER, Handler
+from adapters.hosts.phone.log import masked, tell, tell_bug
+from adapters.hosts.phone.metrics import CallFigures, Metrics
+from adapters.hosts.phone.rest import TwilioRest
+from adapters.hosts.phone.wire import WatchedChannel
+from adapters.seam.driver import Driver, Watch
+from adapters.telling.trace import Tracing
+from adapters.twilio.port import Answered, LineError, TwilioLine
+from fsm.call import effects as fx
+from fsm.call.events import Event
+from fsm.call.snapshot import Call, start
+from fsm.engine.machine import Step
+
+_LOUD = {fx.Level.WARNING: logging.WARNING, fx.Level.ERROR: logging.ERROR}
+
+
+@attrs.frozen(kw_only=True)
+class Holding:
+    """How calls are held: who answers them, and what is kept of them."""
+
+    agent: Agent
+    metrics: Metrics
+    rest: TwilioRest | None = None
+    """What ends a call at Twilio; without it the end of its stream does, as no verb follows that."""
+    traces: Path | None = None
+    """A folder for a trace of each call; traces hold what was said."""
+
+    async def hold(self, handler: Handler, answered: Answered, channel: WatchedChannel) -> None:
+        """Hold a call to its end, whatever becomes of it; raises nothing but cancellation."""
+        call = start(self.agent.policy, handler.call_id)
+        figures = channel.onlooker = CallFigures(self.metrics, call)
+        line = TwilioLine(answered, hang_up=self._hang_up(handler, answered) if self.rest else None)
+        trace = Tracing(self.traces and self.traces / f"{call.call_id}.trace", call, partial(_tell_of_trace, call.call_id))
+        self.metrics.began.inc()
+        tell(logging.INFO, "call_began", handler.call_id)
+        crashed = False
+        try:
+            with handler.scope:
+                watches: list[Watch] = [handler.application, figures, partial(_log_effects, handler.call_id), trace]
+                driver = Driver(call, [line, handler.application, *self.agent.ports(line)], watches)
+                handler.call = partial(getattr, driver, "call")
+                await driver.run()
+        # The edge of a call: whatever bug one has, it is told, and no other call hears of it (R87). The driver has closed this one.
+        except Exception as bug:
+            crashed = True
+            self.metrics.crashed.inc()
+            tell_bug("call_crashed", bug, handler.call_id)
+        finally:
+            trace.close()
+            self._note_end(handler, figures, line, crashed)
+
+    def _note_end(self, handler: Handler, figures: CallFigures, line: TwilioLine, crashed: bool) -> None:
+        ended, counts = handler.application.ended, line.counts
+        if ended is not None and ended.detail == TAKEN_OVER:
+            self.metrics.taken_over.inc()
+        tell(
+            logging.INFO,
+            "call_ended",
+            handler.call_id,
+            reason=ended.reason.name.lower() if ended else "never_began",
+            # The text of a bug may hold what was said.
+            detail=masked(ended.detail) if ended and not crashed else "",
+            seconds=round(figures.end(ended, counts), 1),
+            barge_ins=figures.barge_ins,
+            line={name: number for name, number in counts.items() if not name.startswith("bytes")},
+        )
+
+    def _hang_up(self, handler: Handler, answered: Answered) -> Callable[[], Awaitable[None]]:
+        """What ends the call at Twilio, and logs that it could not."""
+        rest, started = self.rest, answered.started
+        assert rest is not None
+
+        async def hang_up() -> None:
+            try:
+                await rest.hang_up(started.account_sid, started.call_sid)
+            except LineError as error:
+                tell(logging.ERROR, "hang_up_failed", handler.call_id, words=str(error))
+                raise
+
+        return hang_up
+
+
+def _tell_of_trace(call_id: str, error: OSError) -> None:
+    tell(logging.ERROR, "trace_failed", call_id, words=error.strerror or type(error).__name__)
+
+
+def _log_effects(call_id: str, _: Event, answer: Step[Call]) -> None:
+    """Log what the core wants logged, from a warning on, by its code."""
+    for effect in answer.effects:
+        if isinstance(effect, fx.Log) and effect.level in _LOUD:
+            tell(_LOUD[effect.level], "call_log", call_id, code=masked(effect.code))

@@ -1,0 +1,191 @@
+"""The telephone server's web side: Twilio's webhooks and streams in, whole calls out; each stream is one call in a task of its own.
+
+What comes is checked before anything is begun: its size, its signature, its account, and on a stream the token that the webhook's answer
+gave to Twilio as a <Parameter>. A call that goes wrong is closed alone (R87).
+"""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import quoteattr
+
+import anyio
+import attrs
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from adapters.hosts.phone.calls import Calls, NotAdmitted, Refused
+from adapters.hosts.phone.holding import Holding
+from adapters.hosts.phone.log import last_digits, masked, tell
+from adapters.hosts.phone.metrics import Metrics
+from adapters.hosts.phone.signature import is_signed
+from adapters.hosts.phone.wire import WatchedChannel
+from adapters.twilio.channel import StarletteChannel
+from adapters.twilio.port import Answered, LineError, answer
+
+MAX_FORM_BYTES = 32 * 1024
+"""The longest webhook read; one of Twilio's has about 1 KiB."""
+MAX_FIELDS = 200
+TOKEN = "token"
+"""The name of the <Parameter>."""
+POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
+OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""The CallStatus of a call that is over."""
+_SID = re.compile(r"[A-Za-z0-9]{2,64}")
+
+Form = dict[str, str]
+
+
+@attrs.frozen(kw_only=True)
+class PhoneServer:
+    """One server: who is let in, who holds the calls, and what is told of it. Without a `token` no signature is checked."""
+
+    calls: Calls
+    holding: Holding
+    metrics: Metrics
+    public_url: str = ""
+    """Where Twilio finds the server, without a slash at the end; empty: where each request says that it is, on loopback."""
+    token: str | None = attrs.field(default=None, repr=False)
+    account: str | None = None
+    """The one account whose calls are taken; None: whichever signs."""
+    start_s: float = 10.0
+    """How long a stream may take to say which call it is, and a form to come."""
+
+    def app(self) -> Starlette:
+        """The application: POST /voice, POST /status, the WebSocket /stream, GET /healthz."""
+        return Starlette(
+            routes=[
+                Route("/voice", partial(self._posted, then=self._voice), methods=["POST"]),
+                Route("/status", partial(self._posted, then=self._status), methods=["POST"]),
+                WebSocketRoute("/stream", self._stream),
+                Route("/healthz", self.health),
+            ]
+        )
+
+    async def health(self, _: Request) -> Response:
+        """200 while calls are taken, 503 while the server drains: a load balancer sends it no more."""
+        draining = self.calls.draining
+        return JSONResponse({"status": "draining" if draining else "ok"}, status_code=503 if draining else 200)
+
+    async def _posted(self, request: Request, then: Callable[[Request, Form], Awaitable[Response]]) -> Response:
+        """Check what is posted, and answer it."""
+        try:
+            return await then(request, await self._checked(request))
+        except NotAdmitted as refused:
+            self._note_refused(refused)
+            forbidden = refused.why in (Refused.WRONG_SIGNATURE, Refused.WRONG_ACCOUNT)
+            return Response(f"{refused}\n", 403 if forbidden else 400, media_type="text/plain")
+
+    async def _checked(self, request: Request) -> Form:
+        """The form that Twilio posts. Raises NotAdmitted."""
+        try:
+            with anyio.fail_after(self.start_s):
+                body = await _body(request)
+            fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        except (TimeoutError, ClientDisconnect):
+            raise NotAdmitted(Refused.BAD_REQUEST, f"the form did not come whole within {self.start_s:g} s") from None
+        except ValueError:
+            raise NotAdmitted(Refused.BAD_REQUEST, "the body is no form") from None
+        given, url = request.headers.get("X-Twilio-Signature", ""), self._url("http", request, request.url.path, request.url.query)
+        if self.token is not None and not is_signed(given, url, fields, self.token):
+            raise NotAdmitted(Refused.WRONG_SIGNATURE, "the signature is not Twilio's for this URL")
+        form = dict(fields)
+        if not _SID.fullmatch(form.get("CallSid", "")) or not _SID.fullmatch(form.get("AccountSid", "")):
+            raise NotAdmitted(Refused.BAD_REQUEST, "there is no CallSid, or no AccountSid")
+        if self.account is not None and form["AccountSid"] != self.account:
+            raise NotAdmitted(Refused.WRONG_ACCOUNT, "the call is another account's")
+        return form
+
+    async def _voice(self, request: Request, form: Form) -> Response:
+        """A call rings: connect it to the stream, or say that we are busy."""
+        call_sid = form["CallSid"]
+        try:
+            token = self.calls.announce(call_sid)
+        except NotAdmitted as refused:
+            self._note_refused(refused, call_sid)
+            return _twiml('<Reject reason="busy"/>')
+        tell(logging.INFO, "call_announced", call_sid, caller=last_digits(form.get("From", "")))
+        stream, status = self._url("ws", request, "/stream"), self._url("http", request, "/status")
+        parameter = f'<Parameter name="{TOKEN}" value={quoteattr(token)}/>'
+        return _twiml(f"<Connect><Stream url={quoteattr(stream)} statusCallback={quoteattr(status)}>{parameter}</Stream></Connect>")
+
+    async def _status(self, _: Request, form: Form) -> Response:
+        """What Twilio tells of a call, or of its stream."""
+        call_sid, status = form["CallSid"], form.get("CallStatus", "")
+        if form.get("StreamEvent") == "stream-error":
+            self.metrics.stream_errors.inc()
+            tell(logging.WARNING, "stream_error", call_sid, words=masked(form.get("StreamError", "")))
+        elif status in OVER and self.calls.note_completed(call_sid):
+            tell(logging.INFO, "call_completed", call_sid, status=status)
+        return Response(status_code=204)
+
+    async def _stream(self, websocket: WebSocket) -> None:
+        """A stream begins: find out whose it is, and hold the call."""
+        given, url = websocket.headers.get("X-Twilio-Signature", ""), self._url("ws", websocket, websocket.url.path, websocket.url.query)
+        if self.token is not None and not is_signed(given, url, (), self.token):
+            self._note_refused(NotAdmitted(Refused.WRONG_SIGNATURE, "the signature is not Twilio's for this URL"))
+            await websocket.close()
+            return
+        await websocket.accept()
+        channel = WatchedChannel(StarletteChannel(websocket))
+        try:
+            answered = await self._answered(channel)
+            started = answered.started
+            handler = self.calls.begin(started.call_sid, started.parameters.get(TOKEN, ""))
+        except NotAdmitted as refused:
+            self._note_refused(refused)
+            await _close(websocket, POLICY_VIOLATION, str(refused))
+            return
+        try:
+            await self.holding.hold(handler, answered, channel)
+        finally:
+            self.calls.end(handler)
+            await _close(websocket, INTERNAL_ERROR, "the call ended")
+
+    async def _answered(self, channel: WatchedChannel) -> Answered:
+        """The stream, once it has said which call it is. Raises NotAdmitted."""
+        try:
+            answered = await answer(channel, timeout_s=self.start_s)
+        except LineError as error:
+            raise NotAdmitted(Refused.NO_START, str(error)) from None
+        if self.account is not None and answered.started.account_sid != self.account:
+            raise NotAdmitted(Refused.WRONG_ACCOUNT, "the call is another account's")
+        return answered
+
+    def _url(self, scheme: str, connection: Request | WebSocket, path: str, query: str = "") -> str:
+        """A URL of this server as Twilio knows it; `scheme` is http or ws, and secure if the public URL is."""
+        where = self.public_url or f"http://{connection.headers.get('Host', connection.url.netloc)}"
+        return scheme + where.removeprefix("http") + path + (f"?{query}" if query else "")
+
+    def _note_refused(self, refused: NotAdmitted, call_sid: str = "") -> None:
+        self.metrics.refused.labels(refused.why.value).inc()
+        tell(logging.WARNING, "refused", call_sid, why=refused.why.value, words=masked(str(refused)))
+
+
+async def _body(request: Request) -> bytes:
+    """All of a request's body. Raises NotAdmitted, and starlette's ClientDisconnect."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise NotAdmitted(Refused.BAD_REQUEST, f"the form is longer than {MAX_FORM_BYTES} bytes")
+    return body
+
+
+def _twiml(verb: str) -> Response:
+    return Response(f'<?xml version="1.0" encoding="UTF-8"?><Response>{verb}</Response>', media_type="text/xml")
+
+
+async def _close(websocket: WebSocket, code: int, words: str) -> None:
+    """Close a stream, unless it is closed."""
+    if WebSocketState.DISCONNECTED in (websocket.client_state, websocket.application_state):
+        return
+    with suppress(WebSocketDisconnect):
+        await websocket.close(code, words)

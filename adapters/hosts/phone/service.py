@@ -1,0 +1,193 @@
+"""The phone server as a service: its listeners, the embedded stand-ins, the watch on its event loop, and how it drains; asyncio alone.
+
+uvicorn, which carries the web side, knows no other event loop.
+"""
+
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+import attrs
+import uvicorn
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters.chatterbox.servers import Server
+from adapters.chatterbox.voice import Voice
+from adapters.hosts.embedded import stand_in
+from adapters.hosts.phone.agent import Agent, ServedAgent
+from adapters.hosts.phone.calls import Calls
+from adapters.hosts.phone.holding import Holding
+from adapters.hosts.phone.log import tell
+from adapters.hosts.phone.metrics import Metrics
+from adapters.hosts.phone.rest import API, opened
+from adapters.hosts.phone.server import PhoneServer
+from adapters.twilio.wire import MAX_MESSAGE_CHARS
+
+LAG_S = 0.1
+"""How often the event loop is looked at."""
+STOP_S = 2
+"""How long a connection may take to close at the end."""
+
+
+@attrs.frozen(kw_only=True)
+class Listeners:
+    """Where the server listens; a port of 0 is a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 8081
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What to serve; the auth token is shown nowhere."""
+
+    listeners: Listeners = attrs.Factory(Listeners)
+    public_url: str = ""
+    token: str | None = attrs.field(default=None, repr=False)
+    account: str | None = None
+    api: str = API
+    max_calls: int = 20
+    traces: Path | None = None
+    start_s: float = 10.0
+    """How long a stream may take to say which call it is, and a form to come."""
+    rows: bool = False
+    """Count each row that is taken."""
+
+
+@attrs.frozen(kw_only=True)
+class Serving:
+    """A server that serves."""
+
+    url: str
+    metrics_url: str
+    calls: Calls
+    metrics: Metrics
+
+    async def drain(self, within_s: float) -> int:
+        """Take no more calls, and end those that there are within `within_s`; gives how many had to be cut off."""
+        tell(logging.INFO, "drain_began", calls=len(self.calls.handlers), within_s=within_s)
+        cut_off = await self.calls.drain(within_s)
+        tell(logging.INFO, "drain_ended", cut_off=cut_off)
+        return cut_off
+
+
+@asynccontextmanager
+async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
+    """Serve while the block lasts; calls that are held at its end are cut off.
+
+    Raises OSError for a port that cannot be had or a folder that cannot be made, ValueError for a URL that is none.
+    """
+    if plan.traces is not None:
+        plan.traces.mkdir(parents=True, exist_ok=True)
+    calls = Calls(plan.max_calls)
+    metrics = Metrics(calls, rows=plan.rows)
+    where = plan.listeners
+    async with AsyncExitStack() as stack:
+        rest = await stack.enter_async_context(opened(plan.api, plan.token)) if plan.token else None
+        holding = Holding(agent=agent, metrics=metrics, rest=rest, traces=plan.traces)
+        server = PhoneServer(
+            calls=calls,
+            holding=holding,
+            metrics=metrics,
+            public_url=plan.public_url,
+            token=plan.token,
+            account=plan.account,
+            start_s=plan.start_s,
+        )
+        doors = [_Door(server.app(), where.host, where.port, 2 * plan.max_calls + 64)]
+        doors += [_Door(_figures(server), where.metrics_host, where.metrics_port, 16)]
+        for door in doors:
+            stack.enter_context(door.listener)
+        async with anyio.create_task_group() as tasks:
+            for door in doors:
+                tasks.start_soon(door.serve, [door.listener])
+            watching = anyio.CancelScope()
+            tasks.start_soon(_watch_loop, metrics, watching)
+            try:
+                yield Serving(url=doors[0].url, metrics_url=doors[1].url, calls=calls, metrics=metrics)
+            finally:
+                calls.cancel()
+                with anyio.move_on_after(STOP_S, shield=True):
+                    await calls.wait_until_empty()
+                for door in doors:
+                    door.should_exit = True
+                watching.cancel()
+
+
+@asynccontextmanager
+async def checked(agent: ServedAgent) -> AsyncIterator[ServedAgent]:
+    """The agent with its servers checked; where it names none, stand-ins are started. Raises what `ServedAgent.check` does."""
+    async with AsyncExitStack() as stack:
+        if not agent.realtime_url:
+            agent = attrs.evolve(agent, realtime_url=await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12")))
+        if agent.policy.voice != "chatterbox":
+            agent = attrs.evolve(agent, voice=Voice())
+        elif agent.voice.speech is None:
+            speech = Server(url=await stack.enter_async_context(stand_in("chatterbox")))
+            agent = attrs.evolve(agent, voice=attrs.evolve(agent.voice, speech=speech))
+        await agent.check()
+        yield agent
+
+
+class _Door(uvicorn.Server):
+    """A listener and what answers there; the signals are left to the command."""
+
+    def __init__(self, app: Starlette, host: str, port: int, most: int) -> None:
+        """Listen. Raises OSError, whose `filename` is the place."""
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self.listener = socket.create_server((host, port), family=family, backlog=256)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
+        # What is accepted inherits it. asyncio sets it on its own sockets alone, and without it a frame waits for the receipt of the last.
+        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        place = f"[{host}]" if ":" in host else host
+        self.url = f"http://{place}:{self.listener.getsockname()[1]}"
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                # What a proxy says of itself is not believed: the public URL is a setting.
+                proxy_headers=False,
+                ws_max_size=MAX_MESSAGE_CHARS,
+                ws_per_message_deflate=False,
+                limit_concurrency=most,
+                timeout_graceful_shutdown=STOP_S,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def _figures(server: PhoneServer) -> Starlette:
+    """GET /metrics, and /healthz once more."""
+
+    async def show(_: Request) -> Response:
+        return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return Starlette(routes=[Route("/metrics", show), Route("/healthz", server.health)])
+
+
+async def _watch_loop(metrics: Metrics, scope: anyio.CancelScope) -> None:
+    """Note how late the event loop is, until told: a server that is asked too much of is late with everything."""
+    with scope:
+        while True:
+            due_s = anyio.current_time() + LAG_S
+            await anyio.sleep_until(due_s)
+            metrics.lag.observe(max(0.0, anyio.current_time() - due_s))

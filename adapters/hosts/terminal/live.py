@@ -1,0 +1,233 @@
+"""One call put together: the parts that the command line names, the driver over them, and the folder that a call leaves behind."""
+
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import attrs
+from anyio import to_thread
+from rich.console import Console
+
+from adapters.audio.device import SoundDevice
+from adapters.audio.library import find
+from adapters.audio.local_vad import LocalVad
+from adapters.audio.player import CallerMicrophone, Player
+from adapters.audio.push_to_talk import PushToTalk
+from adapters.audio.streams import Loudspeaker, Microphone
+from adapters.audio.wav_device import WavDevice
+from adapters.audio.wav_file import read_caller
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.port import check as check_chatterbox
+from adapters.chatterbox.servers import Server
+from adapters.chatterbox.voice import Voice
+from adapters.hosts.embedded import StandInError, stand_in
+from adapters.hosts.terminal.show import Show
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.realtime.websocket import WebSocketError
+from adapters.seam.driver import Driver
+from adapters.seam.errors import first_of
+from adapters.seam.ports import Caller, Port, Post
+from adapters.standin.caller import WavCaller
+from adapters.standin.demo import demo_caller
+from adapters.telling.picture.timeline import draw, read_stereo
+from adapters.telling.report import OldAudio, report_on
+from adapters.telling.trace import TraceError, Tracing, read_trace
+from adapters.text.sentences import SentenceCutter
+from adapters.tools import Tools
+from fsm.call import effects as fx
+from fsm.call import events as ev
+from fsm.call.effects import Effect
+from fsm.call.policy import Policy
+from fsm.call.snapshot import Call, start
+from fsm.engine.machine import Step
+
+
+class CannotStart(Exception):
+    """Something without which no call can begin; the text is one line that says what and what to do."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What call to hold. A URL of None means the embedded stand-in; `key` is shown nowhere.
+
+    The caller is at the microphone `microphone`, or that of `device`; on the WAV file `caller`; or else the demonstration's. The
+    agent is heard on the loudspeaker of `device`, through the process `player`, or else in call.wav alone. `vad`: server, local or key.
+    """
+
+    policy: Policy
+    settings: RealtimeSettings
+    out: Path
+    realtime_url: str | None = None
+    key: str | None = attrs.field(default=None, repr=False)
+    voice: Voice = attrs.field(factory=Voice)
+    """The Chatterbox voice; without a server, the stand-in's."""
+    tools: Tools | None = None
+    caller: Path | None = None
+    synthesis_ms: str = "1800:2800"
+    device: str | None = None
+    microphone: str | None = None
+    player: str | None = None
+    vad: str = "server"
+
+
+class Prompter:
+    """The application of a call from the command line: it has the greeting's text from the start."""
+
+    performs: tuple[type[Effect], ...] = ()
+
+    async def run(self, post: Post) -> None:
+        """Say that the greeting's text is at hand."""
+        post(ev.GreetingPrepared)
+
+    def do(self, effect: Effect) -> None:
+        """Nothing is asked of it."""
+
+
+async def hold_call(plan: Plan, console: Console) -> fx.Reason | None:
+    """Hold the call and write its folder: call.wav, call.trace, call.svg, summary.txt. The files are written however the call ends.
+
+    Gives the reason of that end, None if the call had none.
+
+    Raises CannotStart before anything is written when a part is missing.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            device, ports = await _prepare(plan, console, stack)
+        except* (ValueError, OSError, StandInError, WebSocketError) as group:
+            raise CannotStart(str(first_of(group))) from None
+        return await _drive(plan, console, device, ports)
+
+
+async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[WavDevice | SoundDevice, list[Port]]:
+    """Start or find every part of the call."""
+    made: list[Caller] = [WavCaller(read_caller(plan.caller))] if plan.caller else []
+    loudspeaker, microphone = _loudspeaker(plan), _microphone(plan)
+    urls: dict[str, str] = {}
+    with console.status("starting the servers and the caller's voice …"):
+        async with anyio.create_task_group() as group:
+            if not made and microphone is None:
+                group.start_soon(_make_caller, made, plan.policy.voice)
+            for name, url, arguments in _servers(plan):
+                group.start_soon(_find_server, stack, urls, name, url, arguments)
+    device = _device(plan, made, loudspeaker, microphone)
+    llm = RealtimeLLM(url=urls["realtime"], key=plan.key, settings=plan.settings, policy=plan.policy, speaker=device, cutter=SentenceCutter)
+    device.ears.append(llm)
+    ports: list[Port] = [device, llm, Prompter()]
+    ports += _ears(plan, device)
+    if "chatterbox" in urls:
+        speech = plan.voice.speech or Server(url=urls["chatterbox"])
+        ports.append(attrs.evolve(plan.voice, speech=speech).port(plan.policy, device))
+        await check_chatterbox(speech)
+    if plan.tools is not None:
+        ports.append(plan.tools)
+    await llm.check()
+    plan.out.mkdir(parents=True, exist_ok=True)
+    return device, ports
+
+
+def _loudspeaker(plan: Plan) -> Loudspeaker | Player | None:
+    if plan.player is not None:
+        return Player(plan.player)
+    return Loudspeaker(find(plan.device, "loudspeaker")) if plan.device is not None else None
+
+
+def _microphone(plan: Plan) -> Microphone | None:
+    wanted = plan.microphone or plan.device
+    return Microphone(find(wanted, "microphone")) if wanted is not None and plan.caller is None else None
+
+
+def _device(
+    plan: Plan, made: list[Caller], loudspeaker: Loudspeaker | Player | None, microphone: Microphone | None
+) -> WavDevice | SoundDevice:
+    """Tie the two sides of the line together; whoever is on no microphone paces a virtual device, or a virtual microphone."""
+    path = plan.out / "call.wav"
+    if loudspeaker is None:
+        return WavDevice(path, made[0])
+    ears = microphone or CallerMicrophone(made[0])
+    device = SoundDevice(path, ears, loudspeaker, calibration_ms=None if plan.vad == "local" else 500)
+    if isinstance(ears, CallerMicrophone):
+        ears.agent_rms = device.agent_rms
+    return device
+
+
+def _ears(plan: Plan, device: WavDevice | SoundDevice) -> list[Port]:
+    """What else than the server hears the caller; where it owns the turns, the server hears only these."""
+    if plan.vad == "server":
+        return []
+    turns = plan.policy.turns == "local"
+    onward = list(device.ears) if turns else []
+    ear: PushToTalk | LocalVad
+    if plan.vad == "key":
+        ear = PushToTalk(turns=turns, onward=onward)
+    else:
+        ear = LocalVad(turns=turns, onward=onward, agent_rms=device.agent_rms if isinstance(device, SoundDevice) else None)
+    device.ears[:] = [ear] if turns else [*device.ears, ear]
+    return [ear]
+
+
+async def _drive(plan: Plan, console: Console, device: WavDevice | SoundDevice, ports: list[Port]) -> fx.Reason | None:
+    call = start(plan.policy, f"call-{time.strftime('%Y%m%d-%H%M%S')}")
+    began_s = anyio.current_time()
+
+    def old_audio(since_ms: float, response_id: str) -> float | None:
+        return device.sounded_after(began_s + since_ms / 1000, response_id)
+
+    def say_so(error: OSError) -> None:
+        console.print(f"{plan.out / 'call.trace'} ends here: {error.strerror}; make room, or give another --out", style="red")
+
+    ends: list[fx.Reason] = []
+
+    def note_end(_: ev.Event, answer: Step[Call]) -> None:
+        ends.extend(effect.reason for effect in answer.effects if isinstance(effect, fx.TellEnded))
+
+    trace = Tracing(plan.out / "call.trace", call, say_so)
+    driver = Driver(call, ports, [trace, Show(console, call, old_audio), note_end])
+    try:
+        await driver.run()
+    finally:
+        trace.close()
+        _tell_of(device, console)
+        for port in ports:
+            if isinstance(port, Chatterbox):
+                console.print("voice: " + ", ".join(f"{name} {value}" for name, value in port.figures.lines()), style="dim")
+        with anyio.CancelScope(shield=True):
+            try:
+                await to_thread.run_sync(_write, plan.out, old_audio)
+            except (OSError, TraceError) as error:
+                console.print(f"no picture and no summary: {error}", style="red", markup=False, soft_wrap=True)
+    return ends[0] if ends else None
+
+
+def _tell_of(device: WavDevice | SoundDevice, console: Console) -> None:
+    """Say what the figures of a real device rest on, and what went wrong with it."""
+    if isinstance(device, SoundDevice):
+        if device.estimated:
+            console.print("the player tells no position: played milliseconds are estimated by the clock", style="dim")
+        if device.counts:
+            console.print("sound devices: " + ", ".join(f"{count} {name}" for name, count in device.counts.items()), style="yellow")
+
+
+def _write(out: Path, old_audio: OldAudio) -> None:
+    """Tell the call from its trace and its sound, as a picture and in words."""
+    report = report_on(read_trace(out / "call.trace"), old_audio)
+    caller, agent = read_stereo(out / "call.wav")
+    (out / "call.svg").write_text(draw(report.picture("callfsm: a call", caller, agent)), encoding="utf-8")
+    (out / "summary.txt").write_text(report.summary(), encoding="utf-8")
+
+
+def _servers(plan: Plan) -> list[tuple[str, str | None, tuple[str, ...]]]:
+    servers: list[tuple[str, str | None, tuple[str, ...]]] = [("realtime", plan.realtime_url, ("realtime", "--words-per-s", "12"))]
+    if plan.policy.voice == "chatterbox":
+        speech = plan.voice.speech
+        servers.append(("chatterbox", speech.url if speech else None, ("chatterbox", "--synthesis-ms", plan.synthesis_ms)))
+    return servers
+
+
+async def _make_caller(made: list[Caller], voice: str) -> None:
+    made.append(await to_thread.run_sync(demo_caller, voice))
+
+
+async def _find_server(stack: AsyncExitStack, urls: dict[str, str], name: str, url: str | None, arguments: tuple[str, ...]) -> None:
+    urls[name] = url if url else await stack.enter_async_context(stand_in(*arguments))

@@ -1,0 +1,4 @@
+"""What judges the tables and the adapters: the checker, the simulation, field logs, the rules, and a second interpreter.
+
+Nothing that runs in a call may import it, and it decides none. Start with `rules.py`, then `verify/model.py`.
+"""

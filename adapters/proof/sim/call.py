@@ -1,0 +1,184 @@
+"""One simulated call: the real driver, realtime and Chatterbox ports, playout and wire, with a simulated world in the sockets' place."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import anyio
+import attrs
+
+from adapters.chatterbox import source as chatterbox_source
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.servers import Server
+from adapters.proof.sim.app import App, Caller
+from adapters.proof.sim.clock import Clock, Stuck, run_virtually
+from adapters.proof.sim.device import Device
+from adapters.proof.sim.draw import is_calm
+from adapters.proof.sim.link import Network
+from adapters.proof.sim.model import misfortunes
+from adapters.proof.sim.plan import Plan
+from adapters.proof.sim.rules import Rules, TimeStands
+from adapters.proof.sim.voice import Voice
+from adapters.proof.sim.world import World
+from adapters.realtime import port as realtime
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.seam import driver
+from adapters.seam.driver import Driver
+from adapters.seam.playout import Playout
+from adapters.text.sentences import SentenceCutter
+from fsm.call.effects import Reason
+from fsm.call.events import Event
+from fsm.call.machine import CALL
+from fsm.call.snapshot import Call, start
+from fsm.engine.machine import Machine, Step
+from fsm.engine.notation import Row
+
+REALTIME_URL, CHATTERBOX_URL = "ws://127.0.0.1:1/v1/realtime", "http://127.0.0.1:1"
+"""Addresses at which nothing is: the network and the voice are simulated."""
+SETTINGS = RealtimeSettings()
+PEACEFUL = (Reason.CALLER_HUNG_UP, Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE, Reason.LIMIT)
+"""Why a call may end in which nothing goes wrong."""
+MOST_KEPT = 300
+"""More than any collection of an adapter may hold at the end of a call: the largest bound that one declares is 256."""
+
+
+@attrs.frozen(kw_only=True)
+class Parts:
+    """What a call is made of, where a test puts something else."""
+
+    machine: Machine[Call] = CALL
+    playout: Callable[[], Playout] = Playout
+
+
+@attrs.frozen
+class Simulated:
+    """What came of a call. `fault` is the first rule that it broke, in words, or empty; the steps end with it."""
+
+    plan: Plan
+    fault: str
+    steps: tuple[tuple[Event, Step[Call]], ...]
+    reason: str
+    ended_ms: float
+    strikes: Counter[str]
+    rows: frozenset[Row]
+
+
+def simulate(plan: Plan, parts: Parts | None = None) -> Simulated:
+    """Hold one call, and judge it."""
+    held = _Held(plan, parts or Parts())
+    try:
+        run_virtually(held.hold)
+    except (Stuck, TimeStands) as error:
+        held.break_rule(str(error) or "time stands still")
+    except BaseExceptionGroup as group:
+        if group.split((Stuck, TimeStands, Exception))[1] is not None:
+            raise
+        held.break_rule(f"a part raised {group.exceptions[0]!r} (R59, R87)")
+    except Exception as error:
+        held.break_rule(f"a part raised {type(error).__name__}: {error} (R59, R87)")
+    return held.result()
+
+
+class _Held:
+    """A call that is being held, and what is known of it however it ends."""
+
+    def __init__(self, plan: Plan, parts: Parts) -> None:
+        self._plan, self._parts = plan, parts
+        self._policy = plan.policy
+        self._call = start(self._policy)
+        self._scope: anyio.CancelScope | None = None
+        self._rules = Rules(self._call, self._stop)
+        self._world: World | None = None
+        self._app: App | None = None
+        self._ended_ms = 0.0
+
+    async def hold(self, clock: Clock) -> None:
+        """Hold the call to its end, or to the first broken rule."""
+        policy = self._policy
+        self._world = world = World(self._plan, clock)
+        world.stop, world.sent = self._stop, self._rules.send
+        network, voice, self._app = Network(world), Voice(world), App(world)
+        device = Device(world, self._parts.playout(), self._rules.hear)
+        self._rules.heard_ms = device.heard_ms
+        misfortunes(world, network.live)
+        Caller(world, network.live, device.hung_up, local=policy.turns == "local")
+        llm = RealtimeLLM(url=REALTIME_URL, key=None, settings=SETTINGS, policy=policy, speaker=device, cutter=SentenceCutter)
+        ports: list[Any] = [device, llm, self._app]
+        if policy.voice == "chatterbox":
+            server = Server(url=CHATTERBOX_URL, dialect=voice.dialect)
+            ports.append(Chatterbox(url=server, speaker=device, timeout_s=policy.synthesis_ms / 1000))
+        with _instead(self._parts.machine, network, voice), anyio.CancelScope() as self._scope:
+            held = Driver(self._call, ports, [self._rules])
+            world.post = held.post
+            world.happened("start")
+            await held.run()
+        self._ended_ms = world.now_ms()
+        if world.bug is not None:
+            raise world.bug
+        bound_ms = policy.call_ms + policy.closing_ms + sum(float(item.value) for item in self._plan.items if item.what == "jump")
+        self._rules.judge_end(len(self._app.told), self._ended_ms, bound_ms)
+        if is_calm(self._plan):
+            self._rules.rule(self._app.told[0].reason in PEACEFUL, "a call in which nothing goes wrong ends in peace (R41)")
+        self._rules.rule(all(socket.closed for socket in network.sockets), "every socket is closed at the end (R50)")
+        for part in (llm, *ports[3:], device.playout):
+            for name, size in _sizes(part, type(part).__name__, 2):
+                self._rules.rule(size <= MOST_KEPT, f"what an adapter remembers is bounded, but {name} holds {size} (R07)")
+
+    def break_rule(self, rule: str) -> None:
+        """The call is over already, and what ended it was no rule of its own."""
+        self._scope = None
+        self._rules.break_rule(rule)
+
+    def result(self) -> Simulated:
+        """The call as it was."""
+        rules = self._rules
+        steps = tuple(rules.steps[: rules.at] if rules.fault else rules.steps)
+        told = self._app.told if self._app else []
+        strikes = self._world.strikes if self._world else Counter[str]()
+        reason = told[0].reason.value if told else "none"
+        return Simulated(self._plan, rules.fault, steps, reason, self._ended_ms, strikes, frozenset(rules.rows))
+
+    def _stop(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
+
+
+@contextmanager
+def _instead(machine: Machine[Call], network: Network, voice: Voice) -> Iterator[None]:
+    """Put the simulation where the ports open their sockets, and the machine where the driver steps."""
+    seams: list[tuple[ModuleType, str, object]] = [
+        (realtime, "connect", network.connect),
+        (chatterbox_source, "client_of", voice.client),
+        (driver, "step", machine.step),
+        (driver, "due_ms", machine.due_ms),
+        (driver, "expiry", machine.expiry),
+    ]
+    before = [(module, name, getattr(module, name)) for module, name, _ in seams]
+    for module, name, other in seams:
+        setattr(module, name, other)
+    try:
+        yield
+    finally:
+        for module, name, own in before:
+            setattr(module, name, own)
+
+
+def _sizes(part: object, name: str, depth: int) -> Iterator[tuple[str, int]]:
+    """How much each collection holds that a part of an adapter keeps, and the parts that it is made of."""
+    for field, value in _fields_of(part):
+        if isinstance(value, list | dict | set | deque):
+            yield f"{name}.{field}", len(value)
+        elif (
+            depth
+            and type(value).__module__.startswith("adapters.")
+            and not type(value).__module__.startswith("adapters.proof.sim.campaign")
+        ):
+            yield from _sizes(value, f"{name}.{field}", depth - 1)
+
+
+def _fields_of(part: object) -> list[tuple[str, object]]:
+    names = [*getattr(part, "__dict__", ()), *getattr(type(part), "__slots__", ())]
+    return [(name, getattr(part, name)) for name in names if hasattr(part, name)]

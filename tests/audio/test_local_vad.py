@@ -1,0 +1,272 @@
+"""Claims about the voice detector of our own, with real speech over real noise and echo; and about the key that may stand in for it."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import anyio
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from adapters.audio.local_vad import LocalVad, VadSettings
+from adapters.audio.push_to_talk import PushToTalk
+from adapters.seam.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
+from adapters.standin.voice import Voice
+from fsm.call.events import BargeInDetected, Event, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard
+from tests.shared.shell import BACKENDS
+
+Sound = npt.NDArray[np.float64]
+LEAD_S = 1.5
+"""Quiet before anybody speaks: the noise floor is learned in it."""
+SPEAKS_S = 3.0
+"""When the caller begins, after that."""
+
+
+@cache
+def speech(text: str, pitch: float = 1.0) -> Sound:
+    """Somebody says something, at -26 dBFS."""
+    return np.frombuffer(b"".join(Voice.load().speak(text, pitch=pitch)), "<i2").astype(np.float64)
+
+
+def agent() -> Sound:
+    """The agent says something long."""
+    return speech("We are open from Monday to Friday, from half past eight in the morning until six. Our prices depend on the bicycle.")
+
+
+def caller() -> Sound:
+    """The caller says something short."""
+    return speech("Sorry, how much is a puncture repair?", 0.8)
+
+
+def noise(seconds: float, dbfs: float) -> Sound:
+    """White noise."""
+    return np.random.default_rng(1).normal(0, 32_768 * 10 ** (dbfs / 20), int(seconds * RATE_HZ))
+
+
+def quieter(sound: Sound, db: float) -> Sound:
+    """The same sound so many decibels louder."""
+    scaled: Sound = sound * 10 ** (db / 20)
+    return scaled
+
+
+class Server:
+    """Who hears what is passed on."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+
+    def hear(self, pcm: bytes) -> None:
+        self.heard += pcm
+
+
+class Room:
+    """A microphone in a room with noise, perhaps an agent on a loudspeaker, perhaps a caller."""
+
+    def __init__(self, seconds: float = 7.0, noise_dbfs: float = -66.0) -> None:
+        self.heard = noise(LEAD_S + seconds, noise_dbfs)
+        self.agent = np.zeros(len(self.heard))
+
+    def add(self, sound: Sound, at_s: float, db: float = 0.0) -> "Room":
+        """Somebody makes a sound."""
+        begin = int((LEAD_S + at_s) * RATE_HZ)
+        self.heard[begin : begin + len(sound)] += quieter(sound, db)
+        return self
+
+    def add_agent(self, echo_db: float | None) -> "Room":
+        """The agent speaks, and its echo comes 90 ms later."""
+        begin = int(LEAD_S * RATE_HZ)
+        self.agent[begin : begin + len(agent())] = agent()
+        return self if echo_db is None else self.add(agent(), 0.09, echo_db)
+
+    def listen(
+        self, settings: VadSettings | None = None, *, turns: bool = True, onward: tuple[Server, ...] = ()
+    ) -> list[tuple[float, Event]]:
+        """What the detector tells, and when, in seconds after the quiet."""
+        told: list[tuple[float, Event]] = []
+        frames = np.clip(self.heard, -32_768, 32_767).astype("<i2")
+        levels = [np.sqrt(np.mean(part**2)) for part in np.split(self.agent, range(480, len(self.agent), 480))]
+        number = 0
+
+        def post(event: Callable[..., Event], *args: Any) -> None:
+            told.append((round(number * FRAME_MS / 1000 - LEAD_S, 2), event(0.0, *args)))
+
+        vad = LocalVad(settings, turns=turns, onward=onward, agent_rms=lambda: float(max(levels[max(0, number - 20) : number + 1])))
+        anyio.run(vad.run, post)
+        for number in range(len(frames) * 2 // FRAME_BYTES):
+            vad.hear(frames[number * 480 : (number + 1) * 480].tobytes())
+        return told
+
+
+def of(told: list[tuple[float, Event]], kind: type[Event]) -> list[float]:
+    """When a kind of event was told."""
+    return [at_s for at_s, event in told if isinstance(event, kind)]
+
+
+# What is a voice.
+
+
+def test_a_caller_is_heard_to_begin_and_to_end() -> None:
+    told = Room().add(caller(), SPEAKS_S).listen()
+    [began], [ended] = of(told, SpeechStarted), of(told, SpeechStopped)
+    assert SPEAKS_S < began < SPEAKS_S + 0.3
+    length_s = len(caller()) / RATE_HZ
+    assert SPEAKS_S + length_s < ended < SPEAKS_S + length_s + 0.7
+    assert of(told, BargeInDetected)[0] >= began
+    assert of(told, VoiceHeard)
+
+
+def test_without_turns_only_interruptions_are_told() -> None:
+    told = Room().add(caller(), SPEAKS_S).listen(turns=False)
+    assert of(told, BargeInDetected)
+    assert not of(told, SpeechStarted) + of(told, SpeechStopped)
+
+
+def test_a_server_that_detects_nothing_hears_speech_and_a_little_before_it_and_nothing_else() -> None:
+    room, server = Room().add(caller(), SPEAKS_S), Server()
+    told = room.listen(onward=(server,))
+    whole = np.clip(room.heard, -32_768, 32_767).astype("<i2").tobytes()
+    begin = whole.find(server.heard) / 2 / RATE_HZ - LEAD_S
+    assert begin == pytest.approx(of(told, SpeechStarted)[0] - 0.4, abs=0.06), "one piece of what was heard, from before the speech"
+    assert begin + len(server.heard) / 2 / RATE_HZ == pytest.approx(of(told, SpeechStopped)[0], abs=0.06)
+
+
+@pytest.mark.parametrize("dbfs", [-40, -20])
+def test_noise_is_no_voice_however_loud(dbfs: float) -> None:
+    told = Room(4.0).add(noise(2.0, dbfs), 1.0).listen()
+    assert [type(event) for _, event in told] == [VadCalibrated]
+
+
+def test_a_tone_is_no_voice() -> None:
+    tone = 8_000 * np.sin(2 * np.pi * 425 * np.arange(2 * RATE_HZ) / RATE_HZ)
+    assert not of(Room(4.0).add(tone, 1.0).listen(), SpeechStarted)
+
+
+def test_a_voice_that_the_room_drowns_is_none() -> None:
+    room = Room(noise_dbfs=-45.0).add(caller(), SPEAKS_S, db=-16.0)
+    assert of(room.listen(VadSettings(noise_margin_db=0)), BargeInDetected)
+    assert not of(room.listen(VadSettings(noise_margin_db=15)), SpeechStarted)
+
+
+def test_a_sound_shorter_than_the_least_voice_interrupts_nobody() -> None:
+    cough = caller()[int(0.2 * RATE_HZ) : int(0.3 * RATE_HZ)]
+    told = Room().add(cough, SPEAKS_S).listen()
+    assert not of(told, BargeInDetected)
+
+
+def test_an_interruption_is_told_again_while_the_voice_lasts() -> None:
+    times = of(Room().add(caller(), SPEAKS_S).listen(), BargeInDetected)
+    assert len(times) > 5, "a suspicion that comes later is verified in time too"
+
+
+# The noise floor.
+
+
+def test_nothing_is_told_before_the_noise_floor_is_known() -> None:
+    told = Room().add(caller(), -LEAD_S).listen(VadSettings(calibration_ms=500))
+    assert isinstance(told[0][1], VadCalibrated)
+
+
+def test_a_caller_who_speaks_from_the_start_does_not_keep_it_unknown() -> None:
+    told = Room().add(np.tile(caller(), 3), -LEAD_S).listen(VadSettings(calibration_ms=500))
+    assert of(told, VadCalibrated)[0] <= -LEAD_S + 1.05
+    assert of(told, SpeechStarted)
+
+
+def test_a_caller_is_heard_as_soon_as_loud_music_has_ended() -> None:
+    music = sum(np.sin(2 * np.pi * hz * np.arange(7 * RATE_HZ) / RATE_HZ) for hz in (220, 277, 330)) * 4_000
+    room = Room(12.0).add(music, 0.0).add(caller(), 7.6, -6)
+    assert 7.6 < of(room.listen(), SpeechStarted)[0] < 8.2
+
+
+# The echo.
+
+
+@pytest.mark.parametrize("echo_db", [-20, -6])
+def test_the_agents_own_echo_interrupts_nobody(echo_db: float) -> None:
+    assert [type(event) for _, event in Room().add_agent(echo_db).listen()] == [VadCalibrated]
+
+
+@pytest.mark.parametrize("echo_db", [None, -12])
+def test_a_caller_as_loud_as_the_agent_is_heard_through_its_echo(echo_db: float | None) -> None:
+    told = Room().add_agent(echo_db).add(caller(), SPEAKS_S).listen()
+    assert SPEAKS_S < of(told, BargeInDetected)[0] < SPEAKS_S + 0.6
+
+
+def test_a_caller_who_spoke_through_the_greeting_can_interrupt_later() -> None:
+    room = Room().add_agent(-20).add(caller(), 0.0)
+    told = room.add(caller(), 4.4).listen()
+    assert [at_s for at_s in of(told, BargeInDetected) if at_s > 4.4]
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(("name", "value"), [("threshold", 1.5), ("onset_ms", 0), ("silence_ms", "long"), ("barge_in_ms", True)])
+def test_a_bad_setting_is_refused_in_one_line(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is .*it takes a number from"):
+        VadSettings(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_stricter_setting_makes_interruptions_later() -> None:
+    room = Room().add(caller(), SPEAKS_S)
+    first, later = (of(room.listen(VadSettings(barge_in_ms=ms)), BargeInDetected)[0] for ms in (100, 500))
+    assert later > first + 0.2
+
+
+# The key.
+
+
+def press(backend: str, *presses: bytes, turns: bool) -> list[type[Event]]:
+    """What is posted when these bytes come from a terminal, which is closed then."""
+    posted: list[type[Event]] = []
+
+    def post(event: type[Event], *_: Any) -> None:
+        posted.append(event)
+
+    source, terminal = os.pipe()
+
+    async def main() -> None:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                group.start_soon(PushToTalk(source, turns=turns).run, post)
+                for one in presses:
+                    os.write(terminal, one)
+                    await anyio.wait_all_tasks_blocked()
+                os.close(terminal)
+
+    anyio.run(main, backend=backend)
+    os.close(source)
+    return posted
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_press_interrupts_and_the_next_one_ends_the_turn(backend: str) -> None:
+    assert press(backend, b"\n", b"well\n", turns=True) == [SpeechStarted, BargeInDetected, SpeechStopped]
+    assert press(backend, b"\n", b"\n", turns=False) == [BargeInDetected, BargeInDetected]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_end_of_the_input_lets_go_of_the_key(backend: str) -> None:
+    assert press(backend, b"\n", turns=True) == [SpeechStarted, BargeInDetected, SpeechStopped]
+
+
+def test_only_what_is_said_while_the_key_is_down_is_heard() -> None:
+    server = Server()
+    key = PushToTalk(turns=True, onward=[server])
+    for number, pressed in enumerate((False, True, True, False)):
+        if pressed != (key._key.value == "down"):
+            key._press(nobody)
+        key.hear(bytes([number]) * FRAME_BYTES)
+    assert server.heard == b"\1" * FRAME_BYTES + b"\2" * FRAME_BYTES
+
+
+def nobody(*_: Any) -> None:
+    """Nothing is made of it."""
+
+
+def test_a_key_that_nobody_can_press_ends_quietly(tmp_path: Any) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    with (tmp_path / "empty").open("rb") as file:
+        anyio.run(PushToTalk(file.fileno()).run, None)

@@ -1,0 +1,327 @@
+"""Claims about player processes as loudspeakers: heard, silent when killed, never left behind, and honest about what they don't know."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+
+from adapters.audio import player, recording
+from adapters.audio.device import SoundDevice
+from adapters.audio.library import NoSound
+from adapters.audio.player import CallerMicrophone, Player
+from adapters.hosts.terminal import live
+from adapters.realtime.settings import RealtimeSettings
+from adapters.seam.ports import RATE_HZ
+from adapters.standin.caller import WavCaller
+from fsm.call import effects as fx
+from fsm.call import events as ev
+from fsm.call.policy import Policy
+from tests.shared.pulse import Pulse, Taken, sound_system
+from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, alive, channels, descendants, environment
+
+SILENT_WITHIN_S = 0.04
+APART_MS = 40.0
+"""How far an estimated position may be from the heard one on a busy machine; usually it is 5 ms."""
+
+
+@pytest.fixture(scope="module")
+def pulse() -> Iterator[Pulse]:
+    with sound_system() as system:
+        yield system
+
+
+def tone(seconds: float) -> bytes:
+    """A tone of 440 Hz."""
+    return (8_000 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE_HZ)) / RATE_HZ)).astype("<i2").tobytes()
+
+
+class Call:
+    """A device with a player, and what it posted."""
+
+    def __init__(self, path: Path, caller_s: float = 60.0) -> None:
+        self.player = Player("aplay")
+        self.device = SoundDevice(path, CallerMicrophone(WavCaller(bytes(int(caller_s * RATE_HZ) * 2))), self.player)
+        self.posted: list[ev.Event] = []
+        self._changed = anyio.Event()
+
+    def post(self, event: Callable[..., ev.Event], *args: Any) -> None:
+        self.posted.append(event(0.0, *args))
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def until_posted(self, kind: type[ev.Event]) -> Any:
+        """Wait until an event of a kind has been posted."""
+        while True:
+            for event in self.posted:
+                if isinstance(event, kind):
+                    return event
+            await self._changed.wait()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_hold_kills_the_player_and_another_one_goes_on(pulse: Pulse, tmp_path: Path, backend: str) -> None:
+    pids: list[int | None] = []
+    at: list[float] = []
+    takes: list[Taken] = []
+    calls: list[Call] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        calls.append(call)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call.device.run, call.post)
+                await call.until_posted(ev.LineOpened)
+                recorder = pulse.record()
+                call.device.do(fx.Admit("r1"))
+                call.device.play("r1", tone(1.0))
+                await call.until_posted(ev.PlayoutProgressed)
+                await anyio.sleep(0.2)
+                pids.append(call.player.pid)
+                at.append(time.monotonic())
+                call.device.do(fx.Hold())
+                await anyio.sleep(0.3)
+                pids.append(call.player.pid)
+                at.append(time.monotonic())
+                call.device.do(fx.Resume())
+                await call.until_posted(ev.PlayoutFinished)
+                takes.append(recorder.stop())
+                call.device.do(fx.HangUp(fx.Reason.GOODBYE))
+
+    anyio.run(main, backend=backend)
+    [call], [taken], [held, resumed] = calls, takes, at
+    assert len(taken.loud(0, held))
+    assert not len(taken.loud(held + SILENT_WITHIN_S, resumed))
+    first, second = pids
+    assert first and second and first != second
+    assert not alive(first) and not alive(second)
+    assert not Path(f"/proc/{first}").exists(), "it was reaped"
+    heard_ms = np.count_nonzero(np.diff(taken.loud(0, resumed + 10)) < 0.003) / RATE_HZ * 1000
+    whole_ms = np.count_nonzero(np.abs(np.frombuffer(tone(1.0), "<i2").astype(int)) > 300) / RATE_HZ * 1000
+    assert heard_ms == pytest.approx(whole_ms, abs=APART_MS), "it goes on from the estimate"
+    assert call.device.estimated, "and it says that it is one"
+    assert call.posted[-1] == ev.LineClosed(0.0)
+
+
+def test_a_caller_at_the_end_of_their_recording_has_hung_up(pulse: Pulse, tmp_path: Path) -> None:
+    call: list[Call] = []
+
+    async def main() -> None:
+        call.append(Call(tmp_path / "call.wav", caller_s=0.6))
+        with anyio.fail_after(PATIENCE_S):
+            await call[0].device.run(call[0].post)
+
+    anyio.run(main)
+    assert [type(event) for event in call[0].posted] == [ev.LineOpened, ev.VadCalibrated, ev.CallerHungUp]
+
+
+def test_a_player_that_ends_by_itself_is_begun_anew(pulse: Pulse, tmp_path: Path) -> None:
+    calls: list[Call] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        calls.append(call)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call.device.run, call.post)
+                await call.until_posted(ev.LineOpened)
+                assert call.player.pid is not None
+                os.kill(call.player.pid, signal.SIGKILL)
+                call.device.do(fx.Admit("r1"))
+                call.device.play("r1", tone(0.3))
+                await call.until_posted(ev.PlayoutFinished)
+                group.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert calls[0].device.counts["restarted"] == 1
+
+
+def test_a_player_that_cannot_play_ends_the_call_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "asound.conf").write_text("pcm.!default { type pulse }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
+    monkeypatch.setattr(player, "RETRY_S", 0.0)
+    calls: list[Call] = []
+
+    async def main() -> None:
+        try:
+            calls.append(Call(tmp_path / "call.wav"))
+        except NoSound as error:
+            pytest.skip(str(error))
+        with anyio.fail_after(PATIENCE_S):
+            await calls[0].device.run(calls[0].post)
+
+    anyio.run(main)
+    failed = calls[0].posted[-1]
+    assert isinstance(failed, ev.DeviceFailed)
+    assert "aplay fails again and again" in failed.reason
+    assert "\n" not in failed.reason
+
+
+def not_a_player(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a program of this name before the true one."""
+    (folder / "aplay").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "aplay").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("exec sleep 60", "it takes no sound"),
+        ("exec <&-; exec sleep 60", "it closed its input"),
+        ('sleep 60 & echo $! >>"$0.pids"; echo no card >&2; exit 3', "no card"),
+        ("exit 3", "exit code 3"),
+    ],
+)
+def test_a_player_that_takes_nothing_ends_the_call_and_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
+) -> None:
+    monkeypatch.setattr(player, "STUCK_S", 0.1)
+    monkeypatch.setattr(player, "RETRY_S", 0.0)
+    not_a_player(tmp_path, script, monkeypatch)
+    posted: list[ev.Event] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        with anyio.fail_after(PATIENCE_S):
+            await call.device.run(call.post)
+        posted.extend(call.posted)
+
+    anyio.run(main)
+    left_behind = tmp_path / "aplay.pids"
+    for pid in left_behind.read_text().split() if left_behind.exists() else []:
+        os.kill(int(pid), signal.SIGKILL)
+    failed = posted[-1]
+    assert isinstance(failed, ev.DeviceFailed)
+    assert failed.reason == f"the player aplay fails again and again: {told}; check the sound system"
+
+
+def test_a_full_disk_ends_the_call_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "SAVED_FRAMES", 5)
+    not_a_player(tmp_path, "exec cat >/dev/null", monkeypatch)
+    posted: list[ev.Event] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call.device.run, call.post)
+                await call.until_posted(ev.LineOpened)
+                limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+                try:
+                    await call.until_posted(ev.DeviceFailed)
+                finally:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        posted.extend(call.posted)
+
+    anyio.run(main)
+    failed = posted[-1]
+    assert isinstance(failed, ev.DeviceFailed)
+    assert failed.reason.startswith(f"the recording {tmp_path / 'call.wav'} can't be written (File too large)")
+
+
+class Levels:
+    """An ear that notes how loud the agent is for each frame."""
+
+    def __init__(self, device: SoundDevice, levels: list[float]) -> None:
+        self._device = device
+        self._levels = levels
+
+    def hear(self, pcm: bytes) -> None:
+        """Take a frame."""
+        self._levels.append(self._device.agent_rms())
+
+
+def test_a_busy_loop_neither_moves_the_caller_in_the_recording_nor_the_told_position(pulse: Pulse, tmp_path: Path) -> None:
+    takes: list[Taken] = []
+    stopped: list[ev.PlayoutStopped] = []
+    levels: list[float] = []
+
+    async def main() -> None:
+        call = Call(tmp_path / "call.wav")
+        call.device.ears.append(Levels(call.device, levels))
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call.device.run, call.post)
+                await call.until_posted(ev.LineOpened)
+                recorder = pulse.record()
+                call.device.do(fx.Admit("r1"))
+                call.device.play("r1", tone(3.0))
+                await call.until_posted(ev.PlayoutProgressed)
+                await anyio.sleep(0.1)
+                levels.clear()
+                busy_until_s = time.monotonic() + 0.8
+                while time.monotonic() < busy_until_s:
+                    os.sched_yield()
+                await anyio.sleep(0.3)
+                call.device.do(fx.Flush("r1"))
+                stopped.append(await call.until_posted(ev.PlayoutStopped))
+                takes.append(recorder.stop())
+                group.cancel_scope.cancel()
+
+    anyio.run(main)
+    heard_ms = np.count_nonzero(np.diff(takes[0].loud(0, time.monotonic())) < 0.003) / RATE_HZ * 1000
+    assert stopped[0].played_ms == pytest.approx(heard_ms, abs=APART_MS)
+    _, agent = channels(tmp_path / "call.wav")
+    assert np.count_nonzero(agent) / RATE_HZ * 1000 == pytest.approx(stopped[0].played_ms, abs=APART_MS), "nothing is missing in call.wav"
+    assert min(levels[:20]) > 5_000, "what was heard long ago may hold an echo of what was said then"
+
+
+def test_a_player_dies_with_us_even_if_we_are_killed(pulse: Pulse, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; import anyio\n"
+        "from test_player_device import Call\n"
+        "call = Call(Path(sys.argv[1]))\n"
+        "def post(event, *_): print(event.__name__, flush=True)\n"
+        "anyio.run(call.device.run, post)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "call.wav")],
+        env=environment(PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'audio'}", **pulse.variables),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "LineOpened\n"
+        assert process.stdout.readline() == "VadCalibrated\n"
+        [player] = descendants(process.pid)
+        assert alive(player)
+    finally:
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+    until_s = time.monotonic() + PATIENCE_S
+    while alive(player):
+        assert time.monotonic() < until_s, "the player is left behind"
+        os.sched_yield()
+
+
+def test_a_player_that_is_not_installed_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NoSound, match="the player ffplay is not installed: apt install ffmpeg, or give --player aplay"):
+        Player("ffplay")
+
+
+def test_the_command_line_ties_a_player_to_the_callers_recording(pulse: Pulse, tmp_path: Path) -> None:
+    plan = live.Plan(
+        policy=Policy(), settings=RealtimeSettings(), out=tmp_path, caller=tmp_path / "caller.wav", player="aplay", vad="local"
+    )
+    loudspeaker, microphone = live._loudspeaker(plan), live._microphone(plan)
+    assert isinstance(loudspeaker, Player)
+    assert microphone is None
+    device = live._device(plan, [WavCaller(bytes(960))], loudspeaker, microphone)
+    assert isinstance(device, SoundDevice)
+    assert device.estimated
+    [vad] = live._ears(plan, device)
+    assert device.ears == [vad]

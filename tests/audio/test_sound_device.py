@@ -1,0 +1,450 @@
+"""Claims about calls on real sound devices: a whole audio stack without a sound card, judged by what its loudspeaker played."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import numpy as np
+import pytest
+
+from adapters.audio import keeper as sound_keeper
+from adapters.audio.device import SoundDevice
+from adapters.audio.library import NoSound, find
+from adapters.audio.local_vad import LocalVad
+from adapters.audio.streams import Loudspeaker, Microphone
+from adapters.audio.wake import Wake
+from adapters.seam.driver import Driver
+from adapters.seam.ports import RATE_HZ
+from adapters.standin.voice import Voice
+from adapters.telling.trace import read_trace
+from fsm.call import effects as fx
+from fsm.call import events as ev
+from fsm.call.snapshot import start
+from tests.shared.pulse import Pulse, Taken, missing, sound_system
+from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, callfsm, channels, environment, silent_policy
+from tests.shared.shell import Puppet as Model
+
+SILENT_WITHIN_S = 0.04
+"""An interruption is silent within this, and usually within 3 ms; a device that plays out what it holds takes 48."""
+APART_MS = 40.0
+"""How far the told position may be from the heard one on a busy machine; usually it is 1 ms."""
+
+
+@pytest.fixture(scope="module")
+def pulse() -> Iterator[Pulse]:
+    with sound_system() as system:
+        yield system
+
+
+def tone(seconds: float) -> bytes:
+    """A tone of 440 Hz."""
+    return (8_000 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE_HZ)) / RATE_HZ)).astype("<i2").tobytes()
+
+
+class Call:
+    """A device that runs, without a core: what it posted, what its ear heard, and a way to wait for either."""
+
+    def __init__(self, path: Path, *, rate_hz: int | None = None) -> None:
+        microphone = Microphone(find("microphone", "microphone", rate_hz=rate_hz))
+        self.device = SoundDevice(path, microphone, Loudspeaker(find("speaker", "loudspeaker", rate_hz=rate_hz)), [self])
+        self.posted: list[ev.Event] = []
+        self.heard = bytearray()
+        self._changed = anyio.Event()
+
+    def post(self, event: Callable[..., ev.Event], *args: Any) -> None:
+        self.posted.append(event(0.0, *args))
+        self._change()
+
+    def hear(self, pcm: bytes) -> None:
+        self.heard += pcm
+        self._change()
+
+    async def until(self, met: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        while not met():
+            await self._changed.wait()
+
+    async def until_posted(self, kind: type[ev.Event]) -> Any:
+        """Wait until an event of a kind has been posted."""
+        await self.until(lambda: any(isinstance(event, kind) for event in self.posted))
+        return next(event for event in self.posted if isinstance(event, kind))
+
+    def loudest(self) -> int:
+        """The loudest sample that the ear heard."""
+        return int(np.abs(np.frombuffer(bytes(self.heard), "<i2").astype(np.int32)).max(initial=0))
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
+def hold(backend: str, path: Path, script: Callable[[Call], Awaitable[None]], rate_hz: int | None = None) -> Call:
+    """Run a device from its opening on, do what the script says, and hang up."""
+    calls: list[Call] = []
+
+    async def main() -> None:
+        call = Call(path, rate_hz=rate_hz)
+        calls.append(call)
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(call.device.run, call.post)
+                await call.until_posted(ev.LineOpened)
+                await script(call)
+                call.device.do(fx.HangUp(fx.Reason.GOODBYE))
+
+    anyio.run(main, backend=backend)
+    return calls[0]
+
+
+async def say(call: Call, seconds: float, response_id: str = "r1") -> None:
+    """Let the agent say something, and wait until it is heard."""
+    call.device.do(fx.Admit(response_id))
+    call.device.play(response_id, tone(seconds), item_id="item")
+    await call.until_posted(ev.PlayoutProgressed)
+
+
+# The loudspeaker.
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_interruption_is_silent_and_then_goes_on_with_the_sample_at_which_it_stopped(pulse: Pulse, tmp_path: Path, backend: str) -> None:
+    at: list[float] = []
+    takes: list[Taken] = []
+
+    async def script(call: Call) -> None:
+        recorder = pulse.record()
+        await say(call, 1.0)
+        await anyio.sleep(0.2)
+        at.append(time.monotonic())
+        call.device.do(fx.Hold())
+        await anyio.sleep(0.3)
+        at.append(time.monotonic())
+        call.device.do(fx.Resume())
+        await call.until_posted(ev.PlayoutFinished)
+        takes.append(recorder.stop())
+
+    call = hold(backend, tmp_path / "call.wav", script)
+    [taken], [held, resumed] = takes, at
+    silence = taken.loud(held + SILENT_WITHIN_S, resumed)
+    assert not len(silence)
+    assert len(taken.loud(0, held))
+    heard_ms = np.count_nonzero(np.diff(taken.loud(0, resumed + 10)) < 0.003) / RATE_HZ * 1000
+    whole_ms = np.count_nonzero(np.abs(np.frombuffer(tone(1.0), "<i2").astype(int)) > 300) / RATE_HZ * 1000
+    assert heard_ms == pytest.approx(whole_ms, abs=APART_MS), "all of it was heard, and nothing twice"
+    assert call.posted[-1] == ev.LineClosed(0.0)
+
+
+def test_the_played_position_is_what_was_heard(pulse: Pulse, tmp_path: Path) -> None:
+    takes: list[Taken] = []
+
+    async def script(call: Call) -> None:
+        recorder = pulse.record()
+        await say(call, 2.0)
+        await anyio.sleep(0.4)
+        call.device.do(fx.Flush("r1"))
+        assert not call.device.play("r1", tone(0.1)), "it is refused at once"
+        await call.until_posted(ev.PlayoutStopped)
+        takes.append(recorder.stop())
+
+    call = hold("asyncio", tmp_path / "call.wav", script)
+    [stopped] = [event for event in call.posted if isinstance(event, ev.PlayoutStopped)]
+    loud = takes[0].loud(0, time.monotonic())
+    assert stopped.played_ms == pytest.approx((loud[-1] - loud[0]) * 1000, abs=APART_MS)
+    assert stopped.received_ms == 2_000
+    assert call.device.sounded_after(-1e9, "r1") == pytest.approx(stopped.played_ms, abs=1)
+    assert not call.device.estimated
+    _, agent = channels(tmp_path / "call.wav")
+    recorded_ms = np.count_nonzero(np.abs(agent) > 0) / RATE_HZ * 1000
+    assert recorded_ms == pytest.approx(stopped.played_ms, abs=APART_MS), "call.wav holds what was heard"
+
+
+def test_a_device_at_another_rate_sounds_the_same(pulse: Pulse, tmp_path: Path) -> None:
+    takes: list[Taken] = []
+
+    async def script(call: Call) -> None:
+        recorder = pulse.record()
+        await say(call, 0.5)
+        with pulse.speaking(tone(3.0)):
+            await call.until_posted(ev.PlayoutFinished)
+            await call.until(lambda: call.loudest() > 6_000)
+            call.heard.clear()
+            await call.until(lambda: len(call.heard) > RATE_HZ)
+        takes.append(recorder.stop())
+
+    call = hold("trio", tmp_path / "call.wav", script, rate_hz=44_100)
+    for samples in (takes[0].samples, np.frombuffer(bytes(call.heard), "<i2")):
+        spectrum = np.abs(np.fft.rfft(samples.astype(np.float64)))
+        assert np.argmax(spectrum) * RATE_HZ / len(samples) == pytest.approx(440, abs=3)
+
+
+# The microphone.
+
+
+def test_the_microphone_hears_the_room_and_call_wav_keeps_it(pulse: Pulse, tmp_path: Path) -> None:
+    async def script(call: Call) -> None:
+        await call.until_posted(ev.VadCalibrated)
+        assert call.loudest() < 300
+        with pulse.speaking(tone(3.0)):
+            await call.until(lambda: call.loudest() > 6_000)
+
+    call = hold("trio", tmp_path / "call.wav", script)
+    caller, _ = channels(tmp_path / "call.wav")
+    assert len(caller) * 2 == len(call.heard)
+    assert abs(caller).max() > 6_000
+
+
+def test_an_echo_interrupts_nobody_and_the_caller_interrupts_through_it(tmp_path: Path) -> None:
+    caller = b"".join(Voice.load().speak("Sorry, how much is a puncture repair?", pitch=0.8))
+    agent = b"".join(Voice.load().speak("We are open from Monday to Friday, from half past eight in the morning until six in the evening."))
+    script = [*attrs.asdict(_Opening()).values()]
+    told: list[type[ev.Event]] = []
+    speaks: list[int] = []
+
+    with sound_system(echo_db=-20.0) as pulse:
+
+        async def main() -> None:
+            device = SoundDevice(
+                tmp_path / "call.wav",
+                Microphone(find("microphone", "microphone")),
+                Loudspeaker(find("speaker", "loudspeaker")),
+                calibration_ms=None,
+            )
+            vad = LocalVad(agent_rms=device.agent_rms)
+            device.ears.append(vad)
+            voice = _Voice(device, agent)
+            driver = Driver(start(silent_policy(interruption_by="detector")), [device, vad, voice, Model(script, performs=())], [look_on])
+            with anyio.fail_after(PATIENCE_S):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(driver.run)
+                    await voice.heard_for(1.5)
+                    speaks.append(len(told))
+                    assert vad.echo_db == pytest.approx(-20, abs=6)
+                    with pulse.speaking(caller):
+                        await voice.interrupted.wait()
+                    group.cancel_scope.cancel()
+
+        def look_on(event: ev.Event, _: Any) -> None:
+            told.append(type(event))
+
+        anyio.run(main)
+    assert ev.BargeInDetected not in told[: speaks[0]], "its own echo"
+    assert ev.BargeInDetected in told[speaks[0] :]
+
+
+@attrs.frozen
+class _Opening:
+    """What a model says before a response that lasts."""
+
+    opened: Any = (0, ev.SessionOpened, ())
+    confirmed: Any = (0, ev.SessionConfirmed, ())
+    created: Any = (600, ev.ResponseCreated, ("r1",))
+
+
+class _Voice:
+    """A port that speaks as soon as its response may be heard, and notices when it is flushed."""
+
+    performs = (fx.Admit, fx.Flush)
+
+    def __init__(self, device: SoundDevice, pcm: bytes) -> None:
+        self.interrupted = anyio.Event()
+        self._device = device
+        self._pcm = pcm
+        self._began = anyio.Event()
+
+    async def run(self, post: Any) -> None:
+        await anyio.sleep_forever()
+
+    def do(self, effect: fx.Effect) -> None:
+        if isinstance(effect, fx.Admit):
+            self._device.play("r1", self._pcm, item_id="item")
+            self._began.set()
+        else:
+            self.interrupted.set()
+
+    async def heard_for(self, seconds: float) -> None:
+        await self._began.wait()
+        await anyio.sleep(seconds)
+
+
+# Lost devices.
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_device_that_comes_back_goes_on(tmp_path: Path, backend: str) -> None:
+    with sound_system() as pulse:
+
+        async def script(call: Call) -> None:
+            await say(call, 20.0)
+            await anyio.to_thread.run_sync(pulse.kill)
+            await anyio.to_thread.run_sync(pulse.start)
+            await call.until(lambda: call.device.counts["reopened"] >= 2)
+            call.heard.clear()
+            call.posted.clear()
+            await call.until_posted(ev.PlayoutProgressed)
+            await call.until(lambda: len(call.heard) > 9_600)
+
+        call = hold(backend, tmp_path / "call.wav", script)
+    assert not [event for event in call.posted if isinstance(event, ev.DeviceFailed)]
+
+
+def test_a_device_that_stays_away_ends_the_call_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_keeper, "REOPEN_S", 0.5)
+    with sound_system() as pulse:
+
+        async def script(call: Call) -> None:
+            await say(call, 20.0)
+            await anyio.to_thread.run_sync(pulse.kill)
+            failed = await call.until_posted(ev.DeviceFailed)
+            assert "'speaker'" in failed.reason or "'microphone'" in failed.reason
+            assert "plug it in" in failed.reason
+
+        hold("asyncio", tmp_path / "call.wav", script)
+    caller, _ = channels(tmp_path / "call.wav")
+    assert len(caller), "the recording is whole"
+
+
+# The command line.
+
+
+def test_the_devices_are_listed_and_the_default_is_marked(pulse: Pulse) -> None:
+    done = callfsm("devices", **pulse.variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["speaker", "microphone", "pulse", "default"]
+    assert "(default)" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("none", "'none' is not there; `callfsm devices` lists them"),
+        ("99", "'99' is not there"),
+        ("e", "may be 0 (speaker), 1 (microphone), "),
+    ],
+)
+def test_a_device_that_cannot_be_meant_is_refused(pulse: Pulse, name: str, told: str) -> None:
+    with pytest.raises(NoSound) as refusal:
+        find(name, "loudspeaker")
+    assert told in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_call_without_its_device_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "asound.conf").write_text("pcm.gone { type pulse }\n")
+    nowhere = {"ALSA_CONFIG_PATH": str(tmp_path / "asound.conf"), "PULSE_SERVER": "unix:/nowhere"}
+    done = callfsm("call", "--device", "default", "--out", tmp_path / "out", **nowhere)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "this machine has no loudspeaker; plug one in" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_machine_without_the_library_is_told_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    done = subprocess.run(
+        [sys.executable, "-m", "adapters.cli", "devices"],
+        env=environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("callfsm: sound devices need the library PortAudio: apt install libportaudio2")
+
+
+# A whole call.
+
+
+@pytest.fixture(scope="module", autouse=True)
+def whole_call(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Future[tuple[int, str, Path]]"]:
+    """A call by the command line, on a sound system of its own, held while the other tests run; what it gave, and its folder."""
+    if lack := missing():
+        pytest.skip(f"no sound system to test on: {lack}")
+    system, out = Pulse(echo_db=-20.0), tmp_path_factory.mktemp("whole") / "out"
+    arguments = ["--device", "speaker", "--microphone", "microphone", "--voice", "realtime", "--vad", "local", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "adapters.cli", "call", *arguments],
+        cwd=ROOT,
+        env=environment(**system.variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            yield thread.submit(_converse, process, system, out)
+        finally:
+            process.kill()
+            process.wait(PATIENCE_S)
+    system.close()
+
+
+def _converse(process: "subprocess.Popen[str]", system: Pulse, out: Path) -> tuple[int, str, Path]:
+    """Be the caller in the room: ask into the greeting, interrupt the answer, and say goodbye."""
+    question, goodbye = (
+        b"".join(Voice.load().speak(text, pitch=0.8)) for text in ("What are your opening hours?", "All right, thank you. Goodbye!")
+    )
+    follow = partial(_follow, process)
+    follow("greeting_lock")
+    follow("agent  Hello")
+    with system.speaking(question):
+        follow("the greeting is protected")
+        follow("ai_speaking")
+    with system.speaking(goodbye):
+        follow("BARGE-IN")
+        follow("the call ends: the goodbye was heard")
+    _, complaint = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, complaint, out
+
+
+def _follow(process: "subprocess.Popen[str]", words: str) -> None:
+    """Read what a call tells until it tells this."""
+    assert process.stdout is not None
+    told = []
+    for line in process.stdout:
+        told.append(line)
+        if words in line:
+            return
+    raise AssertionError(f"the call never told {words!r}, but {''.join(told)} {process.communicate()[1]}")
+
+
+# Waking the loop.
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_thread_wakes_the_loop_and_rings_are_not_lost(backend: str) -> None:
+    async def main() -> None:
+        with anyio.fail_after(PATIENCE_S), Wake() as wake:
+            wake.ring()
+            wake.ring()
+            await wake.wait()
+            with anyio.move_on_after(0.05) as patience:
+                await wake.wait()
+            assert patience.cancelled_caught, "two rings while nobody waited are one"
+            async with anyio.create_task_group() as group:
+                group.start_soon(wake.wait)
+                await anyio.to_thread.run_sync(wake.ring)
+        wake.ring()
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_whole_call_over_real_sound(whole_call: "Future[tuple[int, str, Path]]") -> None:
+    code, complaint, out = whole_call.result(3 * PATIENCE_S)
+    assert (code, complaint) == (0, "")
+    trace = read_trace(out / "call.trace")
+    assert trace.first_difference() is None
+    caller, agent = channels(out / "call.wav")
+    assert abs(caller).max() > 2_000
+    assert abs(agent).max() > 2_000
+    assert (out / "call.svg").exists()
+    assert "barge-ins                       1" in (out / "summary.txt").read_text()

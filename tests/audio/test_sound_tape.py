@@ -1,0 +1,282 @@
+"""Claims about sound on its way to the ear: told when it is heard, never lost and never heard twice; exact, with times made up."""
+
+import random
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adapters.audio.recording import LAG_FRAMES, Recording, RecordingFailed
+from adapters.audio.tape import BYTES_A_S, Heard, Stopped, Tape
+from adapters.seam.playout import Arrived, Fact, Playout, Progressed, RanOut, SentenceBegan
+from adapters.seam.ports import FRAME_BYTES, RATE_HZ
+
+FRAME_S = 0.02
+
+
+def sound(ms: float, seed: int = 1) -> bytes:
+    """So many milliseconds in which every sample can be told from the others."""
+    return np.random.default_rng(seed).integers(-20_000, 20_000, round(ms * RATE_HZ / 1000), dtype=np.int16).tobytes()
+
+
+class Ear:
+    """A device that holds what it takes for `latency_s`, on a clock of its own; and what was heard, as the tape tells it."""
+
+    def __init__(self, latency_s: float = 0.04) -> None:
+        self.tape = Tape(Playout())
+        self.now_s = 100.0
+        self.facts: list[tuple[float, Fact]] = []
+        self.heard: list[Heard] = []
+        self.stopped: list[Stopped] = []
+        self._latency_s = latency_s
+        self._end_s = self.now_s
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the device take what it needs, and note what the tape tells, every 5 ms."""
+        until_s = self.now_s + seconds
+        while self.now_s < until_s:
+            self._end_s = max(self._end_s, self.now_s)
+            while self._end_s < self.now_s + self._latency_s:
+                self._end_s += len(self.tape.take(self._end_s)) / BYTES_A_S
+            self.now_s = min(until_s, self.now_s + 0.005)
+            self.look()
+
+    def look(self) -> None:
+        """Note what the tape tells now."""
+        facts, heard, stopped = self.tape.heard(self.now_s)
+        self.facts += [(round(self.now_s - 100, 3), fact) for fact in facts]
+        self.heard += heard
+        self.stopped += stopped
+
+    def cut(self) -> None:
+        """The device drops what it holds."""
+        self.tape.cut(self.now_s)
+        self._end_s = self.now_s
+        self.look()
+
+    def pcm(self) -> bytes:
+        """All that was heard."""
+        return b"".join(piece.pcm for piece in self.heard)
+
+    def play(self, response_id: str, pcm: bytes, sentence: str = "") -> None:
+        """Admit a response and queue its sound."""
+        self.tape.admit(response_id)
+        assert self.tape.play(response_id, pcm, f"item_{response_id}", sentence)
+
+
+def test_a_fact_is_told_when_it_is_heard_and_not_when_the_device_takes_it() -> None:
+    ear = Ear(latency_s=0.1)
+    ear.pass_time(0.1)
+    ear.play("r1", sound(60), "s1")
+    ear.look()
+    ear.pass_time(0.5)
+    times = {type(fact): at_s for at_s, fact in ear.facts}
+    assert times[Arrived] == 0.1, "it arrived at once"
+    assert times[SentenceBegan] == times[Progressed] == pytest.approx(0.2, abs=0.03)
+    assert times[RanOut] - times[Progressed] == pytest.approx(0.06, abs=0.006)
+
+
+def test_nothing_is_due_while_nothing_is_on_its_way() -> None:
+    ear = Ear()
+    ear.pass_time(0.1)
+    assert ear.tape.due_s is None
+    ear.play("r1", sound(100))
+    ear.tape.take(ear.now_s + 1)
+    assert ear.tape.due_s == ear.now_s + 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_held_and_cut_off_every_sample_is_heard_once_and_in_order(seed: int) -> None:
+    dice, ear = random.Random(seed), Ear(latency_s=0.05)
+    whole = b""
+    for number in range(3):
+        part = sound(dice.uniform(50, 400), seed * 10 + number)
+        ear.play(f"r{number}", part)
+        whole += part
+    while len(ear.pcm()) < len(whole):
+        assert ear.now_s < 130, "something is never heard"
+        ear.pass_time(dice.uniform(0.001, 0.15))
+        if ear.tape.hold():
+            ear.pass_time(dice.uniform(0, 0.01))
+            ear.cut()
+        ear.pass_time(dice.uniform(0, 0.1))
+        ear.tape.resume()
+        ear.pass_time(0.02)
+    assert ear.pcm() == whole
+    ear.pass_time(0.2)
+    assert [fact.response_id for _, fact in ear.facts if isinstance(fact, RanOut)] == ["r0", "r1", "r2"]
+
+
+def test_a_hold_gives_silence_until_it_ends() -> None:
+    ear = Ear()
+    ear.play("r1", sound(500))
+    ear.pass_time(0.1)
+    assert ear.tape.hold()
+    ear.cut()
+    assert not any(any(ear.tape.take(ear.now_s)) for _ in range(10))
+    ear.tape.resume()
+    assert any(ear.tape.take(ear.now_s))
+
+
+def test_a_second_hold_cuts_nothing_off() -> None:
+    ear = Ear()
+    ear.play("r1", sound(500))
+    ear.pass_time(0.1)
+    assert ear.tape.hold()
+    assert not ear.tape.hold(), "the first is under way"
+    ear.cut()
+    assert not ear.tape.hold(), "nothing is on its way"
+
+
+@pytest.mark.parametrize("latency_s", [0.01, 0.05, 0.3])
+def test_a_flush_tells_what_was_heard_however_much_the_device_had_taken(latency_s: float) -> None:
+    ear = Ear(latency_s)
+    ear.play("r1", sound(1_000))
+    ear.pass_time(0.4)
+    assert ear.tape.flush("r1")
+    assert ear.stopped == [], "the device is not silent yet"
+    ear.cut()
+    [stopped] = ear.stopped
+    assert stopped.played_ms == pytest.approx(len(ear.pcm()) / 48)
+    assert stopped.played_ms == pytest.approx(400, abs=25)
+    assert stopped.received_ms == 1_000
+
+
+def test_a_flush_after_a_hold_is_answered_at_once_with_what_was_heard_before_it() -> None:
+    ear = Ear()
+    ear.play("r1", sound(1_000))
+    ear.pass_time(0.3)
+    ear.tape.hold()
+    ear.cut()
+    ear.pass_time(0.15)
+    assert not ear.tape.flush("r1")
+    ear.look()
+    assert [stopped.played_ms for stopped in ear.stopped] == [pytest.approx(len(ear.pcm()) / 48)]
+    ear.tape.resume()
+    before = len(ear.pcm())
+    ear.pass_time(0.3)
+    assert len(ear.pcm()) == before, "nothing more of it is heard"
+
+
+def test_a_flush_keeps_the_sound_of_another_response() -> None:
+    ear = Ear()
+    first, second = sound(50), sound(200, 2)
+    ear.play("r1", first)
+    ear.play("r2", second)
+    ear.pass_time(0.03)
+    ear.tape.flush("r1")
+    ear.cut()
+    ear.pass_time(0.5)
+    assert ear.pcm() == first[: len(ear.pcm()) - len(second)] + second
+    assert "r1" not in [fact.response_id for _, fact in ear.facts if isinstance(fact, RanOut)]
+
+
+def test_a_second_flush_has_the_figures_of_the_first() -> None:
+    ear = Ear()
+    ear.play("r1", sound(500))
+    ear.pass_time(0.2)
+    ear.tape.flush("r1")
+    ear.cut()
+    ear.tape.flush("r1")
+    ear.look()
+    assert ear.stopped[0] == ear.stopped[1]
+
+
+def test_a_flush_of_what_is_not_heard_cuts_nothing_off() -> None:
+    ear = Ear()
+    ear.play("r1", sound(500))
+    ear.pass_time(0.1)
+    ear.play("r2", sound(500))
+    assert not ear.tape.flush("r2")
+    ear.look()
+    assert ear.stopped == [Stopped("r2", 0.0, 500.0)]
+
+
+def test_going_on_after_a_hold_is_progress() -> None:
+    ear = Ear()
+    ear.play("r1", sound(500))
+    ear.pass_time(0.1)
+    ear.tape.hold()
+    ear.cut()
+    ear.facts.clear()
+    ear.tape.resume()
+    ear.pass_time(0.05)
+    assert [fact.response_id for _, fact in ear.facts if isinstance(fact, Progressed)] == ["r1"]
+
+
+# The recording.
+
+
+def written(path: Path) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """Both sides of a recording."""
+    with wave.open(str(path), "rb") as file:
+        assert file.getparams()[:3] == (2, 2, RATE_HZ)
+        both = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def test_the_agent_is_recorded_where_it_was_heard(tmp_path: Path) -> None:
+    caller, agent = [sound(20, number) for number in range(50)], sound(100, 99)
+    with Recording(tmp_path / "call.wav") as recording:
+        for number, frame in enumerate(caller):
+            recording.caller(10.0 + number * FRAME_S, frame)
+            if number == 20:
+                recording.agent(10.3, agent[: len(agent) // 2])
+            if number == 23:
+                recording.agent(10.352, agent[len(agent) // 2 :])
+    left, right = written(tmp_path / "call.wav")
+    assert left.tobytes() == b"".join(caller)
+    begin = round(0.3 * RATE_HZ)
+    assert right[begin : begin + len(agent) // 2].tobytes() == agent, "2 ms are the clock's, not a gap"
+    assert not right[:begin].any()
+    assert not right[begin + len(agent) // 2 :].any()
+
+
+def test_sound_that_the_microphone_lost_is_silence_in_the_recording(tmp_path: Path) -> None:
+    with Recording(tmp_path / "call.wav") as recording:
+        for at_s in (5.0, 5.02, 6.04, 6.06):
+            recording.caller(at_s, b"\1\1" * (FRAME_BYTES // 2))
+    left, _ = written(tmp_path / "call.wav")
+    assert len(left) == pytest.approx(RATE_HZ * 1.08, abs=RATE_HZ * FRAME_S)
+    assert np.count_nonzero(left) == 4 * FRAME_BYTES // 2
+
+
+@pytest.mark.parametrize("ppm", [-1_000, -100, 100, 1_000])
+def test_both_sides_stay_together_for_ten_minutes_though_the_microphones_clock_is_wrong(tmp_path: Path, ppm: int) -> None:
+    """Both hear one click a minute at the same time; the loudspeaker's times are right."""
+    click = b"\0\x40" * (FRAME_BYTES // 2)
+    with Recording(tmp_path / "call.wav") as recording:
+        for number in range(30_000):
+            at_s = number * FRAME_S * (1 - ppm / 1e6)
+            is_click = number % 3_000 == 2_900
+            recording.caller(at_s, click if is_click else bytes(FRAME_BYTES))
+            if is_click:
+                recording.agent(at_s, click)
+    left, right = written(tmp_path / "call.wav")
+    apart = np.flatnonzero(np.diff(left) > 0) - np.flatnonzero(np.diff(right) > 0)
+    assert len(apart) == 10
+    assert np.abs(apart).max() <= 0.005 * RATE_HZ
+    assert len(left) == 30_000 * FRAME_BYTES // 2, "no silence was put in"
+
+
+def test_what_is_heard_of_the_agent_after_the_microphone_was_lost_is_recorded(tmp_path: Path) -> None:
+    with Recording(tmp_path / "call.wav") as recording:
+        recording.caller(5.0, bytes(FRAME_BYTES))
+        recording.agent(5.0, sound(1_000))
+    left, right = written(tmp_path / "call.wav")
+    assert right.tobytes() == sound(1_000)
+    assert len(left) == len(right)
+
+
+def test_a_recording_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RecordingFailed, match="give a path that can"), Recording(tmp_path):
+        pass
+
+
+def test_the_header_is_right_while_the_call_goes_on(tmp_path: Path) -> None:
+    with Recording(tmp_path / "call.wav") as recording:
+        for number in range(51 + LAG_FRAMES):
+            recording.caller(number * FRAME_S, bytes(FRAME_BYTES))
+        left, _ = written(tmp_path / "call.wav")
+        assert len(left) >= 50 * FRAME_BYTES // 2

@@ -1,0 +1,561 @@
+"""The virtual sound device: exact on a virtual clock, in order on a real one, and never without a readable recording."""
+
+import math
+import wave
+from array import array
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import numpy as np
+import pytest
+import trio.testing
+
+from adapters.audio.wav_device import WavDevice
+from adapters.audio.wav_file import read_caller
+from adapters.seam.playout import Refusal
+from adapters.seam.ports import FRAME_BYTES, RATE_HZ, Ear, Port, Post, Speaker
+from adapters.standin.caller import At, Line, ScriptedCaller, WavCaller
+from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume, Retire
+from fsm.call.events import (
+    AudioArrived,
+    CallerHungUp,
+    DeviceFailed,
+    Event,
+    LineClosed,
+    LineOpened,
+    PlayoutFinished,
+    PlayoutProgressed,
+    PlayoutStopped,
+    SentenceStarted,
+    VadCalibrated,
+)
+
+SILENCE = bytes(FRAME_BYTES)
+both_backends = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+def sound(ms: float, value: int = 3_000) -> bytes:
+    """So many milliseconds of one value."""
+    return array("h", [value] * round(ms * 24)).tobytes()
+
+
+def on_virtual_clock(call: Callable[[], Awaitable[None]]) -> None:
+    """Run a call on trio's clock that jumps to whatever is waited for, starting at 0."""
+    with_limit = partial(within_limit, call)
+    anyio.run(with_limit, backend="trio", backend_options={"clock": trio.testing.MockClock(autojump_threshold=0)})
+
+
+def on_real_clock(backend: str, call: Callable[[], Awaitable[None]]) -> None:
+    """Run a call in real time."""
+    anyio.run(partial(within_limit, call), backend=backend)
+
+
+async def within_limit(call: Callable[[], Awaitable[None]]) -> None:
+    """A call that hangs fails."""
+    with anyio.fail_after(2_000):
+        await call()
+
+
+@attrs.define
+class Log:
+    """A driver that only writes down: (milliseconds, event) with the event's own stamp at 0, so that events compare."""
+
+    posted: list[tuple[int, Event]] = attrs.field(factory=list)
+
+    def post(self, event: Callable[..., Event], *args: Any, **kwargs: Any) -> None:
+        """Take an event; the stamp is rounded, since a float clock is a little off."""
+        self.posted.append((round(anyio.current_time() * 1000), event(0.0, *args, **kwargs)))
+
+    def events(self) -> list[Event]:
+        """The events without their times."""
+        return [event for _, event in self.posted]
+
+
+@attrs.define
+class Cues:
+    """An ear that does something at given frames: how these tests act in the middle of a call, in step with it."""
+
+    at: dict[int, Callable[[], object]]
+    heard: list[bytes] = attrs.field(factory=list)
+
+    def hear(self, pcm: bytes) -> None:
+        """Take a frame; the action of frame n comes just before the agent's frame n is taken."""
+        action = self.at.get(len(self.heard))
+        self.heard.append(pcm)
+        if action is not None:
+            action()
+
+
+def recorded(path: Path) -> tuple[bytes, bytes]:
+    """The caller's and the agent's sound in a recording."""
+    with wave.open(str(path), "rb") as file:
+        assert file.getparams()[:3] == (2, 2, RATE_HZ)
+        both = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+    return both[:, 0].tobytes(), both[:, 1].tobytes()
+
+
+def call(path: Path, caller_ms: float, at: Mapping[int, Callable[[WavDevice], object]], **settings: Any) -> tuple[WavDevice, Log, Cues]:
+    """A whole call on the virtual clock, with things done to the device at given frames."""
+    device, log = WavDevice(path, WavCaller(sound(caller_ms, 500)), **settings), Log()
+    cues = Cues({frame: partial(action, device) for frame, action in at.items()})
+    device.ears.append(cues)
+    on_virtual_clock(partial(device.run, log.post))
+    return device, log, cues
+
+
+def admit_and_play(*sounds: tuple[str, bytes]) -> Callable[[WavDevice], None]:
+    """Admit these responses and queue their sound."""
+
+    def act(device: WavDevice) -> None:
+        for response_id, pcm in sounds:
+            device.do(Admit(response_id))
+            device.play(response_id, pcm, item_id="item")
+
+    return act
+
+
+# The call's frame.
+
+
+def test_the_device_is_a_port_and_a_speaker_and_hears_for_any_ear(tmp_path: Path) -> None:
+    device = WavDevice(tmp_path / "call.wav", WavCaller(b""), [Cues({})])
+    port: Port = device
+    speaker: Speaker = device
+    ear: Ear = Cues({})
+    assert (port, speaker) == (device, device) and ear
+    assert device.performs == (Admit, Hold, Resume, Flush, Retire, HangUp)
+
+
+def test_frame_n_is_heard_at_n_times_20_ms_without_drift_for_ten_minutes(tmp_path: Path) -> None:
+    """R56: the loop does nothing but carry frames."""
+    times: list[float] = []
+    frames = 30_000
+    actions = dict.fromkeys(range(frames), lambda _: times.append(anyio.current_time()))
+    device, _, cues = call(tmp_path / "call.wav", frames * 20, actions)
+    assert len(cues.heard) == frames
+    assert max(abs(time - n * 0.02) for n, time in enumerate(times)) < 1e-6
+    assert device.lateness().worst_ms < 1e-3
+    assert device.lateness().frames == frames
+
+
+def test_the_line_opens_the_vad_is_calibrated_and_the_caller_hangs_up_each_once_and_in_time(tmp_path: Path) -> None:
+    _, log, _ = call(tmp_path / "call.wav", 1_000, {}, calibration_ms=300)
+    assert log.posted == [(0, LineOpened(0)), (280, VadCalibrated(0)), (980, CallerHungUp(0, "caller hung up"))]
+
+
+def test_a_caller_who_stays_on_the_line_leaves_the_hang_up_to_the_agent(tmp_path: Path) -> None:
+    _, log, cues = call(tmp_path / "call.wav", 100, {40: hang_up}, hang_up_at_end=False)
+    assert log.events() == [LineOpened(0), VadCalibrated(0), LineClosed(0)]
+    assert b"".join(cues.heard) == sound(100, 500) + SILENCE * 36
+
+
+def hang_up(device: WavDevice) -> None:
+    """The agent hangs up."""
+    device.do(HangUp(Reason.APPLICATION))
+
+
+def test_a_second_hang_up_closes_nothing_twice(tmp_path: Path) -> None:
+    def twice(device: WavDevice) -> None:
+        hang_up(device)
+        hang_up(device)
+
+    _, log, _ = call(tmp_path / "call.wav", 1_000, {5: twice})
+    assert log.events().count(LineClosed(0)) == 1
+
+
+def test_a_hang_up_after_the_caller_has_gone_is_confirmed_at_once(tmp_path: Path) -> None:
+    device, log = WavDevice(tmp_path / "call.wav", WavCaller(sound(20))), Log()
+
+    async def run() -> None:
+        await device.run(log.post)
+        hang_up(device)
+
+    on_virtual_clock(run)
+    assert log.events() == [LineOpened(0), CallerHungUp(0, "caller hung up"), LineClosed(0)]
+
+
+def test_a_hang_up_after_the_device_failed_is_confirmed_at_once(tmp_path: Path) -> None:
+    device, log = WavDevice(tmp_path / "missing" / "call.wav", WavCaller(sound(20))), Log()
+
+    async def run() -> None:
+        await device.run(log.post)
+        hang_up(device)
+
+    on_virtual_clock(run)
+    assert [type(event) for event in log.events()] == [DeviceFailed, LineClosed]
+
+
+def test_what_is_done_between_two_frames_is_told_at_once_and_a_hang_up_then_lets_no_frame_through(tmp_path: Path) -> None:
+    ear = Cues({})
+    device, log = WavDevice(tmp_path / "call.wav", WavCaller(sound(200)), [ear]), Log()
+
+    async def act() -> None:
+        await anyio.sleep(0.05)
+        admit_and_play(("r", sound(20)))(device)
+        await anyio.sleep(0.005)
+        device.do(Flush("r"))
+        hang_up(device)
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(act)
+            await device.run(log.post)
+
+    on_virtual_clock(run)
+    assert log.posted[1:] == [(50, AudioArrived(0, "r", "item")), (55, PlayoutStopped(0, "r", 0, 20)), (60, LineClosed(0))]
+    assert len(ear.heard) == 3
+
+
+def test_every_ear_hears_every_frame_of_the_caller(tmp_path: Path) -> None:
+    """R26: whatever the agent is doing."""
+    ears = [Cues({}), Cues({})]
+    device = WavDevice(tmp_path / "call.wav", WavCaller(sound(100)), ears)
+    on_virtual_clock(partial(device.run, Log().post))
+    assert [b"".join(ear.heard) for ear in ears] == [sound(100)] * 2
+
+
+def test_a_scripted_caller_hears_the_agent_and_not_its_silence(tmp_path: Path) -> None:
+    audible: list[bool] = []
+
+    class Listener(WavCaller):
+        def next_frame(self, agent_audible: bool) -> bytes:
+            audible.append(agent_audible)
+            return super().next_frame(agent_audible)
+
+    device = WavDevice(tmp_path / "call.wav", Listener(sound(160)))
+    admit_and_play(("r", sound(40) + sound(40, 2) + sound(20)))(device)
+    on_virtual_clock(partial(device.run, Log().post))
+    assert audible == [False, True, True, False, False, True, False, False]
+
+
+# The agent's sound.
+
+
+def test_what_was_played_and_what_was_heard_lie_side_by_side_in_the_recording(tmp_path: Path) -> None:
+    call(tmp_path / "call.wav", 200, {2: admit_and_play(("r", sound(50)))})
+    caller, agent = recorded(tmp_path / "call.wav")
+    assert caller == sound(200, 500)
+    assert agent == SILENCE * 2 + sound(50) + bytes(len(caller) - len(sound(50)) - 2 * FRAME_BYTES)
+
+
+def test_a_response_is_told_of_from_its_arrival_to_its_end(tmp_path: Path) -> None:
+    _, log, _ = call(tmp_path / "call.wav", 1_000, {10: admit_and_play(("r", sound(610)))}, calibration_ms=5_000)
+    assert log.posted[1:-1] == [
+        (200, AudioArrived(0, "r", "item")),
+        (200, PlayoutProgressed(0, "r", 20)),
+        (700, PlayoutProgressed(0, "r", 520)),
+        (820, PlayoutFinished(0, "r", 610)),
+    ]
+
+
+def test_a_response_that_goes_on_after_it_ran_out_is_told_of_again(tmp_path: Path) -> None:
+    more = partial(WavDevice.play, response_id="r", pcm=sound(20))
+    _, log, _ = call(tmp_path / "call.wav", 400, {2: admit_and_play(("r", sound(20))), 8: more}, calibration_ms=5_000)
+    assert log.posted[3:-1] == [
+        (60, PlayoutFinished(0, "r", 20)),
+        (160, PlayoutProgressed(0, "r", 40)),
+        (180, PlayoutFinished(0, "r", 40)),
+    ]
+
+
+def test_a_sentence_starts_when_it_is_heard_and_not_when_it_is_queued(tmp_path: Path) -> None:
+    def speak(device: WavDevice) -> None:
+        device.do(Admit("r"))
+        device.play("r", sound(100), sentence="s1")
+        device.play("r", sound(100), sentence="s2")
+
+    _, log, _ = call(tmp_path / "call.wav", 400, {0: speak})
+    started = [row for row in log.posted if isinstance(row[1], SentenceStarted)]
+    assert started == [(0, SentenceStarted(0, "s1", 0.0)), (100, SentenceStarted(0, "s2", 100.0))]
+
+
+def test_nothing_of_a_flushed_response_is_in_the_very_next_frame_and_the_next_response_is(tmp_path: Path) -> None:
+    def start(device: WavDevice) -> None:
+        admit_and_play(("old", sound(1_000, 3_000)), ("new", sound(100, 4_000)))(device)
+
+    def interrupt(device: WavDevice) -> None:
+        device.do(Flush("old"))
+        assert not device.play("old", sound(500, 3_000))
+
+    device, log, _ = call(tmp_path / "call.wav", 600, {2: start, 10: interrupt})
+    _, agent = recorded(tmp_path / "call.wav")
+    assert agent == SILENCE * 2 + sound(160, 3_000) + sound(100, 4_000) + SILENCE * 15
+    assert (200, PlayoutStopped(0, "old", 160, 1_000)) in log.posted
+    assert not any(isinstance(event, PlayoutFinished) and event.response_id == "old" for event in log.events())
+    assert device.playout.refused == {Refusal.FLUSHED: len(sound(500))}
+
+
+def test_a_flush_is_answered_when_nothing_was_queued(tmp_path: Path) -> None:
+    _, log, _ = call(tmp_path / "call.wav", 100, {2: partial(WavDevice.do, effect=Flush("r"))})
+    assert log.posted.count((40, PlayoutStopped(0, "r", 0, 0))) == log.events().count(PlayoutStopped(0, "r", 0, 0)) == 1
+
+
+def test_a_hold_is_silent_in_the_very_next_frame_and_a_resume_goes_on_with_the_very_next_sample(tmp_path: Path) -> None:
+    ramp = array("h", range(1, 2_401)).tobytes()
+    actions: dict[int, Callable[[WavDevice], object]] = {
+        0: admit_and_play(("r", ramp)),
+        2: partial(WavDevice.do, effect=Hold()),
+        7: partial(WavDevice.do, effect=Resume()),
+    }
+    call(tmp_path / "call.wav", 300, actions)
+    _, agent = recorded(tmp_path / "call.wav")
+    assert agent == ramp[: 2 * FRAME_BYTES] + SILENCE * 5 + ramp[2 * FRAME_BYTES :] + SILENCE * 5
+
+
+def test_what_was_done_before_the_line_opened_counts_and_is_told_of_when_it_opens(tmp_path: Path) -> None:
+    device, log = WavDevice(tmp_path / "call.wav", WavCaller(sound(100))), Log()
+    device.do(Admit("r"))
+    device.do(Admit("gone"))
+    device.play("r", sound(20), item_id="item")
+    device.play("gone", sound(20))
+    device.do(Flush("gone"))
+    on_virtual_clock(partial(device.run, log.post))
+    assert log.events()[:4] == [AudioArrived(0, "r", "item"), AudioArrived(0, "gone"), PlayoutStopped(0, "gone", 0, 20), LineOpened(0)]
+    assert recorded(tmp_path / "call.wav")[1][: 2 * FRAME_BYTES] == sound(20) + SILENCE
+
+
+def test_a_hang_up_before_the_line_opened_never_opens_it(tmp_path: Path) -> None:
+    device, log = WavDevice(tmp_path / "call.wav", WavCaller(sound(100))), Log()
+    hang_up(device)
+    on_virtual_clock(partial(device.run, log.post))
+    assert log.events() == [LineClosed(0)]
+
+
+def test_how_much_was_heard_after_a_moment_is_counted_in_sound_and_not_in_silence(tmp_path: Path) -> None:
+    device, _, _ = call(tmp_path / "call.wav", 400, {5: admit_and_play(("a", sound(50)), ("b", sound(50)))})
+    assert device.sounded_after(0) == pytest.approx(100)
+    assert device.sounded_after(0.13, "a") == pytest.approx(10)
+    assert device.sounded_after(0.13, "b") == pytest.approx(50)
+    assert device.sounded_after(0.21) == 0
+
+
+def test_an_effect_that_the_device_cannot_perform_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="doesn't perform CloseSession"):
+        WavDevice(tmp_path / "call.wav", WavCaller(b"")).do(CloseSession())
+
+
+# Late, cancelled, broken.
+
+
+def test_late_frames_come_at_once_and_in_order_and_the_schedule_stays(tmp_path: Path) -> None:
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    times: list[int] = []
+
+    def note(_: int) -> None:
+        times.append(round(anyio.current_time() * 1000))
+
+    actions: dict[int, Callable[[], object]] = {n: partial(note, n) for n in range(12)}
+    actions[3] = partial(clock.jump, 0.09)
+    ear = Cues(actions)
+    caller = array("h", range(12 * 480)).tobytes()
+    device = WavDevice(tmp_path / "call.wav", WavCaller(caller), [ear])
+    anyio.run(partial(device.run, Log().post), backend="trio", backend_options={"clock": clock})
+    assert times == [0, 20, 40, 150, 150, 150, 150, 160, 180, 200, 220]
+    assert b"".join(ear.heard) == caller
+    assert device.lateness().worst_ms == pytest.approx(70)
+    assert device.lateness().p50_ms == pytest.approx(0, abs=1e-6)
+
+
+@both_backends
+def test_a_cancelled_call_leaves_a_complete_recording(tmp_path: Path, backend: str) -> None:
+    ear = Cues({})
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            ear.at[7] = tasks.cancel_scope.cancel
+            await WavDevice(tmp_path / "call.wav", WavCaller(sound(60_000, 500)), [ear]).run(Log().post)
+
+    on_real_clock(backend, run)
+    assert recorded(tmp_path / "call.wav") == (b"".join(ear.heard), SILENCE * len(ear.heard))
+    assert len(ear.heard) == 8
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError])
+def test_a_fault_of_an_ear_is_raised_and_the_recording_is_complete(tmp_path: Path, error: type[BaseException]) -> None:
+    def fail(_: WavDevice) -> None:
+        raise error("on purpose")
+
+    with pytest.raises(error, match="on purpose"):
+        call(tmp_path / "call.wav", 1_000, {9: fail})
+    assert recorded(tmp_path / "call.wav")[0] == sound(9 * 20, 500)
+
+
+def test_a_process_killed_in_mid_call_leaves_a_recording_that_is_readable_up_to_its_last_second(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.wav"
+
+    def copy_as_it_is(_: WavDevice) -> None:
+        copy.write_bytes((tmp_path / "call.wav").read_bytes())
+
+    call(tmp_path / "call.wav", 3_000, {70: copy_as_it_is})
+    assert recorded(copy)[0] == sound(1_000, 500)
+
+
+def test_a_recording_that_cannot_be_made_is_a_device_that_failed_in_one_plain_line(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "call.wav"
+    _, log, _ = call(path, 1_000, {})
+    reason = f"the recording {path} can't be written (No such file or directory); give a path that can"
+    assert log.events() == [DeviceFailed(0, reason)]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_in_mid_call_is_a_device_that_failed(tmp_path: Path) -> None:
+    _, log, _ = call(Path("/dev/full"), 5_000, {})
+    assert isinstance(log.events()[-1], DeviceFailed)
+    assert "No space left" in repr(log.events()[-1]) or "seek" in repr(log.events()[-1])
+
+
+@both_backends
+def test_a_call_in_real_time_carries_every_frame_both_ways(tmp_path: Path, backend: str) -> None:
+    caller = ScriptedCaller([Line(sound(100, 500), "hello", At(60))], noise_dbfs=None, hang_up_after_ms=100)
+    device, log = WavDevice(tmp_path / "call.wav", caller, calibration_ms=100), Log()
+    admit_and_play(("r", sound(100)))(device)
+    on_real_clock(backend, partial(device.run, log.post))
+    assert recorded(tmp_path / "call.wav") == (SILENCE * 3 + sound(100, 500) + SILENCE * 5, sound(100) + SILENCE * 8)
+    assert [type(event) for event in log.events()] == [
+        AudioArrived,
+        LineOpened,
+        PlayoutProgressed,
+        VadCalibrated,
+        PlayoutFinished,
+        CallerHungUp,
+    ]
+    assert device.lateness().frames == 13
+
+
+def test_a_post_that_answers_a_frame_with_a_hang_up_ends_the_call_with_that_frame(tmp_path: Path) -> None:
+    device, log, ear = WavDevice(tmp_path / "call.wav", WavCaller(sound(1_000))), Log(), Cues({})
+    device.ears.append(ear)
+    admit_and_play(("r", sound(100)))(device)
+
+    def post(event: Callable[..., Event], *args: Any, **kwargs: Any) -> None:
+        log.post(event, *args, **kwargs)
+        if event is PlayoutFinished:
+            hang_up(device)
+
+    poster: Post = post
+    on_virtual_clock(partial(device.run, poster))
+    assert log.events()[-2:] == [PlayoutFinished(0, "r", 100), LineClosed(0)]
+    assert len(ear.heard) == 6
+
+
+# Reading a caller's recording.
+
+
+def write_wav(path: Path, data: bytes, channels: int = 1, width: int = 2, rate: int = RATE_HZ) -> Path:
+    """Make a WAV file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        file.writeframes(data)
+    return path
+
+
+def tone(rate: int, seconds: float = 0.5, hz: float = 440) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Half a second of a tone at half of full scale."""
+    return np.sin(2 * math.pi * hz * np.arange(round(rate * seconds)) / rate) * 0.5
+
+
+def encoded(samples: "np.ndarray[Any, np.dtype[np.float64]]", width: int) -> bytes:
+    """Samples from -1 to 1 as PCM of `width` bytes."""
+    if width == 1:
+        return bytes((np.rint(samples * 127) + 128).astype("u1").tobytes())
+    whole = np.rint(samples * (2 ** (8 * width - 1) - 1)).astype("<i8")
+    return bytes(whole.view("u1").reshape(-1, 8)[:, :width].tobytes())
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+@pytest.mark.parametrize("rate", [8_000, 24_000, 44_100])
+def test_any_usual_wav_is_read_as_the_same_sound(tmp_path: Path, rate: int, width: int, channels: int) -> None:
+    data = encoded(np.repeat(tone(rate), channels), width)
+    samples = np.frombuffer(read_caller(write_wav(tmp_path / "a.wav", data, channels, width, rate)), "<i2") / 32768
+    expected = tone(RATE_HZ)
+    assert abs(len(samples) - len(expected)) <= 1
+    middle = slice(2_000, 10_000)
+    assert np.abs(samples[middle] - expected[middle]).max() < 0.02
+
+
+def test_a_24_khz_mono_16_bit_wav_is_read_bit_for_bit(tmp_path: Path) -> None:
+    data = array("h", [-32768, 32767, 0, 1, -1, 12_345]).tobytes()
+    assert read_caller(write_wav(tmp_path / "a.wav", data)) == data
+
+
+def test_two_channels_are_averaged(tmp_path: Path) -> None:
+    data = array("h", [1_000, 3_000, -2_000, 0]).tobytes()
+    assert read_caller(write_wav(tmp_path / "a.wav", data, channels=2)) == array("h", [2_000, -1_000]).tobytes()
+
+
+def test_a_wav_cut_off_in_mid_sample_is_read_up_to_there(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", sound(20))
+    path.write_bytes(path.read_bytes()[:-3])
+    assert read_caller(path) == sound(20)[:-4]
+
+
+def a_text(path: Path) -> None:
+    path.write_text("hello " * 20)
+
+
+def an_empty_file(path: Path) -> None:
+    path.touch()
+
+
+def a_wav_without_sound(path: Path) -> None:
+    write_wav(path, b"")
+
+
+def a_wav_of_six_channels(path: Path) -> None:
+    write_wav(path, bytes(120), channels=6)
+
+
+def a_wav_of_one_hertz(path: Path) -> None:
+    write_wav(path, bytes(120), rate=1)
+
+
+def a_wav_of_40_bit_samples(path: Path) -> None:
+    data = bytearray(write_wav(path, bytes(120)).read_bytes())
+    data[34:36] = (40).to_bytes(2, "little")
+    path.write_bytes(data)
+
+
+def a_wav_of_a_law(path: Path) -> None:
+    data = bytearray(write_wav(path, bytes(120)).read_bytes())
+    data[20:22] = (6).to_bytes(2, "little")
+    path.write_bytes(data)
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def nothing(_: Path) -> None:
+    """There is no such file."""
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (nothing, "can't be read .No such file or directory.; give the path"),
+        (a_folder, "can't be read .Is a directory.; give the path"),
+        (a_text, "that is no WAV; convert it with: ffmpeg"),
+        (an_empty_file, "that is no WAV: it is empty; convert it with"),
+        (a_wav_without_sound, "holds no sound; convert it"),
+        (a_wav_of_six_channels, "6 channels, 16 bits.*; convert it with"),
+        (a_wav_of_one_hertz, ", 1 Hz.*; convert it with"),
+        (a_wav_of_40_bit_samples, "1 channels, 40 bits.*; convert it with"),
+        (a_wav_of_a_law, "of kind 6 .*; convert it with"),
+    ],
+)
+def test_a_file_that_is_no_callers_wav_is_refused_in_one_line_that_says_what_to_do(
+    tmp_path: Path, make: Callable[[Path], None], says: str
+) -> None:
+    path = tmp_path / "caller.wav"
+    make(path)
+    with pytest.raises(ValueError, match=says) as caught:
+        read_caller(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,187 @@
+"""Claims about the Chatterbox port on asyncio and trio: a sentence from its text to its sound, against the stand-in's process."""
+
+from collections.abc import Iterator
+
+import anyio
+import numpy as np
+import pytest
+
+from adapters.chatterbox.port import MAX_REMEMBERED, Chatterbox, check
+from adapters.chatterbox.servers import Server as Asked
+from fsm.call.effects import CancelSynthesis, Synthesise
+from fsm.call.events import SentenceSynthesised, SynthesisFailed
+from tests.shared.speech import (
+    Ends,
+    Played,
+    Reply,
+    Request,
+    Server,
+    always,
+    answering,
+    each_backend,
+    free_port,
+    loudest_hz,
+    never,
+    running,
+    sine,
+    stand_in,
+    wav,
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with stand_in(tmp_path_factory.mktemp("chatterbox")) as running_server:
+        yield running_server
+
+
+@each_backend
+async def test_a_synthesised_sentence_is_told_and_then_played(server: Server, anyio_backend: str) -> None:
+    ends, name = Ends(), f"told-{anyio_backend}"
+    port = Chatterbox(url=server.url, speaker=ends)
+    async with running(port, ends):
+        port.do(Synthesise(name, "response", "Hello there."))
+        await ends.until(Played, name)
+    told, played = ends.seen
+    assert isinstance(told, SentenceSynthesised)
+    assert isinstance(played, Played)
+    assert told.audio_ms == pytest.approx(len(played.pcm) / 48)
+    assert told.audio_ms > 300
+    assert played.response_id == "response"
+
+
+@each_backend
+async def test_an_effect_that_comes_before_the_run_is_not_lost(server: Server, anyio_backend: str) -> None:
+    ends, name = Ends(), f"early-{anyio_backend}"
+    port = Chatterbox(url=server.url, speaker=ends)
+    port.do(Synthesise(name, "response", "Hello there."))
+    async with running(port, ends):
+        await ends.until(Played, name)
+
+
+def test_a_port_is_made_where_no_loop_runs(server: Server) -> None:
+    port = Chatterbox(url=server.url, speaker=Ends(), fallback=server.url)
+    port.do(Synthesise("early", "response", "Hello there."))
+    port.do(CancelSynthesis("early"))
+
+
+@each_backend
+async def test_half_a_surrogate_pair_does_not_end_the_call(server: Server, anyio_backend: str) -> None:
+    ends, name = Ends(), f"surrogate-{anyio_backend}"
+    port = Chatterbox(url=server.url, speaker=ends)
+    async with running(port, ends):
+        port.do(Synthesise(name, "response", "Hello \ud83d there."))
+        await ends.until(Played, name)
+
+
+@each_backend
+async def test_the_sound_that_is_played_is_24_khz_mono_whatever_the_server_sends(anyio_backend: str) -> None:
+    ends = Ends()
+    stereo = np.repeat(sine(1, 48_000), 2)
+    async with answering(always(200, wav(stereo, channels=2, rate=48_000))) as url:
+        port = Chatterbox(url=url, speaker=ends)
+        async with running(port, ends):
+            port.do(Synthesise("s", "r", "Hello."))
+            played = await ends.until(Played, "s")
+    assert len(played.pcm) == pytest.approx(48_000, abs=4)
+    assert loudest_hz(played.pcm) == pytest.approx(440, abs=2)
+
+
+@each_backend
+async def test_an_effect_after_the_run_does_nothing(server: Server, anyio_backend: str) -> None:
+    ends = Ends()
+    port = Chatterbox(url=server.url, speaker=ends)
+    async with running(port, ends):
+        pass
+    port.do(Synthesise("after", "r", "Hello."))
+    port.do(CancelSynthesis("after"))
+    await anyio.wait_all_tasks_blocked()
+    assert ends.seen == []
+
+
+@each_backend
+async def test_an_id_in_synthesis_names_one_sentence(server: Server, anyio_backend: str) -> None:
+    port = Chatterbox(url=server.url, speaker=Ends())
+    port.do(Synthesise("twice", "r", "Hello."))
+    with pytest.raises(ValueError, match="in synthesis already"):
+        port.do(Synthesise("twice", "r", "Hello."))
+
+
+def test_what_the_port_remembers_is_bounded(server: Server) -> None:
+    port = Chatterbox(url=server.url, speaker=Ends())
+    for number in range(10 * MAX_REMEMBERED):
+        port.do(CancelSynthesis(str(number)))
+    assert len(port._cancelled) == MAX_REMEMBERED
+    assert len(port._early) <= 4 * MAX_REMEMBERED
+
+
+@each_backend
+async def test_the_figures_say_how_fast_the_server_was(server: Server, anyio_backend: str) -> None:
+    ends, name = Ends(), f"figures-{anyio_backend}"
+    port = Chatterbox(url=Asked(url=server.url, fields={"synthesis_ms": 120}), speaker=ends)
+    async with running(port, ends):
+        port.do(Synthesise(name, "response", "Hello there."))
+        await ends.until(Played, name)
+    (sentence,) = port.figures.sentences
+    assert sentence.synthesis_ms >= 119
+    assert sentence.audio_ms == pytest.approx(len(ends.pcm(name)) / 48)
+    assert dict(port.figures.lines())["sentences synthesised"] == "1"
+
+
+@each_backend
+async def test_a_lasting_silence_of_the_server_fails_the_sentence_in_time(anyio_backend: str) -> None:
+    ends = Ends()
+    async with answering(never) as url:
+        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends, timeout_s=0.2)
+        async with running(port, ends):
+            port.do(Synthesise("s", "r", "Hello."))
+            assert (await ends.until(SynthesisFailed, "s")).reason == "no answer within 0.2 s"
+
+
+@each_backend
+async def test_a_sentence_that_nobody_waits_for_any_more_is_stopped_at_the_server(anyio_backend: str) -> None:
+    cancelled = anyio.Event()
+
+    async def hangs(request: Request) -> Reply:
+        if request.path == "/cancel/s":
+            cancelled.set()
+            return Reply()
+        return await never(request)
+
+    ends = Ends()
+    async with answering(hangs) as url:
+        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends, timeout_s=0.2)
+        async with running(port, ends):
+            port.do(Synthesise("s", "r", "Hello."))
+            await ends.until(SynthesisFailed, "s")
+            with anyio.fail_after(5):
+                await cancelled.wait()
+
+
+@each_backend
+async def test_the_check_passes_a_server_that_is_there(server: Server, anyio_backend: str) -> None:
+    assert await check(server.url) == "seed"
+    async with answering(always(404)) as url:
+        assert await check(url) == "seed"
+        assert await check(Asked(url=url, key="sk-1")) == "openai"
+
+
+@each_backend
+async def test_the_check_names_what_is_wrong(anyio_backend: str) -> None:
+    with pytest.raises(ConnectionError, match=r"no Chatterbox server at http://127.0.0.1:\d+: the connection was refused"):
+        await check(f"http://127.0.0.1:{free_port()}")
+    async with answering(always(503)) as url:
+        with pytest.raises(ConnectionError, match="answered 503"):
+            await check(Asked(url=url, dialect="seed"))
+        with pytest.raises(ConnectionError, match="answered 503"):
+            await check(url)
+    async with answering(always(401)) as url:
+        with pytest.raises(ConnectionError, match="refused the key"):
+            await check(Asked(url=url, dialect="openai", key="sk-wrong"))
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8772", "ftp://host", "http://", "http://host:port", "http://host/?a=1", "http://[::1"])
+def test_a_bad_url_is_refused_in_one_line(url: str) -> None:
+    with pytest.raises(ValueError, match="is no url of a Chatterbox server") as refused:
+        Chatterbox(url=url, speaker=Ends())
+    assert "\n" not in str(refused.value)

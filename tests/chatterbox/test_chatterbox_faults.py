@@ -1,0 +1,334 @@
+"""Claims about faults in the Chatterbox port: repeated while it helps, halved once, handed to the fallback, told in one line."""
+
+import gzip
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+import attrs
+import numpy as np
+import pytest
+
+from adapters.audio.wav import MAX_AUDIO_S
+from adapters.chatterbox import fallback as chatterbox_fallback
+from adapters.chatterbox import source as chatterbox_source
+from adapters.chatterbox.figures import Count
+from adapters.chatterbox.port import Chatterbox, check
+from adapters.chatterbox.servers import Server as Asked
+from fsm.call.effects import Synthesise
+from fsm.call.events import ErrorReceived, SynthesisFailed
+from tests.shared.speech import Ends, Played, Reply, Request, always, answering, each_backend, free_port, never, running, sine, wav
+
+SOUND = wav(sine(1))
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of milliseconds."""
+    monkeypatch.setattr(chatterbox_fallback, "CHECK_S", 0.05)
+    monkeypatch.setattr(chatterbox_source, "PAUSES_S", (0.01, 0.02, 0.03))
+
+
+def seed(url: str) -> Asked:
+    return Asked(url=url, dialect="seed")
+
+
+@attrs.define
+class Scripted:
+    """Answers with each reply in turn, and with the last one for ever; a health check is answered by `health`."""
+
+    replies: list[Reply]
+    health: Reply = attrs.field(factory=Reply)
+    said: list[str] = attrs.field(factory=list)
+
+    async def __call__(self, request: Request) -> Reply:
+        if request.path == "/health":
+            return self.health
+        self.said.append(request.json()["text"])
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+
+@asynccontextmanager
+async def saying(text: str, *urls: str, **settings: float) -> AsyncIterator[tuple[Ends, Chatterbox]]:
+    """A port that is asked for one sentence."""
+    ends = Ends()
+    first, *others = [seed(url) for url in urls]
+    port = Chatterbox(url=first, speaker=ends, fallback=others[0] if others else None, **settings)
+    async with running(port, ends):
+        port.do(Synthesise("s", "r", text))
+        yield ends, port
+
+
+@each_backend
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (400, b'{"detail": "text:\\n no words"}', "the server answered 400: text: no words"),
+        (400, b'{"error": {"message": "no such voice"}}', "the server answered 400: no such voice"),
+        (422, b'{"detail": [{"input": "what was to be said"}]}', "the server answered 422"),
+        (401, b"", "the server answered 401"),
+        (404, b"", "the server answered 404"),
+        (302, b"", "the server answered 302, which points elsewhere: give the url that it points to"),
+        (200, b"", "that is no WAV: it is empty"),
+        (200, b"RIFF", "that is no WAV"),
+        (200, b"\x00" * 400, "that is no WAV"),
+        (200, b"ID3" + b"\x00" * 400, "that is no WAV but an MP3"),
+        (200, SOUND[:-100], "the WAV is cut off: 48000 bytes are declared and 47900 came"),
+        (200, wav(np.zeros(0, "<i2")), "the WAV holds no sound"),
+        (200, wav(np.zeros(4_000 * MAX_AUDIO_S + 1, "<i2"), rate=4_000), "the WAV lasts more than 120 s"),
+    ],
+)
+async def test_a_bad_answer_fails_the_sentence_in_one_line_at_once(anyio_backend: str, status: int, body: bytes, words: str) -> None:
+    server = Scripted([Reply(status, body)])
+    async with answering(server) as url, saying("Hello.", url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == words
+    assert ends.played == []
+    assert len(server.said) == 1
+
+
+@each_backend
+@pytest.mark.parametrize("fault", [Reply(500), Reply(503), Reply(429, headers=("Retry-After: 0",)), Reply(200, SOUND[:9_000], whole=False)])
+async def test_a_passing_fault_is_tried_again(anyio_backend: str, fault: Reply) -> None:
+    server = Scripted([fault, Reply(200, SOUND)])
+    async with answering(server) as url, saying("Hello.", url) as (ends, port):
+        await ends.until(Played, "s")
+    assert server.said == ["Hello."] * 2
+    assert ends.pcm("s") == SOUND[44:]
+    assert dict(port.figures.lines())["requests repeated"] == "1"
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+async def test_a_server_that_goes_on_failing_fails_the_sentence_after_four_requests(anyio_backend: str) -> None:
+    server = Scripted([Reply(500, b'{"detail": "no GPU"}')])
+    async with answering(server) as url, saying("Hello.", url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the server answered 500: no GPU"
+    assert len(server.said) == 4
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("wait", ["²", "-1", "1.5", "Wed, 21 Oct 2065 07:28:00 GMT", "soon"])
+async def test_a_pause_that_is_no_number_of_seconds_is_our_own(anyio_backend: str, wait: str) -> None:
+    server = Scripted([Reply(429, headers=(f"Retry-After: {wait}",)), Reply(200, SOUND)])
+    async with answering(server) as url, saying("Hello.", url) as (ends, _):
+        await ends.until(Played, "s")
+
+
+@each_backend
+async def test_the_pause_that_the_server_asks_for_is_kept(anyio_backend: str) -> None:
+    server = Scripted([Reply(429, headers=("Retry-After: 7",)), Reply(200, SOUND)])
+    async with answering(server) as url, saying("Hello.", url, timeout_s=7.0) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the server answered 429"
+    assert len(server.said) == 1, "there is no time for it"
+
+
+@each_backend
+async def test_sound_is_asked_for_unpacked(anyio_backend: str) -> None:
+    heads: list[str] = []
+
+    async def packs(request: Request) -> Reply:
+        heads.append(request.head)
+        return Reply(200, gzip.compress(SOUND), headers=("Content-Encoding: gzip",))
+
+    async with answering(packs) as url, saying("Hello.", url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "that is no WAV but gzip"
+    assert "Accept-Encoding: identity" in heads[0]
+
+
+@each_backend
+async def test_a_connection_that_fails_for_another_reason_than_a_refusal_says_so(anyio_backend: str) -> None:
+
+    async def plainly(stream: anyio.abc.ByteStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 400 X\r\n\r\n")
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, plainly)
+        with pytest.raises(ConnectionError, match=r"no connection: \[SSL"):
+            await check(seed(f"https://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"))
+        group.cancel_scope.cancel()
+
+
+@each_backend
+async def test_a_redirect_is_not_followed_and_says_what_to_do(anyio_backend: str) -> None:
+    async with answering(always(307, headers=("Location: http://127.0.0.1:1/",))) as url:
+        with pytest.raises(ConnectionError, match="answered 307, which points elsewhere: give the url that it points to"):
+            await check(seed(url))
+
+
+@each_backend
+async def test_control_characters_are_not_sent_to_the_voice(anyio_backend: str) -> None:
+    server = Scripted([Reply(200, SOUND)])
+    async with answering(server) as url, saying("One\0\x07 <two>\x9f\u200d.", url) as (ends, _):
+        await ends.until(Played, "s")
+    assert server.said == ["One  <two> \u200d."]
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+async def test_a_text_far_beyond_the_servers_limit_costs_two_requests(anyio_backend: str) -> None:
+    server = Scripted([Reply(422, b'{"detail": [{"type": "string_too_long"}]}')])
+    async with answering(server) as url, saying("word " * 2_000, url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the server answered 422"
+    assert [len(text) for text in server.said] == [10_000, 5_000 - 1]
+
+
+@each_backend
+async def test_no_request_is_repeated_when_the_sentences_time_would_be_over(anyio_backend: str) -> None:
+    server = Scripted([Reply(503, headers=("Retry-After: 60",))])
+    async with answering(server) as url, saying("Hello.", url) as (ends, _):
+        await ends.until(SynthesisFailed, "s")
+    assert len(server.said) == 1
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+async def test_a_refused_connection_is_tried_again_and_then_fails_the_sentence(anyio_backend: str) -> None:
+    port_number = free_port()
+    async with saying("Hello.", f"http://127.0.0.1:{port_number}") as (ends, port):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the connection was refused"
+        assert port.figures.counts[Count.RETRIED] == 3
+        async with answering(always(200, SOUND), port=port_number):
+            port.do(Synthesise("later", "r", "Hello."))
+            await ends.until(Played, "later")
+
+
+@each_backend
+async def test_a_server_that_was_restarted_between_two_sentences_is_reached_without_a_pause(
+    anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection that was kept is dead: the server closes it as it reads the second request."""
+    monkeypatch.setattr(chatterbox_source, "PAUSES_S", (60.0,))
+    requests = 0
+
+    async def serve(stream: anyio.abc.ByteStream) -> None:
+        nonlocal requests
+        async with stream:
+            with suppress(anyio.EndOfStream):
+                while True:
+                    head = b""
+                    while b"}" not in head:
+                        head += await stream.receive()
+                    requests += 1
+                    if requests == 2:
+                        return
+                    await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(SOUND), SOUND))
+
+    ends = Ends()
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, serve)
+        port = Chatterbox(url=seed(f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"), speaker=ends)
+        async with running(port, ends):
+            for name in ("one", "two"):
+                port.do(Synthesise(name, "r", "Hello."))
+                await ends.until(Played, name)
+        group.cancel_scope.cancel()
+    assert requests == 3
+
+
+@each_backend
+@pytest.mark.parametrize(
+    "refusal", [Reply(413), Reply(422, b'{"detail": [{"type": "string_too_long"}]}'), Reply(400, b'{"detail": "at most 9"}')]
+)
+async def test_a_sentence_that_is_too_long_is_said_in_halves_and_that_is_told(anyio_backend: str, refusal: Reply) -> None:
+    server = Scripted([refusal, Reply(200, SOUND)])
+    async with answering(server) as url, saying("One two three. Four, five.", url) as (ends, port):
+        while len(ends.pcm("s")) < 96_000:
+            await anyio.wait_all_tasks_blocked()
+        told = await ends.until(ErrorReceived)
+    assert server.said[1:] == ["One two three.", "Four, five."]
+    assert (told.code, told.message[:3]) == ("sentence_split", "s: ")
+    assert dict(port.figures.lines())["sentences split"] == "1"
+
+
+@each_backend
+async def test_a_half_that_is_too_long_is_not_halved_again(anyio_backend: str) -> None:
+    server = Scripted([Reply(413)])
+    async with answering(server) as url, saying("One two three. Four, five.", url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the server answered 413"
+    assert server.said == ["One two three. Four, five.", "One two three."]
+
+
+# The fallback.
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("fault", [Reply(401), Reply(200, b"oops"), Reply(500)])
+async def test_a_second_server_speaks_when_the_first_cannot(anyio_backend: str, fault: Reply) -> None:
+    first, second = Scripted([fault]), Scripted([Reply(200, SOUND)])
+    async with answering(first) as url, answering(second) as other, saying("Hello.", url, other) as (ends, port):
+        await ends.until(Played, "s")
+        tried = len(first.said)
+        port.do(Synthesise("next", "r", "Good day."))
+        await ends.until(Played, "next")
+        told = await ends.until(ErrorReceived)
+    assert second.said == ["Hello.", "Good day."]
+    assert len(first.said) == tried
+    assert told.code == "voice_fallback"
+    assert told.message.startswith(f"{url}: ")
+    assert told.message.endswith(f"{other} speaks now")
+
+
+@each_backend
+async def test_a_first_server_that_hangs_leaves_time_for_the_second(anyio_backend: str) -> None:
+    second = Scripted([Reply(200, SOUND)])
+    async with answering(never) as url, answering(second) as other, saying("Hello.", url, other, timeout_s=0.6) as (ends, _):
+        await ends.until(Played, "s")
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+async def test_the_first_server_speaks_again_once_it_is_well(anyio_backend: str) -> None:
+    first = Scripted([Reply(401), Reply(200, SOUND)], health=Reply(503))
+    second = Scripted([Reply(200, SOUND)])
+    async with answering(first) as url, answering(second) as other, saying("Hello.", url, other) as (ends, port):
+        await ends.until(Played, "s")
+        port.do(Synthesise("still", "r", "Still."))
+        await ends.until(Played, "still")
+        first.health = Reply(200, b'{"status": "ok"}')
+        while len(ends.of(ErrorReceived)) < 2:
+            await anyio.wait_all_tasks_blocked()
+        assert port._sources._wait_s == pytest.approx(0.1), "it would be trusted later, should it fail again"
+        port.do(Synthesise("again", "r", "Again."))
+        await ends.until(Played, "again")
+        while port.figures.counts[Count.SYNTHESISED] < 3:
+            await anyio.wait_all_tasks_blocked()
+        assert port._sources._wait_s == pytest.approx(0.05)
+    assert (first.said, second.said) == (["Hello.", "Again."], ["Hello.", "Still."])
+    assert [told.code for told in ends.of(ErrorReceived)] == ["voice_fallback", "voice_recovered"]
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+async def test_a_server_that_loads_its_model_is_not_well_yet(anyio_backend: str) -> None:
+    first = Scripted([Reply(401)], health=Reply(200, b'{"status": "initializing"}'))
+    second = Scripted([Reply(200, SOUND)])
+    asked = 0
+
+    async def counted(request: Request) -> Reply:
+        nonlocal asked
+        asked += request.path == "/health"
+        return await first(request)
+
+    async with answering(counted) as url, answering(second) as other, saying("Hello.", url, other) as (ends, _):
+        await ends.until(Played, "s")
+        while asked < 3:
+            await anyio.wait_all_tasks_blocked()
+    assert len(ends.of(ErrorReceived)) == 1
+
+
+@each_backend
+async def test_a_fault_of_the_text_is_no_reason_to_change_the_voice(anyio_backend: str) -> None:
+    second = Scripted([Reply(200, SOUND)])
+    async with answering(always(400)) as url, answering(second) as other, saying("—", url, other) as (ends, _):
+        await ends.until(SynthesisFailed, "s")
+    assert second.said == []
+
+
+@each_backend
+async def test_when_both_fail_the_reason_names_both(anyio_backend: str) -> None:
+    async with answering(always(401)) as url, answering(always(403)) as other, saying("Hello.", url, other) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the server answered 401; the fallback: the server answered 403"

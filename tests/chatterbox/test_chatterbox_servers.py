@@ -1,0 +1,199 @@
+"""Claims about the servers that the Chatterbox port speaks with: found out without a synthesis, asked in their own fields."""
+
+from typing import Any
+
+import attrs
+import pytest
+
+from adapters.chatterbox.port import Chatterbox, check
+from adapters.chatterbox.servers import DIALECTS, is_well, root_of
+from adapters.chatterbox.servers import Server as Asked
+from fsm.call.effects import Synthesise
+from fsm.call.events import SynthesisFailed
+from tests.shared.speech import Ends, Played, Reply, Request, answering, each_backend, running, sine, wav
+
+KEY = "sk-known"
+
+
+@each_backend
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_dialect_that_is_named_is_not_asked_for(anyio_backend: str, dialect: str) -> None:
+    paths: list[str] = []
+
+    async def answers(request: Request) -> Reply:
+        paths.append(request.path)
+        return Reply(200, wav(sine(0.2)))
+
+    ends = Ends()
+    async with answering(answers) as url:
+        port = Chatterbox(url=Asked(url=url, dialect=dialect, voice="v"), speaker=ends)
+        async with running(port, ends):
+            port.do(Synthesise("s", "r", "Hello."))
+            await ends.until(Played, "s")
+    assert paths == [DIALECTS[dialect].path]
+
+
+@attrs.define
+class Noted:
+    """Describes itself by `openapi`, and keeps what it is asked."""
+
+    openapi: bytes = b""
+    asked: list[Request] = attrs.field(factory=list)
+
+    async def __call__(self, request: Request) -> Reply:
+        if request.path == "/openapi.json":
+            return Reply(200 if self.openapi else 404, self.openapi)
+        if request.method == "OPTIONS":
+            return Reply(404)
+        if request.path == "/get_predefined_voices":
+            return Reply(200, b'[{"display_name": "First", "filename": "first.wav"}]')
+        self.asked.append(request)
+        return Reply(200, wav(sine(0.2)))
+
+
+@each_backend
+@pytest.mark.parametrize(
+    ("server", "fields"),
+    [
+        ({"dialect": "seed"}, {"text": "Hello.", "session_id": "s"}),
+        ({"dialect": "seed", "voice": "mum"}, {"text": "Hello.", "session_id": "s", "voice": "mum"}),
+        (
+            {"dialect": "devnen"},
+            {"text": "Hello.", "voice_mode": "predefined", "predefined_voice_id": "first.wav", "output_format": "wav", "split_text": False},
+        ),
+        (
+            {"dialect": "devnen", "fields": {"voice_mode": "clone", "reference_audio_filename": "me.wav"}},
+            {"text": "Hello.", "voice_mode": "clone", "reference_audio_filename": "me.wav", "output_format": "wav", "split_text": False},
+        ),
+        ({"dialect": "travisvn", "fields": {"exaggeration": 0.7}}, {"input": "Hello.", "response_format": "wav", "exaggeration": 0.7}),
+        ({"dialect": "openai"}, {"input": "Hello.", "model": "tts-1", "voice": "alloy", "response_format": "wav"}),
+        (
+            {"dialect": "openai", "model": "kokoro", "voice": "bella", "fields": {"speed": 1.1, "input": "no", "model": "m"}},
+            {"input": "Hello.", "model": "m", "voice": "bella", "response_format": "wav", "speed": 1.1},
+        ),
+    ],
+)
+async def test_a_text_is_asked_for_in_the_servers_own_fields(anyio_backend: str, server: dict[str, Any], fields: dict[str, Any]) -> None:
+    ends, noted = Ends(), Noted()
+    async with answering(noted) as url:
+        port = Chatterbox(url=Asked(url=url, **server), speaker=ends)
+        async with running(port, ends):
+            port.do(Synthesise("s", "r", "Hello."))
+            await ends.until(Played, "s")
+    assert [request.json() for request in noted.asked] == [fields]
+
+
+@each_backend
+@pytest.mark.parametrize(
+    ("openapi", "dialect"),
+    [
+        (b'{"paths": {"/audio/speech/stream": {}, "/audio/speech": {}}}', "travisvn"),
+        (b'{"paths": {"/tts": {}, "/v1/audio/speech": {}}}', "devnen"),
+        (b'{"paths": {"/v1/audio/speech": {}}}', "openai"),
+        (b'{"paths": {"/v1/tts": {}, "/cancel/{id}": {}}}', "seed"),
+        (b'{"paths": []}', "seed"),
+        (b"<html>", "seed"),
+    ],
+)
+async def test_a_servers_description_shows_its_dialect(anyio_backend: str, openapi: bytes, dialect: str) -> None:
+    async with answering(Noted(openapi)) as url:
+        assert await check(url) == dialect
+
+
+@each_backend
+async def test_a_catch_all_answer_to_options_is_not_taken_for_a_server(anyio_backend: str) -> None:
+    async def answers(request: Request) -> Reply:
+        return Reply(200 if request.method == "OPTIONS" else 404)
+
+    async with answering(answers) as url:
+        assert await check(Asked(url=url, key=KEY)) == "openai"
+
+
+@each_backend
+async def test_a_server_that_was_ill_at_the_start_is_asked_again_what_it_is(anyio_backend: str) -> None:
+    noted = Noted(b'{"paths": {"/v1/audio/speech": {}}}')
+    ill = True
+
+    async def answers(request: Request) -> Reply:
+        nonlocal ill
+        if request.path == "/openapi.json" and ill:
+            ill = False
+            return Reply(503)
+        return await noted(request)
+
+    ends = Ends()
+    async with answering(answers) as url:
+        port = Chatterbox(url=url, speaker=ends)
+        async with running(port, ends):
+            port.do(Synthesise("s", "r", "Hello."))
+            await ends.until(Played, "s")
+    assert [request.path for request in noted.asked] == ["/v1/audio/speech"]
+
+
+@each_backend
+async def test_the_key_goes_with_each_request_and_is_shown_nowhere(anyio_backend: str) -> None:
+    heads: list[str] = []
+
+    async def answers(request: Request) -> Reply:
+        heads.append(request.head)
+        return Reply(401, b'{"error": {"message": "opensesame42 is a wrong key"}}')
+
+    ends, key = Ends(), "opensesame42"
+    async with answering(answers) as url:
+        asked = Asked(url=url, dialect="openai", key=key)
+        port = Chatterbox(url=asked, speaker=ends)
+        async with running(port, ends):
+            port.do(Synthesise("s", "r", "Hello."))
+            failed = await ends.until(SynthesisFailed, "s")
+        with pytest.raises(ConnectionError) as refused:
+            await check(asked)
+    assert all(f"Authorization: Bearer {key}" in head for head in heads)
+    assert key not in f"{asked!r} {failed!r} {refused.value} {ends.seen!r} {port.figures!r}"
+
+
+@pytest.mark.parametrize("key", ["", " sk", "sk\n", "sk-é"])
+def test_a_key_that_is_none_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="the key of the speech server") as refused:
+        Asked(url="http://127.0.0.1:1", key=key)
+    assert not key.strip() or key.strip() not in str(refused.value)
+
+
+@pytest.mark.parametrize("dialect", ["", "chatterbox", "SEED"])
+def test_an_unknown_dialect_is_refused_with_the_known_ones(dialect: str) -> None:
+    with pytest.raises(ValueError, match="it takes one of auto, seed, travisvn, devnen, openai"):
+        Asked(url="http://127.0.0.1:1", dialect=dialect)
+
+
+def test_a_url_with_a_password_is_refused_without_showing_it() -> None:
+    with pytest.raises(ValueError, match="takes no name and password") as refused:
+        Asked(url="http://me:secret@127.0.0.1:1")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("https://api.openai.com/v1", "https://api.openai.com/"),
+        ("https://api.openai.com/v1/", "https://api.openai.com/"),
+        ("http://h:1/tts-box", "http://h:1/tts-box/"),
+        ("http://h:1", "http://h:1/"),
+    ],
+)
+def test_a_root_is_taken_with_and_without_its_version(url: str, root: str) -> None:
+    assert str(root_of(url)) == root
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "well"),
+    [
+        (200, b'{"status": "healthy", "model_loaded": true}', True),
+        (200, b'{"status": "initializing"}', False),
+        (200, b'{"status": "ok", "model_loaded": false}', False),
+        (200, b'{"loaded": false}', False),
+        (200, b"fine", True),
+        (404, b"", True),
+        (503, b"", False),
+    ],
+)
+def test_a_health_check_is_read_as_the_servers_mean_it(status: int, body: bytes, well: bool) -> None:
+    assert is_well(status, body) is well

@@ -1,0 +1,475 @@
+"""Claims about barge-in: what counts as one, held first, decided by a deadline, carried out in one step (R20 to R36, R68 to R75)."""
+
+from fsm import Policy, admits, states
+from fsm import events as ev
+from fsm.call.effects import (
+    Admit,
+    CancelResponse,
+    CancelSynthesis,
+    CreateResponse,
+    DeleteItem,
+    Flush,
+    Hold,
+    Level,
+    Log,
+    Resume,
+    Retire,
+    TruncateItem,
+)
+from tests.shared.core import (
+    Script,
+    answering,
+    asked,
+    begun,
+    caller_says,
+    greeting,
+    hear,
+    heard_out,
+    idle,
+    interrupted,
+    playing_out,
+    reading,
+    speaking,
+)
+
+FALSE_ALARM = Log(Level.INFO, "false_interruption")
+
+
+def test_a_sound_before_the_noise_floor_is_known_is_no_barge_in() -> None:
+    """R29, and the second seed's first fix: neither the server's VAD nor our own is believed."""
+    script = _uncalibrated_speaking()
+    assert script.post(ev.SpeechStarted, "u2") == []
+    assert script.post(ev.BargeInDetected) == []
+    script.expects(interruption=states.CLEAR, phase=states.AI_SPEAKING)
+
+
+def test_the_noise_floor_is_taken_as_known_after_a_while() -> None:
+    """R78: a calibration that is never told does not make the agent deaf."""
+    script = _uncalibrated_speaking()
+    script.wait(10_000 - script.now_ms)
+    script.expects(calibration=states.CALIBRATED)
+
+
+def test_a_barge_in_during_silence_is_none() -> None:
+    """R28: nothing is heard and nothing is on its way."""
+    script = idle()
+    assert script.post(ev.SpeechStarted, "u1") == []
+    assert script.post(ev.BargeInDetected) == []
+    script.expects(interruption=states.CLEAR, phase=states.LISTENING)
+
+
+def test_the_first_sound_of_the_caller_holds_the_voice() -> None:
+    """R29, R74: silence at once, nothing flushed or cancelled yet."""
+    script = speaking()
+    assert script.post(ev.SpeechStarted, "u2") == [Hold()]
+    assert not admits(script.call, "r1")
+    script.expects(interruption=states.SUSPECTED, phase=states.AI_SPEAKING, response=states.IN_PROGRESS)
+
+
+def test_a_short_sound_lets_the_voice_go_on() -> None:
+    """R74: the first exit of a hold."""
+    script = speaking()
+    script.post(ev.SpeechStarted, "u2")
+    script.wait(149)
+    assert script.post(ev.SpeechStopped, "u2") == [Resume(), Log(Level.INFO, "false_interruption")]
+    assert admits(script.call, "r1")
+    script.expects(interruption=states.CLEAR, phase=states.AI_SPEAKING, playout=states.PLAYING)
+    script.wait(149)
+    assert not script.of(Flush)
+
+
+def test_a_lasting_sound_interrupts_in_one_step() -> None:
+    """R30, R74: frames refused and dropped, the hold ended, the synthesis and the response cancelled, in this order."""
+    script = hear(reading())
+    script.post(ev.SentenceSynthesised, "call.r1.1")
+    script.post(ev.SentenceCut, "r1", 2, "Two.")
+    script.post(ev.SentenceStarted, "call.r1.1")
+    script.expects(synthesis=states.SYNTHESISING)
+    script.post(ev.SpeechStarted, "u2")
+    assert script.wait(150) == [Flush("r1"), Resume(), CancelSynthesis("call.r1.2"), CancelResponse("r1")]
+    script.expects(phase=states.CANCELLING, playout=states.SILENT, synthesis=states.RESTING, interruption=states.LOCKED)
+    assert (script.call.playout.id, script.call.playout.item_id) == ("", "")
+
+
+def test_a_verified_barge_in_interrupts_at_once() -> None:
+    """R29: a detector of our own waits for no deadline, held or not."""
+    script = speaking()
+    assert script.post(ev.BargeInDetected) == [Hold(), Flush("r1"), Resume(), CancelResponse("r1")]
+    script = speaking()
+    script.post(ev.SpeechStarted, "u2")
+    assert script.post(ev.BargeInDetected) == [Flush("r1"), Resume(), CancelResponse("r1")]
+
+
+def test_a_sound_at_the_onset_may_be_our_echo() -> None:
+    """R29, R33: nothing is held, and when it ends soon nothing happened."""
+    script = hear(answering(), ms=0)
+    script.wait(100)
+    assert script.post(ev.SpeechStarted, "u2") == []
+    script.expects(interruption=states.ECHOED)
+    assert admits(script.call, "r1")
+    assert script.post(ev.SpeechStopped, "u2") == []
+    script.expects(interruption=states.CLEAR)
+
+
+def test_a_sound_that_outlasts_the_echo_interrupts() -> None:
+    """R29, R33: after the echo window and the shortest speech."""
+    script = hear(answering(), ms=0)
+    script.post(ev.SpeechStarted, "u2")
+    assert script.wait(349) == []
+    assert script.wait(1) == [Hold(), Flush("r1"), Resume(), CancelResponse("r1")]
+    script.expects(interruption=states.LOCKED, phase=states.CANCELLING)
+
+
+def test_a_verified_barge_in_is_no_echo() -> None:
+    """R29."""
+    script = hear(answering(), ms=0)
+    script.post(ev.SpeechStarted, "u2")
+    assert script.post(ev.BargeInDetected) == [Hold(), Flush("r1"), Resume(), CancelResponse("r1")]
+
+
+def test_a_second_start_changes_nothing() -> None:
+    """R70: no second hold, no second deadline."""
+    script = speaking()
+    script.post(ev.SpeechStarted, "u2")
+    script.wait(100)
+    before = script.call
+    assert script.post(ev.SpeechStarted, "u2") == []
+    assert script.call.interruption == before.interruption
+    script.wait(50)
+    assert script.of(Flush) == [Flush("r1")]
+
+
+def test_a_cancel_by_the_server_ends_every_suspicion() -> None:
+    """R02, R74: of an echo, of a held sound."""
+    script = speaking()
+    script.post(ev.SpeechStarted, "u2")
+    assert script.post(ev.ResponseCancelled, "r1", "turn_detected") == [Flush("r1"), Resume(), Retire("r1")]
+    script.expects(interruption=states.CLEAR, phase=states.LISTENING)
+    script = hear(answering(), ms=0)
+    script.post(ev.SpeechStarted, "u2")
+    script.post(ev.ResponseCancelled, "r1", "turn_detected")
+    script.expects(interruption=states.CLEAR, phase=states.LISTENING)
+
+
+def test_a_cancel_of_another_response_ends_no_hold() -> None:
+    """R72, R74."""
+    script = speaking()
+    script.post(ev.SpeechStarted, "u2")
+    script.post(ev.ResponseCancelled, "r9")
+    script.expects(interruption=states.SUSPECTED)
+    script = hear(answering(), ms=0)
+    script.post(ev.SpeechStarted, "u2")
+    script.post(ev.ResponseCancelled, "r9")
+    script.expects(interruption=states.ECHOED)
+
+
+def test_speech_over_an_answer_not_yet_heard_interrupts() -> None:
+    """R28, R68: what is on its way counts."""
+    script = answering()
+    script.post(ev.SpeechStarted, "u2")
+    assert script.wait(150) == [Flush("r1"), Resume(), CancelResponse("r1")]
+    script.expects(phase=states.CANCELLING)
+
+
+def test_what_is_still_played_is_interrupted_after_its_end() -> None:
+    """R27, R75: generated to its end, and still heard."""
+    script = playing_out()
+    script.post(ev.SpeechStarted, "u2")
+    assert script.wait(150) == [Flush("r1"), Resume()]
+    script.expects(phase=states.LISTENING)
+
+
+def test_the_tail_on_the_line_is_interrupted_too() -> None:
+    """R27: our queue is empty, the line is not."""
+    script = playing_out()
+    script.post(ev.QueueEmptied, "r1")
+    script.expects(playout=states.TAIL, phase=states.AI_SPEAKING)
+    assert script.post(ev.SpeechStarted, "u2") == [Hold()]
+    assert script.wait(150) == [Flush("r1"), Resume()]
+
+
+def test_a_transcript_never_interrupts() -> None:
+    """R20, R22: nor does local voice energy."""
+    script = speaking()
+    before = script.call
+    assert script.post(ev.Transcribed, "u1", "late") == []
+    assert script.post(ev.VoiceHeard, 900.0) == []
+    assert script.call == before
+
+
+def test_only_the_interrupted_response_is_flushed() -> None:
+    """R31, R32: the next answer is admitted while the old one's end is awaited, and nothing flushes it."""
+    script = interrupted(create_response=True)
+    script.post(ev.SpeechStopped, "u2")
+    script.post(ev.TurnCommitted, "u2")
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.PlayoutStopped, "r1", 1000.0, 1500.0)
+    script.post(ev.ResponseCancelled, "r1")
+    assert script.of(Flush) == [Flush("r1")]
+    assert admits(script.call, "r2")
+
+
+def test_both_the_heard_and_the_next_response_are_interrupted() -> None:
+    """R30, R69: an answer that the server had queued behind the one that is heard."""
+    script = playing_out(create_response=True)
+    assert script.post(ev.ResponseCreated, "r2") == [Admit("r2")]
+    assert admits(script.call, "r1")
+    assert admits(script.call, "r2")
+    script.post(ev.SpeechStarted, "u2")
+    assert script.wait(150) == [Flush("r1"), Flush("r2"), Resume(), CancelResponse("r2")]
+    assert not admits(script.call, "r1")
+    assert not admits(script.call, "r2")
+    script.expects(phase=states.CANCELLING, playout=states.SILENT)
+    assert (script.call.playout.id, script.call.playout.next_id) == ("", "")
+
+
+def test_the_model_remembers_what_was_played() -> None:
+    """R34, R71: the device's own milliseconds, whole, of the interrupted item."""
+    script = interrupted()
+    script.expects(memory=states.POSITION_AWAITED)
+    script.wait(300)
+    assert script.post(ev.PlayoutStopped, "r1", 1012.7, 1500.0) == [TruncateItem("item_r1", 1012)]
+    script.expects(memory=states.IN_STEP)
+
+
+def test_what_was_heard_in_full_is_not_truncated() -> None:
+    """R71: past the end would be an error of the server."""
+    for played_ms in (1500.0, 1520.0):
+        script = interrupted()
+        assert script.post(ev.PlayoutStopped, "r1", played_ms, 1500.0) == []
+        script.expects(memory=states.IN_STEP)
+
+
+def test_an_item_of_which_nothing_was_heard_is_deleted() -> None:
+    """R71: even if nothing of it had been received."""
+    for received_ms in (1500.0, 0.0):
+        script = interrupted()
+        assert script.post(ev.PlayoutStopped, "r1", 0.0, received_ms) == [DeleteItem("item_r1")]
+        script.expects(memory=states.IN_STEP)
+
+
+def test_a_response_is_truncated_once() -> None:
+    """R70, R71: a second stop, or that of another response, says nothing."""
+    script = interrupted()
+    assert script.post(ev.PlayoutStopped, "r9", 10.0, 1500.0) == []
+    script.expects(memory=states.POSITION_AWAITED)
+    script.post(ev.PlayoutStopped, "r1", 700.0, 1500.0)
+    script.post(ev.PlayoutStopped, "r1", 700.0, 1500.0)
+    assert script.of(TruncateItem) == [TruncateItem("item_r1", 700)]
+
+
+def test_a_device_that_does_not_say_what_it_played_is_not_awaited_for_ever() -> None:
+    """R71, R78: no guess by a wall clock."""
+    script = interrupted()
+    assert Log(Level.WARNING, "played_position_unknown", "r1") in script.wait(1_000)
+    script.expects(memory=states.IN_STEP)
+    assert not script.of(TruncateItem)
+
+
+def test_an_answer_without_sound_leaves_nothing_to_truncate() -> None:
+    """R71: nothing of an item was heard."""
+    script = answering()
+    script.post(ev.BargeInDetected)
+    script.expects(memory=states.IN_STEP)
+
+
+def test_what_the_server_cut_is_truncated_too() -> None:
+    """R34, R71: whoever cancels, the memory follows the device."""
+    script = speaking(interrupts="server")
+    script.post(ev.ResponseCancelled, "r1", "turn_detected")
+    assert script.post(ev.PlayoutStopped, "r1", 900.0, 1500.0) == [TruncateItem("item_r1", 900)]
+    script = answering(interrupts="server")
+    script.post(ev.ResponseCancelled, "r1", "turn_detected")
+    script.expects(memory=states.IN_STEP)
+
+
+def test_a_protected_greeting_is_heard_to_its_end() -> None:
+    """R36: neither a sound nor a detector of our own touches it."""
+    script = hear(greeting(), "g1")
+    for event in (ev.SpeechStarted, ev.BargeInDetected):
+        assert script.post(event) == []
+    script.wait(400)
+    script.expects(phase=states.GREETING_LOCK, interruption=states.CLEAR, response=states.IN_PROGRESS)
+    assert admits(script.call, "g1")
+
+
+def test_a_greeting_that_is_asked_for_is_protected_already() -> None:
+    """R36: between create and created."""
+    script = begun(voice="realtime")
+    script.post(ev.GreetingPrepared, "Hello.")
+    script.expects(response=states.REQUESTED)
+    assert script.post(ev.BargeInDetected) == []
+    script.expects(response=states.REQUESTED, interruption=states.CLEAR)
+
+
+def test_an_unprotected_greeting_is_interrupted() -> None:
+    """R36: protection is policy."""
+    script = hear(greeting(greeting_protected=False), "g1")
+    script.post(ev.SpeechStarted, "u1")
+    assert script.wait(150) == [Flush("g1"), Resume(), CancelResponse("g1")]
+    script.expects(phase=states.CANCELLING)
+
+
+def test_an_unprotected_greeting_is_interrupted_while_only_played() -> None:
+    """R27, R36."""
+    script = hear(greeting(greeting_protected=False), "g1")
+    script.post(ev.ResponseCompleted, "g1")
+    script.post(ev.SpeechStarted, "u1")
+    assert script.wait(150) == [Flush("g1"), Resume()]
+    script.expects(phase=states.LISTENING)
+
+
+def test_a_hold_that_outlives_the_voice_is_ended() -> None:
+    """R74: all was heard while the sound lasted; the voice is free again, and nothing is cancelled."""
+    script = playing_out()
+    script.post(ev.SpeechStarted, "u2")
+    heard_out(script)
+    script.expects(playout=states.SILENT, phase=states.LISTENING)
+    script.wait(150)
+    assert script.effects.count(Hold()) == script.effects.count(Resume()) == 1
+    assert not script.of(Flush)
+    script.expects(interruption=states.LOCKED)
+
+
+def test_a_sound_over_a_cancelled_response_is_no_interruption() -> None:
+    """R28, R70."""
+    script = interrupted()
+    script.post(ev.SpeechStopped, "u2")
+    script.wait(script.call.policy.interruption_lock_ms)
+    assert script.post(ev.SpeechStarted, "u3") == []
+    script.expects(interruption=states.CLEAR)
+
+
+def test_a_request_can_be_interrupted_by_a_detector_of_our_own() -> None:
+    """R68."""
+    script = asked()
+    assert script.post(ev.BargeInDetected) == [Hold(), Resume()]
+    script.expects(response=states.WITHDRAWN)
+
+
+def _uncalibrated_speaking() -> Script:
+    script = Script(Policy(greeting=False, voice="realtime", calibration_ms=10_000))
+    for event in (ev.LineOpened, ev.SessionOpened, ev.SessionConfirmed):
+        script.post(event)
+    caller_says(script)
+    script.post(ev.ResponseCreated, "r1")
+    return hear(script).expects(phase=states.AI_SPEAKING, calibration=states.CALIBRATING)
+
+
+# What a sound over the voice is taken for.
+
+
+def test_a_second_interruption_waits_for_the_lock() -> None:
+    """R29: 700 ms after an interruption a new sound is none."""
+    script = interrupted(create_response=True, interrupts="client")
+    script.post(ev.SpeechStopped, "u2")
+    script.post(ev.TurnCommitted, "u2")
+    script.post(ev.ResponseCreated, "r2")
+    hear(script, "r2", ms=0)
+    assert script.post(ev.SpeechStarted, "u3") == []
+    assert script.post(ev.BargeInDetected) == []
+    script.post(ev.SpeechStopped, "u3")
+    assert Hold() not in script.wait(700)
+    script.expects(interruption=states.CLEAR, playout=states.PLAYING)
+
+
+def test_a_caller_who_still_speaks_when_the_lock_ends_interrupts() -> None:
+    """R29: the lock delays an interruption; it never lets the agent talk over its caller."""
+    script = interrupted(create_response=True)
+    script.post(ev.SpeechStopped, "u2")
+    script.post(ev.TurnCommitted, "u2")
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.SpeechStarted, "u3")
+    assert script.wait(699) == []
+    assert script.wait(1) == [Hold()]
+    script.expects(interruption=states.SUSPECTED)
+    assert Flush("r2") in script.wait(150)
+
+
+def test_a_lock_that_ends_in_silence_holds_nothing() -> None:
+    """R28: the caller still speaks, and there is nothing to interrupt."""
+    script = interrupted()
+    assert Hold() not in script.wait(700)
+    script.expects(interruption=states.CLEAR, turn=states.SPEAKING)
+
+
+def test_without_the_detectors_word_a_sound_is_no_interruption() -> None:
+    """R29, R74: with a detector of our own as the judge, the voice goes on after the least duration."""
+    script = speaking(interruption_by="detector")
+    assert script.post(ev.SpeechStarted, "u2") == [Hold()]
+    assert script.wait(150) == [Resume(), FALSE_ALARM]
+    script.expects(interruption=states.CLEAR, playout=states.PLAYING, response=states.IN_PROGRESS)
+    assert script.post(ev.BargeInDetected) == [Hold(), Flush("r1"), Resume(), CancelResponse("r1")]
+
+
+def test_without_the_detectors_word_an_echo_is_no_interruption() -> None:
+    """R29, R33."""
+    script = hear(answering(interruption_by="detector"), ms=0)
+    script.post(ev.SpeechStarted, "u2")
+    script.expects(interruption=states.ECHOED)
+    assert script.wait(350) == []
+    script.expects(interruption=states.CLEAR)
+
+
+def test_a_backchannel_lets_the_voice_go_on() -> None:
+    """R29, R74: "mm-hm" is no turn."""
+    script = speaking()
+    script.post(ev.SpeechStarted, "u2")
+    assert script.post(ev.BackchannelHeard) == [Resume(), FALSE_ALARM]
+    script.expects(interruption=states.CLEAR, playout=states.PLAYING)
+
+    script = hear(answering(), ms=0)
+    script.post(ev.SpeechStarted, "u2")
+    assert script.post(ev.BackchannelHeard) == []
+    script.expects(interruption=states.CLEAR)
+
+
+def test_a_backchannel_over_the_voice_is_not_answered() -> None:
+    """R12, R25: it was committed as a turn, and its transcript says that it is none."""
+    for owner in (False, True):
+        script = speaking(create_response=owner)
+        caller_says(script, "u2", ms=100)
+        script.post(ev.BackchannelHeard, "u2")
+        script.expects(asking=states.NOTHING)
+        script.post(ev.ResponseCompleted, "r1")
+        heard_out(script)
+        script.wait(5_000)
+        assert len(script.of(CreateResponse)) == (0 if owner else 1)
+
+
+def test_a_yes_to_a_question_is_answered() -> None:
+    """R20, R22: the same word in silence, or of an earlier turn, is a turn like any other."""
+    script = speaking()
+    caller_says(script, "u2", ms=100)
+    script.post(ev.BackchannelHeard, "u1")
+    script.expects(asking=states.WANTED)
+
+    script = interrupted()
+    script.post(ev.SpeechStopped, "u2")
+    script.post(ev.TurnCommitted, "u2")
+    script.post(ev.BackchannelHeard, "u2")
+    script.expects(asking=states.WANTED)
+
+
+def test_a_response_whose_sound_came_behind_another_is_truncated_too() -> None:
+    """R71: its item is known though its first sound came while the one before was heard; one that is dropped leaves no item behind."""
+    script = playing_out(create_response=True)
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.AudioArrived, "r2", "item_r2")
+    script.post(ev.ResponseCompleted, "r2")
+    heard_out(script)
+    script.expects(playout=states.ONSET, phase=states.AI_SPEAKING)
+    script.post(ev.PlayoutProgressed, "r2", 0.0)
+    script.wait(400)
+    script.post(ev.SpeechStarted, "u2")
+    script.wait(150)
+    assert script.post(ev.PlayoutStopped, "r2", 400.0, 900.0) == [TruncateItem("item_r2", 400)]
+
+    script = playing_out(create_response=True)
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.AudioArrived, "r2", "item_r2")
+    script.post(ev.ResponseCancelled, "r2")
+    script.post(ev.ResponseCreated, "r3")
+    heard_out(script)
+    assert script.call.playout.id == "r3"
+    assert not script.call.playout.item_id

@@ -1,0 +1,423 @@
+"""Claims about every state that a row names: what it says for several holds in each of them, however the call came there.
+
+A state is put into a call in a common situation, with its deadline: what a row says must not turn on the way to it.
+"""
+
+from typing import Any
+
+import attrs
+
+from fsm import admits, states
+from fsm import events as ev
+from fsm.call.effects import (
+    AddEntry,
+    Admit,
+    CancelResponse,
+    CancelSynthesis,
+    CommitTurn,
+    Flush,
+    Level,
+    Log,
+    ReleaseResponse,
+    SendToolResult,
+)
+from fsm.call.guards import AUDIBLE, CANCELLINGS, IDLE
+from fsm.engine.notation import NEVER, State
+from tests.shared.core import Script, answering, asked, begun, hear, idle, playing_out, reading, speaking
+
+ONE = "call.r1.1"
+HARMLESS = "response_cancel_not_active"
+WISHES = (states.PREPARING, states.PAUSED, states.OWED, states.WANTED, states.DUE)
+UNDECIDED = (states.STAYING, states.PARTING, states.GOODBYE)
+
+
+def put(script: Script, name: str, state: State, **fields: Any) -> Script:
+    """The call, with a region in that state from now on."""
+    record = getattr(script.call, name)
+    due_ms = NEVER if state.at_most is None else script.now_ms + state.at_most(script.call)
+    record = attrs.evolve(record, state=state, epoch=record.epoch + 1, due_ms=due_ms, **fields)
+    script.call = attrs.evolve(script.call, **{name: record})
+    return script
+
+
+def now(script: Script, kind: Any, *fields: Any) -> tuple[Any, ...]:
+    """Let an event happen, and give its own effects alone."""
+    return script.step(kind(script.now_ms, *fields)).effects
+
+
+def expired(script: Script, name: str) -> tuple[Any, ...]:
+    """Let a region's deadline pass now, and give its own effects alone."""
+    region = next(region for region in script.machine.regions if region.name == name)
+    record = attrs.evolve(getattr(script.call, name), due_ms=script.now_ms)
+    script.call = attrs.evolve(script.call, **{name: record})
+    return script.step(region.expired(script.now_ms, record.epoch)).effects
+
+
+# The end.
+
+
+def test_every_state_ends_with_the_call() -> None:
+    """R49, R62, R83: whether a fault or a decided hang-up ends it."""
+    for region in idle().machine.regions:
+        for state in region.states:
+            if region.name in ("phase", "hangup") or state is states.OVER:
+                continue
+            for ends in (False, True):
+                script = put(speaking(), region.name, state)
+                if ends:
+                    now(script, ev.DeviceFailed, "unplugged")
+                else:
+                    expired(put(script, "hangup", states.LEAVING), "hangup")
+                assert getattr(script.call, region.name).state is states.OVER, (region.name, state)
+    for state in (*UNDECIDED, states.LEAVING):
+        script = put(speaking(), "hangup", state)
+        now(script, ev.DeviceFailed, "unplugged")
+        script.expects(hangup=states.OVER)
+
+
+def test_the_end_silences_both_answers_in_every_state_of_the_voice() -> None:
+    """R49, R50, R83."""
+    for state in AUDIBLE:
+        for ends in (False, True):
+            script = put(speaking(), "playout", state, next_id="r2")
+            effects = now(script, ev.DeviceFailed, "unplugged") if ends else expired(put(script, "hangup", states.LEAVING), "hangup")
+            assert effects[:2] == (Flush("r1"), Flush("r2")), state
+
+
+def test_whatever_makes_a_call_hopeless_ends_it_whatever_was_wished() -> None:
+    """R14, R15, R16, R18, R39, R40, R60, R82: a goodbye that is asked for or being said hides no fault."""
+    for state in UNDECIDED:
+        for kind in (ev.ResponseFailed, ev.ResponseIncomplete):
+            script = put(answering(recoveries=0), "hangup", state)
+            now(script, kind, "r1", "server_error")
+            script.expects(hangup=states.LEAVING)
+        fatal = put(put(answering(), "asking", states.WANTED), "hangup", state)
+        now(fatal, ev.ResponseFailed, "r1", "insufficient_quota")
+        refused, unanswered = (put(asked(recoveries=0), "hangup", state) for _ in range(2))
+        now(refused, ev.CreateRefused, "boom")
+        expired(unanswered, "response")
+        soundless = put(put(answering(recoveries=0), "playout", states.VOICELESS), "hangup", state)
+        expired(soundless, "playout")
+        unconfirmed = put(put(idle(), "session", states.CONFIGURING), "hangup", state)
+        expired(unconfirmed, "session")
+        lost = put(idle(reconnects=0), "hangup", state)
+        now(lost, ev.SessionLost, "1006")
+        limited = put(put(idle(), "limit", states.WARNED), "hangup", state)
+        expired(limited, "limit")
+        lineless = put(put(idle(), "line", states.LINE_AWAITED), "hangup", state)
+        expired(lineless, "line")
+        voiceless, unsynthesised = (put(reading(voice_failures=1), "hangup", state) for _ in range(2))
+        now(voiceless, ev.SynthesisFailed, ONE, "500")
+        expired(unsynthesised, "synthesis")
+        for script in (fatal, refused, unanswered, soundless, unconfirmed, lost, limited, lineless, voiceless, unsynthesised):
+            script.expects(hangup=states.LEAVING)
+
+
+def test_a_session_that_is_lost_too_often_is_over_in_every_state() -> None:
+    """R60; and one that may be opened anew is, in every state."""
+    for state in (states.CONNECTING, states.CONFIGURING, states.GUARDED, states.READY, states.AGED):
+        for reconnects, after in ((0, states.OVER), (1, states.LOST)):
+            script = put(idle(reconnects=reconnects), "session", state)
+            now(script, ev.SessionLost, "1006")
+            script.expects(session=after)
+
+
+# The response.
+
+
+def response_in(state: State, **policy: Any) -> Script:
+    """`r1` is being heard and generated, or in another status."""
+    return put(speaking(**policy), "response", state)
+
+
+def test_an_error_is_noted_in_every_status() -> None:
+    """R02: harmless ones quietly; and nothing else comes of it."""
+    for state in (*IDLE, states.REQUESTED, states.WITHDRAWN, states.IN_PROGRESS, *CANCELLINGS):
+        for code, level in ((HARMLESS, Level.DEBUG), ("boom", Level.WARNING)):
+            script = response_in(state)
+            assert now(script, ev.ErrorReceived, code) == now(script, ev.CancelRefused, "r1", code) == (Log(level, code),)
+            script.expects(response=state)
+        if state not in (states.REQUESTED, states.WITHDRAWN):
+            script = response_in(state)
+            assert now(script, ev.CreateRefused, "boom") == (Log(Level.DEBUG, "boom"),)
+            script.expects(response=state)
+
+
+def test_the_end_of_a_foreign_response_is_remembered_in_every_status() -> None:
+    """R06: one that is created after its end is not heard."""
+    for state in (*IDLE, states.REQUESTED, states.WITHDRAWN, states.IN_PROGRESS, *CANCELLINGS):
+        script = response_in(state)
+        now(script, ev.ResponseCompleted, "r9")
+        assert "r9" in script.call.response.ended
+        script.expects(response=state)
+
+
+def test_every_end_of_our_response_is_its_end_in_every_status() -> None:
+    """R06, R72: however it was to end; and the loss of the session ends a cancelling."""
+    ends = (
+        (ev.ResponseCompleted, states.COMPLETED),
+        (ev.ResponseCancelled, states.CANCELLED),
+        (ev.ResponseFailed, states.FAILED),
+        (ev.ResponseIncomplete, states.INCOMPLETE),
+    )
+    for state in (states.IN_PROGRESS, *CANCELLINGS):
+        for kind, status in ends:
+            script = response_in(state)
+            now(script, kind, "r1")
+            script.expects(response=status)
+    for state in CANCELLINGS:
+        script = response_in(state)
+        now(script, ev.SessionLost, "1006")
+        script.expects(response=states.CANCELLED)
+
+
+def test_an_unasked_answer_is_taken_in_every_status() -> None:
+    """R01, R02, R68: it is heard, unless the caller speaks: then the server cancels it, or we do."""
+    for state in (*IDLE, *CANCELLINGS):
+        script = put(idle(), "response", state, id="r1")
+        assert now(script, ev.ResponseCreated, "r2") == (Admit("r2"),)
+        script.expects(response=states.IN_PROGRESS)
+        for owner, status in (("server", states.SERVER_CANCELLING), ("client", states.CANCEL_IN_FLIGHT)):
+            script = put(put(idle(interrupts=owner), "response", state, id="r1"), "turn", states.SPEAKING)
+            assert now(script, ev.ResponseCreated, "r2") == (() if owner == "server" else (CancelResponse("r2"),))
+            script.expects(response=status)
+
+
+# The voice.
+
+
+def voice_in(state: State, next_id: str = "") -> Script:
+    """`r1` is generated to its end, and its voice is in that state, with another behind it or none."""
+    script = put(playing_out(), "playout", state, next_id=next_id)
+    return put(script, "response", states.IN_PROGRESS, id="r2") if next_id else script
+
+
+def test_an_interruption_silences_the_voice_in_every_state() -> None:
+    """R30, R69: and the answer behind it."""
+    for state in AUDIBLE:
+        for next_id, flushed in (("", (Flush("r1"),)), ("r2", (Flush("r1"), Flush("r2")))):
+            script = put(voice_in(state, next_id), "interruption", states.CONFIRMED)
+            effects = expired(script, "interruption")
+            assert effects[: len(flushed)] == flushed, state
+            script.expects(playout=states.SILENT)
+
+
+def test_a_response_that_the_server_cancels_is_silenced_in_every_state() -> None:
+    """R31, R69: itself alone."""
+    for state in (*AUDIBLE, states.FINISHED):
+        script = voice_in(state, "r2")
+        assert Flush("r2") in now(script, ev.ResponseCancelled, "r2")
+        script.expects(playout=state)
+        assert script.call.playout.next_id == ""
+        if state is not states.FINISHED:
+            script = voice_in(state)
+            assert Flush("r1") in now(script, ev.ResponseCancelled, "r1")
+            script.expects(playout=states.FINISHED)
+
+
+def test_an_answer_may_follow_in_every_state_of_the_voice() -> None:
+    """R31, R71, R75: it is admitted behind, and the item of its sound is known when its turn comes."""
+    for state in (*AUDIBLE, states.FINISHED):
+        script = voice_in(state)
+        assert now(script, ev.ResponseCreated, "r2") == (Admit("r2"),)
+        assert script.call.playout.next_id == "r2"
+        script.expects(playout=state)
+        assert admits(script.call, "r2") is (state is not states.FINISHED)
+        now(script, ev.AudioArrived, "r2", "item_r2")
+        assert (script.call.playout.next_item_id, script.call.playout.item_id) == ("item_r2", "item_r1")
+
+
+def test_a_response_of_which_words_came_is_heard_when_its_sound_comes() -> None:
+    """R16, R27: by the sound's arrival or its progress; and it may end or be lost without."""
+    events = (
+        (ev.AudioArrived, ("r1", "item_r1"), states.ONSET),
+        (ev.PlayoutProgressed, ("r1", 0.0), states.ONSET),
+        (ev.ResponseCompleted, ("r1",), states.FINISHED),
+        (ev.SessionLost, ("1006",), states.FINISHED),
+    )
+    for state in (states.ADMITTED, states.VOICELESS):
+        for kind, fields, after in events:
+            script = put(answering(), "playout", state)
+            now(script, kind, *fields)
+            script.expects(playout=after)
+
+
+def test_a_short_sound_may_end_before_its_echo_does() -> None:
+    """R27, R29."""
+    for kind, after in ((ev.QueueEmptied, states.TAIL), (ev.PlayoutFinished, states.FINISHED)):
+        for state in (states.ONSET, states.PLAYING):
+            script = voice_in(state)
+            now(script, kind, "r1")
+            script.expects(playout=after)
+
+
+def test_the_loss_of_the_last_sentence_ends_the_voice_however_it_is_lost() -> None:
+    """R77, R78."""
+    for state in (states.ADMITTED, states.STARVED):
+        failed, discarded, unanswered = (put(put(reading(), "playout", state), "response", states.COMPLETED) for _ in range(3))
+        now(failed, ev.SynthesisFailed, ONE, "500")
+        now(discarded, ev.SynthesisDiscarded, ONE)
+        expired(unanswered, "synthesis")
+        for script in (failed, discarded, unanswered):
+            script.expects(playout=states.FINISHED)
+
+
+def test_sentences_are_bounded_and_cancels_answered_whether_one_is_ahead_or_not() -> None:
+    """R07, R64, R69."""
+    for state in (states.SYNTHESISING, states.AHEAD):
+        script = put(reading(queued_sentences=1), "synthesis", state)
+        now(script, ev.SentenceCut, "r1", 2, "Two.")
+        assert now(script, ev.SentenceCut, "r1", 3, "Three.") == (Log(Level.WARNING, "sentence_dropped", "call.r1.3"),)
+        script = put(put(hear(reading(), ms=100), "playout", states.PLAYING, next_id="r2"), "synthesis", state)
+        now(script, ev.SentenceCut, "r2", 1, "One more.")
+        now(script, ev.ResponseCancelled, "r2")
+        assert script.call.synthesis.queue == ()
+        assert CancelSynthesis(ONE) not in script.effects
+    for state in (states.RESTING, states.SYNTHESISING, states.AHEAD):
+        script = put(reading(), "synthesis", state)
+        assert [effect.detail for effect in now(script, ev.SynthesisCancelAnswered, ONE, "acknowledged")] == [ONE]
+
+
+# What is wanted next.
+
+
+def test_a_turn_replaces_every_wish() -> None:
+    """R12, R20, R24: committed or not, ours to answer or the server's, or handed in on the keypad."""
+    for state in (states.NOTHING, *WISHES):
+        for creates, after in ((False, states.DUE), (True, states.OWED)):
+            script = put(idle(create_response=creates), "asking", state, item_id="u0")
+            now(script, ev.TurnCommitted, "u1")
+            script.expects(asking=after)
+            assert script.call.asking.item_id == "u1"
+            script = put(put(idle(create_response=creates), "asking", state, recoveries=1), "turn", states.STOPPED)
+            before = script.call.asking.epoch
+            expired(script, "turn")
+            script.expects(asking=after)
+            assert (script.call.asking.epoch, script.call.asking.recoveries) == (before + 1, 0)
+        for paused in (False, True):
+            script = put(put(idle(), "asking", state, recoveries=1), "entry", states.ENTERING, digits="12")
+            effects = expired(script, "entry") if paused else now(script, ev.DigitPressed, "#")
+            assert AddEntry("12") in effects
+            script.expects(asking=states.DUE)
+            assert script.call.asking.recoveries == 0
+
+
+def test_every_wish_ends_with_a_dismissal_or_an_answer() -> None:
+    """R20, R68: what the server answers, or the application has settled, is not asked for."""
+    for state in WISHES:
+        dismissed, answered = (put(idle(), "asking", state) for _ in range(2))
+        now(dismissed, ev.TurnDismissed)
+        now(answered, ev.ResponseCreated, "r1")
+        for script in (dismissed, answered):
+            script.expects(asking=states.NOTHING)
+
+
+def test_a_wish_is_tried_again_with_whatever_may_have_freed_its_way() -> None:
+    """R11: a refusal too."""
+    for kind, fields in ((ev.CreateRefused, ("boom",)), (ev.CancelUnsent, ("r1",)), (ev.SessionConfirmed, ()), (ev.LineOpened, ())):
+        script = put(speaking(), "asking", states.WANTED)
+        now(script, kind, *fields)
+        script.expects(asking=states.DUE)
+
+
+def test_a_notice_that_gives_way_joins_those_that_wait() -> None:
+    """R36: also where others wait already; and there is no room for more than may wait."""
+    for state in (states.NO_NOTICE, states.NOTICE_WAITING, states.NOTICE_DUE):
+        for committed in (True, False):
+            script = put(put(asked_for_notice(), "turn", states.STOPPED), "notice", state, waiting=("two",))
+            if committed:
+                now(script, ev.TurnCommitted, "u1")
+            else:
+                expired(script, "turn")
+            assert script.call.notice.waiting == ("one", "two")
+        if state is not states.NO_NOTICE:
+            script = put(idle(queued_notices=1), "notice", state, waiting=("two",))
+            assert now(script, ev.NoticeRequested, "three") == (Log(Level.WARNING, "notice_dropped"),)
+
+
+def asked_for_notice() -> Script:
+    """A notice failed, and is to be said again after a pause."""
+    script = idle()
+    script.post(ev.NoticeRequested, "one")
+    script.post(ev.CreateRefused, "boom")
+    return script.expects(asking=states.PAUSED)
+
+
+# The rest.
+
+
+def test_silence_is_counted_from_whatever_may_begin_it() -> None:
+    """R51: and a turn or a key breaks one that is counted as well as one that is not."""
+    for kind, fields in ((ev.ResponseCompleted, ("r1",)), (ev.SessionConfirmed, ()), (ev.LineOpened, ())):
+        script = put(speaking(), "idle", states.DISARMED)
+        now(script, kind, *fields)
+        script.expects(idle=states.ARMED)
+    for state in (states.DISARMED, states.ARMED):
+        closed, pressed, heard, turned = (put(playing_out(), "idle", state, prompts=1) for _ in range(4))
+        expired(put(closed, "turn", states.STOPPED), "turn")
+        now(pressed, ev.DigitPressed, "1")
+        expired(put(heard, "playout", states.FINISHED), "playout")
+        for script in (closed, pressed, heard):
+            script.expects(idle=states.ARMED)
+        now(turned, ev.TurnCommitted, "u9")
+        assert (turned.call.idle.state, turned.call.idle.prompts) == (states.DISARMED, 0)
+
+
+def test_a_cut_is_answered_anew_while_an_earlier_position_is_awaited() -> None:
+    """R71: by the caller's interruption, or by the server's."""
+    for decided in (True, False):
+        script = put(speaking(), "memory", states.POSITION_AWAITED, id="r0", item_id="item_r0")
+        if decided:
+            expired(put(script, "interruption", states.CONFIRMED), "interruption")
+        else:
+            now(script, ev.ResponseCancelled, "r1", "turn_detected")
+        assert (script.call.memory.state, script.call.memory.id) == (states.POSITION_AWAITED, "r1")
+
+
+def test_the_servers_cancel_ends_a_hold_that_is_confirmed_too() -> None:
+    """R74."""
+    for state in (states.SUSPECTED, states.CONFIRMED):
+        script = put(speaking(), "interruption", state)
+        now(script, ev.ResponseCancelled, "r1")
+        script.expects(interruption=states.CLEAR)
+
+
+def test_a_session_serves_in_every_state_in_which_it_is_confirmed() -> None:
+    """R36, R60: a completed response ends the outage, and a notice is protected; and a confirmation needs no word of the opening."""
+    for state in (states.GUARDED, states.READY, states.AGED):
+        script = put(speaking(), "session", state, lost=1)
+        now(script, ev.ResponseCompleted, "r1")
+        assert script.call.session.lost == 0
+    for state in (states.READY, states.AGED):
+        script = put(idle(), "session", state)
+        now(script, ev.NoticeRequested, "one")
+        expired(script, "notice")
+        script.expects(session=states.GUARDED)
+    for state in (states.CONNECTING, states.CONFIGURING):
+        script = put(begun(), "session", state)
+        now(script, ev.SessionConfirmed)
+        script.expects(session=states.GUARDED)
+        script = put(put(begun(), "asking", states.NOTHING), "session", state)
+        assert now(script, ev.SessionConfirmed) == (ReleaseResponse(),)
+        script.expects(session=states.READY)
+
+
+def test_a_slow_tool_is_a_tool() -> None:
+    """R80: bounded, given up one by one, and answered by the last."""
+    for state in (states.TOOL_RUNNING, states.TOOL_SLOW):
+        script = put(idle(tools_at_once=1), "tool", state, pending=("t1",))
+        assert now(script, ev.ToolCalled, "t2", "look_up", "{}") == (SendToolResult("t2", "error: too many tools at once"),)
+        script = put(idle(), "tool", state, pending=("t1",))
+        now(script, ev.ToolFinished, "t1", "found")
+        script.expects(tool=states.NO_TOOL)
+        script = put(idle(tool_filler_ms=0), "tool", state, pending=("t1", "t2"))
+        expired(script, "tool")
+        script.expects(tool=states.TOOL_SLOW)
+        assert script.call.tool.pending == ("t2",)
+
+
+def test_a_turn_is_ours_to_commit_though_its_beginning_was_not_told() -> None:
+    """R24."""
+    for state in (states.QUIET, states.SPEAKING):
+        script = put(idle(turns="local"), "turn", state)
+        assert now(script, ev.SpeechStopped) == (CommitTurn(),)

@@ -1,0 +1,237 @@
+"""Claims about `callfsm serve` as a process: what it refuses, what it says, and how signals end it; real calls on loopback."""
+
+import json
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import anyio
+import httpx
+import pytest
+from anyio import to_thread
+from rich.console import Console
+from starlette.applications import Starlette
+
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.servers import Server
+from adapters.chatterbox.voice import Voice
+from adapters.cli import main
+from adapters.hosts.phone.agent import ServedAgent
+from adapters.hosts.phone.service import _Door
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.standin.twilio import http
+from adapters.standin.twilio.call import Call
+from adapters.standin.twilio.stream import Conditions, Hung, Ids
+from adapters.tools import Tools
+from adapters.twilio import wire as twilio_wire
+from adapters.twilio.port import Answered, TwilioLine
+from adapters.twilio.wire import Started
+from fsm.call.policy import Policy
+from tests.bench import phone as bench
+from tests.shared.phone_model import TOKEN, ToneModel, on_asyncio, tone_server
+from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm
+from tests.shared.telephone import Silent, Wire
+
+ANY_PORTS = ("--port", 0, "--metrics-port", 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "words"),
+    [
+        (("--host", "0.0.0.0"), {}, "TWILIO_AUTH_TOKEN is not set"),
+        (("--public-url", "https://a.b"), {}, "TWILIO_AUTH_TOKEN is not set"),
+        (("--host", "0.0.0.0"), {"TWILIO_AUTH_TOKEN": TOKEN}, "--public-url"),
+        (("--public-url", "http://a.b"), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),
+        (("--public-url", "https://a.b/?c=d"), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),
+        (("--port", "65536"), {}, "--port 65536"),
+        (("--max-calls", "0"), {}, "--max-calls 0"),
+        (("--drain-s", "nan"), {}, "--drain-s nan"),
+        (("--set", "call_ms=1"), {}, "call_ms is 1"),
+        (("--realtime", "wss://a.b/v1/realtime"), {}, "no key"),
+        (("--realtime", "http://127.0.0.1:1/"), {}, "WebSocket URL"),
+        (("--realtime", "ws://127.0.0.1:1/"), {}, "could not connect"),
+        (("--public-url", "https://["), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),
+        (("--public-url", "https://a.b:99999"), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),
+        (("--public-url", "https://me:secret@a.b"), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),
+        ((), {"TWILIO_AUTH_TOKEN": TOKEN[:-2] + " 1"}, "TWILIO_AUTH_TOKEN holds"),
+        ((), {"TWILIO_ACCOUNT_SID": "AC1\n"}, "TWILIO_ACCOUNT_SID holds"),
+        (("--tools", "none.py"), {}, "--tools none.py"),
+        (("--chatterbox", "http://a.b", "--chatterbox-dialect", "klingon"), {}, "klingon"),
+        (("--chatterbox-fallback", "ftp://a.b"), {}, "ftp://a.b"),
+        (("--chatterbox-apology", "none.wav"), {}, "--chatterbox-apology none.wav"),
+        (("--voice", "chatterbox", "--realtime", "ws://127.0.0.1:1/", "--chatterbox", "http://127.0.0.1:1"), {}, "could not connect"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID", "CALLFSM_REALTIME_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["serve", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    assert words in told
+    assert TOKEN not in told
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    async def be() -> None:
+        async with tone_server(ToneModel()) as (url, _):
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                port = taken.getsockname()[1]
+                told = await to_thread.run_sync(partial(callfsm, "serve", "--realtime", url, "--port", port, "--metrics-port", 0))
+        assert told.returncode == 2
+        assert f"127.0.0.1:{port}" in told.stderr.splitlines()[-1]
+        assert "Traceback" not in told.stderr
+
+    on_asyncio(be)
+
+
+@contextmanager
+def server(*arguments: object, **variables: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str], list[str]]]:
+    """`callfsm serve` as a process: what it announced, and its log as it comes."""
+    process = begin_callfsm("serve", *ANY_PORTS, *arguments, **variables)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    log: list[str] = []
+    reader = threading.Thread(target=log.extend, args=(process.stderr,))
+    reader.start()
+    guard = threading.Timer(PATIENCE_S, process.kill)
+    guard.start()
+    try:
+        told = {}
+        for line in process.stdout:
+            name, _, rest = line.strip().partition(" ")
+            told[name] = rest
+            if name == "ready":
+                break
+        yield process, told, log
+    finally:
+        guard.cancel()
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        reader.join()
+        process.stdout.close()
+        process.stderr.close()
+
+
+async def _until_begun(call: Call) -> None:
+    with anyio.fail_after(PATIENCE_S):
+        while call.stream is None or call.stream.counts["frames of the agent"] < 5:
+            await anyio.sleep(0.01)
+
+
+def test_sigterm_drains_and_leaves_with_zero() -> None:
+    """The call in progress is heard to the end of what is being said; meanwhile callers hear busy and /healthz says 503."""
+
+    async def be() -> None:
+        async with tone_server(ToneModel(greeting_ms=2_000)) as (url, _):
+            opened = server("--realtime", url, "--voice", "realtime")
+            process, told, log = await to_thread.run_sync(opened.__enter__)
+            try:
+                voice = told["ready"]
+                root = voice.removesuffix("/voice")
+                assert "anybody" not in "".join(told) and told["TWILIO_AUTH_TOKEN"]
+                call, late = (Call(http.Application(Ids()), Silent(1_000), Conditions(), str) for _ in range(2))
+                async with anyio.create_task_group() as tasks, httpx.AsyncClient() as client:
+                    tasks.start_soon(call.dial, voice, {})
+                    await _until_begun(call)
+                    process.send_signal(signal.SIGTERM)
+                    with anyio.fail_after(PATIENCE_S):
+                        while (await client.get(f"{root}/healthz")).status_code != 503:
+                            await anyio.sleep(0.01)
+                    metrics = (await client.get(told["metrics"])).text
+                    assert "callfsm_draining 1.0" in metrics
+                    await late.dial(voice, {})
+                assert (call.hung, late.rejected) == (Hung.APPLICATION, "busy")
+                assert call.stream is not None
+                assert call.stream.buffer.played >= 100
+                assert await to_thread.run_sync(process.wait) == 0
+            finally:
+                await to_thread.run_sync(partial(opened.__exit__, None, None, None))
+            events = [json.loads(line)["event"] for line in log]
+            assert events == ["call_announced", "call_began", "drain_began", "refused", "call_ended", "drain_ended"]
+
+    on_asyncio(be)
+
+
+def test_a_second_sigterm_ends_everything_at_once() -> None:
+    async def be() -> None:
+        async with tone_server(ToneModel(greeting_ms=30_000)) as (url, _):
+            opened = server("--realtime", url, TWILIO_AUTH_TOKEN=TOKEN)
+            process, told, log = await to_thread.run_sync(opened.__enter__)
+            try:
+                call = Call(http.Application(Ids(), token=TOKEN), Silent(3_000), Conditions(), str)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(call.dial, told["ready"], {})
+                    await _until_begun(call)
+                    process.send_signal(signal.SIGTERM)
+                    with anyio.fail_after(PATIENCE_S):
+                        while not any("drain_began" in line for line in log):
+                            await anyio.sleep(0.01)
+                    process.send_signal(signal.SIGTERM)
+                assert call.hung is Hung.APPLICATION
+                assert await to_thread.run_sync(process.wait) == 128 + signal.SIGTERM
+            finally:
+                await to_thread.run_sync(partial(opened.__exit__, None, None, None))
+            assert TOKEN not in "".join(log)
+
+    on_asyncio(be)
+
+
+def test_frames_leave_without_waiting_for_the_receipt_of_the_last() -> None:
+    """Nagle's algorithm would hold a clear back for up to 40 ms: what a listener accepts has it off."""
+    with _Door(Starlette(), "127.0.0.1", 0, 10).listener as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_the_benchmark_measures_what_a_phone_server_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On numbers too small to time anything by."""
+    monkeypatch.setattr(bench, "SETTLE_S", 1.5)
+    loads = (bench.Load(3, 0.8, (0.1, 0.2)),)
+    figures = on_asyncio(partial(bench.measure_phone, str, loads, largest=0, soak_s=1.0))
+    assert [one.calls for one in figures.loads] == [3]
+    assert all(one.clear.count >= one.calls and one.clear.p50_ms > 0 for one in figures.loads)
+    assert figures.soaked > 3
+    console = Console(width=80)
+    with console.capture() as printed:
+        for table in bench.phone_tables(figures):
+            console.print(table)
+    assert "…" not in printed.get()
+
+
+def test_the_tools_and_the_voice_of_a_served_agent_are_each_calls_own() -> None:
+    """What one call's model asks for is answered to that call."""
+    tools = Tools()
+
+    @tools.tool
+    async def now() -> str:
+        """The time."""
+        return "noon"
+
+    agent = ServedAgent(
+        policy=Policy(),
+        settings=RealtimeSettings(),
+        realtime_url="ws://a",
+        voice=Voice(Server(url="http://a"), Server(url="http://b")),
+        tools=tools,
+    )
+    started = Started("MZ1", "CA1", "AC1")
+    first, second = (agent.ports(TwilioLine(Answered(Wire().channel, twilio_wire.Wire(), started))) for _ in range(2))
+    assert [type(port) for port in first] == [RealtimeLLM, Chatterbox, Tools]
+    assert not {id(port) for port in first} & {id(port) for port in second}
+    assert tools not in first

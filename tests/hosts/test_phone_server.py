@@ -1,0 +1,596 @@
+"""Claims about the phone server: whole calls over real sockets, between the stand-in of Twilio and an LLM that answers in tones."""
+
+import json
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import httpx
+import pytest
+
+from adapters.hosts.phone.agent import ServedAgent
+from adapters.hosts.phone.calls import TAKEN_OVER
+from adapters.hosts.phone.log import JsonLines
+from adapters.seam.ports import Port, Post
+from adapters.standin.twilio import http
+from adapters.standin.twilio.call import CallFailed
+from adapters.standin.twilio.stream import Hung, Ids
+from adapters.telling.trace import read_trace
+from adapters.twilio.port import TwilioLine
+from fsm.call import effects as fx
+from tests.shared.phone_model import GREETING_HZ, TOKEN, ToneCaller, ToneModel, at_once, exchange, heard_pitches, on_asyncio, phone_policy
+from tests.shared.shell import PATIENCE_S
+from tests.shared.telephone import Silent
+
+
+@pytest.fixture
+def log() -> Iterator["Lines"]:
+    """The log's lines, as they are written."""
+    handler = Lines()
+    logger = logging.getLogger("callfsm")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+class Lines(logging.Handler):
+    """A log in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines())
+        self.lines: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(json.loads(self.format(record)))
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == event]
+
+
+# Whole calls.
+
+
+def test_a_call_is_greeted_interrupted_and_hung_up_by_rest(log: Lines, tmp_path: Path) -> None:
+    """The caller speaks into the greeting, and so long that they are told goodbye; it is hung up once (R47).
+
+    Neither log nor metrics hold a number, a token or what was said.
+    """
+    caller = ToneCaller(700, ((700, 1_700),))
+
+    async def be() -> str:
+        async with exchange(model=ToneModel(greeting_ms=4_000), traces=tmp_path) as phone, httpx.AsyncClient() as client:
+            call = await phone.dial(phone.place(caller))
+            await phone.server.calls.wait_until_empty()
+            assert call.hung is Hung.API
+            assert [rest.updates for rest in phone.rest.calls.values()] == [1]
+            assert call.stream is not None
+            assert call.stream.counts["clears"] == 1
+            pitches = heard_pitches(call)
+            assert pitches[0] == pytest.approx(GREETING_HZ, abs=20)
+            assert pitches[-1] == pytest.approx(700, abs=20)
+            assert phone.count("ended_total", reason="goodbye") == 1
+            assert phone.count("barge_ins_total") == 1
+            assert phone.count("cancels_total", what="response", outcome="cancelled") == 1
+            assert phone.count("silence_seconds_count") == 1
+            assert phone.count("places_taken") == 0
+            metrics = await client.get(f"{phone.server.metrics_url}/metrics")
+            assert metrics.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+            assert (await client.get(f"{phone.server.url}/metrics")).status_code == 404, "they have a port of their own"
+            return metrics.text
+
+    told = on_asyncio(be) + json.dumps(log.lines)
+    assert log.of("call_announced")[0]["caller"] == "…06"
+    for secret in (TOKEN, "15005550006", "15005550001", "Goodbye", '"token"'):
+        assert secret not in told
+    [ended] = log.of("call_ended")
+    assert (ended["reason"], ended["barge_ins"]) == ("goodbye", 1)
+    [trace] = [read_trace(path) for path in tmp_path.iterdir()]
+    assert trace.call.call_id == ended["call"]
+    assert trace.first_difference() is None
+
+
+def test_a_caller_may_hang_up_at_any_time() -> None:
+    """Before the first frame, in the greeting, and after it: each call ends alone, is told once, and no hang-up is sent (R86)."""
+    lengths = (0, 1, 5, 12, 30, 60)
+
+    async def be() -> None:
+        async with exchange() as phone:
+            calls = [phone.place(Silent(frames)) for frames in lengths]
+            await at_once([partial(phone.dial, call) for call in calls])
+            await phone.server.calls.wait_until_empty()
+            assert {call.hung for call in calls} == {Hung.CALLER}
+            assert phone.count("ended_total", reason="caller_hung_up") == phone.count("began_total") == len(lengths)
+            assert {rest.updates for rest in phone.rest.calls.values()} == {0}
+            assert phone.count("places_taken") == 0
+            assert not phone.model.connections, "and no session is left behind (R50)"
+
+    on_asyncio(be)
+
+
+def test_twenty_calls_at_once_hear_each_its_own_agent_and_end_alone() -> None:
+    """Each caller makes a tone of their own, and is answered in it; half are told goodbye, the others hang up at different times."""
+    callers = [ToneCaller(500 + 80 * n, ((300, 1_400 if n % 2 else 900),), 30_000 if n % 2 else 2_400 + 60 * n) for n in range(20)]
+
+    async def be() -> None:
+        async with exchange(policy=phone_policy(greeting=False)) as phone:
+            calls = [phone.place(caller) for caller in callers]
+            await at_once([partial(phone.dial, call) for call in calls])
+            await phone.server.calls.wait_until_empty()
+            assert phone.model.sessions == 20
+            for number, call in enumerate(calls):
+                assert call.hung is (Hung.API if number % 2 else Hung.CALLER), number
+                pitches = heard_pitches(call)
+                assert len(pitches) >= 3
+                assert pitches == pytest.approx([callers[number].hz] * len(pitches), abs=20), number
+            assert phone.count("ended_total", reason="goodbye") == phone.count("ended_total", reason="caller_hung_up") == 10
+            assert phone.count("crashed_total") == 0
+            assert [rest.updates for rest in phone.rest.calls.values()] == [0, 1] * 10
+
+    on_asyncio(be)
+
+
+def test_a_call_goes_on_with_a_model_that_was_restarted() -> None:
+    """The socket breaks in mid-call, the next session answers the next turn (R85)."""
+    caller = ToneCaller(900, ((1_700, 2_600),))
+
+    async def be() -> None:
+        async with exchange(policy=phone_policy(reconnect_pause_ms=50)) as phone:
+
+            async def restart() -> None:
+                await _until(lambda: call.stream is not None and call.duration_ms > 1_000)
+                for ws in list(phone.model.connections):
+                    ws.transport.abort()
+
+            call = phone.place(caller)
+            await at_once([partial(phone.dial, call), restart])
+            await phone.server.calls.wait_until_empty()
+            assert call.hung is Hung.API
+            assert phone.model.sessions == 2
+            assert heard_pitches(call)[-1] == pytest.approx(900, abs=20)
+            assert phone.count("reconnects_total") == 1
+            assert phone.count("errors_total", code="session_lost") == 1
+
+    on_asyncio(be)
+
+
+# Who is let in.
+
+
+def test_a_second_stream_takes_the_call_over_and_the_first_is_closed_with_its_reason(log: Lines) -> None:
+    """R61: one handler a call id; the old call ends once, is told why, and hangs nobody up."""
+    ids = Ids()
+
+    async def be() -> None:
+        async with exchange() as phone:
+            first, second = phone.place(ToneCaller(600), ids=ids), phone.place(ToneCaller(800, length_ms=1_500), ids=ids)
+            first.status_callback = ""  # The telephone call goes on.
+
+            async def follow() -> None:
+                await _until(lambda: first.stream is not None and first.stream.counts["frames of the agent"] > 5)
+                await phone.dial(second)
+
+            await at_once([partial(phone.dial, first), follow])
+            await phone.server.calls.wait_until_empty()
+            assert first.hung is Hung.APPLICATION
+            assert second.hung is Hung.CALLER
+            assert heard_pitches(second), "the newcomer is served"
+            assert phone.count("taken_over_total") == 1
+            assert phone.count("ended_total", reason="caller_hung_up") == 2
+            assert phone.rest.calls[ids.call].updates == 0
+            assert phone.count("places_taken") == 0
+
+    on_asyncio(be)
+    old, new = log.of("call_ended")
+    assert old["detail"] == TAKEN_OVER
+    assert old["call"] != new["call"]
+    assert {line["call"].partition("-")[0] for line in (old, new)} == {ids.call}
+
+
+def test_a_call_beyond_the_last_place_hears_busy(log: Lines) -> None:
+    async def be() -> None:
+        async with exchange(max_calls=1) as phone:
+            first, second = phone.place(Silent(100)), phone.place(Silent(10))
+
+            async def follow() -> None:
+                await _until(lambda: first.stream is not None)
+                await phone.dial(second)
+                assert second.rejected == "busy"
+                first.end(Hung.CALLER)
+
+            await at_once([partial(phone.dial, first), follow])
+            await phone.server.calls.wait_until_empty()
+            third = await phone.dial(phone.place(Silent(5)))
+            assert third.rejected == ""
+            assert phone.count("refused_total", why="busy") == 1
+
+    on_asyncio(be)
+    assert [line["why"] for line in log.of("refused")] == ["busy"]
+
+
+def test_a_stream_with_a_wrong_token_or_of_an_unknown_call_is_refused() -> None:
+    async def be() -> None:
+        async with exchange() as phone:
+            url = phone.server.url.replace("http", "ws") + "/stream"
+            unknown = phone.place(Silent(100))
+            await unknown.dial(url, {"token": "x"})
+            assert (unknown.hung, unknown.stream is not None) == (Hung.APPLICATION, True)
+            announced, ids = phone.place(Silent(100)), Ids()
+            phone.server.calls.announce(announced.application.ids.call)
+            await announced.dial(url, {"token": "guessed"})
+            assert announced.hung is Hung.APPLICATION
+            token = phone.server.calls.announce(ids.call)
+            once, again = phone.place(Silent(5), ids=ids), phone.place(Silent(5), ids=ids)
+            await once.dial(url, {"token": token})
+            assert once.hung is Hung.CALLER
+            await again.dial(url, {"token": token})
+            assert again.hung is Hung.APPLICATION, "a token is good for one stream"
+            assert phone.count("refused_total", why="unknown_call") == 2
+            assert phone.count("refused_total", why="wrong_token") == 1
+            assert phone.count("began_total") == 1
+
+    on_asyncio(be)
+
+
+@pytest.mark.parametrize("token", [None, "another token"])
+def test_nothing_that_twilio_has_not_signed_is_taken(token: str | None) -> None:
+    async def be() -> None:
+        async with exchange() as phone:
+            with pytest.raises(CallFailed, match="403"):
+                await phone.dial(phone.place(Silent(5), token=token))
+            url = phone.server.url.replace("http", "ws") + "/stream"
+            with pytest.raises(CallFailed, match="31920"):
+                await phone.place(Silent(5), token=token).dial(url, {"token": "x"})
+            async with httpx.AsyncClient() as client:
+                status = await client.post(f"{phone.server.url}/status", data={"CallSid": "CA1", "CallStatus": "completed"})
+            assert status.status_code == 403
+            assert phone.count("refused_total", why="wrong_signature") == 3
+
+    on_asyncio(be)
+
+
+def test_the_signature_is_that_of_the_public_url() -> None:
+    """A proxy in front changes host and scheme; what Twilio signed is the URL that it was given."""
+    ids = Ids()
+
+    async def be() -> None:
+        async with exchange(public_url="https://phone.example.com/line") as phone, httpx.AsyncClient() as client:
+            twilio = http.Application(ids, token=TOKEN)
+            fields = twilio._fields("ringing")
+            public = "https://phone.example.com/line/voice"
+            for signed, query, status in (
+                (f"{phone.server.url}/voice", "", 403),
+                (f"{public}?a=1%202&b", "?a=1%202", 403),
+                (f"{public}?a=1%202&b", "?a=1%202&b", 200),
+                (public, "", 200),
+            ):
+                answer = await client.post(f"{phone.server.url}/voice{query}", data=fields, headers=twilio.headers(signed, fields))
+                assert answer.status_code == status
+            [stream] = http.read_twiml(answer.content, "https://phone.example.com/line/voice")
+            assert isinstance(stream, http.Stream)
+            assert (stream.url, stream.status_callback) == (
+                "wss://phone.example.com/line/stream",
+                "https://phone.example.com/line/status",
+            )
+            assert list(stream.parameters) == ["token"]
+
+    on_asyncio(be)
+
+
+BAD_FORMS = (
+    (b"CallSid=CA1&AccountSid=AC1&x=" + b"x" * 40_000, 400),
+    (b"&".join(b"a%d=1" % n for n in range(300)), 400),
+    (b"\xff\xfe", 400),
+    (b"CallSid=CA1", 400),
+    (b"CallSid=../../etc&AccountSid=AC1", 400),
+    (b"CallSid=CA1&AccountSid=AC2", 403),
+)
+
+
+def test_a_form_that_is_none_is_refused() -> None:
+    async def be() -> None:
+        async with exchange(token=None, account="AC1") as phone, httpx.AsyncClient() as client:
+            for body, status in BAD_FORMS:
+                answer = await client.post(f"{phone.server.url}/voice", content=body)
+                assert (answer.status_code, len(answer.text.splitlines())) == (status, 1)
+            assert phone.count("places_taken") == 0
+            assert phone.count("refused_total", why="bad_request") == len(BAD_FORMS) - 1
+
+    on_asyncio(be)
+
+
+def test_a_form_that_does_not_come_whole_is_given_up(log: Lines) -> None:
+    """Too slow, or cut off: neither holds a task for long, nor fills the log."""
+    head = b"POST /voice HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 50\r\n\r\nCallSid="
+
+    async def be() -> None:
+        async with exchange(token=None, start_s=0.2) as phone:
+            port = int(phone.server.url.rpartition(":")[2])
+            async with await anyio.connect_tcp("127.0.0.1", port) as slow, await anyio.connect_tcp("127.0.0.1", port) as cut:
+                await slow.send(head)
+                await cut.send(head)
+                await cut.aclose()
+                assert (await slow.receive()).startswith(b"HTTP/1.1 400")
+            await _until(lambda: phone.count("refused_total", why="bad_request") == 2)
+
+    on_asyncio(be)
+    assert {line["event"] for line in log.lines} == {"refused"}
+
+
+def test_the_answer_to_a_webhook_is_well_formed_whatever_the_host_says() -> None:
+    """Where no public URL is set the Host header names the stream; what a proxy says of itself is not believed."""
+    fields = http.Application(Ids())._fields("ringing")
+    said = {"Host": 'a"b&c.d', "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Forwarded": "host=evil.example"}
+
+    async def be() -> None:
+        async with exchange(token=None) as phone, httpx.AsyncClient() as client:
+            answer = await client.post(f"{phone.server.url}/voice?x=1", data=fields, headers=said)
+            [stream] = http.read_twiml(answer.content, f"{phone.server.url}/voice")
+            assert isinstance(stream, http.Stream)
+            assert (stream.url, stream.status_callback) == ('ws://a"b&c.d/stream', 'http://a"b&c.d/status')
+
+    on_asyncio(be)
+
+
+def test_a_host_that_is_none_is_not_signed() -> None:
+    async def be() -> None:
+        async with exchange() as phone, httpx.AsyncClient() as client:
+            for host in ("[", "a:b", "a:99999"):
+                answer = await client.post(f"{phone.server.url}/voice", data={"CallSid": "CA1"}, headers={"Host": host})
+                assert answer.status_code == 403
+
+    on_asyncio(be)
+
+
+def test_a_stream_of_what_is_no_message_harms_itself_alone(log: Lines) -> None:
+    """Binary and odd frames are set aside; text that is no UTF-8 closes that stream, as WebSockets demand."""
+    from websockets.asyncio.client import connect
+
+    start = {"accountSid": "AC1", "streamSid": "MZ1", "callSid": "CA1", "mediaFormat": _MULAW}
+    odd = (b"\x00" * 160, "[", '{"event": "media"}', '{"event": "start", "start": {}}', "x" * 60_000)
+
+    async def be() -> None:
+        async with exchange(token=None) as phone:
+            call = phone.place(Silent(60), token=None)
+
+            async def disturb() -> None:
+                await _until(lambda: phone.count("began_total") == 1)
+                start["customParameters"] = {"token": phone.server.calls.announce("CA1")}
+                async with connect(phone.server.url.replace("http", "ws") + "/stream") as stream:
+                    await stream.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+                    for message in odd:
+                        await stream.send(message)
+                    await _until(lambda: phone.count("began_total") == 2)
+                    await stream.send(b"\xff\xfe", text=True)
+                    await stream.wait_closed()
+                    assert stream.close_code == 1007
+
+            await at_once([partial(phone.dial, call), disturb])
+            await phone.server.calls.wait_until_empty()
+            assert (call.hung, call.duration_ms) == (Hung.CALLER, 1_200)
+            assert phone.count("messages_set_aside_total") == len(odd)
+            assert phone.count("crashed_total") == 0
+
+    on_asyncio(be)
+
+
+_MULAW = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+
+
+def test_a_stream_that_never_starts_is_closed() -> None:
+    async def be() -> None:
+        from websockets.asyncio.client import connect
+
+        async with exchange(token=None, start_s=0.2) as phone:
+            url = phone.server.url.replace("http", "ws") + "/stream"
+            async with connect(url) as silent, connect(url) as early, connect(url) as large:
+                await early.close()
+                await large.send("x" * 70_000)
+                await silent.wait_closed()
+                await large.wait_closed()
+                assert (silent.close_code, large.close_code) == (1008, 1009)
+                assert "no start" in (silent.close_reason or "")
+            await _until(lambda: phone.count("refused_total", why="no_start") == 3)
+
+    on_asyncio(be)
+
+
+# What goes wrong.
+
+
+@attrs.frozen
+class Faulty:
+    """An agent one of whose ports has a bug, in every second call."""
+
+    inner: ServedAgent
+    calls: list[str] = attrs.Factory(list)
+
+    @property
+    def policy(self) -> Any:
+        return self.inner.policy
+
+    def ports(self, line: TwilioLine) -> list[Port]:
+        self.calls.append("call")
+        return [*self.inner.ports(line), *([Bug()] if len(self.calls) % 2 else [])]
+
+
+class Bug:
+    """A port that raises in mid-call, with words of the caller's in the text."""
+
+    performs: tuple[type[fx.Effect], ...] = ()
+
+    async def run(self, post: Post) -> None:
+        await anyio.sleep(0.4)
+        raise ValueError("the caller said: my number is 030 1234567")
+
+    def do(self, effect: fx.Effect) -> None:
+        """Nothing."""
+
+
+def test_a_call_that_crashes_is_closed_alone_and_told(log: Lines) -> None:
+    """R87: the other call lasts; the log has the crash with its call, and not the text of the exception, which may hold speech."""
+
+    async def be() -> None:
+        async with exchange(agent=Faulty) as phone:
+            first, second = phone.place(Silent(500)), phone.place(Silent(60))
+
+            async def follow() -> None:
+                await _until(lambda: first.stream is not None)
+                await phone.dial(second)
+
+            await at_once([partial(phone.dial, first), follow])
+            await phone.server.calls.wait_until_empty()
+            assert first.hung is Hung.API, "a bug's caller is hung up on, once"
+            assert second.hung is Hung.CALLER
+            assert second.duration_ms == 1_200
+            assert phone.count("crashed_total") == 1
+            assert phone.count("ended_total", reason="receiver_failed") == 1
+
+    on_asyncio(be)
+    [crash] = log.of("call_crashed")
+    assert crash["type"] == "ValueError"
+    assert any("test_phone_server.py" in place for place in crash["at"])
+    assert "030" not in json.dumps(log.lines)
+
+
+def test_an_agent_that_cannot_be_made_costs_its_call_alone(log: Lines) -> None:
+    class Broken(Faulty):
+        def ports(self, line: TwilioLine) -> list[Port]:
+            raise KeyError("x")
+
+    async def be() -> None:
+        async with exchange(agent=Broken) as phone:
+            call = await phone.dial(phone.place(Silent(100)))
+            assert call.hung is Hung.APPLICATION
+            await phone.server.calls.wait_until_empty()
+            assert phone.count("crashed_total") == 1
+
+    on_asyncio(be)
+    assert [line["reason"] for line in log.of("call_ended")] == ["never_began"]
+
+
+def test_a_hang_up_that_twilio_refuses_ends_the_stream_all_the_same(log: Lines) -> None:
+    async def be() -> None:
+        async with exchange(policy=phone_policy(greeting=False)) as phone:
+            call = phone.place(ToneCaller(700, ((100, 900),)))
+            phone.rest.calls.clear()
+            await phone.dial(call)
+            await phone.server.calls.wait_until_empty()
+            assert call.hung is Hung.APPLICATION
+            assert phone.count("ended_total", reason="goodbye") == 1
+            assert phone.count("hang_ups_failed_total") == 1
+
+    on_asyncio(be)
+    assert "404" in log.of("hang_up_failed")[0]["words"]
+
+
+def test_what_twilio_calls_over_is_over() -> None:
+    """A stream whose end is lost does not hold its place: the status of the call closes it."""
+
+    async def be() -> None:
+        async with exchange(token=None) as phone, httpx.AsyncClient() as client:
+            call = phone.place(Silent(1_000), token=None)
+
+            async def complete() -> None:
+                await _until(lambda: phone.count("began_total") == 1)
+                fields = http.Application(call.application.ids)._fields("completed")
+                assert (await client.post(f"{phone.server.url}/status", data=fields)).status_code == 204
+
+            await at_once([partial(phone.dial, call), complete])
+            await phone.server.calls.wait_until_empty()
+            assert call.hung is Hung.APPLICATION
+            assert phone.count("ended_total", reason="caller_hung_up") == 1
+
+    on_asyncio(be)
+
+
+def test_a_call_that_ends_before_its_stream_frees_its_place() -> None:
+    async def be() -> None:
+        async with exchange(token=None, max_calls=1) as phone, httpx.AsyncClient() as client:
+            twilio = http.Application(Ids())
+            await client.post(f"{phone.server.url}/voice", data=twilio._fields("ringing"))
+            assert phone.count("places_taken") == 1
+            await client.post(f"{phone.server.url}/status", data=twilio._fields("canceled"))
+            assert phone.count("places_taken") == 0
+
+    on_asyncio(be)
+
+
+# The end of the server.
+
+
+def test_a_draining_server_ends_its_calls_politely_and_takes_no_new_one(log: Lines) -> None:
+    """What is being said is heard to its end; a caller who rings meanwhile hears busy, and a load balancer is told."""
+
+    async def be() -> None:
+        async with exchange(model=ToneModel(greeting_ms=1_500)) as phone, httpx.AsyncClient() as client:
+            call = phone.place(Silent(1_000))
+
+            async def drain() -> None:
+                await _until(lambda: call.stream is not None and call.stream.counts["frames of the agent"] > 5)
+                assert (await client.get(f"{phone.server.url}/healthz")).status_code == 200
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(phone.server.drain, 20.0)
+                    await _until(lambda: phone.server.calls.draining)
+                    health = await client.get(f"{phone.server.url}/healthz")
+                    assert (health.status_code, health.json()) == (503, {"status": "draining"})
+                    assert (await phone.dial(phone.place(Silent(5)))).rejected == "busy"
+
+            await at_once([partial(phone.dial, call), drain])
+            assert call.hung is Hung.API
+            assert call.stream is not None
+            assert call.stream.buffer.played >= 1_500 // 20
+            assert phone.count("ended_total", reason="application") == 1
+            assert phone.count("refused_total", why="draining") == 1
+
+    on_asyncio(be)
+    assert [line["cut_off"] for line in log.of("drain_ended")] == [0]
+
+
+def test_a_drained_call_whose_caller_speaks_is_answered_once_more_and_then_ended() -> None:
+    """The turn withdraws the hang-up (R45), and the server asks again."""
+
+    async def be() -> None:
+        async with exchange(model=ToneModel(greeting_ms=3_000, answer_ms=600)) as phone:
+            call = phone.place(ToneCaller(700, ((900, 1_300),)))
+
+            async def drain() -> None:
+                await _until(lambda: call.stream is not None and call.stream.counts["frames of the agent"] > 5)
+                await phone.server.drain(20.0)
+
+            await at_once([partial(phone.dial, call), drain])
+            assert call.hung is Hung.API
+            assert heard_pitches(call)[-1] == pytest.approx(700, abs=20)
+            assert phone.count("ended_total", reason="application") == 1
+
+    on_asyncio(be)
+
+
+def test_a_call_that_does_not_end_is_cut_off_at_the_deadline(log: Lines) -> None:
+    async def be() -> None:
+        async with exchange(model=ToneModel(greeting_ms=20_000)) as phone:
+            call = phone.place(Silent(1_000))
+
+            async def drain() -> None:
+                await _until(lambda: call.stream is not None and call.stream.counts["frames of the agent"] > 5)
+                assert await phone.server.drain(0.3) == 1
+
+            await at_once([partial(phone.dial, call), drain])
+            assert call.hung is Hung.APPLICATION
+            assert not phone.model.connections
+
+    on_asyncio(be)
+    assert [line["detail"] for line in log.of("call_ended")] == ["stopped from outside"]
+
+
+async def _until(holds: Any) -> None:
+    """Wait until something holds."""
+    with anyio.fail_after(PATIENCE_S):
+        while not holds():
+            await anyio.sleep(0.005)

@@ -1,0 +1,361 @@
+"""Claims about whole calls: four real ones at once with the stand-in servers as processes; judged by trace, sound and server log."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import attrs
+import numpy as np
+import pytest
+import soxr
+from pocketsphinx import Decoder
+
+from adapters.audio.wav_device import AUDIBLE_RMS, WavDevice
+from adapters.chatterbox.port import Chatterbox
+from adapters.hosts.terminal.live import Prompter
+from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
+from adapters.seam.driver import Driver
+from adapters.seam.ports import FRAME_MS, RATE_HZ, Port
+from adapters.standin.caller import IntoSpeech, Line, ScriptedCaller
+from adapters.standin.voice import Voice
+from adapters.telling.report import Report, report_on
+from adapters.telling.trace import Trace, TraceWriter, read_trace
+from adapters.text.sentences import SentenceCutter
+from fsm.call import effects as fx
+from fsm.call import events as ev
+from fsm.call.policy import Policy
+from fsm.call.snapshot import Call, start
+from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm, channels, write_wav
+from tests.shared.speech import Reply, Request, answering, never, sine, wav
+
+E = TypeVar("E", bound=ev.Event)
+F = TypeVar("F", bound=fx.Effect)
+
+SCRIPT = (
+    ("What are your opening hours?", IntoSpeech(2_500)),
+    ("Sorry, how much is a puncture repair?", IntoSpeech(3_500)),
+    ("All right, thank you very much. Goodbye!", IntoSpeech(700)),
+)
+"""Asks into the greeting, interrupts the answer, interrupts the next one and says goodbye.
+
+After the first line less than 3,500 ms of the greeting are left, so that the second line meets the answer; and 700 ms
+into a sentence the next one is still in synthesis.
+"""
+
+KINDS: dict[str, tuple[str, Policy]] = {
+    "chatterbox, client": ("asyncio", Policy(voice="chatterbox", interrupts="client")),
+    "chatterbox, server": ("trio", Policy(voice="chatterbox", interrupts="server", create_response=True)),
+    "realtime, client": ("asyncio", Policy(voice="realtime", interrupts="client")),
+    "realtime, server": ("trio", Policy(voice="realtime", interrupts="server", create_response=True)),
+}
+OLD_AUDIO_MS = 60
+"""How much of an interrupted answer may still be heard after the server's VAD told of the caller."""
+LIMIT_S = 90.0
+"""A call of this script lasts less than half of it."""
+
+
+@attrs.frozen
+class Held:
+    """A call that was held."""
+
+    folder: Path
+    trace: Trace
+    report: Report
+    caller: Any
+    agent: Any
+    line_ms: float
+
+    def events(self, kind: type[E]) -> list[E]:
+        """Its events of a kind."""
+        return [event for event, _, _ in self.trace.steps() if isinstance(event, kind)]
+
+    def effects(self, kind: type[F]) -> list[tuple[float, F]]:
+        """Its effects of a kind, with their times."""
+        return [(event.at_ms, effect) for event, answer, _ in self.trace.steps() for effect in answer.effects if isinstance(effect, kind)]
+
+    def agent_sound(self, from_ms: float, to_ms: float) -> Any:
+        """The agent's samples between two times of the call."""
+        low, high = (max(0, int((ms - self.line_ms) * RATE_HZ / 1000)) for ms in (from_ms, to_ms))
+        return self.agent[low:high]
+
+
+@attrs.frozen
+class World:
+    """All calls, and what the servers noted."""
+
+    calls: dict[str, Held]
+    chatterbox: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("calls")
+    log = folder / "chatterbox.log"
+    servers = [
+        begin_callfsm("stand-in", "realtime"),
+        begin_callfsm("stand-in", "chatterbox", "--synthesis-ms", "1700:1800", "--log", log),
+    ]
+    try:
+        urls = [ready(server) for server in servers]
+        lines = [Line(b"".join(Voice.load().speak(text, pitch=0.8)), text, cue) for text, cue in SCRIPT]
+        with ThreadPoolExecutor(len(KINDS)) as threads:
+            held = [threads.submit(hold, folder / kind.replace(", ", "-"), kind, lines, *urls) for kind in KINDS]
+            calls = dict(zip(KINDS, [one.result(LIMIT_S) for one in held], strict=True))
+    finally:
+        for server in servers:
+            server.terminate()
+            server.communicate(timeout=PATIENCE_S)
+    yield World(calls, [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()])
+
+
+@pytest.fixture(params=KINDS)
+def held(world: World, request: pytest.FixtureRequest) -> Held:
+    return world.calls[request.param]
+
+
+def ready(server: "subprocess.Popen[str]") -> str:
+    """The URL that a server announces."""
+    assert server.stdout is not None
+    return server.stdout.readline().removeprefix("ready ").strip()
+
+
+def hold(folder: Path, kind: str, lines: list[Line], realtime_url: str, chatterbox_url: str) -> Held:
+    """Hold one call in this thread."""
+    backend, policy = KINDS[kind]
+    folder.mkdir()
+    call = start(policy, folder.name)
+    device = WavDevice(folder / "call.wav", ScriptedCaller(lines))
+    settings = RealtimeSettings()
+    llm = RealtimeLLM(url=realtime_url, key=None, settings=settings, policy=policy, speaker=device, cutter=SentenceCutter)
+    device.ears.append(llm)
+    ports: list[Port] = [device, llm, Prompter()]
+    if policy.voice == "chatterbox":
+        ports.append(Chatterbox(url=chatterbox_url, speaker=device, timeout_s=10.0))
+    writer = TraceWriter(folder / "call.trace", call)
+    began_s = 0.0
+
+    async def main() -> Call:
+        nonlocal began_s
+        began_s = anyio.current_time()
+        with anyio.fail_after(LIMIT_S):
+            return await Driver(call, ports, [writer]).run()
+
+    try:
+        anyio.run(main, backend=backend)
+    finally:
+        writer.close()
+
+    def old_audio(since_ms: float, response_id: str) -> float:
+        return device.sounded_after(began_s + since_ms / 1000, response_id)
+
+    trace = read_trace(folder / "call.trace")
+    report = report_on(trace, old_audio)
+    return Held(folder, trace, report, *channels(folder / "call.wav"), line_ms=report.line_ms)
+
+
+# What must hold for every call.
+
+
+def test_the_call_ends_when_its_goodbye_was_heard(held: Held) -> None:
+    assert [effect.reason for _, effect in held.effects(fx.TellEnded)] == [fx.Reason.GOODBYE]
+    assert len(held.effects(fx.HangUp)) == 1
+    assert len(held.events(ev.LineClosed)) == 1
+    [goodbye] = held.events(ev.GoodbyeSaid)
+    assert held.effects(fx.HangUp)[0][0] >= heard_until(held, goodbye.response_id), "it was heard to its end"
+
+
+def test_each_answer_was_interrupted_and_only_those(held: Held) -> None:
+    assert len(held.report.barge_ins) == 2
+    greeting, *_ = held.events(ev.ResponseCreated)
+    assert greeting.response_id not in {barge.response_id for barge in held.report.barge_ins}
+
+
+def test_no_response_is_cancelled_twice(held: Held) -> None:
+    ids = [effect.response_id for _, effect in held.effects(fx.CancelResponse)]
+    assert len(ids) == len(set(ids))
+    assert not held.events(ev.CancelRefused)
+
+
+def test_an_interruption_has_one_owner(world: World) -> None:
+    for kind, held in world.calls.items():
+        if kind.endswith("server"):
+            assert held.effects(fx.CancelResponse) == [], "the server cancels, so we don't"
+        else:
+            assert len(held.effects(fx.CancelResponse)) <= len(held.report.barge_ins)
+
+
+def test_every_hold_ends_in_one_resume(held: Held) -> None:
+    depth = 0
+    for _, effect in held.effects(fx.Effect):
+        depth += isinstance(effect, fx.Hold) - isinstance(effect, fx.Resume)
+        assert depth in (0, 1)
+    assert depth == 0
+
+
+def test_nothing_is_asked_for_twice_at_a_time(held: Held) -> None:
+    """R11: between two creates the first one's response has ended."""
+    open_asked = 0
+    for event, answer, _ in held.trace.steps():
+        open_asked -= isinstance(event, ev.ResponseEnded)
+        open_asked += sum(isinstance(effect, fx.CreateResponse) for effect in answer.effects)
+        open_asked += isinstance(event, ev.ResponseCreated) and answer.snapshot.policy.create_response and not asked_before(answer)
+        assert open_asked <= 1
+
+
+def asked_before(answer: Any) -> bool:
+    """Was this response asked for by us?"""
+    return any("REQUESTED/ResponseCreated" in row.name for row in answer.rows)
+
+
+def test_the_server_complained_of_nothing(held: Held) -> None:
+    assert [event for event in held.events(ev.ErrorReceived) if event.code != "response_cancel_not_active"] == []
+    assert not held.events(ev.CreateRefused)
+
+
+def test_a_sound_over_the_greeting_does_not_touch_it(held: Held) -> None:
+    greeting = held.events(ev.ResponseCreated)[0].response_id
+    spoke = held.events(ev.SpeechStarted)[0]
+    assert spoke.at_ms < heard_until(held, greeting), "the caller spoke into it"
+    assert not [at_ms for at_ms, _ in held.effects(fx.Hold) if at_ms < heard_until(held, greeting)]
+    assert not [effect for _, effect in held.effects(fx.Flush) if effect.response_id == greeting]
+    assert {"help", "you", "today"} <= words(held.agent_sound(spoke.at_ms, heard_until(held, greeting) + 100))
+
+
+def test_at_most_60_ms_of_an_interrupted_answer_are_heard(held: Held) -> None:
+    for barge in held.report.barge_ins:
+        assert barge.old_audio_ms is not None
+        assert barge.old_audio_ms <= OLD_AUDIO_MS
+
+
+def test_the_recording_is_silent_from_the_interruption_to_the_next_answer(held: Held) -> None:
+    for barge in held.report.barge_ins:
+        answered_ms = next(event.at_ms for event in held.events(ev.AudioArrived) if event.at_ms > barge.decided_ms)
+        sound = held.agent_sound(barge.heard_ms + OLD_AUDIO_MS, answered_ms - FRAME_MS)
+        assert len(sound) > RATE_HZ, "the caller speaks for more than a second"
+        assert loudest(sound) < AUDIBLE_RMS
+        assert loudest(held.agent_sound(barge.heard_ms - 1_000, barge.heard_ms)) > AUDIBLE_RMS, "there was something to interrupt"
+
+
+def test_the_end_of_an_interrupted_answer_is_never_heard(held: Held) -> None:
+    heard = words(held.agent)
+    assert {"help", "today", "monday", "thank", "calling"} <= heard, "what comes before each interruption, and the goodbye"
+    assert not {"saturday", "sunday", "saddle", "ninety", "fitting"} & heard
+
+
+def test_the_model_is_told_no_more_than_was_heard(held: Held) -> None:
+    stopped = {event.response_id: event.played_ms for event in held.events(ev.PlayoutStopped)}
+    for _, effect in held.effects(fx.TruncateItem):
+        assert effect.audio_end_ms <= max(stopped.values())
+    assert len(held.effects(fx.TruncateItem)) <= len(held.report.barge_ins)
+
+
+def test_the_call_replays_to_the_same_rows(held: Held) -> None:
+    done = callfsm("replay", held.folder / "call.trace")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "every row and effect as recorded" in done.stdout
+
+
+def test_both_sides_are_recorded_for_the_length_of_the_call(held: Held) -> None:
+    length_ms = held.effects(fx.HangUp)[0][0] - held.line_ms
+    assert len(held.agent) == len(held.caller)
+    assert len(held.agent) * 1000 / RATE_HZ == pytest.approx(length_ms, abs=500)
+
+
+# The Chatterbox server's own account.
+
+
+def test_every_cancelled_synthesis_was_stopped_at_the_server(world: World) -> None:
+    noted = [(line["session_id"], line["event"]) for line in world.chatterbox]
+    cancelled = [effect.session_id for held in world.calls.values() for _, effect in held.effects(fx.CancelSynthesis)]
+    assert cancelled, "a sentence was in synthesis when the caller interrupted"
+    for session_id in cancelled:
+        assert noted.count((session_id, "cancel")) == 1
+    outcomes = {event.session_id: event.outcome for held in world.calls.values() for event in held.events(ev.SynthesisCancelAnswered)}
+    assert set(outcomes) == set(cancelled)
+    for session_id, outcome in outcomes.items():
+        assert outcome in ("acknowledged", "too late")
+        assert (outcome == "acknowledged") == ((session_id, "cancelled") in noted), "204, as the log shows no sound of it"
+
+
+def test_no_sentence_is_posted_twice_and_none_after_its_cancel(world: World) -> None:
+    posted = [line["session_id"] for line in world.chatterbox if line["event"] == "queued"]
+    assert len(posted) == len(set(posted))
+    asked = [effect.session_id for held in world.calls.values() for _, effect in held.effects(fx.Synthesise)]
+    assert set(posted) <= set(asked)
+    assert len(asked) == len(set(asked))
+
+
+# A call that loses its voice.
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_caller_hears_the_recorded_apology_before_a_call_without_a_voice_ends(anyio_backend: str, tmp_path: Path) -> None:
+    """The command on its own: a speech server that says one sentence and is gone at the second."""
+    sorry = (sine(0.4) // 2).tobytes()
+    caller, recording = write_wav(tmp_path / "caller.wav", bytes(30 * 48_000)), write_wav(tmp_path / "sorry.wav", sorry)
+    died, out = anyio.Event(), tmp_path / "out"
+    said: list[str] = []
+
+    async def dies(request: Request) -> Reply:
+        if request.method == "POST":
+            said.append(request.path)
+            if len(said) > 1:
+                died.set()
+                return await never(request)
+        return Reply(200, wav(sine(0.5)))
+
+    ended: list[str] = []
+
+    async def hold_call(url: str) -> None:
+        chosen = ["--caller", caller, "--out", out, "--set", "voice_failures=1"]
+        speech = ["--chatterbox", url, "--chatterbox-dialect", "seed", "--chatterbox-apology", recording]
+        done = await anyio.to_thread.run_sync(partial(callfsm, "call", *chosen, *speech))
+        ended.append(done.stdout + done.stderr)
+        died.set()
+
+    async with anyio.create_task_group() as group, answering(dies) as url:
+        group.start_soon(hold_call, url)
+        with anyio.fail_after(PATIENCE_S):
+            await died.wait()
+    effects = [effect for _, answer, _ in read_trace(out / "call.trace").steps() for effect in answer.effects]
+    assert [effect for effect in effects if isinstance(effect, fx.TellEnded)] == [
+        fx.TellEnded(fx.Reason.VOICE_FAILED, "the connection was refused")
+    ]
+    assert len([effect for effect in effects if isinstance(effect, fx.HangUp)]) == 1
+    _, agent = channels(out / "call.wav")
+    assert sorry in agent.astype("<i2").tobytes(), "the recording was heard, whole and without a gap"
+    assert "the voice could not speak" in ended[0]
+
+
+# How it is measured.
+
+
+def heard_until(held: Held, response_id: str) -> float:
+    """When the last of a response was heard."""
+    return max(event.at_ms for event in held.events(ev.PlayoutFinished) if event.response_id == response_id)
+
+
+def loudest(sound: Any) -> float:
+    """The RMS of the loudest 20 ms."""
+    frame = RATE_HZ * FRAME_MS // 1000
+    frames = sound[: len(sound) // frame * frame].reshape(-1, frame)
+    return float(np.sqrt(np.mean(np.square(frames), axis=1)).max(initial=0.0))
+
+
+def words(sound: Any) -> set[str]:
+    """The words that a recogniser hears in a sound."""
+    samples = soxr.resample(sound / 32768, RATE_HZ, 16_000) * 32767
+    samples += np.random.default_rng(0).normal(0, 20, len(samples))
+    decoder = Decoder(samprate=16_000.0, loglevel="FATAL")
+    decoder.start_utt()
+    decoder.process_raw(samples.clip(-32_768, 32_767).astype("<i2").tobytes(), False, True)
+    decoder.end_utt()
+    found = decoder.hyp()
+    return set(str(found.hypstr).split()) if found else set()

@@ -1,0 +1,621 @@
+"""The realtime wire as tables: what each message says, what each effect sends, and that nothing makes it raise."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.realtime.commands import address
+from adapters.realtime.messages import WITHOUT_MEANING
+from adapters.realtime.settings import RealtimeSettings, says_goodbye
+from adapters.realtime.wire import (
+    _TRANSLATIONS,
+    Audio,
+    Happened,
+    Incoming,
+    SpokenDelta,
+    TextDelta,
+    Wire,
+    append,
+)
+from adapters.seam.bounded import REMEMBERED
+from fsm.call import events
+from fsm.call.effects import (
+    AddEntry,
+    CancelResponse,
+    Cause,
+    CloseSession,
+    ConfigureSession,
+    CreateResponse,
+    DeleteItem,
+    Effect,
+    ReleaseResponse,
+    RewriteItem,
+    SendToolResult,
+    TruncateItem,
+)
+from fsm.call.events import ErrorReceived, ResponseTranscribed
+from fsm.call.guards import FATAL
+from fsm.call.policy import Policy
+
+SETTINGS = RealtimeSettings(greeting="Say hello.", instructions="Be kind.", entry="Keys: {digits}.")
+VOICE = Policy(voice="realtime")
+SERVER_OWNS = Policy(voice="realtime", interrupts="server", create_response=True)
+
+
+def wire(policy: Policy = VOICE) -> Wire:
+    return Wire(SETTINGS, policy)
+
+
+def hear(wire: Wire, **message: Any) -> list[Incoming]:
+    return wire.receive(json.dumps(message))
+
+
+def say(wire: Wire, effect: Effect) -> dict[str, Any]:
+    (message,) = wire.send(effect)
+    return message
+
+
+def confirmed(policy: Policy = VOICE) -> Wire:
+    made = wire(policy)
+    session = say(made, ConfigureSession())["session"]
+    assert hear(made, type="session.updated", session=session) == [Happened(events.SessionConfirmed)]
+    return made
+
+
+def refusal(wire: Wire, effect: Effect, code: str, message: str = "because") -> list[Incoming]:
+    """The answer to an effect's message with an error that names it."""
+    event_id = say(wire, effect)["event_id"]
+    return hear(wire, type="error", error={"type": "invalid_request_error", "code": code, "message": message, "event_id": event_id})
+
+
+# What the server says.
+
+RESPONSE = {"id": "r1", "conversation_id": "conv_1"}
+SOUND = base64.b64encode(b"\x01\x02\x03\x04").decode()
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"type": "session.created", "session": {}}, [Happened(events.SessionOpened)]),
+        ({"type": "input_audio_buffer.speech_started", "item_id": "i1"}, [Happened(events.SpeechStarted, ("i1",))]),
+        ({"type": "input_audio_buffer.speech_started"}, [Happened(events.SpeechStarted, ("",))]),
+        ({"type": "input_audio_buffer.speech_stopped", "item_id": "i1"}, [Happened(events.SpeechStopped, ("i1",))]),
+        ({"type": "input_audio_buffer.committed", "item_id": "i1", "previous_item_id": None}, [Happened(events.TurnCommitted, ("i1",))]),
+        (
+            {"type": "conversation.item.input_audio_transcription.completed", "item_id": "i1", "transcript": ""},
+            [Happened(events.Transcribed, ("i1", ""))],
+        ),
+        (
+            {"type": "conversation.item.input_audio_transcription.failed", "item_id": "i1", "error": {"message": "noise"}},
+            [Happened(ErrorReceived, ("transcription_failed", "noise"))],
+        ),
+        ({"type": "response.created", "response": RESPONSE}, [Happened(events.ResponseCreated, ("r1",))]),
+        ({"type": "response.created", "response": {"id": "r1"}}, [Happened(events.ResponseCreated, ("r1",))]),
+        ({"type": "response.created", "response": RESPONSE | {"conversation_id": None}}, []),
+        ({"type": "response.created", "response": RESPONSE | {"conversation_id": "none"}}, []),
+        ({"type": "response.done", "response": RESPONSE | {"conversation_id": None, "status": "completed"}}, []),
+        ({"type": "response.done", "response": RESPONSE | {"status": "completed"}}, [Happened(events.ResponseCompleted, ("r1", ""))]),
+        (
+            {"type": "response.done", "response": RESPONSE | {"status": "cancelled", "status_details": {"reason": "turn_detected"}}},
+            [Happened(events.ResponseCancelled, ("r1", "turn_detected"))],
+        ),
+        (
+            {"type": "response.done", "response": RESPONSE | {"status": "incomplete", "status_details": {"reason": "content_filter"}}},
+            [Happened(events.ResponseIncomplete, ("r1", "content_filter"))],
+        ),
+        (
+            {
+                "type": "response.done",
+                "response": RESPONSE
+                | {
+                    "status": "failed",
+                    "status_details": {"type": "failed", "error": {"type": "server_error", "code": "insufficient_quota"}},
+                },
+            },
+            [Happened(events.ResponseFailed, ("r1", "insufficient_quota"))],
+        ),
+        (
+            {"type": "response.done", "response": RESPONSE | {"status": "failed", "status_details": {"error": {"type": "server_error"}}}},
+            [Happened(events.ResponseFailed, ("r1", "server_error"))],
+        ),
+        (
+            {"type": "response.done", "response": RESPONSE | {"status": "vanished"}},
+            [Happened(events.ResponseFailed, ("r1", "unknown_status"))],
+        ),
+        ({"type": "response.done", "response": RESPONSE}, [Happened(events.ResponseFailed, ("r1", "unknown_status"))]),
+        (
+            {"type": "response.output_audio.delta", "response_id": "r1", "item_id": "i2", "delta": SOUND},
+            [Audio("r1", "i2", b"\x01\x02\x03\x04")],
+        ),
+        ({"type": "response.audio.delta", "response_id": "r1", "item_id": "i2", "delta": SOUND}, [Audio("r1", "i2", b"\x01\x02\x03\x04")]),
+        ({"type": "response.output_audio.delta", "response_id": "r1", "item_id": "i2", "delta": ""}, []),
+        ({"type": "response.output_text.delta", "response_id": "r1", "item_id": "i2", "delta": "Hi"}, [TextDelta("r1", "i2", "Hi")]),
+        ({"type": "response.text.delta", "response_id": "r1", "item_id": "i2", "delta": "Hi"}, [TextDelta("r1", "i2", "Hi")]),
+        (
+            {"type": "response.output_audio_transcript.done", "response_id": "r1", "item_id": "i2", "transcript": "Thanks. Goodbye!"},
+            [Happened(ResponseTranscribed, ("r1", "Thanks. Goodbye!")), Happened(events.GoodbyeSaid, ("r1",))],
+        ),
+        (
+            {"type": "response.audio_transcript.done", "response_id": "r1", "item_id": "i2", "transcript": "Bye."},
+            [Happened(ResponseTranscribed, ("r1", "Bye.")), Happened(events.GoodbyeSaid, ("r1",))],
+        ),
+        (
+            {"type": "response.output_text.done", "response_id": "r1", "item_id": "i2", "text": "Tschüss!"},
+            [Happened(ResponseTranscribed, ("r1", "Tschüss!")), Happened(events.GoodbyeSaid, ("r1",))],
+        ),
+        (
+            {"type": "response.output_text.done", "response_id": "r1", "item_id": "i2", "text": "Hello."},
+            [Happened(ResponseTranscribed, ("r1", "Hello."))],
+        ),
+        (
+            {"type": "response.output_audio_transcript.delta", "response_id": "r1", "delta": "Goodbye."},
+            [SpokenDelta("r1", "", "Goodbye."), Happened(events.TextArrived, ("r1",))],
+        ),
+        (
+            {"type": "response.audio_transcript.delta", "response_id": "r1", "delta": "Good"},
+            [SpokenDelta("r1", "", "Good"), Happened(events.TextArrived, ("r1",))],
+        ),
+        (
+            {"type": "response.function_call_arguments.done", "response_id": "r1", "call_id": "c1", "name": "find", "arguments": "{}"},
+            [Happened(events.ToolCalled, ("c1", "find", "{}"))],
+        ),
+        ({"type": "rate_limits.updated", "rate_limits": []}, []),
+        ({"type": "error", "error": {"type": "server_error", "message": "oops"}}, [Happened(ErrorReceived, ("server_error", "oops"))]),
+        (
+            {"type": "error", "error": {"type": "invalid_request_error", "code": "odd", "message": "m", "event_id": "not_ours"}},
+            [Happened(ErrorReceived, ("odd", "m"))],
+        ),
+    ],
+)
+def test_each_message_says_what_the_table_says(message: dict[str, Any], said: list[Incoming]) -> None:
+    assert wire().receive(json.dumps(message)) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "{",
+            "null",
+            "[]",
+            "7",
+            '"text"',
+            "NaN",
+            "{}",
+            '{"type": null}',
+            '{"type": ["error"]}',
+            '{"type": ""}',
+            "[" * 100_000,
+            "9" * 5_000,
+        ),
+        *('{"type": "error"}', '{"type": "error", "error": "boom"}', '{"type": "error", "error": {"code": 7}}'),
+        *(
+            '{"type": "response.created"}',
+            '{"type": "response.created", "response": []}',
+            '{"type": "response.created", "response": {"id": ""}}',
+        ),
+        *('{"type": "response.done", "response": {"id": 4}}', '{"type": "response.done", "response": {"id": "r", "status": {}}}'),
+        '{"type": "response.output_audio.delta", "response_id": "r"}',
+        '{"type": "response.output_audio.delta", "response_id": "r", "delta": "no base64!"}',
+        '{"type": "response.output_audio.delta", "response_id": "r", "delta": "é"}',
+        '{"type": "response.output_text.delta", "delta": "x"}',
+        '{"type": "input_audio_buffer.speech_started", "item_id": {}}',
+    ],
+)
+def test_what_cannot_be_understood_is_quarantined_and_counted(text: str) -> None:
+    one = wire()
+    (incoming,) = one.receive(text)
+    assert isinstance(incoming, Happened)
+    assert (incoming.event, incoming.args[0]) == (ErrorReceived, "malformed_event")
+    assert one.quarantined == {"malformed_event": 1}
+
+
+def test_an_unknown_type_is_quarantined_by_its_name() -> None:
+    one = wire()
+    assert hear(one, type="response.smell.delta") == [Happened(ErrorReceived, ("unknown_event", "response.smell.delta"))]
+    assert one.quarantined == {"unknown_event": 1}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = ("response_id", "item_id", "delta", "transcript", "text", "error", "session", "response", "item")
+NEAR = st.dictionaries(
+    st.sampled_from(
+        [*FIELDS, "id", "status", "status_details", "reason", "code", "type", "event_id", "message", "audio", "input", "format"]
+    ),
+    JSON | st.sampled_from(["r1", "cf_1", "completed", "session_expired"]),
+    max_size=5,
+)
+MESSAGES = st.builds(
+    lambda kind, fields: {**fields, "type": kind},
+    st.sampled_from(sorted(_TRANSLATIONS) + sorted(WITHOUT_MEANING)),
+    st.dictionaries(st.sampled_from(FIELDS), JSON | NEAR, max_size=6),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    texts=st.lists(st.text() | st.binary().map(lambda data: data.decode(errors="replace")) | (JSON | MESSAGES).map(json.dumps), max_size=6)
+)
+def test_nothing_that_a_server_sends_makes_the_wire_raise(texts: list[str]) -> None:
+    one = wire()
+    for effect in (ConfigureSession(), CreateResponse(Cause.USER_TURN), CancelResponse("r1")):
+        one.send(effect)
+    for text in texts:
+        for incoming in one.receive(text):
+            if isinstance(incoming, Happened):
+                incoming.event(0.0, *incoming.args)
+            else:
+                assert isinstance(incoming, Audio | TextDelta | SpokenDelta)
+
+
+def test_every_event_of_the_server_is_known() -> None:
+    """OpenAI's GA types know 46 server events."""
+    assert len(_TRANSLATIONS) + len(WITHOUT_MEANING) == 46
+
+
+def test_an_item_that_a_delta_leaves_out_is_the_last_one_added() -> None:
+    one = wire()
+    assert hear(one, type="response.output_item.added", response_id="r1", item={"id": "call_1", "type": "function_call"}) == []
+    assert hear(one, type="response.output_item.added", response_id="r1", item={"id": "i9", "type": "message"}) == []
+    assert hear(one, type="response.output_audio.delta", response_id="r1", delta=SOUND) == [Audio("r1", "i9", b"\x01\x02\x03\x04")]
+
+
+def test_sound_cut_in_the_middle_of_a_sample_is_put_together_again() -> None:
+    one = wire()
+    pieces = [b"\x01", b"\x02\x03", b"\x04\x05\x06"]
+    said = [
+        hear(one, type="response.output_audio.delta", response_id="r1", item_id="i", delta=base64.b64encode(piece).decode())
+        for piece in pieces
+    ]
+    assert said == [[], [Audio("r1", "i", b"\x01\x02")], [Audio("r1", "i", b"\x03\x04\x05\x06")]]
+
+
+def test_half_a_sample_never_passes_to_another_response() -> None:
+    one = wire()
+    odd = base64.b64encode(b"\x01").decode()
+    assert hear(one, type="response.output_audio.delta", response_id="r1", item_id="i", delta=odd) == []
+    assert hear(one, type="response.output_audio.delta", response_id="r2", item_id="i", delta=SOUND) == [
+        Audio("r2", "i", b"\x01\x02\x03\x04")
+    ]
+
+
+def test_nothing_of_a_response_outside_the_conversation_is_heard() -> None:
+    one = wire()
+    hear(one, type="response.created", response={"id": "r1", "conversation_id": None})
+    assert hear(one, type="response.output_audio.delta", response_id="r1", item_id="i", delta=SOUND) == []
+    assert hear(one, type="response.output_text.delta", response_id="r1", item_id="i", delta="Hi") == []
+    assert hear(one, type="response.output_text.done", response_id="r1", item_id="i", text="Bye.") == []
+    assert hear(one, type="response.done", response={"id": "r1", "status": "completed"}) == []
+
+
+# Errors.
+
+
+def test_an_error_is_the_refusal_of_the_command_that_it_names() -> None:
+    assert refusal(wire(), CreateResponse(Cause.USER_TURN), "conversation_already_has_active_response") == [
+        Happened(events.CreateRefused, ("conversation_already_has_active_response",))
+    ]
+    assert refusal(wire(), CancelResponse("r7"), "response_cancel_not_active") == [
+        Happened(events.CancelRefused, ("r7", "response_cancel_not_active"))
+    ]
+    assert refusal(wire(), ConfigureSession(), "invalid_value", "no such voice") == [
+        Happened(events.SessionRefused, ("invalid_value: no such voice",))
+    ]
+    for effect in (TruncateItem("i1", 200), DeleteItem("i1")):
+        assert refusal(wire(), effect, "item_not_found") == [Happened(ErrorReceived, ("item_not_found", "because"))]
+    assert refusal(confirmed(SERVER_OWNS), ReleaseResponse(), "odd") == [Happened(ErrorReceived, ("odd", "because"))]
+
+
+def test_an_error_that_names_no_command_is_nobodys_refusal() -> None:
+    one = wire()
+    say(one, CancelResponse("r1"))
+    for event_id in (None, "cf_99", ""):
+        error = {"type": "invalid_request_error", "code": "response_cancel_not_active", "message": "", "event_id": event_id}
+        assert hear(one, type="error", error=error) == [Happened(ErrorReceived, ("response_cancel_not_active", ""))]
+
+
+def test_a_command_is_refused_at_most_once() -> None:
+    one = wire()
+    error = {"code": "x", "message": "", "event_id": say(one, CreateResponse(Cause.USER_TURN))["event_id"]}
+    assert hear(one, type="error", error=error) == [Happened(events.CreateRefused, ("x",))]
+    assert hear(one, type="error", error=error) == [Happened(ErrorReceived, ("x", ""))]
+
+
+def test_what_is_remembered_is_bounded_and_the_latest_is_kept() -> None:
+    one = wire()
+    ids = [say(one, CancelResponse(f"r{n}"))["event_id"] for n in range(REMEMBERED + 1)]
+    assert len(set(ids)) == REMEMBERED + 1
+    assert hear(one, type="error", error={"code": "x", "event_id": ids[0]}) == [Happened(ErrorReceived, ("x", ""))]
+    assert hear(one, type="error", error={"code": "x", "event_id": ids[1]}) == [Happened(events.CancelRefused, ("r1", "x"))]
+    for n in range(1_000):
+        hear(one, type="response.created", response={"id": f"f{n}", "conversation_id": None})
+        hear(one, type="response.output_item.added", response_id=f"r{n}", item={"id": f"i{n}", "type": "message"})
+    assert len(one._commands) <= REMEMBERED
+    assert len(one._foreign) == len(one._items) == REMEMBERED
+
+
+@pytest.mark.parametrize("code", sorted(FATAL))
+def test_a_fatal_error_ends_the_call_whatever_it_names(code: str) -> None:
+    for one in (wire(), confirmed()):
+        assert refusal(one, CreateResponse(Cause.USER_TURN), code, "pay") == [Happened(events.ReceiverFailed, (f"{code}: pay",))]
+        assert hear(one, type="error", error={"type": code, "message": "pay"}) == [Happened(events.ReceiverFailed, (f"{code}: pay",))]
+
+
+def test_an_expired_session_is_lost_and_not_a_crash() -> None:
+    error = {"type": "invalid_request_error", "code": "session_expired", "message": "60 minutes are over."}
+    assert hear(wire(), type="error", error=error) == [Happened(events.SessionLost, ("session_expired: 60 minutes are over.",))]
+
+
+def test_a_key_in_the_servers_words_is_not_passed_on() -> None:
+    error = {"type": "invalid_request_error", "code": "invalid_api_key", "message": "Incorrect API key provided: sk-proj-abc*def. See"}
+    assert hear(wire(), type="error", error=error) == [
+        Happened(events.ReceiverFailed, ("invalid_api_key: Incorrect API key provided: sk-… See",))
+    ]
+
+
+# The session.
+
+
+def changed(session: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    copy: dict[str, Any] = json.loads(json.dumps(session))
+    *way, last = path.split(".")
+    place = copy
+    for name in way:
+        place = place[name]
+    place[last] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("output_modalities", ["text"]),
+        ("output_modalities", None),
+        ("audio.input.format", {"type": "audio/pcmu"}),
+        ("audio.output.format", {"type": "audio/pcmu"}),
+        ("audio.input.format.rate", 16_000),
+        ("audio.input.turn_detection", None),
+        ("audio.input.turn_detection.type", "semantic_vad"),
+        ("audio.input.turn_detection.interrupt_response", True),
+        ("audio.input.turn_detection.create_response", True),
+        ("audio", None),
+    ],
+)
+def test_a_session_that_differs_from_what_was_asked_is_refused(path: str, value: object) -> None:
+    one = wire()
+    session = say(one, ConfigureSession())["session"]
+    (incoming,) = hear(one, type="session.updated", session=changed(session, path, value))
+    assert isinstance(incoming, Happened)
+    assert incoming.event is events.SessionRefused
+    assert path.split(".")[-1] in incoming.args[0] or path.startswith("audio")
+    assert not one.confirmed
+
+
+def test_what_a_server_may_add_or_leave_out_does_not_refuse_the_session() -> None:
+    one = wire()
+    session = say(one, ConfigureSession())["session"]
+    session["audio"]["input"]["turn_detection"]["idle_timeout_ms"] = None
+    session["audio"]["output"]["format"] = {"type": "audio/pcm"}
+    assert hear(one, type="session.updated", session={**session, "id": "sess_1", "tools": []}) == [Happened(events.SessionConfirmed)]
+    assert one.confirmed
+
+
+def test_neither_session_created_nor_an_update_nobody_asked_for_confirms() -> None:
+    one = wire()
+    session = say(wire(), ConfigureSession())["session"]
+    assert hear(one, type="session.created", session=session) == [Happened(events.SessionOpened)]
+    assert hear(one, type="session.updated", session=session) == []
+    assert not one.confirmed
+
+
+def test_the_session_asks_for_the_voice_that_speaks() -> None:
+    spoken = say(wire(), ConfigureSession())["session"]
+    assert spoken["output_modalities"] == ["audio"]
+    assert spoken["audio"]["output"] == {"format": {"type": "audio/pcm", "rate": 24_000}, "voice": "marin"}
+    written = say(wire(Policy(voice="chatterbox")), ConfigureSession())["session"]
+    assert written["output_modalities"] == ["text"]
+    assert "output" not in written["audio"]
+    silent = Wire(RealtimeSettings(transcription=None), VOICE)
+    assert say(silent, ConfigureSession())["session"]["audio"]["input"]["transcription"] is None
+
+
+@pytest.mark.parametrize("interrupts", ["server", "client"])
+@pytest.mark.parametrize("create_response", [True, False])
+@pytest.mark.parametrize(("greeting", "protected"), [(True, True), (True, False), (False, True)])
+def test_the_server_has_no_rights_while_the_greeting_is_protected(
+    interrupts: str, create_response: bool, greeting: bool, protected: bool
+) -> None:
+    policy = Policy(
+        voice="realtime", interrupts=interrupts, create_response=create_response, greeting=greeting, greeting_protected=protected
+    )
+    final = (interrupts == "server", create_response)
+    held = greeting and protected
+    one = confirmed(policy)
+    vad = one._asked.session()["audio"]["input"]["turn_detection"]
+    assert (vad["interrupt_response"], vad["create_response"]) == ((False, False) if held else final)
+    update = one.send(ReleaseResponse())
+    if not held or final == (False, False):
+        assert update == []
+        return
+    released = update[0]["session"]["audio"]["input"]["turn_detection"]
+    assert update[0]["session"] == {"type": "realtime", "audio": {"input": {"turn_detection": released}}}
+    assert (released["interrupt_response"], released["create_response"]) == final
+    assert one.send(ReleaseResponse()) == []
+
+
+def test_the_answer_to_the_released_greeting_confirms_nothing_a_second_time() -> None:
+    one = confirmed(SERVER_OWNS)
+    before = one._asked.session()
+    say(one, ReleaseResponse())
+    assert hear(one, type="session.updated", session=one._asked.session()) == []
+    assert one.quarantined == {}
+    (incoming,) = hear(one, type="session.updated", session=before)
+    assert isinstance(incoming, Happened)
+    assert incoming.event is ErrorReceived
+    assert one.confirmed
+
+
+# What we say.
+
+
+@pytest.mark.parametrize(
+    ("effect", "message"),
+    [
+        (CreateResponse(Cause.USER_TURN), {"type": "response.create", "event_id": "cf_1"}),
+        (CreateResponse(Cause.RECOVERY), {"type": "response.create", "event_id": "cf_1"}),
+        (
+            CreateResponse(Cause.USER_TURN, "Be brief."),
+            {"type": "response.create", "event_id": "cf_1", "response": {"instructions": "Be kind.\n\nBe brief."}},
+        ),
+        (
+            CreateResponse(Cause.GREETING),
+            {"type": "response.create", "event_id": "cf_1", "response": {"instructions": "Be kind.\n\nSay hello."}},
+        ),
+        (
+            CreateResponse(Cause.GREETING, "Say hi."),
+            {"type": "response.create", "event_id": "cf_1", "response": {"instructions": "Be kind.\n\nSay hi."}},
+        ),
+        (CancelResponse("r1"), {"type": "response.cancel", "event_id": "cf_1", "response_id": "r1"}),
+        (
+            TruncateItem("i1", 1200),
+            {"type": "conversation.item.truncate", "event_id": "cf_1", "item_id": "i1", "content_index": 0, "audio_end_ms": 1200},
+        ),
+        (
+            AddEntry("42"),
+            {
+                "type": "conversation.item.create",
+                "event_id": "cf_1",
+                "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Keys: 42."}]},
+            },
+        ),
+        (
+            SendToolResult("c1", "found"),
+            {
+                "type": "conversation.item.create",
+                "event_id": "cf_1",
+                "item": {"type": "function_call_output", "call_id": "c1", "output": "found"},
+            },
+        ),
+        (DeleteItem("i1"), {"type": "conversation.item.delete", "event_id": "cf_1", "item_id": "i1"}),
+    ],
+)
+def test_each_effect_sends_what_the_table_says(effect: Effect, message: dict[str, Any]) -> None:
+    assert wire().send(effect) == [message]
+
+
+def test_the_text_of_an_item_is_rewritten_as_what_was_heard() -> None:
+    """R34: text has no milliseconds, so the item is replaced."""
+    first, second = wire().send(RewriteItem("i1", "We are open"))
+    assert first == {"type": "conversation.item.delete", "event_id": "cf_1", "item_id": "i1"}
+    assert second["item"] == {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "We are open"}]}
+
+
+@pytest.mark.parametrize("cause", [Cause.IDLE_PROMPT, Cause.FAREWELL, Cause.LIMIT_WARNING])
+def test_each_cause_of_ours_says_what_it_is_for(cause: Cause) -> None:
+    """R12: with who the model is ahead of it, since instructions of a response replace those of the session."""
+    (message,) = wire().send(CreateResponse(cause))
+    assert message["response"]["instructions"] == f"Be kind.\n\n{getattr(SETTINGS, cause.value)}"
+
+
+def test_only_the_first_words_of_a_response_are_told() -> None:
+    """R16: one event a response, not one a word."""
+    one = wire()
+    assert hear(one, type="response.output_audio_transcript.delta", response_id="r1", delta="Hi") != []
+    assert hear(one, type="response.output_audio_transcript.delta", response_id="r1", delta=" there") == [SpokenDelta("r1", "", " there")]
+
+
+def test_an_outbound_call_gives_the_server_its_rights_at_once() -> None:
+    """R36, R38: there is no greeting to guard, so nothing is released later."""
+    one = wire(Policy(direction="outbound", interrupts="server", create_response=True))
+    rights = one._asked.session()["audio"]["input"]["turn_detection"]
+    assert rights["interrupt_response"] is True
+    assert rights["create_response"] is True
+    assert one.send(ReleaseResponse()) == []
+
+
+def test_an_effect_of_another_port_sends_nothing() -> None:
+    assert wire().send(CloseSession()) == []
+
+
+@given(pcm=st.binary(max_size=2_000))
+def test_the_callers_sound_is_json_with_base64(pcm: bytes) -> None:
+    message = json.loads(append(pcm))
+    assert message == {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()}
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("wss://h/v1/realtime", "wss://h/v1/realtime?model=m%2F1"),
+        ("wss://h/v1/realtime?a=b", "wss://h/v1/realtime?a=b&model=m%2F1"),
+        ("wss://h/v1/realtime?model=mine", "wss://h/v1/realtime?model=mine"),
+    ],
+)
+def test_the_model_is_put_into_a_url_that_names_none(url: str, whole: str) -> None:
+    assert address(url, "m/1") == whole
+
+
+# Goodbyes.
+
+
+@pytest.mark.parametrize(
+    ("text", "goodbye"),
+    [
+        ("Goodbye!", True),
+        ("Thank you for calling. Good-bye", True),
+        ("It was nice. Bye-bye! 👋", True),
+        ("Have a nice day!", True),
+        ("GOODBYE...", True),
+        ("Bonne journée et au revoir.", True),
+        ("Merci. Bonne journe\u0301e !", True),
+        ("¡Adiós!", True),
+        ("תודה, להתראות", True),
+        ("So, goodbye, Dr Who!", True),
+        ("Goodbye is a sad word. What else can I do?", False),
+        ("Before we say goodbye, do you need a receipt?", False),
+        ("Do you want to say goodbye\uff1f", False),
+        ("Bye. Oh, wait, there is one more thing.", False),
+        ("I am standing by.", False),
+        ("He is a bystander.", False),
+        ("Goodbyes are hard.", False),
+        ("Please hold.", False),
+        ("", False),
+        ("...", False),
+    ],
+)
+def test_only_the_last_sentence_says_goodbye_and_no_question_does(text: str, goodbye: bool) -> None:
+    """R46: of the final transcript."""
+    assert says_goodbye(text, SETTINGS.goodbye_phrases) is goodbye
+
+
+def test_the_phrases_are_a_setting() -> None:
+    one = Wire(RealtimeSettings(goodbye_phrases=("Over and out",)), VOICE)
+    assert hear(one, type="response.output_text.done", response_id="r", text="Bye.") == [Happened(ResponseTranscribed, ("r", "Bye."))]
+    assert hear(one, type="response.output_text.done", response_id="r", text="Roger. Over and out.") == [
+        Happened(ResponseTranscribed, ("r", "Roger. Over and out.")),
+        Happened(events.GoodbyeSaid, ("r",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("model", ""), ("model", 3), ("voice", " "), ("transcription", ""), ("vad_threshold", 1.5), ("vad_threshold", True)],
+        *[("vad_prefix_ms", -1), ("vad_silence_ms", "500"), ("goodbye_phrases", ["bye"]), ("goodbye_phrases", ("!",)), ("instructions", 3)],
+        *[("greeting", None), ("entry", "no place"), ("entry", "{digits} {digits}"), ("vad_silence_ms", 200.5)],
+    ],
+)
+def test_a_bad_setting_is_refused_in_one_line_that_names_it(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{field} is .*: it takes ") as caught:
+        RealtimeSettings(**{field: value})  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,381 @@
+"""What may be heard, what was heard, and what is said of it: the queue that every audio device shares."""
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.seam.playout import Arrived, Playout, Progressed, RanOut, Refusal, SentenceBegan, tell
+from adapters.seam.ports import FRAME_BYTES
+from fsm.call.events import AudioArrived, Event, PlayoutFinished, PlayoutProgressed, SentenceStarted
+
+FRAME_SAMPLES = FRAME_BYTES // 2
+SAMPLES_A_MS = 24
+SILENCE = bytes(FRAME_BYTES)
+
+
+def sound(ms: float, value: int = 1) -> bytes:
+    """So many milliseconds of one value."""
+    return array("h", [value] * round(ms * SAMPLES_A_MS)).tobytes()
+
+
+def admitted(*response_ids: str) -> Playout:
+    """A queue that has admitted these responses."""
+    playout = Playout()
+    for response_id in response_ids:
+        playout.admit(response_id)
+    return playout
+
+
+def take(playout: Playout, frames: int) -> bytes:
+    """The next frames in one."""
+    return b"".join(playout.next_frame() for _ in range(frames))
+
+
+# Properties, against a model that is a list of samples.
+
+IDS = ("a", "b", "c")
+ids = st.sampled_from(IDS)
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("admit"), ids),
+        st.tuples(st.just("play"), ids, st.integers(0, 1300)),
+        st.tuples(st.just("hold")),
+        st.tuples(st.just("resume")),
+        st.tuples(st.just("flush"), ids),
+        st.tuples(st.just("frame")),
+        st.tuples(st.just("frame")),
+    ),
+    max_size=80,
+)
+
+
+@attrs.define
+class Model:
+    """What a listener may expect, sample by sample; each sample says whose it is and how far into its response."""
+
+    admitted: set[str] = attrs.field(factory=set)
+    flushed: dict[str, tuple[float, float]] = attrs.field(factory=dict)
+    queue: list[int] = attrs.field(factory=list)
+    held: bool = False
+    played: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(IDS, 0))
+    handed: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(IDS, 0))
+    refused: int = 0
+
+    def piece(self, response_id: str, size: int) -> list[int]:
+        """The next samples of a response."""
+        first = self.handed[response_id]
+        return [IDS.index(response_id) * 10_000 + (first + n) % 9_999 + 1 for n in range(size)]
+
+    def frame(self) -> list[int]:
+        """The samples of the next frame."""
+        heard = [] if self.held else self.queue[:FRAME_SAMPLES]
+        self.queue = self.queue[len(heard) :]
+        for sample in heard:
+            self.played[IDS[(sample - 1) // 10_000]] += 1
+        return heard + [0] * (FRAME_SAMPLES - len(heard))
+
+
+def apply(playout: Playout, model: Model, operation: tuple[Any, ...]) -> None:
+    """Do one thing to both and compare what they answer."""
+    match operation:
+        case ("admit", response_id):
+            playout.admit(response_id)
+            if response_id not in model.flushed:
+                model.admitted.add(response_id)
+        case ("play", response_id, size):
+            piece = model.piece(response_id, size)
+            allowed = response_id in model.admitted
+            assert playout.play(response_id, array("h", piece).tobytes()) is allowed
+            if allowed:
+                model.queue += piece
+                model.handed[response_id] += size
+            else:
+                model.refused += size
+        case ("hold",):
+            playout.hold()
+            model.held = True
+        case ("resume",):
+            playout.resume()
+            model.held = False
+        case ("flush", response_id):
+            was_known = response_id in model.admitted
+            figures = (model.played[response_id] / SAMPLES_A_MS, model.handed[response_id] / SAMPLES_A_MS) if was_known else (0.0, 0.0)
+            assert playout.flush(response_id) == model.flushed.setdefault(response_id, figures)
+            model.admitted.discard(response_id)
+            model.queue = [sample for sample in model.queue if IDS[(sample - 1) // 10_000] != response_id]
+        case ("frame",):
+            assert array("h", playout.next_frame()).tolist() == model.frame()
+
+
+@given(operations)
+def test_exactly_the_admitted_unflushed_samples_are_heard_once_and_in_order_across_holds_and_flushes(
+    given_operations: list[tuple[Any, ...]],
+) -> None:
+    playout, model = Playout(), Model()
+    for operation in given_operations:
+        apply(playout, model, operation)
+    for response_id in IDS:
+        apply(playout, model, ("flush", response_id))
+
+
+@given(operations)
+def test_the_bytes_handed_over_are_always_all_accounted_for(given_operations: list[tuple[Any, ...]]) -> None:
+    """R57: refused, dropped, played or queued, and the sums balance."""
+    playout, model = Playout(), Model()
+    for operation in given_operations:
+        apply(playout, model, operation)
+        assert playout.handed_over == playout.played + playout.queued + playout.dropped + sum(playout.refused.values())
+        assert playout.queued == 2 * len(model.queue)
+        assert sum(playout.refused.values()) == 2 * model.refused
+
+
+@given(operations)
+def test_a_response_runs_out_once_a_stretch_and_with_nothing_of_it_left(given_operations: list[tuple[Any, ...]]) -> None:
+    playout, model = Playout(), Model()
+    heard: set[str] = set()
+    for operation in given_operations:
+        apply(playout, model, operation)
+        for fact in playout.facts():
+            match fact:
+                case Progressed(response_id, played_ms):
+                    assert played_ms == model.played[response_id] / SAMPLES_A_MS
+                    heard.add(response_id)
+                case RanOut(response_id, _):
+                    assert response_id in heard
+                    heard.discard(response_id)
+
+
+# What may be heard.
+
+
+def test_sound_of_a_response_never_admitted_is_refused_and_counted() -> None:
+    """R09, R57."""
+    playout = admitted("a")
+    assert not playout.play("b", sound(20))
+    assert take(playout, 2) == SILENCE * 2
+    assert playout.refused == {Refusal.NOT_ADMITTED: 960}
+    assert playout.facts() == []
+
+
+def test_a_flushed_response_stays_refused_even_when_it_is_admitted_again() -> None:
+    playout = admitted("a")
+    playout.flush("a")
+    playout.admit("a")
+    assert not playout.play("a", sound(20))
+    assert playout.refused == {Refusal.FLUSHED: 960}
+
+
+def test_a_response_flushed_before_it_was_admitted_stays_refused() -> None:
+    playout = Playout()
+    assert playout.flush("a") == (0, 0)
+    playout.admit("a")
+    assert not playout.play("a", sound(20))
+
+
+def test_a_flush_leaves_the_next_response_in_the_queue() -> None:
+    playout = admitted("old", "new")
+    playout.play("old", sound(100, 1))
+    playout.play("new", sound(40, 2))
+    playout.next_frame()
+    assert playout.flush("old") == (20, 100)
+    assert (playout.dropped, playout.queued) == (len(sound(80)), len(sound(40)))
+    assert take(playout, 3) == sound(40, 2) + SILENCE
+
+
+def test_the_second_flush_of_a_response_gives_the_figures_of_the_first() -> None:
+    playout = admitted("a")
+    playout.play("a", sound(100))
+    take(playout, 2)
+    assert playout.flush("a") == (40, 100)
+    playout.play("a", sound(100))
+    assert playout.flush("a") == (40, 100)
+
+
+def test_padding_is_not_played_sound() -> None:
+    playout = admitted("a")
+    playout.play("a", sound(25))
+    take(playout, 3)
+    assert playout.flush("a") == (25, 25)
+
+
+def test_the_frame_after_one_response_goes_on_with_the_next_without_a_gap() -> None:
+    playout = admitted("a", "b")
+    playout.play("a", sound(5, 1))
+    playout.play("b", sound(15, 2))
+    assert playout.next_frame() == sound(5, 1) + sound(15, 2)
+    assert playout.sounding == {"a": 240, "b": 720}
+
+
+# Bounds.
+
+
+def test_ten_minutes_may_be_queued_and_no_sample_more() -> None:
+    """R58."""
+    playout = admitted("a", "b")
+    minute = sound(60_000)
+    assert all(playout.play("a", minute) for _ in range(10))
+    assert not playout.play("b", sound(1))
+    assert playout.refused == {Refusal.FULL: 48}
+    assert playout.queued == 10 * len(minute)
+
+
+def test_a_response_that_was_cut_because_the_queue_was_full_gets_no_hole() -> None:
+    playout = Playout(limit_ms=100)
+    playout.admit("a")
+    assert playout.play("a", sound(80, 1))
+    assert not playout.play("a", sound(40, 2))
+    assert not playout.play("a", sound(20, 3))
+    assert take(playout, 5) == sound(80, 1) + SILENCE
+    assert not playout.play("a", sound(20, 4))
+    assert playout.flush("a") == (80, 160)
+
+
+def test_the_admitted_and_flushed_ids_are_bounded_and_the_oldest_goes_first() -> None:
+    playout = Playout(remembered=2)
+    for response_id in ("a", "b", "c"):
+        playout.admit(response_id)
+    assert not playout.play("a", sound(1))
+    assert playout.play("b", sound(1)) and playout.play("c", sound(1))
+    for number in range(1_000):
+        playout.admit(f"admitted {number}")
+        playout.flush(f"flushed {number}")
+    assert not playout.play("flushed 999", sound(1))
+    assert len(playout._admitted) == len(playout._flushed) == 2
+
+
+def test_half_a_sample_is_refused_so_that_the_rest_is_not_turned_into_noise() -> None:
+    playout = admitted("a")
+    assert not playout.play("a", b"\1\2\3")
+    assert playout.play("a", sound(20))
+    assert playout.next_frame() == sound(20)
+    assert playout.refused == {Refusal.HALF_SAMPLE: 3}
+
+
+# What is said of it.
+
+
+def test_the_first_sound_alone_arrives_and_an_empty_piece_is_none() -> None:
+    playout = admitted("a")
+    assert playout.play("a", b"", item_id="item")
+    assert playout.facts() == []
+    playout.play("a", sound(20), item_id="item")
+    playout.play("a", sound(20), item_id="item")
+    assert playout.facts() == [Arrived("a", "item")]
+
+
+def test_progress_is_told_as_sound_starts_and_every_half_second() -> None:
+    playout = admitted("a")
+    playout.play("a", sound(1_200))
+    playout.facts()
+    take(playout, 60)
+    assert playout.facts() == [Progressed("a", 20), Progressed("a", 520), Progressed("a", 1_020)]
+
+
+@pytest.mark.parametrize("gap", [Playout.hold, Playout.next_frame], ids=["held", "empty"])
+def test_progress_is_told_again_after_a_gap(gap: Callable[[Playout], object]) -> None:
+    playout = admitted("a")
+    playout.play("a", sound(20))
+    take(playout, 1)
+    gap(playout)
+    playout.play("a", sound(40))
+    take(playout, 1)
+    playout.resume()
+    playout.facts()
+    take(playout, 1)
+    expected = [Progressed("a", 40)] if gap is Playout.hold else []
+    assert playout.facts() == expected
+    take(playout, 3)
+    playout.play("a", sound(20))
+    playout.facts()
+    take(playout, 1)
+    assert playout.facts() == [Progressed("a", 80)]
+
+
+def test_a_response_has_run_out_a_frame_after_its_last_sample_was_taken() -> None:
+    playout = admitted("a")
+    playout.play("a", sound(30))
+    take(playout, 2)
+    assert RanOut("a", 30) not in playout.facts()
+    take(playout, 1)
+    assert playout.facts() == [RanOut("a", 30)]
+    take(playout, 5)
+    assert playout.facts() == []
+
+
+def test_a_response_that_gets_its_next_piece_in_time_has_not_run_out() -> None:
+    playout = admitted("a")
+    for _ in range(10):
+        playout.play("a", sound(20))
+        playout.next_frame()
+    assert playout.facts() == [Arrived("a", ""), Progressed("a", 20)]
+
+
+def test_a_response_that_runs_out_while_held_says_so_and_a_held_queue_does_not() -> None:
+    playout = admitted("a", "b")
+    playout.play("a", sound(20))
+    playout.play("b", sound(20))
+    take(playout, 1)
+    playout.hold()
+    playout.facts()
+    take(playout, 5)
+    assert playout.facts() == [RanOut("a", 20)]
+
+
+def test_a_flushed_response_never_runs_out() -> None:
+    playout = admitted("a")
+    playout.play("a", sound(20))
+    playout.next_frame()
+    playout.flush("a")
+    playout.facts()
+    take(playout, 3)
+    assert playout.facts() == []
+
+
+def test_a_sentence_begins_once_and_as_its_first_sample_is_taken() -> None:
+    playout = admitted("a")
+    playout.play("a", sound(30), sentence="s1")
+    playout.play("a", sound(30), sentence="s1")
+    playout.play("a", sound(30), sentence="s2")
+    began = []
+    for _ in range(6):
+        playout.next_frame()
+        began.append([fact.sentence for fact in playout.facts() if isinstance(fact, SentenceBegan)])
+    assert began == [["s1"], [], [], ["s2"], [], []]
+
+
+def test_sound_without_a_sentence_begins_none() -> None:
+    playout = admitted("a")
+    playout.play("a", sound(20), sentence="s1")
+    playout.play("a", sound(20))
+    take(playout, 3)
+    assert [fact for fact in playout.facts() if isinstance(fact, SentenceBegan)] == [SentenceBegan("s1", 0.0)]
+
+
+def test_a_flushed_sentence_never_begins() -> None:
+    playout = admitted("a")
+    playout.play("a", sound(20), sentence="s1")
+    playout.play("a", sound(20), sentence="s2")
+    playout.next_frame()
+    playout.flush("a")
+    take(playout, 3)
+    assert [fact for fact in playout.facts() if isinstance(fact, SentenceBegan)] == [SentenceBegan("s1", 0.0)]
+
+
+def test_each_fact_is_posted_as_the_event_of_the_core() -> None:
+    posted: list[Event] = []
+
+    def post(event: Callable[..., Event], *args: object, **kwargs: object) -> None:
+        posted.append(event(7.0, *args, **kwargs))
+
+    tell([Arrived("a", "item"), SentenceBegan("s1", 40.0), Progressed("a", 20), RanOut("a", 20)], post)
+    assert posted == [
+        AudioArrived(7, "a", "item"),
+        SentenceStarted(7, "s1", 40.0),
+        PlayoutProgressed(7, "a", 20),
+        PlayoutFinished(7, "a", 20),
+    ]

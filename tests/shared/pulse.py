@@ -1,0 +1,219 @@
+"""A whole sound system without a sound card, for tests and benchmarks: PulseAudio with two null sinks; no claim is here.
+
+What is played on the sink `speaker` can be recorded from its monitor; what is put into the sink `room` is what the microphone
+hears, as its monitor is the source of the ALSA device `microphone`. With `echo_db` the loudspeaker is heard in the room too.
+PortAudio of Debian speaks ALSA alone, so an ALSA configuration of its own leads to PulseAudio. Nothing of the machine's own
+sound system, configuration or home is touched.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from adapters.seam.ports import RATE_HZ
+
+PATIENCE_S = 20.0
+"""How long PulseAudio may take to start or to end on a busy machine; it takes 50 ms."""
+NEEDED = ("pulseaudio", "pactl", "pacat", "parec")
+INSTALL = "apt install pulseaudio libportaudio2 libasound2-plugins alsa-utils"
+ALSA = """\
+</usr/share/alsa/alsa.conf>
+pcm.!default { type asym playback.pcm "speaker" capture.pcm "microphone" }
+ctl.!default { type pulse }
+pcm.speaker { type pulse device "speaker" }
+pcm.microphone { type pulse device "room.monitor" }
+"""
+SINKS = ("speaker", "room")
+LOUD = 300
+"""A sample over this is sound: a null sink adds none of its own."""
+
+
+def missing() -> str:
+    """What is missing for a sound system without a card; empty when nothing is."""
+    lacking = [name for name in NEEDED if shutil.which(name) is None]
+    if lacking:
+        return f"{lacking[0]} is not installed ({INSTALL})"
+    if not any(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")):
+        return f"ALSA has no way to PulseAudio ({INSTALL})"
+    return ""
+
+
+@attrs.frozen(eq=False)
+class Taken:
+    """What a loudspeaker played: samples, and when the first was heard, in seconds of `time.monotonic`."""
+
+    samples: npt.NDArray[np.int16]
+    start_s: float
+
+    def loud(self, from_s: float, to_s: float) -> npt.NDArray[np.float64]:
+        """When there was sound between two times: the time of each loud sample."""
+        low, high = (max(0, int((at_s - self.start_s) * RATE_HZ)) for at_s in (from_s, to_s))
+        found: npt.NDArray[np.float64] = (np.flatnonzero(np.abs(self.samples[low:high].astype(np.int32)) > LOUD) + low) / RATE_HZ
+        return found + self.start_s
+
+
+class Recorder:
+    """Records a source from when it is made until `stop`."""
+
+    def __init__(self, environment: dict[str, str], source: str) -> None:
+        command = ["parec", "-d", source, f"--rate={RATE_HZ}", "--channels=1", "--format=s16le", "--latency-msec=2", "--raw"]
+        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+        self.ahead_s = 0.0
+        self._sound = bytearray()
+        self._starts: list[float] = []
+        self._began = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        assert self._began.wait(PATIENCE_S), "parec records nothing"
+
+    def stop(self) -> Taken:
+        """The recording. A chunk can only come late, so the earliest tells when it began; what it holds is heard `ahead_s` later."""
+        self._process.terminate()
+        self._thread.join(PATIENCE_S)
+        self._process.communicate(timeout=PATIENCE_S)
+        start_s = float(np.percentile(self._starts, 1)) + self.ahead_s
+        return Taken(np.frombuffer(bytes(self._sound[: len(self._sound) // 2 * 2]), "<i2"), start_s)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        while chunk := os.read(self._process.stdout.fileno(), 65_536):
+            self._sound += chunk
+            self._starts.append(time.monotonic() - len(self._sound) / 2 / RATE_HZ)
+            self._began.set()
+
+
+class Pulse:
+    """A sound server of one's own, gone with it."""
+
+    def __init__(self, *, echo_db: float | None = None, rate_hz: int = 48_000) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="callfsm-pulse-"))
+        self._socket = self._folder / "native"
+        self._load = [
+            f"--load=module-native-protocol-unix socket={self._socket} auth-anonymous=1",
+            *(f"--load=module-null-sink sink_name={name} rate={rate_hz} channels=2" for name in SINKS),
+        ]
+        if echo_db is not None:
+            echo = "source=speaker.monitor sink=room latency_msec=30 sink_input_properties=media.name=echo"
+            self._load.append(f"--load=module-loopback {echo}")
+        config = self._folder / "asound.conf"
+        config.write_text(ALSA)
+        self.variables = {
+            "XDG_RUNTIME_DIR": str(self._folder),
+            "HOME": str(self._folder),
+            "PULSE_SERVER": f"unix:{self._socket}",
+            "ALSA_CONFIG_PATH": str(config),
+        }
+        """What a process needs in its environment to use this sound system."""
+        self._environment = {**os.environ, **self.variables}
+        self.start()
+        if echo_db is not None:
+            self._control("set-sink-input-volume", self._echo_input(), f"{echo_db:g}dB")
+
+    def start(self) -> None:
+        """Start the server, as after `kill`."""
+        command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--log-level=error"]
+        self._server = subprocess.Popen([*command, *self._load], env=self._environment)
+        until_s = time.monotonic() + PATIENCE_S
+        while subprocess.run(["pactl", "info"], env=self._environment, capture_output=True, check=False, timeout=PATIENCE_S).returncode:
+            assert self._server.poll() is None and time.monotonic() < until_s, "PulseAudio did not start"
+        # A sink without a listener is suspended, and takes its time to wake: somebody always plays silence.
+        player = ["pacat", "--latency-msec=20", "--raw"]
+        self._awake = [
+            subprocess.Popen([*player, "-d", sink, "/dev/zero"], env=self._environment, stderr=subprocess.DEVNULL) for sink in SINKS
+        ]
+        while len(self._control("list", "short", "sink-inputs").splitlines()) < len(SINKS):
+            assert time.monotonic() < until_s, "nobody plays silence"
+        # It was rendered two seconds ahead before anyone asked for less: suspending it forgets that.
+        for sink in SINKS:
+            self._control("suspend-sink", sink, "1")
+            self._control("suspend-sink", sink, "0")
+
+    def kill(self) -> None:
+        """End the server at once: every device of it is gone, as if they had been unplugged."""
+        for process in (self._server, *self._awake):
+            process.send_signal(signal.SIGKILL)
+            process.wait(PATIENCE_S)
+        self._socket.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Leave nothing."""
+        self.kill()
+        shutil.rmtree(self._folder)
+
+    def record(self, source: str = "speaker.monitor") -> Recorder:
+        """Record what the loudspeaker plays; a null sink hands it over as far ahead of time as its latency is: 5 ms."""
+        recorder = Recorder(self._environment, source)
+        [ahead_us, *_] = re.findall(r"Name: speaker\b.*?configured (\d+) usec", self._control("list", "sinks"), re.DOTALL)
+        recorder.ahead_s = int(ahead_us) / 1e6
+        return recorder
+
+    @contextmanager
+    def speaking(self, pcm: bytes) -> Iterator["subprocess.Popen[bytes]"]:
+        """Somebody in the room says `pcm` (24 kHz mono s16) while the body runs; the process ends when all is said."""
+        command = ["pacat", "-d", "room", f"--rate={RATE_HZ}", "--channels=1", "--format=s16le", "--latency-msec=20", "--raw"]
+        with tempfile.TemporaryFile() as file:
+            file.write(pcm)
+            file.seek(0)
+            process = subprocess.Popen(command, env=self._environment, stdin=file)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(PATIENCE_S)
+
+    def _echo_input(self) -> str:
+        listed = self._control("list", "sink-inputs").split("Sink Input #")
+        return next(one.split()[0] for one in listed if 'media.name = "echo"' in one)
+
+    def _control(self, *arguments: str) -> str:
+        told = subprocess.run(["pactl", *arguments], env=self._environment, capture_output=True, check=True, timeout=PATIENCE_S, text=True)
+        return told.stdout
+
+
+@contextmanager
+def sound_system(**settings: float) -> Iterator[Pulse]:
+    """A sound system that this process's PortAudio uses while the body runs; the test is skipped, and says why, where there is none."""
+    from adapters.audio.library import NoSound, load
+
+    lack = missing()
+    if not lack:
+        try:
+            library = load()
+        except NoSound as error:
+            lack = str(error)
+    if lack:
+        pytest.skip(f"no sound system to test on: {lack}")
+    pulse = Pulse(**settings)  # type: ignore[arg-type]
+    before = {name: os.environ.get(name) for name in pulse.variables}
+    os.environ.update(pulse.variables)
+    try:
+        _again(library)
+        yield pulse
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        library._terminate()
+        pulse.close()
+        library._initialize()
+
+
+def _again(library: object) -> None:
+    """Have PortAudio look for devices again: it does so once, when it is loaded."""
+    library._terminate()  # type: ignore[attr-defined]
+    library._initialize()  # type: ignore[attr-defined]

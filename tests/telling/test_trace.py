@@ -1,0 +1,273 @@
+"""Claims about the trace: written as the call happens, read back whole, replayed to the same rows; a damaged file is known as such."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from adapters.telling.trace import VERSION, Trace, TraceError, TraceWriter, Tracing, event_from_json, event_to_json, read_trace
+from fsm.call import effects as fx
+from fsm.call import events as ev
+from fsm.call.policy import Policy
+from fsm.call.snapshot import start
+from tests.shared.shell import ANSWER, BARGE_IN, Onlooker, Puppet, Said, at, drive, silent_policy
+
+CALL: tuple[Said, ...] = (
+    *BARGE_IN,
+    at(3000, ev.ResponseCreated, "r2"),
+    at(3100, ev.ErrorReceived, "odd", "words of the server"),
+    at(3200, ev.ResponseTranscribed, "r2", "Grüß Gott, “yes” — 好"),
+    at(3300, ev.ResponseFailed, "r2", "server_error"),
+    at(9000, ev.CallerHungUp, "gone"),
+)
+POLICY = silent_policy(interruption_min_ms=120.5)
+
+
+def recorded(path: Path, script: tuple[Said, ...] = CALL, policy: Policy = POLICY) -> Onlooker:
+    """Hold a call whose trace goes to `path`."""
+    writer, onlooker = TraceWriter(path, start(policy, "call-7")), Onlooker()
+    drive("trio", [Puppet(script)], writer, onlooker, policy=policy, call_id="call-7")
+    writer.close()
+    return onlooker
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "call.trace"
+    recorded(file)
+    return file
+
+
+def sealed(lines: list[Any]) -> bytes:
+    """Lines as a file with a seal that fits."""
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    return body + json.dumps({"steps": len(lines) - 1, "sha256": hashlib.sha256(body).hexdigest()}).encode() + b"\n"
+
+
+def lines_of(path: Path) -> list[Any]:
+    """The lines of a trace but for its seal."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:-1]]
+
+
+def edited(path: Path, edit: Callable[[list[Any]], None]) -> Trace:
+    """The trace after an edit, sealed anew."""
+    lines = lines_of(path)
+    edit(lines)
+    path.write_bytes(sealed(lines))
+    return read_trace(path)
+
+
+def refused(path: Path) -> str:
+    """The one line with which a file is refused."""
+    with pytest.raises(TraceError) as error:
+        read_trace(path)
+    text = str(error.value)
+    assert text.startswith(f"{path}: ")
+    assert "\n" not in text
+    assert "; " in text, "it says what to do, or what became of it"
+    return text
+
+
+# What is written can be read and replayed.
+
+
+def test_a_call_replays_from_its_trace_to_the_same_rows(tmp_path: Path) -> None:
+    onlooker = recorded(tmp_path / "call.trace")
+    trace = read_trace(tmp_path / "call.trace")
+    assert trace.call == start(POLICY, "call-7")
+    assert trace.first_difference() is None
+    replayed = [(event, answer) for event, answer, _ in trace.steps()]
+    assert replayed == onlooker.steps
+    assert len(replayed) > len(CALL), "deadlines are steps too"
+
+
+def test_a_step_is_a_line_and_a_line_is_a_step(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[0])["callfsm_trace"] == VERSION
+    assert json.loads(lines[-1])["steps"] == len(lines) - 2 == len(read_trace(path).lines)
+
+
+def test_a_line_names_the_rows_that_moved_and_the_effects(path: Path) -> None:
+    [interruption] = [line for line in read_trace(path).lines if "interruption:CONFIRMED" in " ".join(line["moves"])]
+    assert "response:IN_PROGRESS/InterruptionExpired/always -> CANCEL_IN_FLIGHT" in interruption["moves"]
+    assert {"effect": "CancelResponse", "response_id": "r1"} in interruption["effects"]
+
+
+def test_a_step_is_written_when_it_happens(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "call.trace", start(POLICY))
+    drive("trio", [Puppet(CALL)], writer, policy=POLICY)
+    with pytest.raises(TraceError, match="cut short"):
+        read_trace(tmp_path / "call.trace")
+    on_disk = (tmp_path / "call.trace").read_text(encoding="utf-8")
+    assert '"CallerHungUp"' in on_disk.splitlines()[-1], "a process that is killed leaves whole lines"
+    writer.close()
+    writer.close()
+    assert read_trace(tmp_path / "call.trace").first_difference() is None
+
+
+def test_a_full_disk_ends_the_trace_and_not_the_call() -> None:
+    """It is told once."""
+    told: list[OSError] = []
+    tracing, onlooker = Tracing(Path("/dev/full"), start(POLICY), told.append), Onlooker()
+    drive("trio", [Puppet(CALL)], tracing, onlooker, policy=POLICY)
+    tracing.close()
+    assert [error.strerror for error in told] == ["No space left on device"]
+    assert isinstance(onlooker.steps[-1][0], ev.CallerHungUp)
+
+
+def test_a_call_that_nobody_began_is_a_trace_too(tmp_path: Path) -> None:
+    TraceWriter(tmp_path / "call.trace", start(POLICY)).close()
+    assert read_trace(tmp_path / "call.trace").lines == ()
+
+
+@pytest.mark.parametrize("kind", ev.kinds(), ids=[kind.__name__ for kind in ev.kinds()])
+def test_every_event_survives_the_way_through_json(kind: type[ev.Event]) -> None:
+    values = {str: 'ü\n"x', float: 12.5, int: 3}
+    fields: dict[str, Any] = {field.name: values[field.type] for field in attrs.fields(kind) if field.type in values}
+    event = kind(**fields)
+    line = json.loads(json.dumps(event_to_json(event))) | {"moves": [], "effects": []}
+    assert event_from_json(line) == event
+
+
+def test_no_key_is_in_a_trace(path: Path) -> None:
+    """A trace holds a policy, events and effects, and none of these has a place for a key."""
+    kinds: list[type[attrs.AttrsInstance]] = [Policy, *ev.kinds(), *fx.Effect.__subclasses__()]
+    names = {field.name for kind in kinds for field in attrs.fields(kind)}
+    assert not {name for name in names if any(word in name for word in ("key", "secret", "token", "auth", "header", "password"))}
+    assert set(lines_of(path)[0]) == {"callfsm_trace", "call_id", "at_ms", "policy"}
+
+
+# A replay tells what is different.
+
+
+def test_an_effect_that_is_no_longer_asked_for_is_told(path: Path) -> None:
+    def forget_cancel(lines: list[Any]) -> None:
+        line = next(line for line in lines if {"effect": "CancelResponse", "response_id": "r1"} in line.get("effects", []))
+        line["effects"] = [effect for effect in line["effects"] if effect["effect"] != "CancelResponse"]
+
+    difference = edited(path, forget_cancel).first_difference()
+    assert difference is not None
+    assert "InterruptionExpired at 1620" in difference
+    assert "effects were" in difference
+    assert "CancelResponse" in difference
+
+
+def test_a_row_that_moves_elsewhere_is_told(path: Path) -> None:
+    number = next(at for at, line in enumerate(lines_of(path)) if line.get("event") == "ResponseCreated")
+
+    def move(lines: list[Any]) -> None:
+        lines[number]["moves"][0] = "playout:SILENT/ResponseCreated/welcome -> PLAYING"
+
+    difference = edited(path, move).first_difference()
+    assert difference is not None
+    assert difference.startswith(f"line {number + 1}, ResponseCreated")
+    assert "moves were" in difference
+
+
+def test_another_policy_answers_otherwise(path: Path) -> None:
+    def change_owner(lines: list[Any]) -> None:
+        lines[0]["policy"]["interrupts"] = "server"
+
+    difference = edited(path, change_owner).first_difference()
+    assert difference is not None
+    assert "InterruptionExpired" in difference
+
+
+def test_only_the_first_difference_is_told_in_one_line(path: Path) -> None:
+    def spoil(lines: list[Any]) -> None:
+        for line in lines[1:]:
+            line["moves"] = ["elsewhere"]
+
+    difference = edited(path, spoil).first_difference()
+    assert difference is not None
+    assert difference.startswith("line 2, ")
+    assert "\n" not in difference
+
+
+# A file that is no trace.
+
+
+def test_a_changed_file_is_refused(path: Path) -> None:
+    data = path.read_bytes()
+    for place in range(40, len(data) - 200, 97):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        refused(path)
+
+
+def test_a_file_that_was_cut_is_refused(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    for kept in (lines[:-1], lines[:3], lines[:1], [*lines[:5], *lines[6:]], [*lines, lines[-1]], []):
+        path.write_bytes(b"".join(kept))
+        refused(path)
+    path.write_bytes(b"".join(lines)[:-30])
+    assert "cut short" in refused(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00\xff\xfe", b"RIFF....WAVE", b"[1, 2]\n[3]\n", b"null\nnull\n", b"[" * 100_000, b"{}\n{}\n"])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "call.trace").write_bytes(data)
+    refused(tmp_path / "call.trace")
+
+
+def test_a_trace_of_another_version_is_refused(path: Path) -> None:
+    def age(lines: list[Any]) -> None:
+        lines[0]["callfsm_trace"] = VERSION + 1
+
+    with pytest.raises(TraceError):
+        edited(path, age)
+    assert f"version {VERSION}" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"event": "DogBarked"}, "DogBarked"),
+        ({"event": None}, "names its event"),
+        ({"event": ["LineOpened"]}, "names its event"),
+        ({"event": "ResponseCreated"}, "lacks response_id"),
+        ({"event": "ErrorReceived"}, "lacks code, message"),
+    ],
+)
+def test_a_line_that_is_no_step_is_refused_by_its_number(path: Path, change: dict[str, Any], told: str) -> None:
+    def spoil(lines: list[Any]) -> None:
+        lines[1].update(change)
+
+    with pytest.raises(TraceError):
+        edited(path, spoil)
+    assert "line 2: " in refused(path)
+    assert told in refused(path)
+
+
+@pytest.mark.parametrize("part", ["moves", "effects", "at_ms"])
+def test_a_step_without_one_of_its_parts_is_refused(path: Path, part: str) -> None:
+    def drop(lines: list[Any]) -> None:
+        del lines[3][part]
+
+    with pytest.raises(TraceError, match=f"line 4: .* lacks {part}"):
+        edited(path, drop)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [{"policy": {"bark": 1}}, {"policy": {"voice": "dog"}}, {"policy": {"closing_ms": "soon"}}, {"policy": None}, {"policy": []}],
+)
+def test_a_policy_of_another_version_is_refused(path: Path, head: dict[str, Any]) -> None:
+    def change(lines: list[Any]) -> None:
+        lines[0].update(head)
+
+    with pytest.raises(TraceError, match="line 1"):
+        edited(path, change)
+
+
+def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    assert "No such file" in refused(tmp_path / "none.trace")
+    assert "directory" in refused(tmp_path)
+
+
+def test_a_trace_is_written_for_every_step_of_an_ordinary_answer(tmp_path: Path) -> None:
+    onlooker = recorded(tmp_path / "call.trace", (*ANSWER, at(2000, ev.CallerHungUp)))
+    assert [line["event"] for line in read_trace(tmp_path / "call.trace").lines] == onlooker.events()

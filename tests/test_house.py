@@ -1,0 +1,99 @@
+"""Claims about the layout: who may import whom, how long a module may be, and that each says what it is."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path for package in ("fsm", "adapters") for path in (ROOT / package).rglob("*.py"))
+NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
+CORE = [name for name in NAMES if name.startswith("fsm/")]
+CALLERS = {f"adapters/standin/{one}.py" for one in ("caller", "demo", "dialling")}
+"""Who speaks by a script; the rest of the room are servers."""
+JOINS = {"adapters/hosts/terminal/live.py"}
+"""What joins ports to a call, and so must know them."""
+
+
+def imports(name: str) -> set[str]:
+    """The modules that a file imports, at its top or inside functions."""
+    tree = ast.parse((ROOT / name).read_text())
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_the_core_pulls_in_nothing_but_attrs() -> None:
+    program = (
+        "import sys; before = set(sys.modules); import fsm; print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    foreign = set(told.stdout.split()) - sys.stdlib_module_names - {"fsm", "attr", "attrs"}
+    assert not foreign
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_the_core_imports_no_adapter_and_no_clock(name: str) -> None:
+    roots = {found.split(".")[0] for found in imports(name)}
+    assert not roots & {"adapters", "time", "datetime", "random", "asyncio", "threading", "logging", "socket", "os"}
+
+
+@pytest.mark.parametrize("name", [name for name in CORE if name.startswith("fsm/engine/")])
+def test_the_engine_knows_nothing_of_calls(name: str) -> None:
+    assert not {found for found in imports(name) if found.startswith("fsm.call")}
+
+
+def dotted(name: str) -> str:
+    return name.removesuffix(".py").replace("/", ".")
+
+
+def ports() -> set[str]:
+    """The files of adapters that own a resource: those with a class that says what it performs."""
+    found = set()
+    for name in NAMES:
+        classes = [node for node in ast.walk(ast.parse((ROOT / name).read_text())) if isinstance(node, ast.ClassDef)]
+        says = {getattr(part, "name", "") or getattr(getattr(part, "target", None), "id", "") for one in classes for part in one.body}
+        if "performs" in says and name not in {"adapters/seam/ports.py", *JOINS}:
+            found.add(name)
+    return found
+
+
+def test_the_resources_are_known() -> None:
+    assert ports() >= {f"adapters/{one}.py" for one in ("realtime/port", "chatterbox/port", "twilio/port", "audio/wav_device", "tools")}
+
+
+@pytest.mark.parametrize("name", sorted(ports()))
+def test_no_resource_imports_another_nor_what_joins_them(name: str) -> None:
+    closed = [dotted(other) for other in (ports() | JOINS) - {name}] + ["adapters.seam.driver", "adapters.cli", "adapters.standin"]
+    assert not [found for found in imports(name) for other in closed if f"{found}.".startswith(f"{other}.")]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("adapters/standin/") and name not in CALLERS])
+def test_a_stand_in_knows_neither_the_core_nor_the_adapters(name: str) -> None:
+    assert not [found for found in imports(name) if found.startswith(("fsm", "adapters.")) and not found.startswith("adapters.standin")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_module_opens_with_one_line_that_says_what_it_is(name: str) -> None:
+    said = ast.get_docstring(ast.parse((ROOT / name).read_text()))
+    assert said, "no docstring"
+    assert len(said.splitlines()[0]) > 15
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_a_module_of_the_core_is_short(name: str) -> None:
+    limit = 500 if name == "fsm/call/events.py" else 400
+    assert len((ROOT / name).read_text().splitlines()) < limit
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_no_function_of_the_core_is_long(name: str) -> None:
+    functions = [node for node in ast.walk(ast.parse((ROOT / name).read_text())) if isinstance(node, ast.FunctionDef)]
+    assert not [node.name for node in functions if (node.end_lineno or 0) - node.lineno > 50]

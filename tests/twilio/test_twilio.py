@@ -1,0 +1,608 @@
+"""Claims about the telephone line, in virtual time against Twilio's stand-in: what is heard, what is told of it, and how a call ends."""
+
+import json
+import random
+from collections.abc import Awaitable, Callable
+
+import anyio
+import attrs
+import numpy as np
+import pytest
+
+from adapters.seam.ports import FRAME_BYTES, Ear, Port, Speaker
+from adapters.standin.twilio.stream import Conditions, Hung, Stream
+from adapters.twilio import mulaw
+from adapters.twilio.channel import ChannelClosed
+from adapters.twilio.port import LineError, TwilioLine, answer
+from adapters.twilio.tape import FarClock
+from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume
+from fsm.call.events import (
+    AudioArrived,
+    CallerHungUp,
+    DeviceFailed,
+    DigitPressed,
+    LineClosed,
+    LineOpened,
+    PlayoutFinished,
+    PlayoutProgressed,
+    PlayoutStopped,
+    QueueEmptied,
+    SentenceStarted,
+    VadCalibrated,
+)
+from tests.shared.telephone import IDS, Act, ApplicationEnd, Held, Log, Silent, Wire, call, do, in_virtual_time, sound, speak
+
+HANG_UP = do(HangUp(Reason.GOODBYE))
+
+
+def stairs(response_id: str, frames: int, first: int = 1) -> Act:
+    """A response whose frames are levels of mu-law, of which there are 127, from the least: so they can be told apart."""
+
+    def act(line: TwilioLine, _: Stream) -> None:
+        line.do(Admit(response_id))
+        for number in range(first, first + frames):
+            line.play(response_id, sound(20, int(np.frombuffer(mulaw.decode(bytes([255 - number])), "<i2")[0])), item_id="item")
+
+    return act
+
+
+def heard_frames(held: Held) -> list[int]:
+    """The numbers of the staircase's frames that the caller heard, in order."""
+    return [255 - frame[120] for frame in held.stream.ears._agent if frame is not None]
+
+
+def twice(act: Act) -> Act:
+    def act_twice(line: TwilioLine, stream: Stream) -> None:
+        act(line, stream)
+        act(line, stream)
+
+    return act_twice
+
+
+def events_of(text: list[str]) -> list[str]:
+    return [json.loads(one)["event"] for one in text]
+
+
+# The line.
+
+
+def test_it_is_a_port_and_a_speaker() -> None:
+    async def make() -> TwilioLine:
+        wire = Wire()
+        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
+        return TwilioLine(await answer(wire.channel))
+
+    line = in_virtual_time(make)
+    as_port: Port = line
+    as_speaker: Speaker = line
+    assert as_port is as_speaker
+    assert repr(line) == f"<TwilioLine {IDS.call} not open>"
+
+
+def test_it_opens_at_once_and_knows_the_noise_after_half_a_second() -> None:
+    held = call(caller=Silent(100), delay_ms=40)
+    assert held.log.when(LineOpened) == 40
+    assert held.log.when(VadCalibrated) == 40 + 25 * 20 - 20
+    assert [type(event) for _, event in held.log.posted] == [LineOpened, VadCalibrated, CallerHungUp]
+
+
+def test_every_ear_hears_the_caller() -> None:
+    tone = (6_000 * np.sin(2 * np.pi * 500 * np.arange(160) / 8_000)).astype("<i2").tobytes()
+    ears = [Recorder(), Recorder()]
+    as_ears: list[Ear] = list(ears)
+    call(caller=Silent(50, mulaw.encode(tone)), ears=as_ears)
+    assert {len(frame) for frame in ears[0].frames} == {FRAME_BYTES}
+    assert len(ears[0].frames) == 50
+    assert ears[0].frames == ears[1].frames
+    heard = np.frombuffer(b"".join(ears[0].frames[1:]), "<i2").astype(float)
+    pure = 6_000 * np.sin(2 * np.pi * 500 * (np.arange(len(heard)) + 480 - 60) / 24_000)
+    assert np.std(heard - pure) < 100
+
+
+@attrs.define
+class Recorder:
+    """An ear."""
+
+    frames: list[bytes] = attrs.Factory(list)
+
+    def hear(self, pcm: bytes) -> None:
+        self.frames.append(pcm)
+
+
+def test_a_key_is_told() -> None:
+    held = call(caller=Silent(200), conditions=Conditions(digits="12#", digits_at_s=1))
+    assert held.log.of(DigitPressed) == [DigitPressed(0.0, key) for key in "12#"]
+
+
+# What is heard, and told of it.
+
+
+def test_a_response_is_told_from_its_first_sound_to_its_last() -> None:
+    held = call((1_000, speak("a", 1_200)), caller=Silent(200), delay_ms=30)
+    told = [(at_ms, event) for at_ms, event in held.log.posted if not isinstance(event, LineOpened | VadCalibrated | CallerHungUp)]
+    assert [event for _, event in told] == [
+        AudioArrived(0.0, "a", "item"),
+        PlayoutProgressed(0.0, "a", 20.0),
+        PlayoutProgressed(0.0, "a", 520.0),
+        PlayoutProgressed(0.0, "a", 1_020.0),
+        QueueEmptied(0.0, "a"),
+        PlayoutFinished(0.0, "a", 1_200.0),
+    ]
+    began_ms = held.log.when(AudioArrived)
+    assert held.log.when(PlayoutProgressed) >= began_ms + 30 + 20 + 30, "there, heard, and back"
+    assert held.log.when(PlayoutFinished) >= began_ms + 30 + 1_200 + 30
+    assert held.log.when(PlayoutFinished) - held.log.when(QueueEmptied) <= 500, "within the core's line_tail_ms (R27)"
+
+
+def test_every_frame_is_heard_once_and_in_order() -> None:
+    held = call((500, stairs("a", 50)), (700, stairs("b", 30, first=51)), caller=Silent(200))
+    assert heard_frames(held) == list(range(1, 81))
+    assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "a", 1_000.0), PlayoutFinished(0.0, "b", 600.0)]
+
+
+@pytest.mark.parametrize("ahead_ms", [60, 200, 400])
+def test_no_more_lies_at_twilio_than_was_asked_for(ahead_ms: float) -> None:
+    """R58."""
+    held = call((500, speak("a", 3_000)), caller=Silent(250), ahead_ms=ahead_ms)
+    assert held.stream.buffer.most_ms <= ahead_ms
+    assert held.stream.ears.gaps_ms() == []
+    assert held.stream.buffer.played == 150
+
+
+def test_a_network_that_holds_messages_up_makes_no_gap_and_no_pile() -> None:
+    held = call((500, speak("a", 5_000)), caller=Silent(350), conditions=Conditions(jitter_ms=80), delay_ms=50)
+    assert held.stream.ears.gaps_ms() == []
+    assert held.stream.buffer.most_ms <= 300
+    assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "a", 5_000.0)]
+
+
+def test_sentences_are_told_when_they_are_heard() -> None:
+    def two(line: TwilioLine, _: Stream) -> None:
+        line.do(Admit("a"))
+        line.play("a", sound(400), sentence="s1")
+        line.play("a", sound(400), sentence="s2")
+
+    held = call((500, two), caller=Silent(100), delay_ms=20)
+    at_ms = {event.session_id: at_ms for at_ms, event in held.log.posted if isinstance(event, SentenceStarted)}
+    assert at_ms["s1"] >= 500 + 20 + 20 + 20
+    assert 380 <= at_ms["s2"] - at_ms["s1"] <= 420
+
+
+def test_sound_that_comes_late_is_a_gap_and_progress_is_told_after_it() -> None:
+    def more(line: TwilioLine, _: Stream) -> None:
+        line.play("a", sound(300))
+
+    held = call((500, speak("a", 300)), (1_200, more), caller=Silent(200))
+    assert [type(event) for event in held.log.of(QueueEmptied, PlayoutFinished, PlayoutProgressed)] == [
+        PlayoutProgressed,
+        QueueEmptied,
+        PlayoutFinished,
+        PlayoutProgressed,
+        QueueEmptied,
+        PlayoutFinished,
+    ]
+
+
+def test_sound_that_comes_in_time_is_no_end() -> None:
+    def more(line: TwilioLine, _: Stream) -> None:
+        line.play("a", sound(100))
+
+    held = call((500, speak("a", 100)), *((500 + 90 * n, more) for n in range(1, 10)), caller=Silent(150))
+    assert len(held.log.of(PlayoutFinished)) == 1
+    assert held.stream.ears.gaps_ms() == []
+
+
+# Silence.
+
+
+def test_a_hold_is_silence_as_soon_as_the_clear_has_arrived() -> None:
+    held = call((500, speak("a", 3_000)), (1_230, do(Hold())), caller=Silent(150), delay_ms=25)
+    agent = [frame is not None for frame in held.stream.ears._agent]
+    assert not any(agent[(1_230 + 25 + 25) // 20 + 2 :])
+    assert held.log.of(PlayoutFinished, PlayoutStopped, QueueEmptied) == []
+
+
+@pytest.mark.parametrize("delay_ms", [0, 15, 70, 200])
+def test_after_a_resume_no_frame_is_missing_and_none_comes_twice(delay_ms: float) -> None:
+    held = call(
+        (500, stairs("a", 100)),
+        *((at_ms, do(Hold())) for at_ms in (811, 1_400, 2_107)),
+        *((at_ms, do(Resume())) for at_ms in (812, 1_551, 2_640)),
+        caller=Silent(400),
+        delay_ms=delay_ms,
+    )
+    heard = heard_frames(held)
+    assert sorted(set(heard)) == list(range(1, 101))
+    assert len(heard) <= 103, "at each hold one frame at most, which had just begun"
+    assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "a", 2_000.0)]
+
+
+def test_a_hold_and_a_resume_in_one_step_only_hush_for_a_moment() -> None:
+    held = call((500, stairs("a", 60)), (900, do(Hold(), Resume())), caller=Silent(200))
+    assert set(heard_frames(held)) == set(range(1, 61))
+
+
+def test_a_mark_that_a_clear_sends_back_is_no_proof_of_playout() -> None:
+    """The whole response with its last mark lies at Twilio when the hold comes (R71)."""
+    held = call((500, speak("a", 160)), (560, do(Hold())), (1_500, do(Resume())), caller=Silent(150))
+    assert held.stream.counts["marks returned by a clear"] >= 2
+    assert held.log.when(PlayoutFinished) > 1_500 + 80
+    assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "a", 160.0)]
+
+
+def test_a_flush_clears_the_line_and_tells_what_was_heard() -> None:
+    held = call((500, speak("a", 3_000)), (1_500, do(Flush("a"))), caller=Silent(150), delay_ms=20)
+    [stopped] = held.log.of(PlayoutStopped)
+    assert stopped == PlayoutStopped(0.0, "a", held.stream.buffer.played * 20, 3_000.0)
+    assert events_of(held.sent).count("clear") == 1
+    assert held.line.play("a", sound(20)) is False
+
+
+def test_a_flush_of_what_is_not_on_the_line_clears_nothing() -> None:
+    held = call(
+        (100, do(Flush("never"))),
+        (500, speak("a", 200)),
+        (1_500, do(Flush("a"))),
+        (1_600, do(Hold(), Resume())),
+        caller=Silent(150),
+    )
+    assert held.log.of(PlayoutStopped) == [PlayoutStopped(0.0, "never", 0.0, 0.0), PlayoutStopped(0.0, "a", 200.0, 200.0)]
+    assert "clear" not in events_of(held.sent)
+
+
+def test_a_flush_of_what_only_waits_clears_nothing() -> None:
+    held = call((500, stairs("a", 60)), (510, stairs("b", 10, first=61)), (900, do(Flush("b"))), caller=Silent(150))
+    assert heard_frames(held) == list(range(1, 61))
+    assert "clear" not in events_of(held.sent)
+
+
+def test_no_mark_is_sent_twice() -> None:
+    """Else one that a clear sent back late would prove the playout of another frame."""
+    held = call((500, stairs("a", 60)), (900, do(Hold())), (1_000, do(Resume())), (1_200, do(Flush("a"))), caller=Silent(150), delay_ms=20)
+    names = [message["mark"]["name"] for message in map(json.loads, held.sent) if message["event"] == "mark"]
+    assert len(names) == len(set(names)) > 5
+
+
+def test_what_was_heard_too_long_can_be_asked() -> None:
+    held = call((500, speak("a", 2_000)), (1_000, do(Flush("a"))), (1_500, speak("b", 400)), caller=Silent(150))
+    assert held.line.sounded_after(1.0, "a") <= 20
+    assert held.line.sounded_after(0.0, "a") == held.stream.buffer.played * 20 - 400
+    assert held.line.sounded_after(1.0) == 400 + held.line.sounded_after(1.0, "a")
+
+
+def test_a_second_flush_sends_no_second_clear_and_tells_the_same() -> None:
+    held = call((500, speak("a", 3_000)), (1_000, twice(do(Flush("a")))), (1_300, do(Flush("a"))), caller=Silent(100), delay_ms=20)
+    assert events_of(held.sent).count("clear") == 1
+    assert len(set(map(str, held.log.of(PlayoutStopped)))) == 1
+
+
+def test_a_flush_takes_off_one_response_and_leaves_the_other() -> None:
+    """R31: both lie at Twilio, in one frame even."""
+    held = call((500, stairs("a", 30)), (501, stairs("b", 20, first=31)), (1_040, do(Flush("a"))), caller=Silent(150))
+    [stopped] = held.log.of(PlayoutStopped)
+    heard = heard_frames(held)
+    assert heard == [*range(1, round(stopped.played_ms / 20) + 1), *range(31, 51)]
+    assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "b", 400.0)]
+
+
+def test_a_flush_in_a_frame_of_two_responses_silences_its_part_alone() -> None:
+    held = call((500, speak("a", 1_010, 3_000)), (501, speak("b", 400, 8_000)), (1_440, do(Flush("a"))), caller=Silent(150))
+    [stopped] = held.log.of(PlayoutStopped)
+    assert stopped.played_ms < 1_010
+    assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "b", 400.0)]
+    loud = [np.frombuffer(mulaw.decode(frame), "<i2") for frame in held.stream.ears._agent if frame is not None]
+    assert sum(int((frame > 7_000).sum()) for frame in loud) == pytest.approx(400 * 8, abs=40)
+
+
+def test_the_next_response_is_heard_after_a_flush() -> None:
+    """R32."""
+    held = call((500, stairs("a", 100)), (1_000, do(Flush("a"))), (1_010, stairs("b", 20, first=101)), caller=Silent(150), delay_ms=30)
+    assert heard_frames(held)[-20:] == list(range(101, 121))
+    assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "b", 400.0)]
+
+
+def test_a_held_line_stays_silent_for_what_comes() -> None:
+    held = call((500, do(Hold())), (600, speak("a", 300)), (1_500, do(Resume())), caller=Silent(150))
+    assert held.log.when(PlayoutProgressed) >= 1_500
+    assert held.stream.buffer.played == 15
+
+
+@pytest.mark.parametrize("delay_ms", [0, 20, 60, 140])
+@pytest.mark.parametrize("jitter_ms", [0, 20, 60])
+def test_what_is_told_as_heard_was_heard(delay_ms: float, jitter_ms: float) -> None:
+    """R71: wherever the interruption comes, the told position is within 40 ms of what Twilio played."""
+    chance = random.Random(delay_ms + jitter_ms)
+    for seed in range(3):
+        at_ms = 500 + chance.uniform(30, 1_800)
+        acts: list[tuple[float, Act]] = [(500, speak("a", 2_000)), (at_ms, do(Flush("a")))]
+        if seed % 2:
+            resume = (at_ms + chance.uniform(0, 400), do(Resume()))
+            acts = [(500, speak("a", 2_000)), (at_ms, do(Hold())), resume, (at_ms + 600, do(Flush("a")))]
+        held = call(*acts, caller=Silent(160), conditions=Conditions(jitter_ms=jitter_ms, seed=seed), delay_ms=delay_ms)
+        [stopped] = held.log.of(PlayoutStopped)
+        assert stopped.played_ms == pytest.approx(min(held.stream.buffer.played * 20, 2_000), abs=40)
+
+
+def test_the_position_needs_no_timestamps_of_twilios() -> None:
+    held = call((0, without_timestamps), (500, speak("a", 2_000)), (1_333, do(Flush("a"))), caller=Silent(150), delay_ms=60)
+    [stopped] = held.log.of(PlayoutStopped)
+    assert stopped.played_ms == pytest.approx(held.stream.buffer.played * 20, abs=40)
+
+
+def without_timestamps(line: TwilioLine, _: Stream) -> None:
+    """A provider that does not say when the caller's sound began."""
+    receive = line._answered.wire.receive
+    line._answered.wire.receive = lambda text: receive(text.replace('"timestamp"', '"when"'))  # type: ignore[method-assign, arg-type]
+
+
+# A line that does not answer.
+
+
+def test_a_clear_that_is_never_answered_is_decided_by_the_clock() -> None:
+    held = call((1_000, deaf_to_marks), (500, speak("a", 3_000)), (1_300, do(Flush("a"))), caller=Silent(150))
+    [stopped] = held.log.of(PlayoutStopped)
+    assert stopped.played_ms == pytest.approx(held.stream.buffer.played * 20, abs=40)
+    assert 1_900 <= held.log.when(PlayoutStopped) <= 2_100
+    assert held.line.counts["clears unanswered"] == 1
+
+
+def test_a_line_of_which_nothing_is_heard_takes_no_more_after_five_seconds() -> None:
+    """R58."""
+    held = call((0, deaf_to_marks), (500, speak("a", 20_000)), caller=Silent(600))
+    assert held.line.counts["frames sent"] == 250
+    assert held.log.of(PlayoutProgressed) == []
+
+
+def deaf_to_marks(_: TwilioLine, stream: Stream) -> None:
+    """A provider that sends no mark back."""
+    stream._return = lambda name: None  # type: ignore[method-assign]
+
+
+# The end.
+
+
+def test_the_caller_hangs_up() -> None:
+    asked: list[int] = []
+    held = call(caller=Silent(50), hang_up=hanging_up(asked))
+    assert held.log.of(CallerHungUp, LineClosed) == [CallerHungUp(0.0, "the stream stopped")]
+    assert asked == []
+    assert held.hung is Hung.CALLER
+
+
+def test_a_socket_that_ends_is_a_caller_who_hung_up() -> None:
+    async def be() -> Log:
+        wire, log = Wire(), Log()
+        stream = Stream(wire.socket, IDS, {}, Silent(), Conditions())
+        await wire.socket.send(json.dumps({"event": "start", "start": stream._start()}))
+        line = TwilioLine(await answer(wire.channel))
+        wire.up.close()
+        await line.run(log.post)
+        assert wire.down.closed
+        return log
+
+    log: Log = in_virtual_time(be)
+    assert log.of(CallerHungUp) == [CallerHungUp(0.0, "closed with 1000")]
+
+
+def hanging_up(asked: list[int], then: Callable[[], Awaitable[None]] | None = None) -> Callable[[], Awaitable[None]]:
+    """What ends the call at Twilio, and counts how often it is asked."""
+
+    async def hang_up() -> None:
+        asked.append(1)
+        if then is not None:
+            await then()
+
+    return hang_up
+
+
+def test_a_hang_up_is_carried_out_once_and_then_told() -> None:
+    """R47."""
+    asked: list[int] = []
+    held = call((500, twice(HANG_UP)), (600, HANG_UP), caller=Silent(500), hang_up=hanging_up(asked))
+    assert asked == [1]
+    assert held.log.of(LineClosed, CallerHungUp) == [LineClosed(0.0), LineClosed(0.0)], "the second wish, after the end, is answered too"
+    assert held.hung is Hung.APPLICATION
+
+
+def test_a_hang_up_before_the_line_opens_ends_the_call_too() -> None:
+    asked: list[int] = []
+
+    async def be() -> Log:
+        wire, log = Wire(), Log()
+        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
+        line = TwilioLine(await answer(wire.channel), hang_up=hanging_up(asked))
+        line.do(HangUp(Reason.APPLICATION))
+        await line.run(log.post)
+        return log
+
+    log: Log = in_virtual_time(be)
+    assert [type(event) for _, event in log.posted] == [LineClosed]
+    assert asked == [1]
+
+
+def test_a_hang_up_that_fails_or_hangs_is_counted_and_the_stream_is_closed() -> None:
+    async def fail() -> None:
+        raise LineError("503")
+
+    for then, name in ((fail, "hang-ups failed"), (anyio.sleep_forever, "hang-ups timed out")):
+        held = call((500, HANG_UP), caller=Silent(500), hang_up=hanging_up([], then), hang_up_timeout_s=2.0)
+        assert held.line.counts[name] == 1
+        assert held.log.of(LineClosed) == [LineClosed(0.0)]
+        assert held.log.when(LineClosed) == (500 if then is fail else 2_500)
+        assert held.hung is Hung.APPLICATION
+
+
+def test_a_hang_up_is_carried_out_even_when_the_call_is_torn_down() -> None:
+    done: list[int] = []
+
+    async def slow() -> None:
+        await anyio.sleep(1)
+        done.append(1)
+
+    async def be() -> None:
+        wire, log = Wire(), Log()
+        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
+        line = TwilioLine(await answer(wire.channel), hang_up=slow)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(line.run, log.post)
+            await anyio.sleep(0.1)
+            line.do(HangUp(Reason.GOODBYE))
+            await anyio.sleep(0.1)
+            tasks.cancel_scope.cancel()
+        assert wire.down.closed
+
+    in_virtual_time(be)
+    assert done == [1]
+
+
+def test_a_channel_that_takes_nothing_is_a_failed_device_and_can_still_be_hung_up() -> None:
+    asked: list[int] = []
+
+    async def be() -> Log:
+        wire, log = Wire(), Log()
+        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
+        line = TwilioLine(await answer(Stuck(wire)), hang_up=hanging_up(asked))
+        log.on[DeviceFailed] = lambda: line.do(HangUp(Reason.DEVICE_FAILED))
+        await line.run(log.post)
+        return log
+
+    log: Log = in_virtual_time(be)
+    assert log.of(DeviceFailed, LineClosed) == [DeviceFailed(0.0, "the stream took nothing for 5 s"), LineClosed(0.0)]
+    assert asked == [1]
+
+
+class Stuck(ApplicationEnd):
+    """A channel that takes nothing."""
+
+    async def send(self, text: str) -> None:
+        await anyio.sleep_forever()
+
+
+def test_a_line_serves_one_call() -> None:
+    held = call(caller=Silent(10))
+    with pytest.raises(RuntimeError, match="serves one call"):
+        anyio.run(held.line.run, Log().post)
+
+
+def test_a_stranger_of_an_effect_is_a_bug() -> None:
+    held = call(caller=Silent(10))
+    with pytest.raises(ValueError, match="CloseSession"):
+        held.line.do(CloseSession())
+
+
+@pytest.mark.parametrize("ahead_ms", [59, 401, float("nan")])
+def test_too_little_or_too_much_ahead_is_refused(ahead_ms: float) -> None:
+    held = call(caller=Silent(10))
+    with pytest.raises(ValueError, match="from 60 to 400"):
+        TwilioLine(held.line._answered, ahead_ms=ahead_ms)
+
+
+# Before the call.
+
+
+def test_a_stream_without_a_start_is_refused_in_one_line() -> None:
+    async def be(close: bool) -> None:
+        wire = Wire()
+        await wire.socket.send('{"event": "connected"}')
+        await wire.socket.send('{"event": "media", "streamSid": "MZ", "media": {"payload": "/w=="}}')
+        if close:
+            wire.up.close()
+        await answer(wire.channel)
+
+    with pytest.raises(LineError, match="ended before its start: closed with 1000"):
+        in_virtual_time(lambda: be(close=True))
+    with pytest.raises(LineError, match="no start within 10 s"):
+        in_virtual_time(lambda: be(close=False))
+
+
+# Figures.
+
+
+def test_the_sums_balance() -> None:
+    """R57."""
+    held = call(
+        (500, speak("a", 2_000)),
+        (1_000, do(Hold())),
+        (1_400, do(Resume())),
+        (1_800, do(Flush("a"))),
+        (1_900, speak("b", 700)),
+        caller=Silent(200),
+        delay_ms=30,
+    )
+    counts = held.line.counts
+    assert counts["frames sent"] == counts["frames heard"] + counts["frames cleared"]
+    assert counts["frames sent"] == held.stream.counts["frames of the agent"]
+    assert counts["frames heard"] == held.stream.buffer.played
+    assert counts["frames of the caller"] == held.stream.counts["frames of the caller"] == 200
+    assert counts["clears"] == 2
+
+
+def test_a_response_of_which_nothing_was_sent_is_counted() -> None:
+    """R40."""
+
+    def admitted(line: TwilioLine, _: Stream) -> None:
+        line.do(Admit("mute"))
+
+    held = call((500, do(Hold())), (600, speak("a", 300)), (700, do(Flush("a"))), (800, admitted), caller=Silent(100))
+    assert held.line.counts["responses unsent"] == 1
+    assert held.line.counts["responses without sound"] == 1
+
+
+def test_refused_sound_and_useless_messages_are_counted() -> None:
+    def play(line: TwilioLine, _: Stream) -> None:
+        assert not line.play("nobody", sound(20))
+
+    held = call((500, play), caller=Silent(100), conditions=Conditions(loss=0.2, seed=3))
+    assert held.line.counts["bytes refused: not admitted"] == FRAME_BYTES
+    assert held.line.counts["messages missing"] == held.stream.counts["frames of the caller lost"] > 0
+
+
+def test_what_was_done_before_the_line_opened_is_told_then() -> None:
+    async def be() -> Log:
+        wire, log = Wire(), Log()
+        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
+        line = TwilioLine(await answer(wire.channel))
+        line.do(Admit("a"))
+        line.play("a", sound(20), item_id="i")
+        line.do(Flush("b"))
+        wire.up.close()
+        await line.run(log.post)
+        return log
+
+    log: Log = in_virtual_time(be)
+    assert log.of(AudioArrived, PlayoutStopped) == [AudioArrived(0.0, "a", "i"), PlayoutStopped(0.0, "b", 0.0, 0.0)]
+
+
+def test_a_timestamp_that_cannot_be_moves_no_time_by_more_than_a_second() -> None:
+    clock = FarClock()
+    for number, at_ms in enumerate((0, 10**17, 20, 0, 0, 10**12, 60)):
+        now_s = 1_000 + number / 50
+        clock.note(at_ms, now_s)
+        assert now_s - 1 < clock.sent_s(now_s) <= now_s
+    for number in range(500):
+        clock.note(number * 20, 2_000 + number / 50)
+    assert clock.sent_s(2_009.99) == pytest.approx(2_009.99), "and it is forgotten"
+
+
+def test_sound_that_comes_in_pieces_is_one_voice() -> None:
+    """The sender is woken by the first piece alone: those behind it change nothing of what is due."""
+
+    def act(line: TwilioLine, _: Stream) -> None:
+        line.do(Admit("a"))
+        for _ in range(40):
+            line.play("a", sound(10), item_id="i")
+
+    held = call((100, act), (700, speak("b", 100)), caller=Silent(100))
+    assert held.line.counts["frames heard"] == 25
+    assert len(held.stream.ears.gaps_ms()) == 1, "between the two"
+    assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "a", 400.0), PlayoutFinished(0.0, "b", 100.0)]
+
+
+def test_a_closed_channel_says_so() -> None:
+    async def be() -> None:
+        wire = Wire()
+        await wire.channel.close()
+        with pytest.raises(ChannelClosed):
+            await wire.channel.send("{}")
+
+    in_virtual_time(be)
