@@ -1,4 +1,4 @@
-"""Claims about the layout: who may import whom, how long a module may be, and that each says what it is."""
+"""Claims about the house: who may import whom, how long a module may be, and that each says what it is."""
 
 import ast
 import subprocess
@@ -10,16 +10,39 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for package in ("fsm", "adapters") for path in (ROOT / package).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
+HOUSED = [name for name in NAMES if name != "adapters/__init__.py"]
 CORE = [name for name in NAMES if name.startswith("fsm/")]
 CALLERS = {f"adapters/standin/{one}.py" for one in ("caller", "demo", "dialling")}
 """Who speaks by a script; the rest of the room are servers."""
+ARROWS = {
+    "fsm": "",
+    "seam": "fsm",
+    "text": "",
+    "audio": "fsm seam",
+    "realtime": "fsm seam",
+    "chatterbox": "fsm seam text audio.wav audio.wav_file",
+    "twilio": "fsm seam",
+    "tools": "fsm seam",
+    "telling": "fsm seam",
+    "standin": "seam audio.wav_file twilio.mulaw twilio.narrowband",
+    "hosts": "fsm seam text audio realtime chatterbox twilio tools telling standin.caller standin.demo",
+    "proof": "fsm seam text realtime chatterbox telling",
+    "commands": "fsm seam audio realtime chatterbox tools telling standin hosts proof",
+    "cli": "commands",
+}
+"""What a room may import besides itself: rooms, or of a room the modules that are named."""
 JOINS = {"adapters/hosts/terminal/live.py"}
 """What joins ports to a call, and so must know them."""
 
 
 def imports(name: str) -> set[str]:
     """The modules that a file imports, at its top or inside functions."""
-    tree = ast.parse((ROOT / name).read_text())
+    return imported(name, (ROOT / name).read_text())
+
+
+def imported(name: str, text: str) -> set[str]:
+    """The same for a file with this text."""
+    tree = ast.parse(text)
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -39,10 +62,60 @@ def test_the_core_pulls_in_nothing_but_attrs() -> None:
     assert not foreign
 
 
+def room_of(name: str) -> str:
+    """`fsm`, or the room of adapters in which a file lies; a file beside the rooms is one of its own."""
+    return Path(name).with_suffix("").parts[0 if name.startswith("fsm/") else 1]
+
+
+def leads(found: str, way: str) -> bool:
+    """Is this import one of a room, or of a module in it?"""
+    return f"{found.removeprefix('adapters.')}.".startswith(f"{way}.")
+
+
+def astray(name: str, found: set[str]) -> set[str]:
+    """Which of these imports of ours no arrow allows to this file."""
+    ways = (room_of(name), *ARROWS[room_of(name)].split())
+    return {one for one in found if one.split(".")[0] in ("fsm", "adapters") and not any(leads(one, way) for way in ways)}
+
+
+@pytest.mark.parametrize("name", HOUSED)
+def test_imports_run_one_way_between_the_rooms(name: str) -> None:
+    assert not astray(name, imports(name))
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_no_arrow_is_allowed_that_nothing_takes(room: str) -> None:
+    taken = {one for name in HOUSED if room_of(name) == room for one in imports(name)}
+    assert not [way for way in ARROWS[room].split() if not any(leads(one, way) for one in taken)]
+
+
+def test_the_rooms_stand_in_one_order() -> None:
+    order = list(ARROWS)
+    assert not [(room, way) for room in order for way in ARROWS[room].split() if order.index(way.split(".")[0]) >= order.index(room)]
+
+
+@pytest.mark.parametrize(
+    ("name", "planted"),
+    [
+        ("fsm/call/machine.py", "from adapters.seam import driver"),
+        ("adapters/seam/driver.py", "from adapters.audio.tape import Tape"),
+        ("adapters/realtime/port.py", "import adapters.twilio.wire"),
+        ("adapters/chatterbox/port.py", "from adapters.audio.wav_device import WavDevice"),
+        ("adapters/telling/trace.py", "from adapters import tools"),
+        ("adapters/standin/caller.py", "from adapters.hosts.terminal import live"),
+        ("adapters/hosts/phone/server.py", "def late() -> None:\n    from adapters.standin.realtime.server import serve"),
+        ("adapters/hosts/terminal/live.py", "from adapters.commands.call import add"),
+        ("adapters/proof/rules.py", "from adapters.cli import main"),
+    ],
+)
+def test_a_planted_import_is_found(name: str, planted: str) -> None:
+    assert astray(name, imported(name, planted))
+
+
 @pytest.mark.parametrize("name", CORE)
-def test_the_core_imports_no_adapter_and_no_clock(name: str) -> None:
+def test_the_core_imports_no_clock(name: str) -> None:
     roots = {found.split(".")[0] for found in imports(name)}
-    assert not roots & {"adapters", "time", "datetime", "random", "asyncio", "threading", "logging", "socket", "os"}
+    assert not roots & {"time", "datetime", "random", "asyncio", "threading", "logging", "socket", "os"}
 
 
 @pytest.mark.parametrize("name", [name for name in CORE if name.startswith("fsm/engine/")])
