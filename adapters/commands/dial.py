@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
     """Declare the command."""
     text = "call a telephone server as Twilio would, with a caller on a WAV file or the demonstration's"
     parser = command(commands, "dial", _dial, text, f"{TOKEN_VARIABLE}=… callfsm dial http://127.0.0.1:8080/voice --caller me.wav")
-    parser.add_argument("url", help="the webhook (http://, https://), or the media stream itself (ws://, wss://)")
+    parser.add_argument("url", nargs="?", default="", help="the webhook (http://, https://), or the media stream itself (ws://, wss://)")
     parser.add_argument("--caller", type=Path, metavar="WAV", help="what the caller says (default: one who greets, asks and interrupts)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="a folder for dial.wav (left: caller, right: agent) and dial.txt")
     parser.add_argument("--voice", choices=("chatterbox", "realtime"), default="realtime", help="who answers the demonstration's caller")
@@ -24,6 +24,13 @@ def add(commands: Any) -> None:
     parser.add_argument("--loss", type=float, default=0.0, metavar="PERCENT", help="lose this share of the frames, both ways")
     parser.add_argument("--dtmf", default="", metavar="KEYS@S", help="press keys so many seconds into the call, e.g. 1234#@5.0")
     parser.add_argument("--hang-up-after", type=float, metavar="S", help="hang up then (default: 30 s after the caller's last word)")
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="be a compatible carrier that lacks this; may be given again; `--without help` lists the names",
+    )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same jitter and loss (default: 1)")
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a custom parameter of a ws:// stream")
     parser.add_argument("--called", metavar="NUMBER", help="the number that is called (default: +15005550001)")
@@ -37,9 +44,13 @@ def _dial(options: argparse.Namespace) -> int:
 
     from adapters.standin import dialling
     from adapters.standin.twilio.call import CallFailed
+    from adapters.standin.twilio.lacks import LACKS
 
+    if "help" in options.without:
+        print("\n".join(f"{name}: {says}" for name, says in LACKS.items()))
+        return 0
     if not options.url.startswith(("http://", "https://", "ws://", "wss://")):
-        raise Refused(f"{options.url}: give a URL that begins with http:// (a webhook) or ws:// (a media stream)")
+        raise Refused(f"{options.url or 'no URL'}: give a URL that begins with http:// (a webhook) or ws:// (a media stream)")
     token = os.environ.get(TOKEN_VARIABLE)
     plan = dialling.Dialling(
         url=options.url,
@@ -68,6 +79,7 @@ def _dial(options: argparse.Namespace) -> int:
 
 def _conditions(options: argparse.Namespace) -> Any:
     """The network and the caller's hands. Raises Refused."""
+    from adapters.standin.twilio.lacks import LACKS
     from adapters.standin.twilio.stream import Conditions
 
     keys, _, at_s = options.dtmf.partition("@")
@@ -79,6 +91,8 @@ def _conditions(options: argparse.Namespace) -> Any:
         raise Refused(f"--hang-up-after {options.hang_up_after:g}: it takes a number of seconds, up to a day")
     if options.rest_port is not None and not 0 <= options.rest_port <= 65_535:
         raise Refused(f"--rest-port {options.rest_port}: a port is a number from 0 to 65535")
+    if unknown := [name for name in options.without if name not in LACKS]:
+        raise Refused(f"--without {unknown[0]}: it takes one of {', '.join(LACKS)}")
     if options.dtmf and (not keys or set(keys) - set("0123456789*#ABCD") or not _seconds(at_s)):
         raise Refused(f"--dtmf {options.dtmf}: give KEYS@SECONDS with keys of 0123456789*#ABCD, e.g. 1234#@5.0")
     return Conditions(
@@ -87,6 +101,7 @@ def _conditions(options: argparse.Namespace) -> Any:
         digits=keys,
         digits_at_s=float(at_s or 0),
         hang_up_after_s=options.hang_up_after,
+        without=frozenset(options.without),
         seed=options.seed,
     )
 

@@ -14,8 +14,9 @@ from adapters.standin.caller import At, Line, ScriptedCaller
 from adapters.standin.demo import demo_caller
 from adapters.standin.twilio.call import Call, CallFailed
 from adapters.standin.twilio.http import Application
+from adapters.standin.twilio.lacks import made_ids
 from adapters.standin.twilio.rest import Calls, serve_rest
-from adapters.standin.twilio.stream import Conditions, Hung, Ids, Stream
+from adapters.standin.twilio.stream import Conditions, Hung, Stream
 from adapters.twilio import mulaw
 from adapters.twilio.narrowband import Downsampler
 
@@ -68,7 +69,7 @@ async def dial(plan: Dialling, console: Any) -> bool:
         plan.out.mkdir(parents=True, exist_ok=True)
     with console.status("preparing the caller's voice …"):
         caller = await to_thread.run_sync(_caller, plan)
-    ids = Ids(plan.account) if plan.account else Ids()
+    ids = made_ids(plan.conditions.without, plan.account)
     application = Application(ids, token=plan.token, **({"called": plan.called} if plan.called else {}))
     call = Call(application, Telephone(caller), plan.conditions, say, plan.status_callback)
     async with AsyncExitStack() as stack:

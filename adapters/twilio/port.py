@@ -44,7 +44,7 @@ class Answered:
 
 
 async def answer(channel: Channel, *, timeout_s: float = 10.0) -> Answered:
-    """Wait for the stream's `start`; what comes before it is set aside (R40). Raises LineError."""
+    """Wait for the stream's `start`; what comes before it is set aside (R40). Raises LineError, which names what was."""
     wire = Wire()
     try:
         with anyio.fail_after(timeout_s):
@@ -53,9 +53,15 @@ async def answer(channel: Channel, *, timeout_s: float = 10.0) -> Answered:
                 if isinstance(message, Started):
                     return Answered(channel, wire, message)
     except ChannelClosed as closed:
-        raise LineError(f"the stream ended before its start: {closed}") from None
+        raise LineError(_without_start(wire) or f"the stream ended before its start: {closed}") from None
     except TimeoutError:
-        raise LineError(f"the stream sent no start within {timeout_s:g} s") from None
+        raise LineError(_without_start(wire) or f"the stream sent no start within {timeout_s:g} s") from None
+
+
+def _without_start(wire: Wire) -> str:
+    """What came in the place of a start, if anything did."""
+    aside = ", ".join(f"{reason} ({number})" for reason, number in wire.quarantined.most_common(3))
+    return f"no start could be used; set aside: {aside}" if aside else ""
 
 
 class _Line(Enum):

@@ -1,12 +1,15 @@
-"""Twilio Media Streams as typed records: JSON text in and out, strict and bounded; no I/O and no clock in here.
+"""Twilio Media Streams as typed records: JSON text in and out, bounded; no I/O and no clock in here.
 
 Written after Twilio's "Media Streams - WebSocket Messages". What Twilio sends is `connected`, `start`, then `media`, `mark` and
-`dtmf`, and `stop` at the end; what it takes is `media`, `mark` and `clear`. Anything else is set aside and counted (R84).
+`dtmf`, and `stop` at the end; what it takes is `media`, `mark` and `clear`. Anything else is set aside and counted (R84). Carriers that
+speak the same protocol have ids of other forms, whole numbers where Twilio has strings of digits, and leave fields out: what is absent
+contradicts nothing (R102), and what says how the sound is coded must say mu-law at 8 kHz.
 """
 
 import base64
 import binascii
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -24,8 +27,15 @@ MAX_OCTETS = RATE_HZ
 MAX_NAME_CHARS = 256
 """The longest id or mark: an id of Twilio's has 34."""
 MAX_GAP = 3_000
-"""How many messages may be missing: a minute of sound. A number further on is a mistake, and believed it would make all others late."""
+"""How many messages may be missing: a minute of sound. A number further on is a jump, which says nothing of what is missing."""
+MAX_DIGITS = 18
+"""The longest number."""
+MISNUMBERED = 3
+"""After so many messages in a row that neither go on nor follow each other, the numbers mean nothing, and none is looked at any more."""
 DIGITS = frozenset("0123456789*#ABCD")
+NOT_MULAW = "a start of sound that is not mu-law at 8 kHz"
+_MULAW = frozenset({"mulaw", "ulaw", "pcmu", "basic", "g711u", "g711ulaw", "g711mulaw"})
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:~=+-]*", re.ASCII)
 
 
 @attrs.frozen
@@ -48,6 +58,7 @@ class Media:
     """Sound of the caller, in mu-law octets; `at_ms` counts from the stream's start by Twilio's clock, None when it does not say."""
 
     stream_sid: str
+    """Empty, as in the messages below, where the carrier does not say."""
     octets: bytes = attrs.field(repr=False)
     at_ms: int | None = None
 
@@ -93,6 +104,9 @@ class Wire:
         self._started: Started | None = None
         self._stopped = False
         self._number = 0
+        self._came = 0
+        """The number of the last message, also of one that was set aside."""
+        self._misnumbered = 0
 
     @property
     def started(self) -> Started | None:
@@ -118,21 +132,28 @@ class Wire:
         if isinstance(message, Started):
             if self._started is not None:
                 raise Unreadable("a second start")
-            if number is not None and number > MAX_GAP:
-                raise Unreadable("out of order")
             self._started = message
         elif self._started is None:
             raise Unreadable("before the start")
-        elif message.stream_sid != self._started.stream_sid:
+        elif message.stream_sid not in ("", self._started.stream_sid):
             raise Unreadable("of another stream")
         elif isinstance(message, Stopped):
             self._stopped = True
             return
-        elif number is not None and not self._number < number <= self._number + MAX_GAP:
+        if number is not None and self._misnumbered < MISNUMBERED:
+            self._count_on(number)
+
+    def _count_on(self, number: int) -> None:
+        """Is it the number of a message that has not come before? What follows the last to come does: numbers may begin anew, or jump."""
+        new = number > self._number or number == self._came + 1
+        self._came = number
+        if not new:
+            self._misnumbered += 1
             raise Unreadable("out of order")
-        if number is not None:
-            self.gaps += max(0, number - self._number - 1)
-            self._number = number
+        self._misnumbered = 0
+        missing = number - self._number - 1
+        self.gaps += missing if 0 < missing <= MAX_GAP else 0
+        self._number = number
 
 
 def media(stream_sid: str, octets: bytes) -> str:
@@ -169,10 +190,14 @@ def read(text: str | bytes) -> tuple[Message, int | None]:
     if reader is None:
         raise Unreadable("unknown event")
     try:
-        number = _number(fields["sequenceNumber"]) if "sequenceNumber" in fields else None
-        return reader(fields), number
+        return reader(fields), _number(fields.get("sequenceNumber"))
     except _Malformed:
         raise Unreadable(f"malformed {kind}") from None
+
+
+def is_id(text: str) -> bool:
+    """Is it an id of a carrier's? It becomes part of a path, of a file's name and of what we send, so it holds nothing that cuts there."""
+    return len(text) <= MAX_NAME_CHARS and _ID.fullmatch(text) is not None
 
 
 class _Malformed(Exception):
@@ -185,22 +210,32 @@ def _connected(_: Mapping[str, Any]) -> Connected:
 
 def _started(fields: Mapping[str, Any]) -> Started:
     start = _object(fields, "start")
-    layout = _object(start, "mediaFormat")
-    form = (layout.get("encoding"), str(layout.get("sampleRate")), str(layout.get("channels")))
-    if form != ("audio/x-mulaw", str(RATE_HZ), "1"):
+    _check_mulaw(start.get("mediaFormat") or {})
+    given = start.get("customParameters") or {}
+    if not isinstance(given, dict):
         raise _Malformed
-    parameters = start.get("customParameters", {})
-    if not isinstance(parameters, dict) or not all(isinstance(value, str) for value in parameters.values()):
+    parameters = {name: _text(value) for name, value in given.items()}
+    outside, inside = fields.get("streamSid"), start.get("streamSid")
+    stream_sid, call_sid = _id(outside or inside), _id(start.get("callSid") or fields.get("callSid"))
+    if inside and _id(inside) != stream_sid:
         raise _Malformed
-    stream_sid = _sid(start, "streamSid")
-    if fields.get("streamSid", stream_sid) != stream_sid:
+    account = start.get("accountSid") or fields.get("accountSid")
+    return Started(stream_sid, call_sid, _id(account) if account else "", parameters)
+
+
+def _check_mulaw(layout: object) -> None:
+    """Does what is said of the sound say mu-law at 8 kHz, one channel? What is not said contradicts nothing (R102)."""
+    if not isinstance(layout, dict):
         raise _Malformed
-    return Started(stream_sid, _sid(start, "callSid"), _sid(start, "accountSid"), parameters)
+    coding = re.sub(r"[^a-z0-9]", "", str(layout.get("encoding") or "mulaw").lower().removeprefix("audio/").removeprefix("x-"))
+    counts = ((layout.get("sampleRate"), RATE_HZ), (layout.get("channels"), 1))
+    if coding not in _MULAW or any(given not in (None, "") and _number(given) != ours for given, ours in counts):
+        raise Unreadable(NOT_MULAW)
 
 
 def _media(fields: Mapping[str, Any]) -> Media:
     media = _object(fields, "media")
-    if media.get("track", "inbound") not in ("inbound", "inbound_track"):
+    if (media.get("track") or "inbound") not in ("inbound", "inbound_track"):
         # Our own voice: whoever hears the caller must not hear it (R29).
         raise _Malformed
     payload = media.get("payload")
@@ -212,23 +247,22 @@ def _media(fields: Mapping[str, Any]) -> Media:
         raise _Malformed from None
     if not 0 < len(octets) <= MAX_OCTETS:
         raise _Malformed
-    at_ms = _number(media["timestamp"]) if "timestamp" in media else None
-    return Media(_name(fields, "streamSid"), octets, at_ms)
+    return Media(_stream(fields), octets, _number(media.get("timestamp")))
 
 
 def _marked(fields: Mapping[str, Any]) -> Marked:
-    return Marked(_name(fields, "streamSid"), _name(_object(fields, "mark"), "name"))
+    return Marked(_stream(fields), _name(_object(fields, "mark").get("name")))
 
 
 def _pressed(fields: Mapping[str, Any]) -> Pressed:
-    digit = _name(_object(fields, "dtmf"), "digit")
+    digit = _name(_object(fields, "dtmf").get("digit")).upper()
     if digit not in DIGITS:
         raise _Malformed
-    return Pressed(_name(fields, "streamSid"), digit)
+    return Pressed(_stream(fields), digit)
 
 
 def _stopped(fields: Mapping[str, Any]) -> Stopped:
-    return Stopped(_name(fields, "streamSid"))
+    return Stopped(_stream(fields))
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any]], Message]] = {
@@ -248,26 +282,43 @@ def _object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _name(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARS:
+def _text(value: object) -> str:
+    """A text, or a number or truth value in its place; empty for null."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str | int | float):
         raise _Malformed
-    return value
+    return str(value)
 
 
-def _sid(fields: Mapping[str, Any], name: str) -> str:
-    """An id of Twilio's: letters and digits, as it becomes part of a path, a file's name and what we send."""
-    value = _name(fields, name)
-    if not (value.isascii() and value.isalnum()):
+def _name(value: object) -> str:
+    """A name, or a whole number in its place."""
+    if isinstance(value, bool | float) or not 0 < len(name := _text(value)) <= MAX_NAME_CHARS:
         raise _Malformed
-    return value
+    return name
 
 
-def _number(value: object) -> int:
-    """A number of Twilio's: a string of digits."""
-    if not isinstance(value, str) or not value.isascii() or not value.isdecimal() or len(value) > 18:
+def _id(value: object) -> str:
+    name = _name(value)
+    if not is_id(name):
         raise _Malformed
-    return int(value)
+    return name
+
+
+def _stream(fields: Mapping[str, Any]) -> str:
+    """The stream that a message says it is of; empty when it does not say."""
+    return _name(value) if (value := fields.get("streamSid")) not in (None, "") else ""
+
+
+def _number(value: object) -> int | None:
+    """A number, as a string of digits or itself; None for what is none: it says nothing, and takes nothing from the rest (R102)."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= MAX_DIGITS:
+        return int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**MAX_DIGITS and value == int(value):
+        return int(value)
+    return None
 
 
 def _no_constant(_: str) -> NoReturn:

@@ -63,12 +63,46 @@ def test_a_token_that_is_no_text_is_a_wrong_one() -> None:
 
 
 @on_a_loop
-def test_a_webhook_that_comes_again_takes_no_second_place_and_voids_the_first_token() -> None:
+def test_a_webhook_that_is_told_twice_changes_nothing() -> None:
+    """R98: either answer lets the stream in, one stream alone, and there is one place."""
     calls = Calls(1)
     first, second = calls.announce("CA1"), calls.announce("CA1")
-    assert refusal(calls.begin, "CA1", first) is Refused.WRONG_TOKEN
-    calls.begin("CA1", second)
+    assert first == second
+    calls.begin("CA1", first)
+    assert refusal(calls.begin, "CA1", second) is Refused.UNKNOWN_CALL
     assert calls.places_taken == 1
+
+
+@on_a_loop
+def test_a_webhook_that_is_told_again_when_the_stream_has_come_leaves_the_call_alone() -> None:
+    calls = Calls(1)
+    owner = calls.begin("CA1", calls.announce("CA1"))
+    calls.announce("CA1")
+    assert (calls.places_taken, calls.handlers, owner.application.ended) == (1, {owner}, None)
+
+
+@on_a_loop
+def test_a_webhook_that_is_told_twice_is_good_for_its_time_from_the_last() -> None:
+    clock = Clock()
+    calls = Calls(1, ticket_s=30, now_s=clock)
+    token = calls.announce("CA1")
+    clock.now_s = 20
+    assert calls.announce("CA1") == token
+    clock.now_s = 49
+    calls.begin("CA1", token)
+    assert calls.note_completed("CA1")
+    clock.now_s = 200
+    assert calls.announce("CA1") != token, "a token of another time is another"
+
+
+@on_a_loop
+def test_a_call_that_is_over_before_its_stream_voids_every_answer() -> None:
+    calls = Calls(1)
+    token = calls.announce("CA1")
+    calls.announce("CA1")
+    assert calls.note_completed("CA1")
+    assert refusal(calls.begin, "CA1", token) is Refused.UNKNOWN_CALL
+    assert calls.places_taken == 0
 
 
 @on_a_loop

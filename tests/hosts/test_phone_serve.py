@@ -26,7 +26,8 @@ from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.standin.twilio import http
 from adapters.standin.twilio.call import Call
-from adapters.standin.twilio.stream import Conditions, Hung, Ids
+from adapters.standin.twilio.ids import Ids
+from adapters.standin.twilio.stream import Conditions, Hung
 from adapters.tools import Tools
 from adapters.twilio import wire as twilio_wire
 from adapters.twilio.port import Answered, TwilioLine

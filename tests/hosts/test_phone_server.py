@@ -18,7 +18,9 @@ from adapters.hosts.phone.log import JsonLines
 from adapters.seam.ports import Port, Post
 from adapters.standin.twilio import http
 from adapters.standin.twilio.call import CallFailed
-from adapters.standin.twilio.stream import Hung, Ids
+from adapters.standin.twilio.ids import Ids
+from adapters.standin.twilio.lacks import LACKS, made_ids
+from adapters.standin.twilio.stream import Conditions, Hung
 from adapters.telling.trace import read_trace
 from adapters.twilio.port import TwilioLine
 from fsm.call import effects as fx
@@ -191,6 +193,47 @@ def test_a_second_stream_takes_the_call_over_and_the_first_is_closed_with_its_re
     assert old["detail"] == TAKEN_OVER
     assert old["call"] != new["call"]
     assert {line["call"].partition("-")[0] for line in (old, new)} == {ids.call}
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_a_carrier_that_lacks_some_of_twilios_ways_gets_its_call(lack: str, log: Lines) -> None:
+    """R98, R102: the caller is greeted, answered and interrupts, and is hung up by what the model says."""
+    without = frozenset({lack})
+    caller = ToneCaller(600, ((2_500, 3_000), (3_400, 4_500)), length_ms=12_000)
+
+    async def be() -> None:
+        async with exchange() as phone:
+            call = phone.place(caller, ids=made_ids(without), conditions=Conditions(without=without, digits="1", digits_at_s=1.0))
+            await phone.dial(call)
+            await phone.server.calls.wait_until_empty()
+            assert call.hung is Hung.API
+            pitches = heard_pitches(call)
+            assert pitches[0] == pytest.approx(GREETING_HZ, rel=0.05)
+            assert pitches[-1] == pytest.approx(600, rel=0.05)
+            assert phone.count("ended_total", reason="goodbye") == 1
+            assert phone.count("messages_set_aside_total") <= 1, "a frame, where the numbers begin anew"
+
+    on_asyncio(be)
+    assert log.of("refused") == []
+
+
+L16 = {"mediaFormat": {"encoding": "audio/x-l16"}}
+
+
+@pytest.mark.parametrize(("start", "words"), [(L16, "not mu-law"), ({"callSid": None}, "malformed start")])
+def test_a_start_that_cannot_be_used_is_logged_as_that(start: dict[str, Any], words: str, log: Lines) -> None:
+    from websockets.asyncio.client import connect
+
+    good = {"accountSid": "AC1", "streamSid": "MZ1", "callSid": "CA1"}
+
+    async def be() -> None:
+        async with exchange(token=None) as phone, connect(phone.server.url.replace("http", "ws") + "/stream") as stream:
+            await stream.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": {**good, **start}}))
+            await stream.close()
+            await _until(lambda: phone.count("refused_total", why="no_start") == 1)
+
+    on_asyncio(be)
+    assert words in log.of("refused")[0]["words"]
 
 
 def test_a_call_beyond_the_last_place_hears_busy(log: Lines) -> None:

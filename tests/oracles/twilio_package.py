@@ -32,8 +32,8 @@ from twilio.twiml.voice_response import Connect, Reject, VoiceResponse
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from adapters.standin.twilio import http
+from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.rest import Calls, serve_rest
-from adapters.standin.twilio.stream import Ids
 
 TOKEN = "12345678901234567890123456789012"
 

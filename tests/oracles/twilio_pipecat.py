@@ -34,8 +34,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from adapters.standin.twilio.call import Call
 from adapters.standin.twilio.grammar import Clear, Play, read
 from adapters.standin.twilio.http import Application
+from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.rest import Calls, serve_rest
-from adapters.standin.twilio.stream import Conditions, Hung, Ids
+from adapters.standin.twilio.stream import Conditions, Hung
 from adapters.twilio import mulaw
 from adapters.twilio import wire as twilio_wire
 

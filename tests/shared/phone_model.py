@@ -22,8 +22,9 @@ from adapters.hosts.phone.service import serving as serving_calls
 from adapters.realtime.settings import RealtimeSettings
 from adapters.standin.twilio import http
 from adapters.standin.twilio.call import Call
+from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.rest import Calls as RestCalls
-from adapters.standin.twilio.stream import Conditions, Ids
+from adapters.standin.twilio.stream import Conditions
 from adapters.twilio import mulaw
 from fsm.call.policy import Policy
 from tests.shared.shell import PATIENCE_S, at_most

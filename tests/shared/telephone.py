@@ -14,7 +14,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from adapters.standin.twilio.stream import Caller, Conditions, Hung, Ids, SocketClosed, Stream
+from adapters.standin.twilio.ids import Ids
+from adapters.standin.twilio.stream import Caller, Conditions, Hung, SocketClosed, Stream
 from adapters.twilio.channel import ChannelClosed
 from adapters.twilio.port import TwilioLine, answer
 from fsm.call.events import Event

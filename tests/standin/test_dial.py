@@ -35,8 +35,9 @@ from adapters.standin.twilio import grammar, http
 from adapters.standin.twilio.buffer import Buffer
 from adapters.standin.twilio.call import Call, CallFailed
 from adapters.standin.twilio.ears import Ears
+from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.rest import Calls, serve_rest
-from adapters.standin.twilio.stream import Conditions, Hung, Ids, Stream
+from adapters.standin.twilio.stream import Conditions, Hung, Stream
 from adapters.standin.voice import Voice
 from adapters.twilio import mulaw
 from adapters.twilio.channel import Channel, ChannelClosed, StarletteChannel

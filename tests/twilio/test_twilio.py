@@ -500,19 +500,32 @@ def test_too_little_or_too_much_ahead_is_refused(ahead_ms: float) -> None:
 # Before the call.
 
 
-def test_a_stream_without_a_start_is_refused_in_one_line() -> None:
-    async def be(close: bool) -> None:
+ALAW = '{"event": "start", "start": {"streamSid": "MZ1", "callSid": "CA1", "mediaFormat": {"encoding": "audio/x-alaw"}}}'
+NO_CALL = '{"event": "start", "start": {"streamSid": "MZ1"}}'
+EARLY = '{"event": "media", "streamSid": "MZ", "media": {"payload": "/w=="}}'
+
+
+@pytest.mark.parametrize(
+    ("sent", "close", "words"),
+    [
+        ([], True, "^the stream ended before its start: closed with 1000$"),
+        ([], False, "^the stream sent no start within 10 s$"),
+        ([NO_CALL], True, r"^no start could be used; set aside: malformed start \(1\)$"),
+        ([NO_CALL, EARLY, EARLY], False, r"set aside: before the start \(2\), malformed start \(1\)$"),
+        ([ALAW], True, r"set aside: a start of sound that is not mu-law at 8 kHz \(1\)$"),
+    ],
+)
+def test_a_stream_without_a_start_is_refused_in_one_line_that_says_what_was_set_aside(sent: list[str], close: bool, words: str) -> None:
+    async def be() -> None:
         wire = Wire()
-        await wire.socket.send('{"event": "connected"}')
-        await wire.socket.send('{"event": "media", "streamSid": "MZ", "media": {"payload": "/w=="}}')
+        for text in ('{"event": "connected"}', *sent):
+            await wire.socket.send(text)
         if close:
             wire.up.close()
         await answer(wire.channel)
 
-    with pytest.raises(LineError, match="ended before its start: closed with 1000"):
-        in_virtual_time(lambda: be(close=True))
-    with pytest.raises(LineError, match="no start within 10 s"):
-        in_virtual_time(lambda: be(close=False))
+    with pytest.raises(LineError, match=words):
+        in_virtual_time(be)
 
 
 # Figures.

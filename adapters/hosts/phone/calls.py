@@ -62,7 +62,7 @@ class _Ticket:
     """A call that was announced, and whose stream has not come yet."""
 
     token: str = attrs.field(repr=False)
-    until_s: float
+    until_s: float = 0.0
 
 
 class Calls:
@@ -88,22 +88,27 @@ class Calls:
         return len(self._tickets.keys() | self._owners.keys())
 
     def announce(self, call_sid: str) -> str:
-        """Take a place for a call that rings, and give the token with which its stream must come. Raises NotAdmitted."""
+        """Take a place for a call that rings, and give the token with which its stream must come. Raises NotAdmitted.
+
+        A webhook that is told twice gets the same token again: whichever answer is carried out, its stream is let in, once (R98).
+        """
         if self.draining:
             raise NotAdmitted(Refused.DRAINING, "the server is shutting down")
         known = call_sid in self._tickets or call_sid in self._owners
         if not known and self.places_taken >= self.max_calls:
             raise NotAdmitted(Refused.BUSY, "all places are taken")
-        token = secrets.token_urlsafe(24)
-        self._tickets[call_sid] = _Ticket(token, self._now_s() + self._ticket_s)
-        return token
+        self._drop_late()
+        ticket = self._tickets.setdefault(call_sid, _Ticket(secrets.token_urlsafe(24)))
+        ticket.until_s = self._now_s() + self._ticket_s
+        return ticket.token
 
     def begin(self, call_sid: str, token: str) -> Handler:
         """Let a stream in with its token, which is void from now on; a handler that owns the call is closed (R61). Raises NotAdmitted."""
         self._drop_late()
         ticket = self._tickets.get(call_sid)
         if ticket is None:
-            raise NotAdmitted(Refused.UNKNOWN_CALL, "no webhook announced this call, or too long ago")
+            told = "its stream has come already" if call_sid in self._owners else "no webhook announced this call, or too long ago"
+            raise NotAdmitted(Refused.UNKNOWN_CALL, told)
         if not hmac.compare_digest(ticket.token.encode(), token.encode(errors="replace")):
             raise NotAdmitted(Refused.WRONG_TOKEN, "the token is not that of the webhook's answer")
         if self.draining:

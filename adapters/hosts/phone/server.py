@@ -5,7 +5,6 @@ gave to Twilio as a <Parameter>. A call that goes wrong is closed alone (R87).
 """
 
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -28,6 +27,7 @@ from adapters.hosts.phone.signature import is_signed
 from adapters.hosts.phone.wire import WatchedChannel
 from adapters.twilio.channel import StarletteChannel
 from adapters.twilio.port import Answered, LineError, answer
+from adapters.twilio.wire import is_id
 
 MAX_FORM_BYTES = 32 * 1024
 """The longest webhook read; one of Twilio's has about 1 KiB."""
@@ -36,9 +36,10 @@ TOKEN = "token"
 """The name of the <Parameter>."""
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
+MAX_REASON_BYTES = 123
+"""What a close frame has room for."""
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """The CallStatus of a call that is over."""
-_SID = re.compile(r"[A-Za-z0-9]{2,64}")
 
 Form = dict[str, str]
 
@@ -97,7 +98,7 @@ class PhoneServer:
         if self.token is not None and not is_signed(given, url, fields, self.token):
             raise NotAdmitted(Refused.WRONG_SIGNATURE, "the signature is not Twilio's for this URL")
         form = dict(fields)
-        if not _SID.fullmatch(form.get("CallSid", "")) or not _SID.fullmatch(form.get("AccountSid", "")):
+        if not is_id(form.get("CallSid", "")) or not is_id(form.get("AccountSid", "")):
             raise NotAdmitted(Refused.BAD_REQUEST, "there is no CallSid, or no AccountSid")
         if self.account is not None and form["AccountSid"] != self.account:
             raise NotAdmitted(Refused.WRONG_ACCOUNT, "the call is another account's")
@@ -188,4 +189,4 @@ async def _close(websocket: WebSocket, code: int, words: str) -> None:
     if WebSocketState.DISCONNECTED in (websocket.client_state, websocket.application_state):
         return
     with suppress(WebSocketDisconnect):
-        await websocket.close(code, words)
+        await websocket.close(code, words.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))

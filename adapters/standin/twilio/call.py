@@ -47,7 +47,10 @@ class Call:
             if url.startswith(("ws://", "wss://")):
                 await self._connect(http.Stream(url, parameters))
             else:
-                await self._run(await self.application.ring(url))
+                verbs = await self.application.ring(url)
+                if "once" in self.conditions.without:
+                    await self.application.ring(url)
+                await self._run(verbs)
         except http.Refused as refused:
             raise CallFailed(str(refused)) from None
         if self.status_callback:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import attrs
 import httpx
 
-from adapters.standin.twilio.stream import Ids
+from adapters.standin.twilio.ids import Ids
 
 ANSWER_S = 15.0
 """How long an application may take to answer a webhook (Twilio's own limit)."""

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from adapters.standin.twilio.stream import Ids
+from adapters.standin.twilio.ids import Ids
 
 MAX_BODY_BYTES = 16 * 1024
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import random
-import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -15,6 +14,8 @@ import attrs
 from adapters.standin.twilio.buffer import FRAME_MS, Buffer
 from adapters.standin.twilio.ears import SILENT, Ears
 from adapters.standin.twilio.grammar import Clear, Mark, Play, Violation, read
+from adapters.standin.twilio.ids import Ids
+from adapters.standin.twilio.lacks import told
 
 DIGIT_GAP_S = 0.3
 """From one key to the next."""
@@ -61,7 +62,7 @@ class Caller(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Conditions:
-    """How bad the network is, and what the caller's hands do; the same `seed` gives the same line."""
+    """How bad the network is, what the carrier lacks, and what the caller's hands do; the same `seed` gives the same line."""
 
     jitter_ms: float = 0.0
     """Each message, either way, is held up by anything up to this, in order."""
@@ -70,16 +71,9 @@ class Conditions:
     digits: str = ""
     digits_at_s: float = 0.0
     hang_up_after_s: float | None = None
+    without: frozenset[str] = frozenset()
+    """Names of `lacks.LACKS`."""
     seed: int = 1
-
-
-@attrs.frozen
-class Ids:
-    """Twilio's ids of one call."""
-
-    account: str = attrs.field(factory=lambda: "AC" + secrets.token_hex(16))
-    call: str = attrs.field(factory=lambda: "CA" + secrets.token_hex(16))
-    stream: str = attrs.field(factory=lambda: "MZ" + secrets.token_hex(16))
 
 
 class Stream:
@@ -210,7 +204,8 @@ class Stream:
 
     def _numbered(self, event: str, fields: dict[str, Any]) -> dict[str, Any]:
         self._number += 1
-        return {"event": event, "sequenceNumber": str(self._number), "streamSid": self._ids.stream, event: fields}
+        message = {"event": event, "sequenceNumber": str(self._number), "streamSid": self._ids.stream, event: fields}
+        return told(message, self._number, self._conditions.without) if self._conditions.without else message
 
     def _start(self) -> dict[str, Any]:
         return {
