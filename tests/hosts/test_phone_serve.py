@@ -21,7 +21,7 @@ from adapters.chatterbox.servers import Server
 from adapters.chatterbox.voice import Voice
 from adapters.cli import main
 from adapters.hosts.phone.agent import ServedAgent
-from adapters.hosts.phone.service import _Door
+from adapters.hosts.phone.door import Door
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.standin.twilio import http
@@ -194,7 +194,7 @@ def test_a_second_sigterm_ends_everything_at_once() -> None:
 
 def test_frames_leave_without_waiting_for_the_receipt_of_the_last() -> None:
     """Nagle's algorithm would hold a clear back for up to 40 ms: what a listener accepts has it off."""
-    with _Door(Starlette(), "127.0.0.1", 0, 10).listener as listener, socket.create_connection(listener.getsockname()):
+    with Door(Starlette(), "127.0.0.1", 0, 10, note=lambda *_: None).listener as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

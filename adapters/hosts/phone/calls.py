@@ -29,6 +29,10 @@ class Refused(StrEnum):
     NO_START = "no_start"
     UNKNOWN_CALL = "unknown_call"
     WRONG_TOKEN = "wrong_token"
+    SILENT = "silent"
+    TOO_FAST = "too_fast"
+    OVERLOADED = "overloaded"
+    FOREIGN = "foreign"
 
 
 class NotAdmitted(Exception):

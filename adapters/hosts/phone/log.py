@@ -38,8 +38,12 @@ def described(bug: BaseException) -> dict[str, object]:
     """An exception without its text."""
     if isinstance(bug, BaseExceptionGroup) and len(bug.exceptions) == 1:
         return described(bug.exceptions[0])
-    frames = traceback.extract_tb(bug.__traceback__)[-6:]
-    return {"type": type(bug).__name__, "at": [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]}
+    return {"type": type(bug).__name__, "at": places(traceback.extract_tb(bug.__traceback__))}
+
+
+def places(frames: traceback.StackSummary) -> list[str]:
+    """The last few places of a stack, the innermost last."""
+    return [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames[-6:]]
 
 
 def masked(text: str) -> str:

@@ -80,7 +80,7 @@ class PhoneServer:
         try:
             return await then(request, await self._checked(request))
         except NotAdmitted as refused:
-            self._note_refused(refused)
+            self.note_refused(refused.why, str(refused))
             forbidden = refused.why in (Refused.WRONG_SIGNATURE, Refused.WRONG_ACCOUNT)
             return Response(f"{refused}\n", 403 if forbidden else 400, media_type="text/plain")
 
@@ -110,7 +110,7 @@ class PhoneServer:
         try:
             token = self.calls.announce(call_sid)
         except NotAdmitted as refused:
-            self._note_refused(refused, call_sid)
+            self.note_refused(refused.why, str(refused), call_sid)
             return _twiml('<Reject reason="busy"/>')
         tell(logging.INFO, "call_announced", call_sid, caller=last_digits(form.get("From", "")))
         stream, status = self._url("ws", request, "/stream"), self._url("http", request, "/status")
@@ -131,7 +131,7 @@ class PhoneServer:
         """A stream begins: find out whose it is, and hold the call."""
         given, url = websocket.headers.get("X-Twilio-Signature", ""), self._url("ws", websocket, websocket.url.path, websocket.url.query)
         if self.token is not None and not is_signed(given, url, (), self.token):
-            self._note_refused(NotAdmitted(Refused.WRONG_SIGNATURE, "the signature is not Twilio's for this URL"))
+            self.note_refused(Refused.WRONG_SIGNATURE, "the signature is not Twilio's for this URL")
             await websocket.close()
             return
         await websocket.accept()
@@ -141,7 +141,7 @@ class PhoneServer:
             started = answered.started
             handler = self.calls.begin(started.call_sid, started.parameters.get(TOKEN, ""))
         except NotAdmitted as refused:
-            self._note_refused(refused)
+            self.note_refused(refused.why, str(refused))
             await _close(websocket, POLICY_VIOLATION, str(refused))
             return
         try:
@@ -165,9 +165,10 @@ class PhoneServer:
         where = self.public_url or f"http://{connection.headers.get('Host', connection.url.netloc)}"
         return scheme + where.removeprefix("http") + path + (f"?{query}" if query else "")
 
-    def _note_refused(self, refused: NotAdmitted, call_sid: str = "") -> None:
-        self.metrics.refused.labels(refused.why.value).inc()
-        tell(logging.WARNING, "refused", call_sid, why=refused.why.value, words=masked(str(refused)))
+    def note_refused(self, why: Refused, words: str, call_sid: str = "") -> None:
+        """Count somebody who was not let in, and say so."""
+        self.metrics.refused.labels(why.value).inc()
+        tell(logging.WARNING, "refused", call_sid, why=why.value, words=masked(words))
 
 
 async def _body(request: Request) -> bytes:

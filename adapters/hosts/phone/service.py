@@ -4,14 +4,12 @@ uvicorn, which carries the web side, knows no other event loop.
 """
 
 import logging
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
 import attrs
-import uvicorn
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
@@ -24,17 +22,13 @@ from adapters.chatterbox.voice import Voice
 from adapters.hosts.embedded import stand_in
 from adapters.hosts.phone.agent import Agent, ServedAgent
 from adapters.hosts.phone.calls import Calls
+from adapters.hosts.phone.door import STOP_S, Door
 from adapters.hosts.phone.holding import Holding
 from adapters.hosts.phone.log import tell
 from adapters.hosts.phone.metrics import Metrics
 from adapters.hosts.phone.rest import API, opened
 from adapters.hosts.phone.server import PhoneServer
-from adapters.twilio.wire import MAX_MESSAGE_CHARS
-
-LAG_S = 0.1
-"""How often the event loop is looked at."""
-STOP_S = 2
-"""How long a connection may take to close at the end."""
+from adapters.hosts.phone.watchdog import Watchdog
 
 
 @attrs.frozen(kw_only=True)
@@ -104,15 +98,16 @@ async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
             account=plan.account,
             start_s=plan.start_s,
         )
-        doors = [_Door(server.app(), where.host, where.port, 2 * plan.max_calls + 64)]
-        doors += [_Door(_figures(server), where.metrics_host, where.metrics_port, 16)]
+        local, most = plan.token is None, 2 * plan.max_calls + 64
+        doors = [Door(server.app(), where.host, where.port, most, note=server.note_refused, head_s=plan.start_s, local=local)]
+        doors += [Door(_figures(server), where.metrics_host, where.metrics_port, 16, note=server.note_refused, local=local)]
         for door in doors:
             stack.enter_context(door.listener)
         async with anyio.create_task_group() as tasks:
             for door in doors:
                 tasks.start_soon(door.serve, [door.listener])
-            watching = anyio.CancelScope()
-            tasks.start_soon(_watch_loop, metrics, watching)
+            beating = anyio.CancelScope()
+            tasks.start_soon(_within, beating, Watchdog(metrics).beat)
             try:
                 yield Serving(url=doors[0].url, metrics_url=doors[1].url, calls=calls, metrics=metrics)
             finally:
@@ -121,7 +116,7 @@ async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
                     await calls.wait_until_empty()
                 for door in doors:
                     door.should_exit = True
-                watching.cancel()
+                beating.cancel()
 
 
 @asynccontextmanager
@@ -139,42 +134,6 @@ async def checked(agent: ServedAgent) -> AsyncIterator[ServedAgent]:
         yield agent
 
 
-class _Door(uvicorn.Server):
-    """A listener and what answers there; the signals are left to the command."""
-
-    def __init__(self, app: Starlette, host: str, port: int, most: int) -> None:
-        """Listen. Raises OSError, whose `filename` is the place."""
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            self.listener = socket.create_server((host, port), family=family, backlog=256)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
-        # What is accepted inherits it. asyncio sets it on its own sockets alone, and without it a frame waits for the receipt of the last.
-        self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        place = f"[{host}]" if ":" in host else host
-        self.url = f"http://{place}:{self.listener.getsockname()[1]}"
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                # What a proxy says of itself is not believed: the public URL is a setting.
-                proxy_headers=False,
-                ws_max_size=MAX_MESSAGE_CHARS,
-                ws_per_message_deflate=False,
-                limit_concurrency=most,
-                timeout_graceful_shutdown=STOP_S,
-            )
-        )
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
 def _figures(server: PhoneServer) -> Starlette:
     """GET /metrics, and /healthz once more."""
 
@@ -184,10 +143,6 @@ def _figures(server: PhoneServer) -> Starlette:
     return Starlette(routes=[Route("/metrics", show), Route("/healthz", server.health)])
 
 
-async def _watch_loop(metrics: Metrics, scope: anyio.CancelScope) -> None:
-    """Note how late the event loop is, until told: a server that is asked too much of is late with everything."""
+async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
     with scope:
-        while True:
-            due_s = anyio.current_time() + LAG_S
-            await anyio.sleep_until(due_s)
-            metrics.lag.observe(max(0.0, anyio.current_time() - due_s))
+        await work()
