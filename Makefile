@@ -2,24 +2,45 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+NEWEST := .newest/bin
+QUIET := --quiet --disable-pip-version-check
+# Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
+TEST := -m pytest -n 3 --dist loadfile
 
-.PHONY: all run test check lint types cover bench matrix verify diagrams oracles mutants clean
+.PHONY: all run test needs newest constraints check lint types cover bench matrix verify diagrams oracles mutants clean
 
 all: .venv/ready
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("callfsm needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable .
+	$(BIN)/python -m pip install $(QUIET) --constraint constraints.txt pip
+	$(BIN)/python -m pip install $(QUIET) --constraint constraints.txt --build-constraint constraints.txt --group dev --editable .
 	@touch $@
 
 run: all
 	@$(BIN)/callfsm call
 
-# Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
 test: all
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python $(TEST)
+
+# Those alone that need more than Python: a sound system, a program.
+needs: all
+	$(BIN)/python $(TEST) -m needs
+
+# The tests with the newest versions that pyproject.toml allows, in an environment of their own.
+newest:
+	rm -rf .newest
+	$(PYTHON) -m venv .newest
+	$(NEWEST)/python -m pip install $(QUIET) --upgrade pip
+	$(NEWEST)/python -m pip install $(QUIET) --group dev --editable .
+	$(NEWEST)/python $(TEST)
+
+# The versions that `make` installs: those that have just passed. The oldest Python renews them, as packages drop it before the newer ones.
+constraints:
+	@$(PYTHON) -c 'import sys; sys.exit("the oldest Python renews the constraints: make constraints PYTHON=python3.11" if sys.version_info[:2] != (3, 11) else 0)'
+	$(MAKE) newest
+	$(NEWEST)/python -m pip freeze --all --exclude-editable --exclude setuptools >constraints.txt
 
 check: all lint types test cover verify
 
@@ -57,4 +78,4 @@ diagrams: all
 	$(BIN)/callfsm diagrams diagrams
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .oracles
+	rm -rf .venv .newest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .oracles

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared.shell import PATIENCE_S
+
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for package in ("fsm", "adapters") for path in (ROOT / package).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
@@ -57,7 +59,7 @@ def test_the_core_pulls_in_nothing_but_attrs() -> None:
     program = (
         "import sys; before = set(sys.modules); import fsm; print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
-    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     foreign = set(told.stdout.split()) - sys.stdlib_module_names - {"fsm", "attr", "attrs"}
     assert not foreign
 

@@ -16,6 +16,7 @@ from adapters.tools import MAX_OUTPUT, Tools, load
 from fsm import Policy, start
 from fsm import events as ev
 from fsm.call.effects import Effect, RunTool, SendToolResult
+from tests.shared.shell import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +72,7 @@ async def called(tools: Tools, name: str, arguments: str = "{}") -> str:
         told.append(made.output)
         done.set()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as group:
             group.start_soon(tools.run, post)
             await anyio.wait_all_tasks_blocked()
@@ -182,7 +183,7 @@ async def test_a_tool_that_runs_ends_with_its_call() -> None:
             self.answered.set()
 
     model, tools = Model(), toolbox()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         await Driver(start(Policy(greeting=False)), [tools, model]).run()
     [result] = model.results
     assert isinstance(result, SendToolResult)
@@ -218,7 +219,7 @@ async def test_two_calls_at_once_have_each_its_own_answers() -> None:
             await over[name].wait()
             call.cancel_scope.cancel()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as calls:
             for name in told:
                 calls.start_soon(hold, name)
@@ -227,7 +228,7 @@ async def test_two_calls_at_once_have_each_its_own_answers() -> None:
 
 async def test_tools_that_serve_a_call_refuse_a_second_one() -> None:
     tools = toolbox()
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE_S):
         async with anyio.create_task_group() as calls:
             calls.start_soon(tools.run, print)
             await anyio.wait_all_tasks_blocked()

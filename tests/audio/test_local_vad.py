@@ -15,7 +15,7 @@ from adapters.audio.push_to_talk import PushToTalk
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
 from adapters.standin.voice import Voice
 from fsm.call.events import BargeInDetected, Event, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard
-from tests.shared.shell import BACKENDS
+from tests.shared.shell import BACKENDS, PATIENCE_S
 
 Sound = npt.NDArray[np.float64]
 LEAD_S = 1.5
@@ -228,7 +228,7 @@ def press(backend: str, *presses: bytes, turns: bool) -> list[type[Event]]:
     source, terminal = os.pipe()
 
     async def main() -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE_S):
             async with anyio.create_task_group() as group:
                 group.start_soon(PushToTalk(source, turns=turns).run, post)
                 for one in presses:

@@ -25,8 +25,11 @@ from adapters.standin.caller import WavCaller
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.policy import Policy
+from tests.shared.needs import SOUND
 from tests.shared.pulse import Pulse, Taken, sound_system
 from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, alive, channels, descendants, environment
+
+heard = pytest.mark.needs("aplay", *SOUND)
 
 SILENT_WITHIN_S = 0.04
 APART_MS = 40.0
@@ -67,6 +70,7 @@ class Call:
             await self._changed.wait()
 
 
+@heard
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_hold_kills_the_player_and_another_one_goes_on(pulse: Pulse, tmp_path: Path, backend: str) -> None:
     pids: list[int | None] = []
@@ -112,6 +116,7 @@ def test_a_hold_kills_the_player_and_another_one_goes_on(pulse: Pulse, tmp_path:
     assert call.posted[-1] == ev.LineClosed(0.0)
 
 
+@heard
 def test_a_caller_at_the_end_of_their_recording_has_hung_up(pulse: Pulse, tmp_path: Path) -> None:
     call: list[Call] = []
 
@@ -124,6 +129,7 @@ def test_a_caller_at_the_end_of_their_recording_has_hung_up(pulse: Pulse, tmp_pa
     assert [type(event) for event in call[0].posted] == [ev.LineOpened, ev.VadCalibrated, ev.CallerHungUp]
 
 
+@heard
 def test_a_player_that_ends_by_itself_is_begun_anew(pulse: Pulse, tmp_path: Path) -> None:
     calls: list[Call] = []
 
@@ -145,6 +151,7 @@ def test_a_player_that_ends_by_itself_is_begun_anew(pulse: Pulse, tmp_path: Path
     assert calls[0].device.counts["restarted"] == 1
 
 
+@pytest.mark.needs("aplay")
 def test_a_player_that_cannot_play_ends_the_call_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "asound.conf").write_text("pcm.!default { type pulse }\n")
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
@@ -153,10 +160,7 @@ def test_a_player_that_cannot_play_ends_the_call_and_says_why(tmp_path: Path, mo
     calls: list[Call] = []
 
     async def main() -> None:
-        try:
-            calls.append(Call(tmp_path / "call.wav"))
-        except NoSound as error:
-            pytest.skip(str(error))
+        calls.append(Call(tmp_path / "call.wav"))
         with anyio.fail_after(PATIENCE_S):
             await calls[0].device.run(calls[0].post)
 
@@ -243,6 +247,7 @@ class Levels:
         self._levels.append(self._device.agent_rms())
 
 
+@heard
 def test_a_busy_loop_neither_moves_the_caller_in_the_recording_nor_the_told_position(pulse: Pulse, tmp_path: Path) -> None:
     takes: list[Taken] = []
     stopped: list[ev.PlayoutStopped] = []
@@ -278,6 +283,7 @@ def test_a_busy_loop_neither_moves_the_caller_in_the_recording_nor_the_told_posi
     assert min(levels[:20]) > 5_000, "what was heard long ago may hold an echo of what was said then"
 
 
+@heard
 def test_a_player_dies_with_us_even_if_we_are_killed(pulse: Pulse, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; import anyio\n"
@@ -313,6 +319,7 @@ def test_a_player_that_is_not_installed_is_refused_in_one_line(monkeypatch: pyte
         Player("ffplay")
 
 
+@heard
 def test_the_command_line_ties_a_player_to_the_callers_recording(pulse: Pulse, tmp_path: Path) -> None:
     plan = live.Plan(
         policy=Policy(), settings=RealtimeSettings(), out=tmp_path, caller=tmp_path / "caller.wav", player="aplay", vad="local"

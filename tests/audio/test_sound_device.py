@@ -1,6 +1,5 @@
 """Claims about calls on real sound devices: a whole audio stack without a sound card, judged by what its loudspeaker played."""
 
-import os
 import subprocess
 import sys
 import time
@@ -20,7 +19,6 @@ from adapters.audio.device import SoundDevice
 from adapters.audio.library import NoSound, find
 from adapters.audio.local_vad import LocalVad
 from adapters.audio.streams import Loudspeaker, Microphone
-from adapters.audio.wake import Wake
 from adapters.seam.driver import Driver
 from adapters.seam.ports import RATE_HZ
 from adapters.standin.voice import Voice
@@ -28,9 +26,12 @@ from adapters.telling.trace import read_trace
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.call.snapshot import start
-from tests.shared.pulse import Pulse, Taken, missing, sound_system
+from tests.shared.needs import SOUND
+from tests.shared.pulse import Pulse, Taken, sound_system
 from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, callfsm, channels, environment, silent_policy
 from tests.shared.shell import Puppet as Model
+
+pytestmark = pytest.mark.needs(*SOUND)
 
 SILENT_WITHIN_S = 0.04
 """An interruption is silent within this, and usually within 3 ms; a device that plays out what it holds takes 48."""
@@ -346,28 +347,12 @@ def test_a_call_without_its_device_is_refused_in_one_line(tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
-def test_a_machine_without_the_library_is_told_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
-    done = subprocess.run(
-        [sys.executable, "-m", "adapters.cli", "devices"],
-        env=environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}"),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("callfsm: sound devices need the library PortAudio: apt install libportaudio2")
-
-
 # A whole call.
 
 
 @pytest.fixture(scope="module", autouse=True)
 def whole_call(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Future[tuple[int, str, Path]]"]:
     """A call by the command line, on a sound system of its own, held while the other tests run; what it gave, and its folder."""
-    if lack := missing():
-        pytest.skip(f"no sound system to test on: {lack}")
     system, out = Pulse(echo_db=-20.0), tmp_path_factory.mktemp("whole") / "out"
     arguments = ["--device", "speaker", "--microphone", "microphone", "--voice", "realtime", "--vad", "local", "--out", str(out)]
     process = subprocess.Popen(
@@ -415,27 +400,6 @@ def _follow(process: "subprocess.Popen[str]", words: str) -> None:
         if words in line:
             return
     raise AssertionError(f"the call never told {words!r}, but {''.join(told)} {process.communicate()[1]}")
-
-
-# Waking the loop.
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_thread_wakes_the_loop_and_rings_are_not_lost(backend: str) -> None:
-    async def main() -> None:
-        with anyio.fail_after(PATIENCE_S), Wake() as wake:
-            wake.ring()
-            wake.ring()
-            await wake.wait()
-            with anyio.move_on_after(0.05) as patience:
-                await wake.wait()
-            assert patience.cancelled_caught, "two rings while nobody waited are one"
-            async with anyio.create_task_group() as group:
-                group.start_soon(wake.wait)
-                await anyio.to_thread.run_sync(wake.ring)
-        wake.ring()
-
-    anyio.run(main, backend=backend)
 
 
 def test_a_whole_call_over_real_sound(whole_call: "Future[tuple[int, str, Path]]") -> None:

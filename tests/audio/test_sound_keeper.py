@@ -9,13 +9,10 @@ import pytest
 
 from adapters.audio import keeper as sound_keeper
 from adapters.audio.keeper import Keeper
-from adapters.audio.library import Endpoint, NoSound, SoundLost, load
+from adapters.audio.library import Endpoint, SoundLost, load
 from tests.shared.shell import BACKENDS, PATIENCE_S
 
-try:
-    load()
-except NoSound as lack:
-    pytest.skip(str(lack), allow_module_level=True)
+pytestmark = pytest.mark.needs("PortAudio")
 
 
 class Driver:

@@ -31,7 +31,8 @@ from fsm import Call, start
 from fsm.call import effects as fx
 from fsm.call import events as ev
 from fsm.engine.machine import Step
-from tests.shared.pulse import Pulse, Taken, missing, sound_system
+from tests.shared.needs import SOUND, bringing, lack_of
+from tests.shared.pulse import Pulse, Taken, sound_system
 
 from .reaction import POLICY as AT_ONCE
 from .reaction import Load, Spread, serving, spread_of, written_ns
@@ -114,8 +115,8 @@ class PlayedOut:
 
 async def measure_sound(say: Say) -> SoundFigures | None:
     """Interrupt on a real audio stack; None where there is none, after saying so."""
-    if lack := missing():
-        say(f"sound: not measured, as {lack}")
+    if lack := lack_of(*SOUND, "aplay"):
+        say(f"sound: not measured, as {lack}: {bringing(lack)}")
         return None
     spreads: dict[str, Spread] = {}
     with sound_system() as pulse:

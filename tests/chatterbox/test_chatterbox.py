@@ -10,6 +10,7 @@ from adapters.chatterbox.port import MAX_REMEMBERED, Chatterbox, check
 from adapters.chatterbox.servers import Server as Asked
 from fsm.call.effects import CancelSynthesis, Synthesise
 from fsm.call.events import SentenceSynthesised, SynthesisFailed
+from tests.shared.shell import PATIENCE_S
 from tests.shared.speech import (
     Ends,
     Played,
@@ -154,7 +155,7 @@ async def test_a_sentence_that_nobody_waits_for_any_more_is_stopped_at_the_serve
         async with running(port, ends):
             port.do(Synthesise("s", "r", "Hello."))
             await ends.until(SynthesisFailed, "s")
-            with anyio.fail_after(5):
+            with anyio.fail_after(PATIENCE_S):
                 await cancelled.wait()
 
 

@@ -24,7 +24,7 @@ from fsm.call.effects import CancelSynthesis, Flush, Synthesise
 from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded, SynthesisFailed
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
-from tests.shared.shell import Puppet, at, channels
+from tests.shared.shell import PATIENCE_S, Puppet, at, channels
 from tests.shared.speech import Ends, Played, Reply, Request, answering, each_backend, loudest_hz, running, sine, streamed, wav
 
 SOUND = streamed(wav(sine(1)))
@@ -281,7 +281,7 @@ async def test_a_call_hears_slowly_streamed_sentences_to_their_end(anyio_backend
     writer = TraceWriter(tmp_path / "call.trace", call := start(policy))
     async with answering(slowly) as url:
         port = Chatterbox(url=Asked(url=url, dialect="openai"), speaker=device)
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE_S):
             await Driver(call, [device, port, Puppet(script, performs=())], [writer]).run()
     writer.close()
     _, agent = channels(tmp_path / "call.wav")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared.shell import PATIENCE_S
+
 HEADER = """
 from fsm.call import events as ev
 from fsm.call.effects import Hold
@@ -51,7 +53,7 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     written.write_text("\n".join(lines) + "\n")
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--hide-error-context", "--config-file=", str(written)]
     root = Path(__file__).parents[2]
-    told = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    told = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert not told.stderr, told.stderr
     found = {int(line.split(":")[1]) for line in told.stdout.splitlines() if ": error:" in line}
     return {lines[number - 1] for number in found}

@@ -57,8 +57,6 @@ KINDS: dict[str, tuple[str, Policy]] = {
 }
 OLD_AUDIO_MS = 60
 """How much of an interrupted answer may still be heard after the server's VAD told of the caller."""
-LIMIT_S = 90.0
-"""A call of this script lasts less than half of it."""
 
 
 @attrs.frozen
@@ -107,7 +105,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         lines = [Line(b"".join(Voice.load().speak(text, pitch=0.8)), text, cue) for text, cue in SCRIPT]
         with ThreadPoolExecutor(len(KINDS)) as threads:
             held = [threads.submit(hold, folder / kind.replace(", ", "-"), kind, lines, *urls) for kind in KINDS]
-            calls = dict(zip(KINDS, [one.result(LIMIT_S) for one in held], strict=True))
+            calls = dict(zip(KINDS, [one.result(PATIENCE_S) for one in held], strict=True))
     finally:
         for server in servers:
             server.terminate()
@@ -144,7 +142,7 @@ def hold(folder: Path, kind: str, lines: list[Line], realtime_url: str, chatterb
     async def main() -> Call:
         nonlocal began_s
         began_s = anyio.current_time()
-        with anyio.fail_after(LIMIT_S):
+        with anyio.fail_after(PATIENCE_S):
             return await Driver(call, ports, [writer]).run()
 
     try:

@@ -31,7 +31,7 @@ from fsm import events as ev
 from fsm.call import response as response_table
 from fsm.call.snapshot import Call
 from fsm.engine.notation import Declared, go, ignore, stay
-from tests.shared.shell import ROOT, environment
+from tests.shared.shell import PATIENCE_S, ROOT, environment
 
 CALLS, JOBS = 10_000, 2
 """How many calls the tests hold, in how many processes."""
@@ -141,7 +141,7 @@ def test_a_seed_is_the_same_call_to_the_byte_in_any_process() -> None:
             env=environment(PYTHONPATH=str(ROOT), PYTHONHASHSEED=seed),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=True,
         ).stdout.strip()
         for seed in ("1", "2")

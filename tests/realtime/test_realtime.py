@@ -25,7 +25,6 @@ from fsm.call.effects import CancelResponse, Cause, CloseSession, ConfigureSessi
 from fsm.call.policy import Policy
 from tests.shared.realtime import (
     KEY,
-    LIMIT_S,
     SETTINGS,
     VOICE,
     WRITING,
@@ -39,6 +38,7 @@ from tests.shared.realtime import (
     running,
     scripted,
 )
+from tests.shared.shell import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +85,7 @@ async def test_the_last_two_seconds_heard_before_the_session_are_sent_after_it_a
             await core.until(ev.TurnCommitted)
             llm.hear(frame(999))
             await core.until(ev.SessionLost)
-        got = over.get(timeout=LIMIT_S).got
+        got = over.get(timeout=PATIENCE_S).got
     assert [message["type"] for message in got[:3]] == ["session.update", "response.create", "input_audio_buffer.append"]
     assert [base64.b64decode(message["audio"]) for message in got[2:]] == [frame(n) for n in [*range(30, KEPT_FRAMES + 30), 999]]
     assert llm.counts == {"heard": KEPT_FRAMES + 31, "dropped: before the session": 30, "sent": KEPT_FRAMES + 1}
@@ -104,7 +104,7 @@ async def test_no_sound_leaves_before_the_session_is_confirmed() -> None:
         llm = llm_at(url)
         llm.hear(frame(1))
         await played_out(llm, {ev.SpeechStarted: CancelResponse("r1")})
-        got = over.get(timeout=LIMIT_S).got
+        got = over.get(timeout=PATIENCE_S).got
     assert [message["type"] for message in got] == ["session.update", "response.cancel", "input_audio_buffer.append"]
 
 
@@ -156,7 +156,7 @@ async def test_close_session_closes_politely_and_posts_nothing() -> None:
 
     with scripted(script) as (url, over):
         core = await played_out(llm_at(url), {ev.SessionConfirmed: CloseSession()})
-        assert over.get(timeout=LIMIT_S).ws.close_code == 1000
+        assert over.get(timeout=PATIENCE_S).ws.close_code == 1000
     assert core.events == [ev.SessionOpened(0.0), ev.SessionConfirmed(0.0)]
 
 
@@ -164,7 +164,7 @@ async def test_close_session_ends_a_connection_that_is_not_made_yet() -> None:
     with mute_server(agrees=False) as url:
         llm = llm_at(url)
         core = Core(llm)
-        with anyio.fail_after(LIMIT_S):
+        with anyio.fail_after(PATIENCE_S):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(llm.run, core.post)
                 await anyio.wait_all_tasks_blocked()
@@ -186,7 +186,7 @@ async def test_a_session_that_is_cancelled_closes_politely() -> None:
     with scripted(script) as (url, over):
         async with running(llm_at(url)) as core:
             await core.until(ev.SessionConfirmed)
-        assert over.get(timeout=LIMIT_S).ws.close_code == 1000
+        assert over.get(timeout=PATIENCE_S).ws.close_code == 1000
     assert core.of(ev.Ending, ev.SessionLost) == []
 
 
@@ -216,7 +216,7 @@ async def test_a_bad_url_is_one_line_too(url: str) -> None:
 async def test_check_passes_where_a_server_answers() -> None:
     with scripted(Server.stay) as (url, over):
         await llm_at(url).check()
-        assert over.get(timeout=LIMIT_S).ws.close_code == 1000
+        assert over.get(timeout=PATIENCE_S).ws.close_code == 1000
 
 
 async def test_a_run_serves_one_call() -> None:
@@ -348,7 +348,7 @@ async def test_an_effect_that_is_asked_for_within_post_is_sent() -> None:
     answers: dict[type[ev.Event], Effect] = {ev.ResponseCreated: CancelResponse("r1"), ev.CancelRefused: TruncateItem("i1", 40)}
     with scripted(script) as (url, over):
         core = await played_out(llm_at(url), answers)
-        got = over.get(timeout=LIMIT_S).got
+        got = over.get(timeout=PATIENCE_S).got
     assert [message["type"] for message in got] == ["session.update", "response.cancel", "conversation.item.truncate"]
     assert core.of(ev.CancelRefused) == [ev.CancelRefused(0.0, "r1", "response_cancel_not_active")]
 
@@ -368,7 +368,7 @@ async def test_what_is_heard_leaves_at_once_where_there_is_room() -> None:
             llm.hear(frame(7))
             assert llm.counts == {"heard": 1, "sent": 1}
             await core.until(ev.SessionLost)
-        assert base64.b64decode(over.get(timeout=LIMIT_S).got[-1]["audio"]) == frame(7)
+        assert base64.b64decode(over.get(timeout=PATIENCE_S).got[-1]["audio"]) == frame(7)
 
 
 async def test_a_cancel_after_the_end_is_told_as_unsent() -> None:
@@ -421,14 +421,14 @@ async def test_a_stalled_socket_drops_the_oldest_sound_and_the_sums_balance() ->
 
     def script(server: Server) -> None:
         server.set_up()
-        reading.wait(LIMIT_S)
+        reading.wait(PATIENCE_S)
         server.stay()
 
     with scripted(script) as (url, over):
-        llm = llm_at(url, ping_interval_s=math.inf, write_timeout_s=LIMIT_S)
+        llm = llm_at(url, ping_interval_s=math.inf, write_timeout_s=PATIENCE_S)
         async with running(llm) as core:
             await core.until(ev.SessionConfirmed)
-            with anyio.fail_after(LIMIT_S):
+            with anyio.fail_after(PATIENCE_S):
                 while llm.counts["dropped: stalled"] < 10:
                     llm.hear(loud)
                     for _ in range(10):
@@ -436,11 +436,11 @@ async def test_a_stalled_socket_drops_the_oldest_sound_and_the_sums_balance() ->
             assert llm.counts["heard"] == llm.counts["sent"] + llm.counts["dropped: stalled"] + KEPT_FRAMES
             llm.do(CancelResponse("r1"))
             reading.set()
-            with anyio.fail_after(LIMIT_S):
+            with anyio.fail_after(PATIENCE_S):
                 while llm.counts["heard"] > llm.counts["sent"] + llm.counts["dropped: stalled"]:
                     await anyio.lowlevel.checkpoint()
             llm.do(CloseSession())
-        got = [message["type"] for message in over.get(timeout=LIMIT_S).got]
+        got = [message["type"] for message in over.get(timeout=PATIENCE_S).got]
     assert got.count("input_audio_buffer.append") in (llm.counts["sent"], llm.counts["sent"] - 1)
     assert len(got) - got.index("response.cancel") > KEPT_FRAMES - 2
 
@@ -475,10 +475,10 @@ def standin() -> Iterator[str]:
     thread = threading.Thread(target=serve_until_cancelled)
     thread.start()
     try:
-        yield ready.get(timeout=LIMIT_S)
+        yield ready.get(timeout=PATIENCE_S)
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(LIMIT_S)
+        thread.join(PATIENCE_S)
         loop.close()
 
 

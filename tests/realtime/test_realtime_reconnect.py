@@ -24,7 +24,8 @@ from fsm.call.effects import (
     SendToolResult,
     TruncateItem,
 )
-from tests.shared.realtime import LIMIT_S, Core, Server, frame, llm_at, mute_server, running, scripted
+from tests.shared.realtime import Core, Server, frame, llm_at, mute_server, running, scripted
+from tests.shared.shell import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 AGAIN = {ev.SessionLost: OpenSession()}
@@ -56,7 +57,7 @@ def kinds(got: list[dict[str, Any]]) -> list[str]:
 
 async def confirmed(core: Core, times: int) -> None:
     """Wait until the session was confirmed so often."""
-    with anyio.fail_after(LIMIT_S):
+    with anyio.fail_after(PATIENCE_S):
         while len(core.of(ev.SessionConfirmed)) < times:
             await anyio.sleep(0.001)
 
@@ -72,7 +73,7 @@ async def test_a_lost_session_is_opened_anew_when_we_are_told_to(code: int) -> N
     with scripted(Servers(first, Server.set_up)) as (url, over):
         async with running(llm_at(url), AGAIN) as core:
             await confirmed(core, 2)
-        first_got, second_got = over.get(timeout=LIMIT_S).got, over.get(timeout=LIMIT_S).got
+        first_got, second_got = over.get(timeout=PATIENCE_S).got, over.get(timeout=PATIENCE_S).got
     assert kinds(first_got)[0] == kinds(second_got)[0] == "session.update"
     assert len(core.of(ev.SessionLost)) == 1
 
@@ -80,7 +81,7 @@ async def test_a_lost_session_is_opened_anew_when_we_are_told_to(code: int) -> N
 async def test_a_server_that_is_not_there_is_a_loss_each_time() -> None:
     with scripted(Server.stay, process_request=lambda ws, _: ws.respond(503, "busy")) as (url, _):
         async with running(llm_at(url), AGAIN) as core:
-            with anyio.fail_after(LIMIT_S):
+            with anyio.fail_after(PATIENCE_S):
                 while len(core.of(ev.SessionLost)) < 3:
                     await anyio.sleep(0.001)
     assert "503" in core.of(ev.SessionLost)[0].reason  # type: ignore[attr-defined]
@@ -116,8 +117,8 @@ async def test_what_was_said_so_far_goes_to_the_new_session() -> None:
             await confirmed(core, 2)
             llm.do(TruncateItem("a1", 250))
             await core.until(ev.SpeechStopped)
-        over.get(timeout=LIMIT_S)
-        got = over.get(timeout=LIMIT_S).got
+        over.get(timeout=PATIENCE_S)
+        got = over.get(timeout=PATIENCE_S).got
     items = [message["item"] for message in got if message["type"] == "conversation.item.create"]
     assert items[:5] == [
         {"id": "u1", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "Count, please."}]},
@@ -140,7 +141,7 @@ async def test_a_turn_that_was_cut_goes_to_the_new_session_whole() -> None:
         server.say("input_audio_buffer.speech_started", item_id="u1")
         for _ in range(10):
             server.expect("input_audio_buffer.append")
-        cut.wait(LIMIT_S)
+        cut.wait(PATIENCE_S)
         server.ws.close(1011)
 
     def second(server: Server) -> None:
@@ -158,7 +159,7 @@ async def test_a_turn_that_was_cut_goes_to_the_new_session_whole() -> None:
             await core.until(ev.SpeechStarted)
             for number in range(60, 70):
                 llm.hear(frame(number))
-            with anyio.fail_after(LIMIT_S):
+            with anyio.fail_after(PATIENCE_S):
                 while llm.counts["sent"] < 70:
                     await anyio.sleep(0.001)
             core.answers[ev.SessionLost] = None
@@ -168,8 +169,8 @@ async def test_a_turn_that_was_cut_goes_to_the_new_session_whole() -> None:
                 llm.hear(frame(number))
             llm.do(OpenSession())
             await core.until(ev.TurnCommitted)
-        over.get(timeout=LIMIT_S)
-        got = over.get(timeout=LIMIT_S).got
+        over.get(timeout=PATIENCE_S)
+        got = over.get(timeout=PATIENCE_S).got
     heard = [base64.b64decode(message["audio"]) for message in got if message["type"] == "input_audio_buffer.append"]
     assert heard == [frame(number) for number in range(10, 75)]
     assert llm.counts["sent again"] == 60
@@ -198,7 +199,7 @@ async def test_what_a_silent_server_may_not_have_heard_goes_to_the_new_session()
         llm = llm_at(url)
         async with running(llm, AGAIN) as core:
             await confirmed(core, 1)
-            with anyio.fail_after(LIMIT_S):
+            with anyio.fail_after(PATIENCE_S):
                 for number in range(KEPT_BEFORE_TURN + 40 + KEPT_UNANSWERED + 20):
                     if number == KEPT_BEFORE_TURN + 40:
                         await core.until(ev.SpeechStopped)
@@ -206,8 +207,8 @@ async def test_what_a_silent_server_may_not_have_heard_goes_to_the_new_session()
                     while llm.counts["sent"] <= number:
                         await anyio.sleep(0)
             await core.until(ev.TurnCommitted)
-        over.get(timeout=LIMIT_S)
-        got = over.get(timeout=LIMIT_S).got
+        over.get(timeout=PATIENCE_S)
+        got = over.get(timeout=PATIENCE_S).got
     heard = [base64.b64decode(message["audio"]) for message in got if message["type"] == "input_audio_buffer.append"]
     assert heard == [frame(number) for number in range(60, KEPT_BEFORE_TURN + 40 + KEPT_UNANSWERED + 20)]
 
@@ -228,8 +229,8 @@ async def test_a_turn_that_was_committed_is_not_sent_again() -> None:
             await core.until(ev.SpeechStarted)
             llm.hear(frame(1))
             await confirmed(core, 2)
-        over.get(timeout=LIMIT_S)
-        got = over.get(timeout=LIMIT_S).got
+        over.get(timeout=PATIENCE_S)
+        got = over.get(timeout=PATIENCE_S).got
     assert kinds(got) == ["session.update", "conversation.item.create"], "an item of the conversation, and no turn to answer"
     content = got[1]["item"]["content"]
     assert [base64.b64decode(part["audio"]) for part in content] == [frame(1)], "its words are not known yet, so its sound is given"
@@ -243,7 +244,7 @@ async def test_a_session_that_works_is_replaced_without_a_loss() -> None:
             await confirmed(core, 1)
             llm.do(OpenSession())
             await confirmed(core, 2)
-        assert over.get(timeout=LIMIT_S).ws.close_code == 1000
+        assert over.get(timeout=PATIENCE_S).ws.close_code == 1000
     assert not core.of(ev.SessionLost)
 
 
@@ -297,8 +298,8 @@ async def test_nothing_is_asked_about_an_item_that_the_new_session_was_not_given
             for effect in (TruncateItem("a1", 300), RewriteItem("a1", "words"), DeleteItem("a1"), CommitTurn()):
                 llm.do(effect)
             await core.until(ev.SpeechStopped)
-        over.get(timeout=LIMIT_S)
-        got = over.get(timeout=LIMIT_S).got
+        over.get(timeout=PATIENCE_S)
+        got = over.get(timeout=PATIENCE_S).got
     assert kinds(got) == ["session.update", "input_audio_buffer.commit"]
 
 
@@ -325,8 +326,8 @@ async def test_an_answer_that_was_cut_by_the_loss_goes_to_the_new_session_as_far
             await confirmed(core, 2)
             llm.do(TruncateItem("a1", 500))
             await core.until(ev.SpeechStopped)
-        over.get(timeout=LIMIT_S)
-        got = over.get(timeout=LIMIT_S).got
+        over.get(timeout=PATIENCE_S)
+        got = over.get(timeout=PATIENCE_S).got
     items = [message["item"] for message in got if message["type"] == "conversation.item.create"]
     assert [item["content"][0]["text"] for item in items] == ["one two three four", "one two"]
 
@@ -396,6 +397,6 @@ async def test_a_session_that_is_told_to_have_expired_is_heard_no_longer() -> No
     with scripted(Servers(first, Server.set_up)) as (url, over):
         async with running(llm_at(url), AGAIN) as core:
             await confirmed(core, 2)
-        assert over.get(timeout=LIMIT_S).ws.close_code == 1000
+        assert over.get(timeout=PATIENCE_S).ws.close_code == 1000
     assert core.of(ev.SessionLost) == [ev.SessionLost(0.0, "session_expired: 60 minutes are over.")]
     assert not core.of(ev.SpeechStarted)

@@ -20,9 +20,9 @@ from websockets.utils import accept_key
 
 from adapters.realtime.transport import open_transport
 from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
+from tests.shared.shell import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 15
 SECRET = "sk-verysecret"
 TOO_MUCH = "x" * 8_000_000
 """More than two sockets hold."""
@@ -43,7 +43,7 @@ def serving(handler: Callable[[ServerConnection], None], **options: object) -> I
             yield f"{'wss' if 'ssl' in options else 'ws'}://127.0.0.1:{server.socket.getsockname()[1]}"
         finally:
             server.shutdown()
-            thread.join(LIMIT_S)
+            thread.join(PATIENCE_S)
 
 
 @contextlib.contextmanager
@@ -56,7 +56,7 @@ def raw_server(behave: Callable[[socket.socket], None]) -> Iterator[int]:
             connection, _ = listener.accept()
             with connection:
                 behave(connection)
-                over.wait(LIMIT_S)
+                over.wait(PATIENCE_S)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept)
@@ -66,7 +66,7 @@ def raw_server(behave: Callable[[socket.socket], None]) -> Iterator[int]:
         finally:
             over.set()
             listener.close()
-            thread.join(LIMIT_S)
+            thread.join(PATIENCE_S)
 
 
 def shake_hands(connection: socket.socket) -> None:
@@ -85,12 +85,12 @@ def echo(ws: ServerConnection) -> None:
 
 
 async def collect(ws: WebSocket) -> list[str]:
-    with anyio.fail_after(LIMIT_S):
+    with anyio.fail_after(PATIENCE_S):
         return [text async for text in ws]
 
 
 async def take(ws: WebSocket) -> str:
-    with anyio.fail_after(LIMIT_S):
+    with anyio.fail_after(PATIENCE_S):
         return await anext(aiter(ws))
 
 
@@ -132,7 +132,7 @@ async def test_a_reader_who_takes_their_time_gets_every_message_in_order() -> No
     with serving(hurry) as url:
         got = []
         async with connect(url) as ws:
-            with anyio.fail_after(LIMIT_S):
+            with anyio.fail_after(PATIENCE_S):
                 async for text in ws:
                     await anyio.lowlevel.checkpoint()
                     got.append(text)
@@ -154,8 +154,8 @@ async def test_a_ping_of_the_server_is_answered_while_messages_are_sent() -> Non
         pongs = []
         for _ in range(100):
             pongs.append(ws.ping())
-            assert ws.recv(LIMIT_S) == "x" * 100_000
-        ws.send(str(sum(pong.wait(LIMIT_S) for pong in pongs)))
+            assert ws.recv(PATIENCE_S) == "x" * 100_000
+        ws.send(str(sum(pong.wait(PATIENCE_S) for pong in pongs)))
 
     async def send_all(ws: WebSocket) -> None:
         for _ in range(100):
@@ -239,7 +239,7 @@ async def test_a_server_that_goes_while_it_takes_no_bytes_is_noticed_before_the_
 
     def go(connection: socket.socket) -> None:
         shake_hands(connection)
-        stalled.wait(LIMIT_S)
+        stalled.wait(PATIENCE_S)
         connection.shutdown(socket.SHUT_WR)
 
     with raw_server(go) as port:
@@ -254,13 +254,13 @@ async def test_a_server_that_takes_its_bytes_late_gets_them_all_in_order_and_we_
     reading, room = threading.Event(), anyio.Event()
 
     def read_late(ws: ServerConnection) -> None:
-        reading.wait(LIMIT_S)
-        ws.send(",".join(f"{text[:5]} {len(text)}" for text in (str(ws.recv(LIMIT_S)) for _ in range(3))))
+        reading.wait(PATIENCE_S)
+        ws.send(",".join(f"{text[:5]} {len(text)}" for text in (str(ws.recv(PATIENCE_S)) for _ in range(3))))
         with contextlib.suppress(ConnectionClosed):
-            ws.recv(LIMIT_S)
+            ws.recv(PATIENCE_S)
 
     with serving(read_late, max_size=None) as url:
-        async with connect(url, drained=room.set, write_timeout_s=LIMIT_S) as ws:
+        async with connect(url, drained=room.set, write_timeout_s=PATIENCE_S) as ws:
             assert ws.has_room
             for word in ("one  ", "two  ", "three"):
                 ws.send(word + TOO_MUCH)
@@ -268,7 +268,7 @@ async def test_a_server_that_takes_its_bytes_late_gets_them_all_in_order_and_we_
             assert not room.is_set()
             reading.set()
             assert await take(ws) == ",".join(f"{word} {len(TOO_MUCH) + 5}" for word in ("one  ", "two  ", "three"))
-            with anyio.fail_after(LIMIT_S):
+            with anyio.fail_after(PATIENCE_S):
                 await room.wait()
             assert ws.has_room
 
@@ -281,7 +281,7 @@ async def test_a_send_on_a_broken_connection_is_told_without_a_reader() -> None:
 
     with raw_server(reset) as port:
         async with connect(f"ws://127.0.0.1:{port}") as ws:
-            with pytest.raises(WebSocketClosed), anyio.fail_after(LIMIT_S):
+            with pytest.raises(WebSocketClosed), anyio.fail_after(PATIENCE_S):
                 while True:
                     ws.send("x" * 100)
                     await anyio.lowlevel.checkpoint()
@@ -333,22 +333,22 @@ async def test_leaving_the_block_closes_politely() -> None:
 
     def note(ws: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed):
-            ws.recv(LIMIT_S)
+            ws.recv(PATIENCE_S)
         codes.put(ws.close_code)
 
     with serving(note) as url:
         async with connect(url):
             pass
-        assert codes.get(timeout=LIMIT_S) == 1000
+        assert codes.get(timeout=PATIENCE_S) == 1000
         with anyio.CancelScope() as scope:
             async with connect(url) as ws:
                 scope.cancel()
                 await take(ws)
-        assert codes.get(timeout=LIMIT_S) == 1000
+        assert codes.get(timeout=PATIENCE_S) == 1000
 
 
 async def test_a_server_that_does_not_answer_a_close_is_left_in_time() -> None:
-    with raw_server(shake_hands) as port, anyio.fail_after(LIMIT_S):
+    with raw_server(shake_hands) as port, anyio.fail_after(PATIENCE_S):
         async with connect(f"ws://127.0.0.1:{port}", close_timeout_s=0.05) as ws:
             await ws.close()
             assert (ws.close_code, ws.close_reason) == (1006, "the server did not answer our close frame")
@@ -462,16 +462,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1 and its key, in one file."""
     path = tmp_path_factory.mktemp("tls") / "both.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    try:
-        made = subprocess.run(
-            [*command, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-", "-out", "-"], capture_output=True, check=True, timeout=60
-        )
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed")
+    made = subprocess.run(
+        [*command, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-", "-out", "-"],
+        capture_output=True,
+        check=True,
+        timeout=PATIENCE_S,
+    )
     path.write_bytes(made.stdout)
     return path
 
 
+@pytest.mark.needs("openssl")
 async def test_an_unknown_certificate_is_refused_and_a_known_one_taken(certificate: Path) -> None:
     server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_tls.load_cert_chain(certificate)
@@ -487,6 +488,7 @@ async def test_an_unknown_certificate_is_refused_and_a_known_one_taken(certifica
             assert ws.close_code == 1000
 
 
+@pytest.mark.needs("openssl")
 async def test_a_server_that_takes_no_bytes_over_tls_is_given_up_as_half_open(certificate: Path) -> None:
     server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_tls.load_cert_chain(certificate)
@@ -545,7 +547,7 @@ async def test_a_connection_that_is_lost_before_anybody_looks_is_told_then() -> 
             transport.write(b"x")
             await anyio.sleep(0.005)
         assert user.told == []
-        with anyio.fail_after(LIMIT_S):
+        with anyio.fail_after(PATIENCE_S):
             async with transport.carried():
                 while b"" not in user.told:
                     await anyio.sleep(0.005)

@@ -21,14 +21,10 @@ from pathlib import Path
 import attrs
 import numpy as np
 import numpy.typing as npt
-import pytest
 
 from adapters.seam.ports import RATE_HZ
+from tests.shared.shell import PATIENCE_S
 
-PATIENCE_S = 20.0
-"""How long PulseAudio may take to start or to end on a busy machine; it takes 50 ms."""
-NEEDED = ("pulseaudio", "pactl", "pacat", "parec")
-INSTALL = "apt install pulseaudio libportaudio2 libasound2-plugins alsa-utils"
 ALSA = """\
 </usr/share/alsa/alsa.conf>
 pcm.!default { type asym playback.pcm "speaker" capture.pcm "microphone" }
@@ -39,16 +35,6 @@ pcm.microphone { type pulse device "room.monitor" }
 SINKS = ("speaker", "room")
 LOUD = 300
 """A sample over this is sound: a null sink adds none of its own."""
-
-
-def missing() -> str:
-    """What is missing for a sound system without a card; empty when nothing is."""
-    lacking = [name for name in NEEDED if shutil.which(name) is None]
-    if lacking:
-        return f"{lacking[0]} is not installed ({INSTALL})"
-    if not any(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")):
-        return f"ALSA has no way to PulseAudio ({INSTALL})"
-    return ""
 
 
 @attrs.frozen(eq=False)
@@ -185,17 +171,10 @@ class Pulse:
 
 @contextmanager
 def sound_system(**settings: float) -> Iterator[Pulse]:
-    """A sound system that this process's PortAudio uses while the body runs; the test is skipped, and says why, where there is none."""
-    from adapters.audio.library import NoSound, load
+    """A sound system that this process's PortAudio uses while the body runs; `needs.SOUND` says what it takes."""
+    from adapters.audio.library import load
 
-    lack = missing()
-    if not lack:
-        try:
-            library = load()
-        except NoSound as error:
-            lack = str(error)
-    if lack:
-        pytest.skip(f"no sound system to test on: {lack}")
+    library = load()
     pulse = Pulse(**settings)  # type: ignore[arg-type]
     before = {name: os.environ.get(name) for name in pulse.variables}
     os.environ.update(pulse.variables)

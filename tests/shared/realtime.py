@@ -20,8 +20,8 @@ from adapters.text.sentences import SentenceCutter
 from fsm.call import events as ev
 from fsm.call.effects import CloseSession, ConfigureSession, Effect
 from fsm.call.policy import Policy
+from tests.shared.shell import PATIENCE_S
 
-LIMIT_S = 20
 KEY = "sk-verysecret"
 SETTINGS = RealtimeSettings()
 VOICE = Policy(voice="realtime")
@@ -42,7 +42,7 @@ class Server:
     def expect(self, kind: str) -> dict[str, Any]:
         """The client's next message of that type; what comes before it stays in `got`."""
         while True:
-            message: dict[str, Any] = json.loads(self.ws.recv(LIMIT_S))
+            message: dict[str, Any] = json.loads(self.ws.recv(PATIENCE_S))
             self.got.append(message)
             if message["type"] == kind:
                 return message
@@ -82,7 +82,7 @@ def scripted(script: Script, **options: object) -> Iterator[tuple[str, "queue.Qu
             yield f"ws://127.0.0.1:{listener.socket.getsockname()[1]}", over
         finally:
             listener.shutdown()
-            thread.join(LIMIT_S)
+            thread.join(PATIENCE_S)
 
 
 @contextlib.contextmanager
@@ -98,7 +98,7 @@ def mute_server(*, agrees: bool, last_words: bytes = b"") -> Iterator[str]:
             if agrees:
                 answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 connection.sendall(f"{answer}Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode() + last_words)
-            over.wait(LIMIT_S)
+            over.wait(PATIENCE_S)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept)
@@ -107,7 +107,7 @@ def mute_server(*, agrees: bool, last_words: bytes = b"") -> Iterator[str]:
             yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             over.set()
-            thread.join(LIMIT_S)
+            thread.join(PATIENCE_S)
 
 
 class Loudspeaker:
@@ -145,7 +145,7 @@ class Core:
 
     async def until(self, kind: type[ev.Event]) -> Any:
         """The first event of that kind."""
-        with anyio.fail_after(LIMIT_S):
+        with anyio.fail_after(PATIENCE_S):
             while True:
                 for event in self.events:
                     if isinstance(event, kind):
@@ -175,7 +175,7 @@ async def running(llm: RealtimeLLM, answers: dict[type[ev.Event], Effect] | None
 async def played_out(llm: RealtimeLLM, answers: dict[type[ev.Event], Effect] | None = None) -> Core:
     """Run until the port ends by itself."""
     core = Core(llm, answers)
-    with anyio.fail_after(LIMIT_S):
+    with anyio.fail_after(PATIENCE_S):
         await llm.run(core.post)
     return core
 

@@ -26,7 +26,7 @@ from fsm.engine.machine import Step
 
 ROOT = Path(__file__).parents[2]
 BACKENDS = ("asyncio", "trio")
-PATIENCE_S = 30.0
+PATIENCE_S = 300.0
 """How long anything in a test may take before it counts as hung."""
 
 Said = tuple[float, Callable[..., ev.Event], tuple[Any, ...]]

@@ -23,10 +23,10 @@ from anyio.abc import ByteStream, SocketAttribute
 from adapters.audio.wav import WavStream
 from adapters.seam.ports import Port
 from fsm.call.events import Event
+from tests.shared.shell import PATIENCE_S
 
 LONG_MS = 60_000
 """A synthesis that never ends by itself within a test."""
-PATIENCE_S = 20.0
 ROOT = Path(__file__).parents[2]
 
 each_backend = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])

@@ -15,8 +15,8 @@ from adapters.standin.faults import parse
 from adapters.standin.realtime.connection import Pace
 from adapters.standin.realtime.faults import REALTIME
 from adapters.standin.realtime.server import serve
+from tests.shared.shell import PATIENCE_S
 
-WAIT_S = 10.0
 SECOND = bytes(48_000)
 QUICK = Pace(first_token_s=0.02, words_per_s=150, audio_speed=10, transcript_s=0.05, hearing_s=60)
 Json = dict[str, Any]
@@ -42,12 +42,12 @@ def serving(**choices: Any) -> Iterator[str]:
 
     thread = threading.Thread(target=asyncio.run, args=(body(),))
     thread.start()
-    loop, task = running.get(timeout=WAIT_S)
+    loop, task = running.get(timeout=PATIENCE_S)
     try:
-        yield ready.get(timeout=WAIT_S)
+        yield ready.get(timeout=PATIENCE_S)
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(WAIT_S)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 
@@ -64,7 +64,7 @@ class Client:
 
     async def until(self, kind: str) -> Json:
         """The next event of this kind."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 event: Json = json.loads(await self.socket.recv())
                 self.events.append(event)

@@ -19,6 +19,7 @@ from tests.oracles.catalog import FOLDER, Misdeclared, Oracle, oracles
 from tests.oracles.compare.__main__ import CUES, TRIALS, Trial
 from tests.oracles.environment import NoEnvironment, python_of
 from tests.oracles.running import Verdict, follow, judge
+from tests.shared.shell import PATIENCE_S
 
 Json = dict[str, Any]
 BUILD_S = 60.0
@@ -83,7 +84,9 @@ def test_a_declaration_that_cannot_be_followed_is_refused_by_name(tmp_path: Path
 
 
 def test_an_unknown_name_is_refused_in_one_line() -> None:
-    done = subprocess.run([sys.executable, "-m", "tests.oracles", "delphi"], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.oracles", "delphi"], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("oracles: there is no oracle delphi; there are ")
     assert done.stderr.count("\n") == 1
@@ -176,7 +179,7 @@ def faults(openai_python: Path) -> dict[str, list[str]]:
         "print(json.dumps({name: faults(story) for name, story in json.load(sys.stdin).items()}))\n"
     )
     command = [openai_python, "-c", code]
-    done = subprocess.run(command, input=json.dumps(stories), cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=json.dumps(stories), cwd=FOLDER, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout)
     return found

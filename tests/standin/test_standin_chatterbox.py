@@ -33,10 +33,10 @@ from adapters.standin.chatterbox.jobs import MAX_ENDED, REMEMBERED_S, Job, Jobs,
 from adapters.standin.chatterbox.server import run_chatterbox
 from adapters.standin.chatterbox.service import MAX_BODY_BYTES
 from adapters.standin.voice import Voice
+from tests.shared.shell import PATIENCE_S
 
 LONG_MS = 60_000
 """A synthesis that never ends by itself within a test."""
-PATIENCE_S = 20.0
 ROOT = Path(__file__).parents[2]
 
 

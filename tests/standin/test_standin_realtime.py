@@ -21,7 +21,8 @@ from adapters.standin.ears import Transcriber, decode, encode
 from adapters.standin.realtime.connection import Pace
 from adapters.standin.realtime.server import run_realtime
 from adapters.standin.voice import Voice
-from tests.shared.standin_client import QUICK, SECOND, WAIT_S, Client, calling, serving, text_of
+from tests.shared.shell import PATIENCE_S
+from tests.shared.standin_client import QUICK, SECOND, Client, calling, serving, text_of
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
@@ -400,7 +401,7 @@ async def test_the_process_says_one_line_writes_down_what_it_is_told_and_stops_q
             process.send_signal(one)
             with pytest.raises(ConnectionClosed):
                 await client.until("nothing")
-        rest, errors = await asyncio.to_thread(process.communicate, timeout=WAIT_S)
+        rest, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE_S)
     finally:
         process.kill()
     assert (process.returncode, rest, errors) == (0, "", "")

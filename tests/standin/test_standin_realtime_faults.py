@@ -24,7 +24,8 @@ from adapters.standin.realtime.faults import REALTIME
 from adapters.standin.realtime.lacks import LACKS
 from adapters.standin.realtime.responses import FAILURES
 from adapters.standin.voice import Voice
-from tests.shared.standin_client import QUICK, SECOND, WAIT_S, Client, Json, calling, serving
+from tests.shared.shell import PATIENCE_S
+from tests.shared.standin_client import QUICK, SECOND, Client, Json, calling, serving
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
@@ -122,7 +123,7 @@ async def test_frames_that_are_no_event_come_between_the_others(house: House) ->
         async with calling(url, max_size=None) as client:
             await client.send("response.create")
             frames: list[str | bytes] = []
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while not (frames and len(frames[-1]) > 2**20):
                     frames.append(await client.socket.recv())
     kinds: list[object] = []
@@ -322,7 +323,7 @@ async def test_a_crash_takes_the_process_and_leaves_the_log(tmp_path: Path) -> N
         async with calling(ready.removeprefix("ready ").strip()) as client:
             await client.send("response.create")
             assert (await closing(client))[0] is None
-        await asyncio.to_thread(process.wait, WAIT_S)
+        await asyncio.to_thread(process.wait, PATIENCE_S)
     finally:
         process.kill()
         process.communicate()
@@ -551,7 +552,11 @@ def test_a_bad_script_or_name_is_one_line_and_exit_code_2(tmp_path: Path, option
     (tmp_path / "FILE").write_text('[[fault]]\nname = "closed"\n')
     arguments = [str(tmp_path / option) if option == "FILE" else option for option in options]
     told = subprocess.run(
-        [sys.executable, "-m", "adapters.cli", "stand-in", "realtime", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "adapters.cli", "stand-in", "realtime", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert (told.returncode, told.stdout, told.stderr.count("\n")) == (2, "", 1)
     assert says in told.stderr
@@ -560,7 +565,7 @@ def test_a_bad_script_or_name_is_one_line_and_exit_code_2(tmp_path: Path, option
 def test_the_command_lists_the_faults_and_the_lacks() -> None:
     command = [sys.executable, "-m", "adapters.cli", "stand-in", "realtime"]
     for option, names in (("--faults", REALTIME.kinds), ("--without", LACKS)):
-        told = subprocess.run([*command, option, "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        told = subprocess.run([*command, option, "help"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
         assert [line.split(" ")[0].rstrip(":") for line in told.stdout.splitlines()][-len(names) :] == list(names)
 
 

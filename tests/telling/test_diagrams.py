@@ -21,6 +21,7 @@ from fsm.call import events as ev
 from fsm.call.states import AI_SPEAKING, CANCELLING, CLOSING, GREETING_LOCK, LISTENING
 from fsm.engine.machine import Machine
 from fsm.engine.notation import Declared, Region, Row, State, always, go, ignore, region, row
+from tests.shared.shell import PATIENCE_S
 
 MADE = files()
 README_PT = 900
@@ -62,7 +63,7 @@ def test_the_same_table_draws_the_same_bytes_in_another_process() -> None:
         cwd=FOLDER.parent,
         env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert run.stdout == repr(sorted(MADE.items())).encode()

@@ -19,6 +19,7 @@ from adapters.telling.picture.parts import CAPTION_LINES, Scale, envelope, outli
 from adapters.telling.picture.style import WIDTH, paint_of
 from adapters.telling.picture.text import BOLD, Wrapped, clean, elided, width_of, wrapped
 from adapters.telling.picture.timeline import draw, read_stereo
+from tests.shared.shell import PATIENCE_S
 
 RATE_HZ = 24_000
 SVG = "{http://www.w3.org/2000/svg}"
@@ -336,7 +337,7 @@ def test_the_same_call_always_gives_the_same_picture() -> None:
     root = Path(__file__).parents[2]
     answers = {
         subprocess.run(
-            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, cwd=root, capture_output=True, check=True, timeout=60
+            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, cwd=root, capture_output=True, check=True, timeout=PATIENCE_S
         ).stdout
         for seed in ("1", "2")
     }

@@ -1,0 +1,29 @@
+"""Tests that need something which is not there are skipped and counted, and the run ends with the one command that brings it."""
+
+from collections import Counter
+
+import pytest
+
+from tests.shared.needs import NEEDS, bringing, lack_of
+
+LACKS = "Skipped: there is no "
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"needs(*names): skipped where one of these is missing: {', '.join(NEEDS)}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    names = dict.fromkeys(name for mark in item.iter_markers("needs") for name in mark.args)
+    if lack := lack_of(*names):
+        pytest.skip(lack)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []) if report.longrepr]
+    lacks = Counter(reason for reason in reasons if reason.startswith(LACKS))
+    for lack, count in lacks.most_common():
+        terminalreporter.write_line(lack.replace("Skipped:", f"{count} skipped:"))
+    if lacks:
+        terminalreporter.write_line(f"what they need: {bringing(' '.join(lacks))}")
