@@ -11,8 +11,11 @@ from xml.etree import ElementTree
 import attrs
 import pytest
 
-from adapters.telling.diagrams import drawing as diagrams
-from adapters.telling.diagrams.drawing import FOLDER, DiagramError, files, stale, write
+from adapters.telling.diagrams import page as pages
+from adapters.telling.diagrams.curves import Curve, badges, confusions, curves
+from adapters.telling.diagrams.dot import ways
+from adapters.telling.diagrams.drawing import FOLDER, files, stale, starts, write
+from adapters.telling.diagrams.page import DiagramError, laid_out
 from adapters.telling.diagrams.parts import drawing
 from adapters.telling.diagrams.sequence import TO, UNDRAWN, barge_in, mermaid_sequence
 from fsm import CALL, Call
@@ -24,8 +27,8 @@ from fsm.engine.notation import Declared, Region, Row, State, always, go, ignore
 from tests.shared.shell import PATIENCE_S
 
 MADE = files()
-README_PT = 900
-"""The width of a README's page: the hero must be readable there without a click."""
+A4_PT = (595, 842)
+"""The sheet, upright."""
 
 
 def changed(name: str, change: Callable[[Declared], Declared], states: tuple[State, ...] | None = None) -> Machine[Call]:
@@ -71,7 +74,7 @@ def test_the_same_table_draws_the_same_bytes_in_another_process() -> None:
 
 @pytest.mark.parametrize("part", CALL.regions, ids=lambda part: part.name)
 def test_every_row_that_enters_a_state_is_an_edge(part: Region) -> None:
-    drawn = drawing(part, (part.starts,))
+    drawn = drawing(part, {part.starts: ""})
     told = {
         (source, edge.target, event.removeprefix("other "), line.guard)
         for edge in (*drawn.edges, *drawn.restarts, *drawn.endings)
@@ -199,19 +202,65 @@ def test_a_missing_folder_is_stale_and_not_an_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_program_is_one_line_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagrams, "PROGRAM", "no-such-graphviz")
+    monkeypatch.setattr(pages, "PROGRAM", "no-such-graphviz")
     with pytest.raises(DiagramError, match="not installed: pip install no-such-graphviz"):
         files()
 
 
-def test_the_phase_is_readable_at_the_width_of_a_readme() -> None:
-    width = re.search(r'<svg width="(\d+)pt"', MADE["phase.svg"])
-    assert width is not None
-    assert int(width[1]) <= README_PT
+@pytest.mark.parametrize("part", CALL.regions, ids=lambda part: part.name)
+def test_a_diagram_fits_a_sheet_of_a4_in_type_that_can_be_read(part: Region) -> None:
+    svg = MADE[f"{part.name}.svg"]
+    size = re.match(r'<svg width="(\d+)pt" height="(\d+)pt"', svg)
+    assert size is not None
+    short, long = sorted(map(int, size.groups()))
+    assert (short <= A4_PT[0], long <= A4_PT[1]) == (True, True), (short, long)
+    assert min(float(points) for points in re.findall(r'font-size="([\d.]+)"', svg)) >= 10
+    assert "scale(" not in svg.replace("scale(1 1)", "")
+
+
+@pytest.mark.parametrize("part", CALL.regions, ids=lambda part: part.name)
+def test_no_two_arrows_of_a_diagram_can_be_taken_for_one_another(part: Region) -> None:
+    page = laid_out(drawing(part, starts(part)))
+    arrows = curves(page.graph.text)
+    assert arrows
+    assert [(one.ends, other.ends) for one, other in confusions(arrows)] == []
+
+
+@pytest.mark.parametrize("part", CALL.regions, ids=lambda part: part.name)
+def test_every_way_has_its_words_on_it_or_a_number_with_words_in_the_key(part: Region) -> None:
+    drawn = drawing(part, starts(part))
+    page = laid_out(drawn)
+    numbered = {arrow.number for arrow in curves(page.graph.text)} - {""}
+    assert numbered == ({str(number) for number in range(1, len(ways(drawn)) + 1)} if page.key else set())
+    assert {badge.number for badge in badges(page.graph.text)} == numbered
+    keyed = "".join(column.text for _, _, column in page.key)
+    assert numbered <= set(re.findall(r">(\d+)</text>", keyed))
+
+
+def arrow(ends: tuple[str, str], *points: tuple[float, float]) -> Curve:
+    return Curve(ends, "", points, ((0, 0), (200, 200)))
+
+
+def test_arrows_that_run_side_by_side_can_be_confused_unless_they_part_at_a_state_that_they_share() -> None:
+    def straight(ends: tuple[str, str], y: float) -> Curve:
+        return arrow(ends, *((x, y) for x in range(0, 200, 5)))
+
+    assert confusions((straight(("a", "b"), 0), straight(("c", "d"), 4))) != []
+    assert confusions((straight(("a", "b"), 0), straight(("c", "d"), 9))) == []
+    assert confusions((straight(("a", "b"), 0), straight(("c", "b"), 4))) == []
+
+
+def test_severalstarts_say_which_call_begins_at_each() -> None:
+    for name, wanted in (("asking", {"the caller speaks first", "the agent greets"}), ("playout", set())):
+        part = next(part for part in CALL.regions if part.name == name)
+        assert set(starts(part).values()) - {""} == wanted
+        for words in wanted:
+            assert words in MADE[f"{name}.svg"]
+            assert f"[*] --> {next(state.name for state, when in starts(part).items() if when == words)} : {words}" in MADE[f"{name}.mmd"]
 
 
 def test_what_ends_every_state_is_drawn_once_from_the_frame_around_them() -> None:
-    drawn = drawing(next(part for part in CALL.regions if part.name == "phase"), (LISTENING,))
+    drawn = drawing(next(part for part in CALL.regions if part.name == "phase"), {LISTENING: ""})
     assert drawn.living == (LISTENING, GREETING_LOCK, AI_SPEAKING, CANCELLING)
     assert all(edge.sources == drawn.living for edge in drawn.endings)
     assert "live --> closing" in MADE["phase.mmd"]
@@ -219,7 +268,8 @@ def test_what_ends_every_state_is_drawn_once_from_the_frame_around_them() -> Non
 
 def test_mermaid_has_only_lines_that_its_grammar_has() -> None:
     state_line = re.compile(
-        r"stateDiagram-v2|    direction TB|    state live \{|    \}| +\w+ : [^:;#{}]+| +\[\*\] --> \w+| +\w+ --> (\w+ : [^:;#{}]+|\[\*\])"
+        r"stateDiagram-v2|    direction TB|    state live \{|    \}| +\w+ : [^:;#{}]+"
+        r"| +\[\*\] --> \w+( : [^:;#{}]+)?| +\w+ --> (\w+ : [^:;#{}]+|\[\*\])"
     )
     for part in CALL.regions:
         for line in MADE[f"{part.name}.mmd"].splitlines():
@@ -252,14 +302,14 @@ def test_every_effect_has_a_place_in_a_sequence() -> None:
 
 def test_an_unconditional_row_under_a_guarded_one_reads_else() -> None:
     part = next(part for part in CALL.regions if part.name == "phase")
-    lines = {line.text for edge in drawing(part, (LISTENING,)).edges if edge.target is LISTENING for line in edge.lines}
+    lines = {line.text for edge in drawing(part, {LISTENING: ""}).edges if edge.target is LISTENING for line in edge.lines}
     assert "InterruptionExpired [else]" in lines
     assert always.__name__ not in MADE["phase.mmd"]
 
 
 @pytest.mark.parametrize("part", CALL.regions, ids=lambda part: part.name)
 def test_mermaid_draws_or_names_every_source_of_every_edge(part: Region) -> None:
-    drawn = drawing(part, (part.starts,))
+    drawn = drawing(part, {part.starts: ""})
     edges = {
         (source.name, edge.target.name, line.text)
         for edge in (*drawn.edges, *drawn.restarts)

@@ -1,14 +1,18 @@
-"""The picture of a region in Graphviz's DOT: where things stand and which colours they have; what it says comes from `diagram_parts`."""
+"""The picture of a region in Graphviz's DOT: where things stand and which colours they have; what it says comes from `diagram_parts`.
+
+A way is what leads from states to a state. Its words stand on it, or it has a number and the words stand in a key of their own.
+"""
 
 import textwrap
 from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+import attrs
 from graphviz import Digraph
 
-from adapters.telling.diagrams.parts import NARROW, Drawing, Edge, Line, by_target, limit_name, named_after, told
-from fsm.engine.notation import Region, State
+from adapters.telling.diagrams.parts import NARROW, Drawing, Line, by_target, limit_name, named_after, told
+from fsm.engine.notation import State
 
 INK, GUARD, EFFECT, LIMIT, LINE, FRAME = "#1f2937", "#7c3aed", "#0f766e", "#b45309", "#64748b", "#cbd5e1"
 """Colours: text, guards, effects, deadlines, edges, the frame around the living states."""
@@ -16,132 +20,205 @@ FILL = {"starts": ("#e0ecff", "#2563eb"), "waits": ("#fff7e6", "#d97706"), "stay
 """The fill and the border of a state: where a call starts, where a deadline runs, where none runs, what nothing leaves."""
 FONT = "Arial"
 """Its widths are those of Helvetica and Liberation Sans, so that a label fits its box on every machine."""
-WIDE = 46
-"""Longer lines of a label are broken before their effects (characters)."""
+ON_WAY, IN_KEY = (NARROW, 46), (46, 54)
+"""Longer lists of events and of states are broken, and longer lines before their effects (characters): on a way, and in the key."""
+ENDS = ("beside", "behind the last", "behind all")
+"""Where an end may stand."""
+SMALL = 10
+"""The smallest type, in points."""
 
 
-def dot(drawn: Drawing) -> str:
-    """The region's diagram in DOT."""
+@attrs.frozen
+class Layout:
+    """One way of laying a region out: downwards (TB) or to the right (LR), with how much between two rows of states (inches).
+
+    Are ways numbered? Where does the end stand: beside the first state, behind the last one, or behind all?
+    """
+
+    direction: str
+    gap: float
+    numbered: bool
+    end: str
+
+
+@attrs.frozen
+class Way:
+    """An arrow to `target` from each of `sources`, or from the frame around all living states; and its words, in Graphviz's HTML."""
+
+    sources: tuple[State, ...]
+    target: State
+    lines: tuple[str, ...]
+    of_frame: bool = False
+
+
+def ways(drawn: Drawing, widths: tuple[int, int] = ON_WAY) -> tuple[Way, ...]:
+    """The ways of a region, in the order of the states that they leave and enter; those from the frame last. Their lines have `widths`."""
+    place = drawn.region.states.index
+    found = []
+    for edge in sorted(drawn.edges, key=lambda edge: (place(edge.sources[0]), place(edge.target))):
+        sources, named = told(edge)
+        found.append(Way(sources, edge.target, (*_html(edge.lines, widths), *_named("also from ", named, widths))))
+    for target, edges in by_target(drawn.endings).items():
+        lines: list[str] = []
+        for edge in edges:
+            if len(edge.sources) < len(drawn.living):
+                lines += _named("from ", edge.sources, widths)
+            lines += _html(edge.lines, widths)
+        found.append(Way(drawn.living, target, tuple(lines), of_frame=True))
+    return tuple(found)
+
+
+def dot(drawn: Drawing, layout: Layout) -> str:
+    """The region's graph in DOT. The arrows of a numbered way have its number as their id: `way_3`."""
     graph = Digraph(drawn.region.name, comment=drawn.region.doc)
-    graph.attr(compound="true", newrank="true", nodesep="0.3", ranksep="0.22", bgcolor="white", pad="0.25", fontname=FONT, fontcolor=INK)
-    graph.attr(label=_title(drawn.region), labelloc="t", labeljust="l", tooltip=drawn.region.doc)
-    graph.attr("node", fontname=FONT, fontsize="12", fontcolor=INK, shape="box")
-    graph.attr("edge", color=LINE, penwidth="1.2", arrowsize="0.75")
-    ends = [state for state in drawn.region.states if state not in drawn.living]
-    with graph.subgraph(name="cluster_living") as frame:
-        frame.attr(label="", style="rounded", color=FRAME, penwidth="1.2" if drawn.endings else "0", margin="14", tooltip="")
-        for state in drawn.living:
-            _state(frame, drawn, state)
-        for state in drawn.starts:
-            frame.node(
-                f"start_{state.name}", label="", shape="circle", width="0.14", style="filled", fillcolor=INK, color=INK, tooltip="start"
-            )
-            frame.edge(f"start_{state.name}", state.name)
-        inside = [edge for edge in drawn.edges if edge.target in drawn.living]
-        for number, edge in enumerate(inside):
-            _edge(frame, drawn, edge, f"way_{number}")
-    for state in ends:
-        _state(graph, drawn, state)
-    for number, edge in enumerate(edge for edge in drawn.edges if edge.target not in drawn.living):
-        _edge(graph, drawn, edge, f"out_{number}")
-    for number, (target, edges) in enumerate(by_target(drawn.endings).items()):
-        _ending(graph, drawn, target, edges, f"end_{number}")
+    graph.attr(compound="true", newrank="true", rankdir=layout.direction, bgcolor="white", pad="0.02")
+    graph.attr(nodesep="0.2", ranksep=str(layout.gap), fontname=FONT, fontcolor=INK, tooltip=drawn.region.doc)
+    graph.attr("node", fontname=FONT, fontsize="11", fontcolor=INK, shape="box", height="0.3", width="0.3")
+    graph.attr("edge", fontname=FONT, fontsize=str(SMALL), fontcolor=LINE, color=LINE, penwidth="1.2", arrowsize="0.75")
+    frame = Digraph("cluster_living")
+    frame.attr(label="", style="rounded", color=FRAME, penwidth="1.2" if drawn.endings else "0", margin="7", tooltip="")
+    for state in drawn.living:
+        _state(frame, drawn, state, layout)
+    for start, when in drawn.starts.items():
+        name = f"start_{start.name}"
+        with frame.subgraph(graph_attr={} if when or not layout.numbered else {"rank": "same"}) as row:
+            row.node(name, label="", shape="circle", width="0.14", height="0.14", style="filled", fillcolor=INK, color=INK, tooltip="start")
+            row.edge(name, start.name, label=f" {when}" if when else "")
+    for state in (state for state in drawn.region.states if state not in drawn.living):
+        _state(graph, drawn, state, layout)
+    for number, way in enumerate(ways(drawn), start=1):
+        draw = _numbered if layout.numbered else _worded
+        draw(frame if way.target in drawn.living else graph, drawn, way, f"way_{number}", layout)
+    if layout.end == "behind all":
+        # no line that is seen: they keep the end behind all states
+        for state in _leaves(drawn):
+            graph.edge(state.name, drawn.region.states[-1].name, style="invis", weight="0")
+    graph.subgraph(frame)
     return str(graph.source)
 
 
-def _title(region: Region) -> str:
-    """The region's name and purpose, and how to read a label."""
-    name = f'<FONT POINT-SIZE="15"><B>{escape(region.name)}</B></FONT>'
-    doc = f'<FONT POINT-SIZE="12" COLOR="{LINE}">    {escape(region.doc)}</FONT>'
-    key = (
-        f'<B>Event</B> <FONT COLOR="{GUARD}">[guard]</FONT> <FONT COLOR="{EFFECT}">/ Effect</FONT>    <FONT COLOR="{LIMIT}">deadline</FONT>'
-    )
-    lines = (f"{name}{doc}", f'<FONT POINT-SIZE="10">{key}</FONT>')
-    rows = "".join(f'<TR><TD ALIGN="LEFT">{line}</TD></TR>' for line in lines)
-    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">{rows}</TABLE>>'
+def key(drawn: Drawing, columns: int) -> list[str]:
+    """The words of the numbered ways, and what starts a deadline anew, in DOT: tables of about one height, a graph each."""
+    entries = [(f"<B>{number}</B>", way.lines) for number, way in enumerate(ways(drawn, IN_KEY), start=1)]
+    for edge in drawn.restarts:
+        entries.append(("", (f"<B>{_names(edge.sources)}</B> again on", *_html(edge.lines, IN_KEY))))
+    share = sum(len(lines) for _, lines in entries) / columns
+    tables: list[list[str]] = [[] for _ in range(columns)]
+    above = 0
+    for number, lines in entries:
+        rows = tables[min(columns - 1, int((above + len(lines) / 2) / share))]
+        for shown, line in zip((number, *[""] * len(lines)), lines, strict=False):
+            rows.append(f'<TR><TD ALIGN="RIGHT" WIDTH="12">{shown}</TD><TD WIDTH="3"></TD><TD ALIGN="LEFT">{line}</TD></TR>')
+        rows.append('<TR><TD HEIGHT="4" FIXEDSIZE="TRUE" WIDTH="3"></TD></TR>')
+        above += len(lines)
+    return [_alone(_table("".join(rows))) for rows in tables if rows]
 
 
-def _state(graph: Any, drawn: Drawing, state: State) -> None:
-    """A state: its name, its deadline, and what starts the deadline anew."""
+def _alone(label: str) -> str:
+    """A graph that is one label."""
+    graph = Digraph("key", graph_attr={"bgcolor": "white", "pad": "0", "margin": "0"})
+    graph.node("key", label=f"<{label}>", shape="plain", fontname=FONT, fontsize=str(SMALL), fontcolor=INK, tooltip="")
+    return str(graph.source)
+
+
+def _table(rows: str) -> str:
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{rows}</TABLE>'
+
+
+def _names(states: Iterable[State]) -> str:
+    return ", ".join(escape(state.name) for state in states)
+
+
+def _state(graph: Any, drawn: Drawing, state: State, layout: Layout) -> None:
+    """A state: its name, its deadline, and, if there is no key, what starts the deadline anew."""
     kind = "waits" if state.at_most else "stays"
-    if not any(row.state is state and row.then.target for row in drawn.region.rows):
+    if _is_end(drawn, state):
         kind = "ends"
     elif state in drawn.starts:
         kind = "starts"
-    rows = [f'<TR><TD><FONT POINT-SIZE="13"><B>{escape(state.name)}</B></FONT></TD></TR>']
-    if state.at_most:
-        rows.append(f'<TR><TD><FONT POINT-SIZE="11" COLOR="{LIMIT}">{escape(limit_name(state))}</FONT></TD></TR>')
-    for edge in drawn.restarts:
+    rows = [f'<TR><TD><FONT POINT-SIZE="11"><B>{escape(state.name)}</B></FONT></TD></TR>']
+    small = [f'<FONT COLOR="{LIMIT}">{escape(limit_name(state))}</FONT>'] if state.at_most else []
+    for edge in () if layout.numbered else drawn.restarts:
         if state in edge.sources:
-            rows.append('<TR><TD><FONT POINT-SIZE="10.5">again on:</FONT></TD></TR>')
-            rows += [f'<TR><TD><FONT POINT-SIZE="10.5">{line}</FONT></TD></TR>' for line in _html(edge.lines)]
+            small += ["again on:", *_html(edge.lines, ON_WAY)]
+    rows += [f'<TR><TD><FONT POINT-SIZE="{SMALL}">{line}</FONT></TD></TR>' for line in small]
     fill, border = FILL[kind]
-    table = f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>>'
-    width = "2" if kind in ("starts", "waits") else "1.4"
-    peripheries = "2" if kind == "ends" else "1"
     graph.node(
         state.name,
-        label=table,
+        label=f"<{_table(''.join(rows))}>",
         style="rounded,filled",
         fillcolor=fill,
         color=border,
-        penwidth=width,
-        peripheries=peripheries,
-        margin="0.12,0.06",
+        penwidth="2" if kind in ("starts", "waits") else "1.4",
+        peripheries="2" if kind == "ends" else "1",
+        margin="0.1,0.03",
         tooltip=state.doc,
     )
 
 
-def _edge(graph: Any, drawn: Drawing, edge: Edge, name: str) -> None:
-    """An edge by way of its label; one that leads back up is laid out from its target down, so that the states keep their order."""
-    places = drawn.region.states.index
-    back = all(places(edge.target) < places(source) for source in edge.sources)
-    drawn_from, named = told(edge)
-    _label(graph, name, [*_html(edge.lines), *_named("also from ", named)])
-    for source in drawn_from:
-        if back:
-            graph.edge(name, source.name, dir="none")
-        else:
-            graph.edge(source.name, name, dir="none")
+def _is_end(drawn: Drawing, state: State) -> bool:
+    return not any(row.state is state and row.then.target for row in drawn.region.rows)
+
+
+def _worded(graph: Any, drawn: Drawing, way: Way, name: str, layout: Layout) -> None:
+    """A way by a node with its words; one that leads back is laid out from its target on, so that the states keep their order."""
+    rows = "".join(f'<TR><TD ALIGN="LEFT">{line}</TD></TR>' for line in way.lines)
+    graph.node(name, label=f"<{_table(rows)}>", shape="plain", fontsize=str(SMALL), tooltip="")
+    if way.of_frame:
+        graph.edge(_border(drawn, layout), name, dir="none", ltail="cluster_living")
+    for source in () if way.of_frame else way.sources:
+        _edge(graph, source.name, name, back=_leads_back(drawn, way), dir="none")
+    _edge(graph, name, way.target.name, back=_leads_back(drawn, way))
+
+
+def _numbered(graph: Any, drawn: Drawing, way: Way, name: str, layout: Layout) -> None:
+    """A way as arrows from state to state."""
+    if way.of_frame:
+        graph.edge(_border(drawn, layout), way.target.name, id=name, ltail="cluster_living")
+        return
+    for source in way.sources:
+        _edge(graph, source.name, way.target.name, back=_leads_back(drawn, way), id=name)
+
+
+def _leaves(drawn: Drawing) -> list[State]:
+    """The living states from which no way leads on; none where nothing ends them all."""
+    place = drawn.region.states.index
+    onward = {state for edge in drawn.edges for state in told(edge)[0] if place(edge.target) > place(state)}
+    return [state for state in drawn.living if state not in onward] if drawn.endings else []
+
+
+def _border(drawn: Drawing, layout: Layout) -> str:
+    """The state at whose place an arrow leaves the frame."""
+    return drawn.living[0 if layout.end == "beside" else -1].name
+
+
+def _leads_back(drawn: Drawing, way: Way) -> bool:
+    place = drawn.region.states.index
+    return not way.of_frame and all(place(way.target) < place(source) for source in way.sources)
+
+
+def _edge(graph: Any, tail: str, head: str, *, back: bool, **look: str) -> None:
     if back:
-        graph.edge(edge.target.name, name, dir="back")
+        graph.edge(head, tail, **{"dir": "back", **look})
     else:
-        graph.edge(name, edge.target.name)
+        graph.edge(tail, head, **look)
 
 
-def _ending(graph: Any, drawn: Drawing, target: State, edges: list[Edge], name: str) -> None:
-    """The edges from the frame around the living states to an end, as one."""
-    lines: list[str] = []
-    for edge in edges:
-        if len(edge.sources) < len(drawn.living):
-            lines += _named("from ", edge.sources)
-        lines += _html(edge.lines)
-    _label(graph, name, lines)
-    graph.edge(drawn.living[-1].name, name, dir="none", ltail="cluster_living")
-    graph.edge(name, target.name)
-
-
-def _named(words: str, states: tuple[State, ...]) -> list[str]:
+def _named(words: str, states: tuple[State, ...], widths: tuple[int, int]) -> list[str]:
     """The names of states, as lines of a label."""
-    return [f'<FONT COLOR="{LINE}"><I>{escape(part)}</I></FONT>' for part in named_after(words, states)]
+    return [f'<FONT COLOR="{LINE}"><I>{escape(part)}</I></FONT>' for part in named_after(words, states, widths[0])]
 
 
-def _label(graph: Any, name: str, lines: list[str]) -> None:
-    rows = "".join(f'<TR><TD ALIGN="LEFT">{line}</TD></TR>' for line in lines)
-    table = f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>>'
-    graph.node(name, label=table, shape="plain", fontsize="11", tooltip="")
-
-
-def _html(lines: Iterable[Line]) -> list[str]:
+def _html(lines: Iterable[Line], widths: tuple[int, int]) -> list[str]:
     """The lines of a label as Graphviz's HTML, a long one broken."""
     html: list[str] = []
     for line in lines:
-        packed = textwrap.wrap(" or ".join(line.events), NARROW, break_long_words=False)
+        packed = textwrap.wrap(" or ".join(line.events), widths[0], break_long_words=False)
         *first, last = [" ".join(word if word in ("or", "other") else f"<B>{word}</B>" for word in part.split()) for part in packed]
         guard = f' <FONT COLOR="{GUARD}">[{line.guard}]</FONT>' if line.guard else ""
         effects = f'<FONT COLOR="{EFFECT}">/ {", ".join(line.effects)}</FONT>' if line.effects else ""
         html += first
-        if effects and len(line.text) <= WIDE:
+        if effects and len(line.text) <= widths[1]:
             html.append(f"{last}{guard} {effects}")
         else:
             html += [f"{last}{guard}", *([f"   {effects}"] if effects else [])]

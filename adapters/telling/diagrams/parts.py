@@ -5,7 +5,7 @@ ends every living state of a region is one edge from the frame around them. Log 
 """
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_type_hints
 
 import attrs
@@ -49,7 +49,8 @@ class Drawing:
     """A region laid out for drawing: the states inside the frame, the ends outside it, and the three kinds of edges."""
 
     region: Region
-    starts: tuple[State, ...]
+    starts: Mapping[State, str]
+    """Where a call starts, and which call; that is empty where all start in one state."""
     living: tuple[State, ...]
     edges: tuple[Edge, ...]
     """Edges between states, neither of the other two kinds."""
@@ -59,8 +60,8 @@ class Drawing:
     """Edges to an end, on events that end every living state; the sources of those to one end are all living states together."""
 
 
-def drawing(region: Region, starts: Iterable[State]) -> Drawing:
-    """Lay out `region`, of which a call starts in one of `starts`."""
+def drawing(region: Region, starts: Mapping[State, str]) -> Drawing:
+    """Lay out `region`, of which a call starts in one of `starts`; each says which calls do."""
     ends: list[State] = []
     frames: dict[State, tuple[tuple[State, ...], set[type]]] = {}
     for state in reversed(region.states):
@@ -78,7 +79,7 @@ def drawing(region: Region, starts: Iterable[State]) -> Drawing:
     rows = [row for row in region.rows if row.then.target is not None]
     return Drawing(
         region,
-        tuple(starts),
+        starts,
         living,
         edges=_edges(region, [row for row in rows if row.then.target is not row.state and not ending(row)]),
         restarts=_edges(region, [row for row in rows if row.then.target is row.state]),
@@ -91,9 +92,9 @@ def told(edge: Edge) -> tuple[tuple[State, ...], tuple[State, ...]]:
     return (edge.sources, ()) if len(edge.sources) <= FEW else (edge.sources[:1], edge.sources[1:])
 
 
-def named_after(words: str, states: tuple[State, ...]) -> list[str]:
+def named_after(words: str, states: tuple[State, ...], width: int = NARROW) -> list[str]:
     """The names of states after `words`, in lines; none for no states."""
-    return textwrap.wrap(words + ", ".join(state.name for state in states), NARROW) if states else []
+    return textwrap.wrap(words + ", ".join(state.name for state in states), width) if states else []
 
 
 def effect_name(make: Callable[..., Any]) -> str:
@@ -182,7 +183,7 @@ def mermaid(drawn: Drawing) -> str:
     if drawn.endings:
         lines.append("    state live {")
     lines += [f"{pad}{_described(state)}" for state in drawn.living]
-    lines += [f"{pad}[*] --> {state.name}" for state in drawn.starts]
+    lines += [f"{pad}[*] --> {state.name}{when and f' : {when}'}" for state, when in drawn.starts.items()]
     for edge in (*drawn.edges, *drawn.restarts):
         if edge.target in drawn.living:
             lines += _arrows(edge, pad)
