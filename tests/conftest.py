@@ -1,6 +1,7 @@
 """Tests that need something which is not there are skipped and counted, and the run ends with the one command that brings it."""
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,7 +21,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(lack)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    yield
     reasons = [str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []) if report.longrepr]
     lacks = Counter(reason for reason in reasons if reason.startswith(LACKS))
     for lack, count in lacks.most_common():
