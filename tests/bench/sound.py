@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.audio.device import Loudspeaker, SoundDevice
-from adapters.audio.library import find
+from adapters.audio.library import NoSound, find
 from adapters.audio.player import CallerMicrophone, Player
 from adapters.audio.streams import Loudspeaker as PortAudioLoudspeaker
 from adapters.audio.tape import Tape
@@ -113,11 +113,10 @@ class PlayedOut:
         self._tape.cut(time.monotonic() + 1.0)
 
 
-async def measure_sound(say: Say) -> SoundFigures | None:
-    """Interrupt on a real audio stack; None where there is none, after saying so."""
+async def measure_sound(say: Say) -> SoundFigures:
+    """Interrupt on a real audio stack. Raises NoSound where there is none."""
     if lack := lack_of(*SOUND, "aplay"):
-        say(f"sound: not measured, as {lack}: {bringing(lack)}")
-        return None
+        raise NoSound(f"{lack}: {bringing(lack)}")
     spreads: dict[str, Spread] = {}
     with sound_system() as pulse:
         say("sound: interruptions from the server")
@@ -216,23 +215,23 @@ def _heard_before_ms(taken: Taken, at_s: float) -> float:
     return float(loud[-1] - (begin[-1] if len(begin) else loud[0])) * 1000
 
 
-def sound_tables(figures: SoundFigures | None) -> list[Table]:
-    """The figures as a table; none where there is no sound system."""
-    if figures is None:
-        return []
+def sound_table(figures: SoundFigures) -> Table:
+    """The figures as a table."""
     table = figure_table(f"On the recording of a loudspeaker, {ROUNDS} interruptions each", "ms until", "p50", "p95", "worst")
     for name, one in figures.spreads.items():
         table.add_row(name, f"{one.p50_ms:.1f}", f"{one.p95_ms:.1f}", f"{one.worst_ms:.1f}")
     table.caption = "  the recording tells the time to some 3 ms"
-    return [table]
+    return table
 
 
 def main() -> int:
     """Measure this part alone and print it."""
-    figures = anyio.run(measure_sound, Console(stderr=True, style="dim").print)
-    if figures is None:
+    try:
+        figures = anyio.run(measure_sound, Console(stderr=True, style="dim").print)
+    except NoSound as lack:
+        print(f"bench: sound: not measured: {lack}", file=sys.stderr)
         return 2
-    Console(highlight=False).print(*sound_tables(figures))
+    Console(highlight=False).print(sound_table(figures))
     return 0
 
 

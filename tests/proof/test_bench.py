@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from adapters.telling.trace import TraceWriter
 from fsm import start, step
@@ -13,6 +14,7 @@ from fsm.call.events import SpeechStarted
 from fsm.call.states import CLOSED
 from fsm.engine.machine import Step
 from tests.bench import imports, reaction, steps, tables
+from tests.bench.__main__ import main as bench
 
 SPREAD = reaction.Spread(count=480, mean_ms=12.345, p50_ms=123.456, p95_ms=1234.567, worst_ms=12345.678)
 
@@ -98,3 +100,15 @@ def test_the_tables_fit_into_eighty_columns() -> None:
         "import transitions",
     ):
         assert words in text
+
+
+def test_a_part_that_gives_no_figure_is_named_and_the_others_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    def lacking(_: object) -> list[Table]:
+        raise ExceptionGroup("both", [RuntimeError("there is no PulseAudio:\napt-get install pulseaudio")])
+
+    parts = {"sound": lacking, "steps": lambda _: [tables.figure_table("A title", "what", "ms")]}
+    assert bench(parts) == 0
+    told = capsys.readouterr().out
+    assert "A title" in told
+    assert told.endswith("sound: not measured: there is no PulseAudio: apt-get install pulseaudio\n")
+    assert bench({"sound": lacking}) == 1
