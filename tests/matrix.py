@@ -26,8 +26,7 @@ from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.driver import Driver
 from adapters.seam.ports import FRAME_MS, RATE_HZ, Port
 from adapters.text.sentences import SentenceCutter
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Step
 from tests.matrix_faults import BACKENDS, DELTA, DELTAS, FAULTS, Cell, Fault, every_cell

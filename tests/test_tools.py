@@ -13,8 +13,7 @@ from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.driver import Driver
 from adapters.seam.ports import Post
 from adapters.tools import MAX_OUTPUT, Tools, load
-from fsm import Policy, start
-from fsm import events as ev
+from fsm import Policy, events as ev, start
 from fsm.call.effects import Effect, RunTool, SendToolResult
 from tests.shared.shell import PATIENCE_S
 

@@ -29,8 +29,7 @@ def _sim(options: argparse.Namespace) -> int:
     _refuse_bad(options)
     from rich.console import Console
 
-    from adapters.proof.sim import campaign as sim
-    from adapters.proof.sim import show as sim_show
+    from adapters.proof.sim import campaign as sim, show as sim_show
 
     console = Console(highlight=False)
     if options.plan is not None:

@@ -14,12 +14,10 @@ from functools import wraps
 from typing import Any
 
 import attrs
-from transitions import EventData
-from transitions import Machine as Handed
-from transitions import State as HandedState
+from transitions import EventData, Machine as Handed, State as HandedState
 
 from fsm.engine.machine import Machine, Step
-from fsm.engine.notation import NEVER, Record, Region, Row, State, fields_set_by
+from fsm.engine.notation import NEVER, Record, Region, Row, State, fields_set_by, makes_several
 
 Callback = str | Callable[..., bool | None]
 """What transitions takes for a condition or a callback."""
@@ -81,20 +79,23 @@ def to_transitions(
 
 def machines(machine: Machine[Any]) -> dict[str, Handed]:
     """Every region of `machine` as a `transitions.Machine` with a model of its own, by the region's name."""
-    return {region.name: to_transitions(region, machine.events) for region in machine.regions}
+    return {region.name: to_transitions(region, (*machine.events, *machine.signals)) for region in machine.regions}
 
 
 class Walker:
     """Walks a call as `machine.step` does, with transitions as the interpreter.
 
-    `snapshot` is where it stands. All regions are asked with the snapshot from before the event, as the engine asks them.
+    `snapshot` is where it stands. All regions are asked with the snapshot from before the event, as the engine asks them, and then,
+    signal by signal, with the one that came of what was before.
     """
 
     def __init__(self, machine: Machine[Any], snapshot: Any) -> None:
         self.models = {region.name: Model() for region in machine.regions}
-        self._handed = [to_transitions(region, machine.events, model=self.models[region.name]) for region in machine.regions]
+        known = (*machine.events, *machine.signals)
+        self._events, self._signals = frozenset(machine.events), machine.signals
+        self._handed = [to_transitions(region, known, model=self.models[region.name]) for region in machine.regions]
         self._triggers: dict[type, list[Callable[[Any, Any], bool]]] = {
-            event: [getattr(model, event.__name__) for model in self.models.values()] for event in machine.events
+            event: [getattr(model, event.__name__) for model in self.models.values()] for event in known
         }
         self._states = {region.name: {state.name: state for state in region.states} for region in machine.regions}
         self.stand(snapshot)
@@ -108,14 +109,23 @@ class Walker:
             model.epoch, model.due_ms = record.epoch, record.due_ms
 
     def step(self, event: Any) -> Step[Any]:
-        """Answer one event and stand where it leads: the next snapshot, the effects, the rows. TypeError for an unknown event."""
-        snapshot = self.snapshot
-        triggers = self._triggers.get(type(event))
-        if triggers is None:
+        """Answer one event and its signals, and stand where they lead: the snapshot, effects, rows. TypeError for an unknown event."""
+        if type(event) not in self._events:
             raise TypeError(f"{type(event).__name__} is not an event of this machine")
-        for trigger in triggers:
-            trigger(snapshot, event)
         effects: list[Any] = []
+        signals: list[Any] = []
+        rows = self._answer(event, effects)
+        for kind in self._signals:
+            if any(kind in row.then.signals for row in rows):
+                signals.append(kind(event.at_ms))
+                rows += self._answer(signals[-1], effects)
+        return Step(self.snapshot, tuple(effects), tuple(rows), tuple(signals))
+
+    def _answer(self, event: Any, effects: list[Any]) -> list[Row]:
+        """Answer one event alone: the row of each region; adds to `effects`."""
+        snapshot = self.snapshot
+        for trigger in self._triggers[type(event)]:
+            trigger(snapshot, event)
         rows: list[Row] = []
         changes: dict[str, Record] = {}
         for name, model in self.models.items():
@@ -127,7 +137,7 @@ class Walker:
                 changes[name] = attrs.evolve(record, state=state, epoch=model.epoch, due_ms=model.due_ms, **model.updates)
         if changes:
             self.snapshot = attrs.evolve(snapshot, **changes)
-        return Step(self.snapshot, tuple(effects), tuple(rows))
+        return rows
 
 
 def run(walker: Walker, events: Iterable[Any]) -> Any:
@@ -170,7 +180,9 @@ def _answers(row: Row) -> Callable[[EventData], None]:
         snapshot, event = data.args
         model: Any = data.model
         model.row = row
-        model.effects = [make(snapshot, event) for make in makers]
+        model.effects = []
+        for make in makers:
+            model.effects += make(snapshot, event) if makes_several(make) else (make(snapshot, event),)
         model.updates = {}
         for update, fields in updates:
             values = update(snapshot, event)

@@ -13,7 +13,7 @@ import anyio
 
 from adapters.seam.ports import P, Port
 from fsm.call.effects import Effect
-from fsm.call.events import CallerHungUp, Event, ReceiverFailed
+from fsm.call.events import CallerHungUp, Event, PortFailed
 from fsm.call.machine import due_ms, expiry, step
 from fsm.call.snapshot import Call
 from fsm.call.states import CLOSED
@@ -105,7 +105,7 @@ class Driver:
     def _close_for(self, who: object, bug: Exception) -> None:
         if self._bug is None:
             self._bug = bug
-            self.post(ReceiverFailed, f"{type(who).__name__}: {type(bug).__name__}: {bug}")
+            self.post(PortFailed, f"{type(who).__name__}: {type(bug).__name__}: {bug}")
 
     async def _own(self, port: Port) -> None:
         try:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import attrs
 
 from adapters.telling.picture.data import CallPicture, Marker, Ribbon, Said, Span
+from adapters.telling.steps import barged_in, false_alarm
 from adapters.telling.trace import Trace
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
-from fsm.call.states import CLEAR, LOCKED, OVER, SUSPECTED
+from fsm.call.states import CLEAR, LOCKED, OVER
 from fsm.engine.machine import Step
 
-RIBBONS = ("phase", "response", "playout", "interruption", "synthesis", "turn", "asking", "hangup")
+RIBBONS = ("phase", "response", "playout", "interruption", "synthesis", "turn", "pending", "hangup")
 
 
 OldAudio = Callable[[float, str], float | None]
@@ -134,6 +134,11 @@ class _Teller:
     def _hear(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
         """The caller's side."""
         report = self.report
+        if barged_in(before, event, answer):
+            self._barge_in(before)
+        elif false_alarm(before, event, answer):
+            report.false_alarms.append(event.at_ms)
+            self._mark("false alarm", "false alarm", "the voice goes on")
         match event:
             case ev.LineOpened():
                 report.line_ms = event.at_ms
@@ -143,15 +148,6 @@ class _Teller:
                 if before.phase.state.name == "greeting_lock" and answer.snapshot.interruption.state is CLEAR:
                     report.ignored_speech.append(event.at_ms)
                     self._mark("ignored", "speech ignored", "the greeting is heard to its end")
-            case ev.CallerEvent() | ev.InterruptionExpired() if (
-                before.interruption.state is SUSPECTED and answer.snapshot.interruption.state is CLEAR
-            ):
-                report.false_alarms.append(event.at_ms)
-                self._mark("false alarm", "false alarm", "the voice goes on")
-            case ev.InterruptionExpired() if answer.snapshot.playout.state is not before.playout.state:
-                self._barge_in(before)
-            case ev.ResponseCancelled() if before.interruption.state is not CLEAR and answer.snapshot.interruption.state is CLEAR:
-                self._barge_in(before)
             case ev.Transcribed(text=text, item_id=item) if text:
                 start, end = self.turns.get(item, (self.speech_ms, event.at_ms))
                 report.said.append(Said(start, max(start, end), "caller", text))

@@ -13,14 +13,13 @@ from typing import Any
 
 import attrs
 
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.machine import step
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Step
 
-VERSION = 1
+VERSION = 2
 _EVENTS = {kind.__name__: kind for kind in ev.kinds()}
 
 
@@ -152,7 +151,10 @@ def event_from_json(line: dict[str, Any]) -> ev.Event:
     wanted = [field.name for field in attrs.fields(kind)]
     if missing := [name for name in (*wanted, "moves", "effects") if name not in line]:
         raise TraceError(f"{line['event']} lacks {', '.join(missing)}")
-    return kind(**{name: line[name] for name in wanted})
+    fields = {name: line[name] for name in wanted}
+    if kind is ev.PlayoutStopped:
+        fields["items"] = tuple(ev.Heard(**heard) for heard in fields["items"])
+    return kind(**fields)
 
 
 def answer_to_json(answer: Step[Call]) -> dict[str, Any]:

@@ -3,26 +3,22 @@
 from typing import Any
 
 from fsm.call import events as ev
-from fsm.call.guards import leaving, stale, undecided
+from fsm.call.guards import stale
 from fsm.call.states import OVER
 from fsm.engine.notation import Declared, State, always, go, ignore, row
 
 
 def guarded(live: tuple[State, ...]) -> tuple[Declared, ...]:
-    """The first rows of a table: over is over, a stale deadline is nothing (R49, R62), and only a decided interruption counts (R29)."""
+    """The first rows of a table: over is over, and a stale deadline is nothing (R49, R62)."""
     return (
         row(OVER, ev.Event, always, ignore("the call is over")),
         row(live, ev.Expired, stale, ignore("a deadline of an earlier state, or before its time")),
-        row(live, ev.InterruptionExpired, undecided, ignore("it decides no interruption")),
     )
 
 
 def ending(live: tuple[State, ...], *acts: Any) -> tuple[Declared, ...]:
     """What closes the call ends the region, with `acts`, in every state (R83)."""
-    return (
-        row(live, ev.Ending, always, go(OVER, *acts)),
-        row(live, ev.HangupExpired, leaving, go(OVER, *acts)),
-    )
+    return (row(live, (ev.Ending, ev.HangupDue), always, go(OVER, *acts)),)
 
 
 def closing(live: tuple[State, ...]) -> tuple[Declared, ...]:

@@ -18,6 +18,7 @@ class Cause(StrEnum):
 
     GREETING = "greeting"
     USER_TURN = "user_turn"
+    ENTRY = "keypad_entry"
     RECOVERY = "recovery"
     TOOL_RESULT = "tool_result"
     IDLE_PROMPT = "idle_prompt"
@@ -36,6 +37,7 @@ class Reason(StrEnum):
     IDLE = "the caller was silent"
     LIMIT = "the call reached its maximum duration"
     RECEIVER_FAILED = "the receiver failed"
+    INTERNAL = "a fault of our own"
     SESSION_REFUSED = "the session was refused"
     SESSION_LOST = "the session was lost"
     SESSION_UNCONFIRMED = "the session was not confirmed in time"
@@ -146,10 +148,11 @@ class SendToolResult(Effect):
 
 @attrs.frozen
 class TruncateItem(Effect):
-    """Make the model forget what the caller did not hear of `item_id` after `audio_end_ms` (R34, R71)."""
+    """Make the model forget what of `item_id`'s content part the caller did not hear, from `audio_end_ms` on (R34, R71, R88)."""
 
     item_id: str
     audio_end_ms: int
+    content_index: int = 0
 
 
 @attrs.frozen

@@ -7,85 +7,48 @@ wire: whatever comes back from outside names the response, item or synthesis ses
 import attrs
 
 from fsm.call.expiries import (
-    AskingExpired as AskingExpired,
-)
-from fsm.call.expiries import (
     CalibrationExpired as CalibrationExpired,
-)
-from fsm.call.expiries import (
     CooldownExpired as CooldownExpired,
-)
-from fsm.call.expiries import (
-    EntryExpired as EntryExpired,
-)
-from fsm.call.expiries import (
+    DtmfExpired as DtmfExpired,
     Expired as Expired,
-)
-from fsm.call.expiries import (
     HangupExpired as HangupExpired,
-)
-from fsm.call.expiries import (
     IdleExpired as IdleExpired,
-)
-from fsm.call.expiries import (
     InterruptionExpired as InterruptionExpired,
-)
-from fsm.call.expiries import (
     LimitExpired as LimitExpired,
-)
-from fsm.call.expiries import (
     LineExpired as LineExpired,
-)
-from fsm.call.expiries import (
-    MemoryExpired as MemoryExpired,
-)
-from fsm.call.expiries import (
-    NoticeExpired as NoticeExpired,
-)
-from fsm.call.expiries import (
+    PendingExpired as PendingExpired,
     PhaseExpired as PhaseExpired,
-)
-from fsm.call.expiries import (
     PlayoutExpired as PlayoutExpired,
-)
-from fsm.call.expiries import (
     ResponseExpired as ResponseExpired,
-)
-from fsm.call.expiries import (
     SessionExpired as SessionExpired,
-)
-from fsm.call.expiries import (
     SynthesisExpired as SynthesisExpired,
-)
-from fsm.call.expiries import (
     ToolExpired as ToolExpired,
-)
-from fsm.call.expiries import (
+    TruncationExpired as TruncationExpired,
     TurnExpired as TurnExpired,
 )
 from fsm.call.families import (
     AppEvent as AppEvent,
-)
-from fsm.call.families import (
     CallerEvent as CallerEvent,
-)
-from fsm.call.families import (
     DeviceEvent as DeviceEvent,
-)
-from fsm.call.families import (
     Ending as Ending,
-)
-from fsm.call.families import (
     Event as Event,
-)
-from fsm.call.families import (
     LineEvent as LineEvent,
-)
-from fsm.call.families import (
     ModelEvent as ModelEvent,
-)
-from fsm.call.families import (
     SentenceEvent as SentenceEvent,
+    Signal as Signal,
+)
+from fsm.call.signals import (
+    AnswerFailed as AnswerFailed,
+    BargedIn as BargedIn,
+    EntrySubmitted as EntrySubmitted,
+    HangupDue as HangupDue,
+    PlayoutOver as PlayoutOver,
+    PlayoutStalled as PlayoutStalled,
+    ResponseDue as ResponseDue,
+    ToolsAnswered as ToolsAnswered,
+    TurnTaken as TurnTaken,
+    VoiceMissing as VoiceMissing,
+    VoiceResumed as VoiceResumed,
 )
 
 # The call's ends: each closes a live call at once, whatever its regions are doing (R83).
@@ -99,6 +62,11 @@ class CallerHungUp(Ending):
 @attrs.frozen
 class ReceiverFailed(Ending):
     """The task that receives from the realtime LLM died, or its server said something fatal (R18, R59)."""
+
+
+@attrs.frozen
+class PortFailed(Ending):
+    """A port, the driver or a host has a bug: a fault of our own, and told as that (R87)."""
 
 
 @attrs.frozen
@@ -188,10 +156,14 @@ class ResponseCreated(ModelEvent):
 
 @attrs.frozen
 class ResponseEnded(ModelEvent):
-    """response.done, one subclass a status (R15); `reason` is status_details.reason or the error's code."""
+    """response.done, one subclass a status (R15); `reason` is status_details.reason or the error's code.
+
+    `retry_after_ms` is the wait that the server asks for before it is asked again; 0 where it asks for none (R92).
+    """
 
     response_id: str
     reason: str = ""
+    retry_after_ms: float = 0.0
 
 
 @attrs.frozen
@@ -215,11 +187,20 @@ class ResponseIncomplete(ResponseEnded):
 
 
 @attrs.frozen
+class ItemAdded(ModelEvent):
+    """The conversation holds `item_id`, a message of the model's in this response; told once an item, before its sound (R88)."""
+
+    response_id: str
+    item_id: str
+
+
+@attrs.frozen
 class AudioArrived(ModelEvent):
-    """The first audio of a response reached the device; later frames are not events."""
+    """The first audio of a response's item, or of a further content part of it, reached the device; later frames are not events."""
 
     response_id: str
     item_id: str = ""
+    content_index: int = 0
 
 
 @attrs.frozen
@@ -231,11 +212,12 @@ class TextArrived(ModelEvent):
 
 @attrs.frozen
 class ToolCalled(ModelEvent):
-    """The model calls a tool; `arguments` is JSON."""
+    """The model calls a tool, and the call is whole; `arguments` is JSON. Told before the end of its response (R89, R90)."""
 
     tool_call_id: str
     name: str
     arguments: str = ""
+    response_id: str = ""
 
 
 @attrs.frozen
@@ -254,10 +236,18 @@ class GoodbyeSaid(ModelEvent):
 
 
 @attrs.frozen
+class QuestionAsked(ModelEvent):
+    """What the response says ends in a question: a short answer to it is a turn (R94)."""
+
+    response_id: str
+
+
+@attrs.frozen
 class CreateRefused(ModelEvent):
-    """An error that names our response.create (R03); `code` is the server's."""
+    """An error that names our response.create (R03); `code` is the server's, `retry_after_ms` the wait that it asks for, or 0 (R92)."""
 
     code: str
+    retry_after_ms: float = 0.0
 
 
 @attrs.frozen
@@ -305,6 +295,13 @@ class TurnCommitted(CallerEvent):
     """input_audio_buffer.committed: the caller's turn is an item of the conversation."""
 
     item_id: str = ""
+
+
+@attrs.frozen
+class CommitRefused(CallerEvent):
+    """An error that names our input_audio_buffer.commit: nothing was said, and there is no turn (R95); `code` is the server's."""
+
+    code: str = ""
 
 
 @attrs.frozen
@@ -373,12 +370,26 @@ class PlayoutFinished(DeviceEvent):
 
 
 @attrs.frozen
+class Heard:
+    """What was heard of one content part of an item: `played_ms` of the `received_ms` that came of it (R88)."""
+
+    item_id: str
+    content_index: int
+    played_ms: float
+    received_ms: float
+
+
+@attrs.frozen
 class PlayoutStopped(DeviceEvent):
-    """The answer to a flush: of `received_ms` of `response_id`, `played_ms` were heard (R71)."""
+    """The answer to a flush: of `received_ms` of `response_id`, `played_ms` were heard (R71); `items` says the same of each, in order.
+
+    A line that speaks sentences leaves `items` empty: what was heard of those is known by their lengths and beginnings.
+    """
 
     response_id: str
     played_ms: float
     received_ms: float
+    items: tuple[Heard, ...] = ()
 
 
 @attrs.frozen
@@ -437,7 +448,9 @@ class SynthesisCancelAnswered(SentenceEvent):
 
 
 def kinds() -> tuple[type[Event], ...]:
-    """The events that can happen: every class of this module that is not a family of others, in order."""
-    declared = [thing for thing in globals().values() if isinstance(thing, type) and issubclass(thing, Event)]
+    """The events that can happen: every class of this module that is no signal, and not a family of others, in order."""
+    declared = [
+        thing for thing in globals().values() if isinstance(thing, type) and issubclass(thing, Event) and not issubclass(thing, Signal)
+    ]
     families = {base for event in declared for base in event.__mro__[1:]}
     return tuple(event for event in declared if event not in families)

@@ -31,14 +31,14 @@ class ResponseExpired(Expired):
 
 @attrs.frozen
 class PlayoutExpired(Expired):
-    """The playout state has lasted as long as it may; in `heard` it says that all has been heard."""
+    """The playout state has lasted as long as it may."""
 
     region: ClassVar[str] = "playout"
 
 
 @attrs.frozen
 class InterruptionExpired(Expired):
-    """The suspicion has lasted long enough: the interruption is real."""
+    """The suspicion, or the lock after an interruption, has lasted long enough."""
 
     region: ClassVar[str] = "interruption"
 
@@ -51,10 +51,10 @@ class SynthesisExpired(Expired):
 
 
 @attrs.frozen
-class MemoryExpired(Expired):
+class TruncationExpired(Expired):
     """The device has not said in time what it played."""
 
-    region: ClassVar[str] = "memory"
+    region: ClassVar[str] = "truncation"
 
 
 @attrs.frozen
@@ -65,10 +65,10 @@ class TurnExpired(Expired):
 
 
 @attrs.frozen
-class AskingExpired(Expired):
-    """A wanted response is due."""
+class PendingExpired(Expired):
+    """The greeting's text did not come, a pause is over, or the server did not answer by itself in time."""
 
-    region: ClassVar[str] = "asking"
+    region: ClassVar[str] = "pending"
 
 
 @attrs.frozen
@@ -93,10 +93,10 @@ class LineExpired(Expired):
 
 
 @attrs.frozen
-class EntryExpired(Expired):
+class DtmfExpired(Expired):
     """No further key was pressed in time."""
 
-    region: ClassVar[str] = "entry"
+    region: ClassVar[str] = "dtmf"
 
 
 @attrs.frozen
@@ -128,14 +128,7 @@ class CooldownExpired(Expired):
 
 
 @attrs.frozen
-class NoticeExpired(Expired):
-    """A notice is due."""
-
-    region: ClassVar[str] = "notice"
-
-
-@attrs.frozen
 class HangupExpired(Expired):
-    """The pending hang-up is due."""
+    """The goodbye was not heard in time."""
 
     region: ClassVar[str] = "hangup"

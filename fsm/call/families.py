@@ -41,6 +41,11 @@ class SentenceEvent(Event):
 
 
 @attrs.frozen
+class Signal(Event):
+    """A fact that several tables act on: raised by a row, and answered by every table within the same step; nobody posts one."""
+
+
+@attrs.frozen
 class Ending(Event):
     """Something after which no call is left; `reason` is told to the application."""
 

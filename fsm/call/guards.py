@@ -5,7 +5,7 @@ A guard is pure and total. All tables see the same snapshot, so two tables that 
 
 from fsm.call import events as ev
 from fsm.call.effects import Cause
-from fsm.call.snapshot import Call
+from fsm.call.snapshot import Call, Debt
 from fsm.call.states import (
     ADMITTED,
     AGED,
@@ -16,15 +16,13 @@ from fsm.call.states import (
     CANCELLED,
     CLEAR,
     COMPLETED,
-    CONFIRMED,
+    COOLING,
     ENTERING,
     FAILED,
-    FINISHED,
     GREETING_LOCK,
     GUARDED,
     IN_PROGRESS,
     INCOMPLETE,
-    LEAVING,
     LISTENING,
     LOCKED,
     LOST,
@@ -34,7 +32,9 @@ from fsm.call.states import (
     ONSET,
     OPEN,
     PARTING,
+    PAUSED,
     PLAYING,
+    PREPARING,
     QUIET,
     READY,
     REQUESTED,
@@ -47,9 +47,11 @@ from fsm.call.states import (
     SYNTHESISING,
     TAIL,
     VOICELESS,
-    WARM,
+    WANTED,
 )
 
+OfResponse = ev.ResponseEnded | ev.AudioArrived | ev.QuestionAsked | ev.PlayoutProgressed | ev.QueueEmptied | ev.PlayoutFinished
+"""Events that name the response that they belong to."""
 IDLE = (NONE, COMPLETED, CANCELLED, FAILED, INCOMPLETE)
 """Response statuses from which a response may be asked for (R11)."""
 ACTIVE_ALREADY = "conversation_already_has_active_response"
@@ -63,14 +65,17 @@ UNHEARD = (ADMITTED, VOICELESS)
 SOUNDING = (ONSET, PLAYING, TAIL)
 """Playout states in which something is being heard."""
 
-HOLDING = (SUSPECTED, CONFIRMED)
-"""States of the interruption in which the voice is held."""
-
+ANSWERS = (Cause.USER_TURN, Cause.ENTRY, Cause.TOOL_RESULT, Cause.RECOVERY)
+"""Causes that one and the same response answers: it is asked for without words of ours, and the conversation holds what it answers."""
+PROMPTS = (Cause.IDLE_PROMPT, Cause.FAREWELL, Cause.TOOL_FILLER)
+"""What is said to a caller who waits or is silent: an answer makes it needless."""
 CONFIRMED_SESSION = (GUARDED, READY, AGED)
 """States of a session that the server has confirmed."""
 
 PROTECTED = (Cause.GREETING, Cause.NOTICE)
 """Causes of responses that must be heard to their end."""
+PRESSING = (Cause.GREETING, Cause.NOTICE, Cause.LIMIT_WARNING, Cause.TOOL_FILLER, Cause.FAREWELL, Cause.IDLE_PROMPT)
+"""What we have to say, the most pressing first; any answer goes before."""
 
 FATAL = frozenset(
     {
@@ -91,16 +96,6 @@ def stale(call: Call, event: ev.Expired) -> bool:
     """Does the expiry come from an earlier state, or before its time (R49)?"""
     record = getattr(call, event.region)
     return bool(event.epoch != record.epoch or event.at_ms < record.due_ms)
-
-
-def undecided(call: Call, _: object) -> bool:
-    """Is no interruption decided: the one deadline that decides it is that of `CONFIRMED`?"""
-    return call.interruption.state is not CONFIRMED
-
-
-def leaving(call: Call, _: object) -> bool:
-    """Is the call to be closed now?"""
-    return call.hangup.state is LEAVING
 
 
 def protected(call: Call, _: object) -> bool:
@@ -142,6 +137,11 @@ def server_busy(_: Call, event: ev.CreateRefused) -> bool:
     return event.code == ACTIVE_ALREADY
 
 
+def may_wait(call: Call, event: ev.CreateRefused) -> bool:
+    """Is the server busy with an older response, and may we ask again when that has ended (R11)?"""
+    return server_busy(call, event) and call.response.state is REQUESTED and may_retry(call, None)
+
+
 def sessionless(call: Call, _: object) -> bool:
     """Is there no session that could tell of the caller's turn, or answer it?"""
     return call.session.state not in CONFIRMED_SESSION
@@ -170,17 +170,12 @@ def answers_by_itself(call: Call, event: ev.ResponseCreated) -> bool:
     return call.response.state is not REQUESTED and welcome(call, event)
 
 
-def told_twice(call: Call, event: ev.TurnCommitted | ev.SpeechStopped) -> bool:
-    """Is it about the turn that was committed last (R21)?"""
-    return bool(event.item_id) and event.item_id == call.asking.item_id
-
-
 def of_response(call: Call, event: ev.ResponseEnded | ev.CancelRefused | ev.CancelUnsent) -> bool:
     """Does the event belong to the live response (R72)?"""
     return event.response_id == call.response.id
 
 
-def of_playout(call: Call, event: ev.ResponseEnded | ev.AudioArrived | ev.PlayoutProgressed | ev.QueueEmptied | ev.PlayoutFinished) -> bool:
+def of_playout(call: Call, event: OfResponse) -> bool:
     """Does the event belong to the response that is being heard?"""
     return event.response_id == call.playout.id
 
@@ -215,6 +210,13 @@ def followed_by_sound(call: Call, _: object) -> bool:
     return bool(call.playout.next_id) and call.playout.arrived_id == call.playout.next_id
 
 
+def without_sound_to_follow(call: Call, event: ev.ResponseEnded) -> bool:
+    """Does the response that is admitted to follow end with nothing to hear?"""
+    working = call.synthesis.state in (SYNTHESISING, AHEAD) and call.synthesis.response_id == event.response_id
+    spoken = working or any(sentence.response_id == event.response_id for sentence in call.synthesis.queue)
+    return of_next(call, event) and call.playout.arrived_id != event.response_id and not spoken
+
+
 def more_to_come(call: Call, _: object) -> bool:
     """May more sound of what is being heard come (R75)?"""
     return heard_in_progress(call, None) or sentences_to_come(call, None)
@@ -242,27 +244,16 @@ def last_sentence_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpire
     return ours and last and not heard_in_progress(call, None)
 
 
-def no_audio(call: Call, _: ev.PlayoutExpired) -> bool:
-    """Has an admitted response brought neither sound nor a sentence in time (R16, R35)?"""
-    return call.playout.state is VOICELESS or (call.playout.state is ADMITTED and not sentences_to_come(call, None))
-
-
-def stalled(call: Call, _: ev.PlayoutExpired) -> bool:
+def stalled(call: Call, _: object) -> bool:
     """Does the device play nothing of what it was given, though nobody holds it (R79)?"""
     waits = call.synthesis.state is AHEAD and sentences_to_come(call, None)
     given = call.playout.state is PLAYING or (call.playout.state in (ADMITTED, STARVED) and waits)
-    return given and call.interruption.state not in HOLDING
+    return given and call.interruption.state is not SUSPECTED
 
 
-def may_replace(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Is a response without sound cancelled, with none wanted, and may another be asked for (R16)?"""
-    soundless = call.asking.state is NOTHING and no_audio(call, event) and heard_in_progress(call, None)
-    return soundless and call.cooldown.state is WARM and call.asking.recoveries < call.policy.recoveries
-
-
-def finished(call: Call, _: ev.PlayoutExpired) -> bool:
-    """Has everything been heard that will be?"""
-    return call.playout.state is FINISHED
+def unheard(call: Call, _: object) -> bool:
+    """Has nothing been heard of the response that may be heard?"""
+    return call.playout.state in UNHEARD
 
 
 def free(call: Call, _: object) -> bool:
@@ -278,37 +269,52 @@ def free(call: Call, _: object) -> bool:
     )
 
 
-def notice_may_begin(call: Call, _: ev.NoticeExpired) -> bool:
-    """Is the floor free for what the application has to say?"""
-    undisturbed = call.interruption.state in (CLEAR, LOCKED)
-    return free(call, None) and undisturbed and call.asking.state is NOTHING and call.hangup.state is STAYING
+def payable(owed: tuple[Debt, ...]) -> tuple[Debt, ...]:
+    """Of what is owed, that which one response pays: all answers at once, else the most pressing thing that we have to say."""
+    answers = tuple(debt for debt in owed if debt.cause in ANSWERS)
+    return answers or tuple(sorted(owed, key=lambda debt: PRESSING.index(debt.cause))[:1])
+
+
+def next_cause(call: Call) -> Cause | None:
+    """Why the next response is asked for (R12): of several answers, that which has been owed longest; None where nothing is owed."""
+    due = payable(call.pending.owed)
+    if not due:
+        return None
+    return Cause.RECOVERY if due[0].cause in ANSWERS and any(debt.again for debt in due) else due[0].cause
+
+
+def protected_next(call: Call, _: object) -> bool:
+    """Is the next response the greeting or a notice?"""
+    return call.pending.state in (PREPARING, WANTED, PAUSED) and next_cause(call) in PROTECTED
+
+
+def may_ask(call: Call, _: object) -> bool:
+    """Is the way free for what is owed next: for a notice, is nobody about to interrupt, and nobody to leave?"""
+    undisturbed = call.interruption.state in (CLEAR, LOCKED) and call.hangup.state is STAYING
+    return call.pending.state is WANTED and free(call, None) and (undisturbed or next_cause(call) is not Cause.NOTICE)
 
 
 def call_is_quiet(call: Call, _: object) -> bool:
     """Is nothing going on that the caller could be waiting for, or that they are doing (R52)?"""
-    return free(call, None) and call.asking.state is NOTHING and call.tool.state is NO_TOOL and call.entry.state is not ENTERING
+    return free(call, None) and call.pending.state is NOTHING and call.tool.state is NO_TOOL and call.dtmf.state is not ENTERING
 
 
 def nothing_to_interrupt(call: Call, _: object) -> bool:
     """Is nothing audible and nothing on its way (R28)?"""
-    return call.playout.state in (SILENT, FINISHED) and call.response.state not in (REQUESTED, IN_PROGRESS)
+    return call.playout.state is SILENT and call.response.state not in (REQUESTED, IN_PROGRESS)
+
+
+def may_retry(call: Call, _: object) -> bool:
+    """May what failed be asked for again (R15)?"""
+    return call.pending.recoveries < call.policy.recoveries
+
+
+def may_replace(call: Call, _: ev.VoiceMissing) -> bool:
+    """Is the response that brings no sound still generated, and may another be asked for (R16, R97)?"""
+    soon = call.cooldown.state is COOLING and unheard(call, None)
+    return heard_in_progress(call, None) and may_retry(call, None) and not soon
 
 
 def fatal(_: Call, event: ev.ResponseFailed) -> bool:
     """Did the response fail for a reason that asking again cannot mend (R18)?"""
     return event.reason in FATAL
-
-
-def ends_live(call: Call, event: ev.ResponseEnded) -> bool:
-    """Is it the end of our response, told for the first time (R72)?"""
-    return of_response(call, event) and event.response_id not in call.response.ended
-
-
-def may_recover(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> bool:
-    """Did our response fail, and may it be asked for again (R15)?"""
-    return ends_live(call, event) and event.reason not in FATAL and call.asking.recoveries < call.policy.recoveries
-
-
-def beyond_recovery(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> bool:
-    """Did our response fail once more than it may?"""
-    return ends_live(call, event) and not may_recover(call, event)

@@ -9,19 +9,18 @@ from fsm.call.effects import Cause, Reason
 from fsm.call.guards import (
     AUDIBLE,
     CANCELLINGS,
+    FATAL,
     SOUNDING,
     beyond_reconnecting,
-    beyond_recovery,
     fatal,
-    finished,
     heard_in_progress,
     known,
     may_replace,
-    no_audio,
+    may_retry,
     nothing_to_interrupt,
     of_response,
     of_session,
-    told_twice,
+    unheard,
 )
 from fsm.call.idle import gives_up_waiting
 from fsm.call.snapshot import Call, Hangup
@@ -31,10 +30,8 @@ from fsm.call.states import (
     CONFIGURING,
     CONNECTING,
     FAILED,
-    FINISHED,
     GOODBYE,
     INCOMPLETE,
-    LEAVING,
     NOTHING,
     OVER,
     PARTING,
@@ -45,10 +42,9 @@ from fsm.call.states import (
     SYNTHESISING,
     WARNED,
 )
-from fsm.engine.notation import always, go, ignore, region, row, sets
+from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
-LIVE = (STAYING, PARTING, GOODBYE, LEAVING)
-UNDECIDED = (STAYING, PARTING, GOODBYE)
+LIVE = (STAYING, PARTING, GOODBYE)
 
 
 def heard_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
@@ -58,7 +54,7 @@ def heard_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> boo
 
 def caller_spoke(call: Call, _: object) -> bool:
     """Does the caller speak, or wait for an answer to what they said?"""
-    return call.turn.state is not QUIET or call.asking.state is not NOTHING
+    return call.turn.state is not QUIET or call.pending.state is not NOTHING
 
 
 def withdrawn_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
@@ -77,7 +73,7 @@ def of_greeting(call: Call, event: ev.GoodbyeSaid) -> bool:
 
 def being_heard(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
     """Is that response admitted, so that it will be heard?"""
-    return call.playout.state in (*AUDIBLE, FINISHED) and event.response_id in (call.playout.id, call.playout.next_id)
+    return call.playout.state in AUDIBLE and event.response_id in (call.playout.id, call.playout.next_id)
 
 
 def nothing_said(call: Call, event: ev.HangupRequested) -> bool:
@@ -85,10 +81,10 @@ def nothing_said(call: Call, event: ev.HangupRequested) -> bool:
     return heard_already(call, event) or (not event.response_id and nothing_to_interrupt(call, None))
 
 
-def goodbye_heard(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Has the completed goodbye been heard (R42)?"""
+def goodbye_heard(call: Call, _: ev.PlayoutOver) -> bool:
+    """Has the completed goodbye been heard (R42, R91)?"""
     completed = call.response.state is COMPLETED and call.response.id == call.hangup.id
-    return finished(call, event) and call.playout.id == call.hangup.id and completed
+    return call.playout.id == call.hangup.id and completed and not unheard(call, None)
 
 
 def still_heard(call: Call, _: ev.HangupExpired) -> bool:
@@ -99,6 +95,16 @@ def still_heard(call: Call, _: ev.HangupExpired) -> bool:
 def of_goodbye(call: Call, event: ev.ResponseEnded) -> bool:
     """Is it the end of the goodbye?"""
     return event.response_id == call.hangup.id
+
+
+def goodbye_failed(call: Call, _: ev.AnswerFailed | ev.VoiceMissing) -> bool:
+    """Is it the goodbye that failed?"""
+    return call.response.id == call.hangup.id
+
+
+def farewell_failed(call: Call, event: ev.AnswerFailed | ev.VoiceMissing) -> bool:
+    """Is it a farewell of ours, which is asked for again?"""
+    return goodbye_failed(call, event) and any(debt.cause is Cause.FAREWELL for debt in call.pending.asked)
 
 
 def goodbye_created(call: Call, event: ev.ResponseCreated) -> bool:
@@ -137,20 +143,19 @@ def hopeless(call: Call, event: ev.ResponseFailed) -> bool:
     return of_response(call, event) and fatal(call, event)
 
 
-def failed_once_too_often(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> bool:
-    """Did our response fail once more than it may be asked for, with nothing else wanted (R15)?"""
-    return call.asking.state is NOTHING and beyond_recovery(call, event)
+def refused_for_good(call: Call, event: ev.CreateRefused) -> bool:
+    """Was our response.create refused for a reason that asking again cannot mend (R18)?"""
+    return call.response.state is REQUESTED and event.code in FATAL
 
 
-def refused_once_too_often(call: Call, _: ev.Event) -> bool:
-    """Was our response.create refused or unanswered once more than it may be sent (R14)?"""
-    return call.asking.state is NOTHING and call.response.state is REQUESTED and call.asking.recoveries >= call.policy.recoveries
+def failed_once_too_often(call: Call, _: ev.AnswerFailed) -> bool:
+    """Did our response fail once more than it may be asked for, with nothing else owed (R14, R15)?"""
+    return call.pending.state is NOTHING and not may_retry(call, None)
 
 
-def soundless_once_too_often(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Did one more response bring no sound than may (R16)?"""
-    soundless = no_audio(call, event) and heard_in_progress(call, None)
-    return soundless and call.asking.state is NOTHING and not may_replace(call, event)
+def missed_once_too_often(call: Call, event: ev.VoiceMissing) -> bool:
+    """Did one more response bring no sound than may, with nothing else owed (R16)?"""
+    return call.pending.state is NOTHING and heard_in_progress(call, None) and not may_replace(call, event)
 
 
 @sets("id", "reason", "detail")
@@ -166,9 +171,27 @@ def as_requested(call: Call, event: ev.HangupRequested) -> tuple[str, Reason, st
 
 
 @sets("reason", "detail")
-def model_failed(_: Call, event: ev.Event) -> tuple[Reason, str]:
+def model_failed(call: Call, _: ev.AnswerFailed) -> tuple[Reason, str]:
     """The model cannot answer."""
-    return Reason.MODEL_FAILED, str(getattr(event, "reason", "") or getattr(event, "code", "") or "no answer came")
+    return Reason.MODEL_FAILED, call.response.fault or "no answer came"
+
+
+@sets("reason", "detail")
+def no_sound_came(_: Call, __: ev.VoiceMissing) -> tuple[Reason, str]:
+    """The model's answers bring no sound."""
+    return Reason.MODEL_FAILED, "no answer came"
+
+
+@sets("reason", "detail")
+def model_gone(_: Call, event: ev.ResponseFailed) -> tuple[Reason, str]:
+    """The model will never answer."""
+    return Reason.MODEL_FAILED, event.reason or "no answer came"
+
+
+@sets("reason", "detail")
+def model_refuses(_: Call, event: ev.CreateRefused) -> tuple[Reason, str]:
+    """The model will never be asked."""
+    return Reason.MODEL_FAILED, event.code
 
 
 @sets("reason", "detail")
@@ -217,48 +240,43 @@ HANGUP = region(
     "hangup",
     *closing(LIVE),
     #   while        on                      if                         then
-    row(LEAVING,     ev.Event,               always,                    ignore("the call is to be closed now")),
     row(STAYING,     ev.GoodbyeSaid,         of_greeting,               ignore("a greeting ends no call (R48)")),
     row(STAYING,     ev.GoodbyeSaid,         too_soon,                  ignore("the caller has hardly spoken (R46, R48)")),
     row(STAYING,     (ev.GoodbyeSaid, ev.HangupRequested), withdrawn_already, ignore("that goodbye was cut off, or the caller has spoken since (R45)")),
-    row(STAYING,     ev.GoodbyeSaid,         heard_already,             go(LEAVING, after_goodbye)),
+    row(STAYING,     ev.GoodbyeSaid,         heard_already,             stay(after_goodbye, raises(ev.HangupDue))),
     row(STAYING,     ev.GoodbyeSaid,         being_heard,               go(GOODBYE, after_goodbye)),
-    row(STAYING,     ev.HangupRequested,     nothing_said,              go(LEAVING, as_requested)),
+    row(STAYING,     ev.HangupRequested,     nothing_said,              stay(as_requested, raises(ev.HangupDue))),
     row(STAYING,     ev.HangupRequested,     about_to_be_said,          go(PARTING, as_requested)),
     row(STAYING,     ev.HangupRequested,     always,                    go(GOODBYE, as_requested)),
 
     row(STAYING,     ev.IdleExpired,         gives_up_waiting,          go(PARTING, idle)),
     row(PARTING,     ev.ResponseCreated,     goodbye_created,           go(GOODBYE, after_farewell)),
-    row(PARTING,     ev.InterruptionExpired, always,                    go(STAYING)),
-    row(PARTING,     ev.TurnCommitted,       told_twice,                ignore("it is the turn that was committed last (R21)")),
-    row(PARTING,     ev.TurnCommitted,       always,                    go(STAYING)),
-    row(PARTING,     ev.HangupExpired,       always,                    go(LEAVING)),
+    row(PARTING,     ev.HangupExpired,       always,                    stay(raises(ev.HangupDue))),
+    row((PARTING, GOODBYE), (ev.BargedIn, ev.TurnTaken), always,        go(STAYING)),
 
-    row(GOODBYE,     ev.PlayoutExpired,      goodbye_heard,             go(LEAVING)),
+    row(GOODBYE,     ev.PlayoutOver,         goodbye_heard,             stay(raises(ev.HangupDue))),
     row(GOODBYE,     ev.HangupExpired,       still_heard,               go(GOODBYE)),
-    row(GOODBYE,     ev.HangupExpired,       always,                    go(LEAVING)),
-    row(GOODBYE,     ev.InterruptionExpired, always,                    go(STAYING)),
-    row(GOODBYE,     ev.TurnCommitted,       told_twice,                ignore("a turn that was answered by this goodbye withdraws nothing (R21)")),
-    row(GOODBYE,     ev.TurnCommitted,       always,                    go(STAYING)),
+    row(GOODBYE,     ev.HangupExpired,       always,                    stay(raises(ev.HangupDue))),
     row(GOODBYE,     ev.SpeechStarted,       nothing_to_interrupt,      go(STAYING)),
     row(GOODBYE,     ev.ResponseCancelled,   of_goodbye,                go(STAYING)),
 
-    row(UNDECIDED,   ev.ResponseFailed,      hopeless,                  go(LEAVING, model_failed)),
-    row(UNDECIDED,   (ev.ResponseFailed, ev.ResponseIncomplete), failed_once_too_often, go(LEAVING, model_failed)),
-    row(UNDECIDED,   (ev.CreateRefused, ev.ResponseExpired), refused_once_too_often, go(LEAVING, model_failed)),
-    row(UNDECIDED,   ev.PlayoutExpired,      soundless_once_too_often,  go(LEAVING, model_failed)),
-    row(GOODBYE,     (ev.ResponseFailed, ev.ResponseIncomplete), of_goodbye, go(STAYING)),
-    row(UNDECIDED,   (ev.SynthesisFailed, ev.SynthesisExpired), voice_lost, go(LEAVING, voice_failed)),
-    row(UNDECIDED,   ev.SessionExpired,      unconfirmed,               go(LEAVING, session_unconfirmed)),
-    row(UNDECIDED,   ev.SessionLost,         beyond_reconnecting,       go(LEAVING, session_lost)),
-    row(UNDECIDED,   ev.LimitExpired,        limit_reached,             go(LEAVING, limit)),
-    row(UNDECIDED,   ev.LineExpired,         always,                    go(LEAVING, no_line)),
+    row(LIVE,        ev.ResponseFailed,      hopeless,                  stay(model_gone, raises(ev.HangupDue))),
+    row(LIVE,        ev.CreateRefused,       refused_for_good,          stay(model_refuses, raises(ev.HangupDue))),
+    row(LIVE,        ev.AnswerFailed,        failed_once_too_often,     stay(model_failed, raises(ev.HangupDue))),
+    row(LIVE,        ev.VoiceMissing,        missed_once_too_often,     stay(no_sound_came, raises(ev.HangupDue))),
+    row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), farewell_failed, go(PARTING)),
+    row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), goodbye_failed, go(STAYING)),
+    row(LIVE,        (ev.SynthesisFailed, ev.SynthesisExpired), voice_lost, stay(voice_failed, raises(ev.HangupDue))),
+    row(LIVE,        ev.SessionExpired,      unconfirmed,               stay(session_unconfirmed, raises(ev.HangupDue))),
+    row(LIVE,        ev.SessionLost,         beyond_reconnecting,       stay(session_lost, raises(ev.HangupDue))),
+    row(LIVE,        ev.LimitExpired,        limit_reached,             stay(limit, raises(ev.HangupDue))),
+    row(LIVE,        ev.LineExpired,         always,                    stay(no_line, raises(ev.HangupDue))),
 
-    row(UNDECIDED,   ev.AppEvent,            always,                    ignore("the hang-up is decided already, or it wishes none")),
-    row(UNDECIDED,   ev.ModelEvent,          always,                    ignore("audio.done, an empty queue or an error end no call (R41)")),
-    row(UNDECIDED,   ev.CallerEvent,         always,                    ignore("only a turn or an interruption withdraws a hang-up (R45)")),
-    row(UNDECIDED,   ev.Expired,             always,                    ignore("another region's deadline")),
-    row(UNDECIDED,   (ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent), always, ignore("an empty queue ends no call (R41)")),
+    row(LIVE,        ev.AppEvent,            always,                    ignore("the hang-up is decided already, or it wishes none")),
+    row(LIVE,        ev.ModelEvent,          always,                    ignore("audio.done, an empty queue or an error end no call (R41)")),
+    row(LIVE,        ev.CallerEvent,         always,                    ignore("only a turn or an interruption withdraws a hang-up (R45)")),
+    row(LIVE,        (ev.Expired, ev.Signal), always,                   ignore("another region's deadline, or nothing that ends a call")),
+    row(LIVE,        (ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent), always, ignore("an empty queue ends no call (R41)")),
     doc="whether and why the call is to end",
     record=Hangup,
     states=(*LIVE, OVER),

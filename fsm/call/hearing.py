@@ -6,10 +6,10 @@ The turn is kept from the first event to the last, whatever the agent is doing: 
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import CommitTurn
-from fsm.call.guards import answers_by_itself, sessionless, told_twice
+from fsm.call.guards import answers_by_itself, sessionless
 from fsm.call.snapshot import Calibration, Call, Line, Turn
 from fsm.call.states import CALIBRATED, CALIBRATING, LINE_AWAITED, OPEN, OVER, QUIET, SPEAKING, STOPPED
-from fsm.engine.notation import always, go, ignore, region, row, sets
+from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
 
 def ours_to_commit(call: Call, _: ev.SpeechStopped) -> bool:
@@ -20,6 +20,34 @@ def ours_to_commit(call: Call, _: ev.SpeechStopped) -> bool:
 def commit_turn(_: Call, __: ev.SpeechStopped) -> CommitTurn:
     """Commit the turn."""
     return CommitTurn()
+
+
+def told_twice(call: Call, event: ev.TurnCommitted | ev.SpeechStopped) -> bool:
+    """Is it about the turn that was committed last (R21)?"""
+    return bool(event.item_id) and event.item_id == call.turn.item_id
+
+
+def taken_already(call: Call, _: ev.TurnCommitted) -> bool:
+    """Is it the late commit of the turn that was taken without one (R24)?"""
+    return call.turn.uncommitted
+
+
+@sets("uncommitted")
+def begin_turn(_: Call, __: ev.SpeechStarted) -> bool:
+    """Whatever is committed next is a turn of its own."""
+    return False
+
+
+@sets("item_id", "uncommitted")
+def take_item(_: Call, event: ev.TurnCommitted) -> tuple[str, bool]:
+    """The turn's item."""
+    return event.item_id, False
+
+
+@sets("uncommitted")
+def take_uncommitted(_: Call, __: ev.Event) -> bool:
+    """The turn is taken without its commit."""
+    return True
 
 
 @sets("turns")
@@ -35,7 +63,7 @@ LINE = region(
     row(LINE_AWAITED,       ev.LineOpened,    always, go(OPEN)),
     row(LINE_AWAITED,       ev.LineExpired,   always, go(OVER)),
     row((LINE_AWAITED, OPEN), (ev.LineEvent, ev.AppEvent), always, ignore("the line is as it was")),
-    row((LINE_AWAITED, OPEN), ev.Expired,     always, ignore("another region's deadline")),
+    row((LINE_AWAITED, OPEN), (ev.Expired, ev.Signal), always, ignore("another region's deadline, or nothing of the line")),
     row((LINE_AWAITED, OPEN), (ev.ModelEvent, ev.CallerEvent, ev.DeviceEvent, ev.SentenceEvent), always, ignore("the line is as it was")),
     doc="whether the line carries sound",
     record=Line,
@@ -50,7 +78,7 @@ CALIBRATION = region(
     row(CALIBRATING,              ev.VadCalibrated,      always, go(CALIBRATED)),
     row(CALIBRATING,              ev.CalibrationExpired, always, go(CALIBRATED)),
     row((CALIBRATING, CALIBRATED), ev.CallerEvent,       always, ignore("it tells nothing about the noise floor, or nothing new")),
-    row((CALIBRATING, CALIBRATED), ev.Expired,           always, ignore("another region's deadline")),
+    row((CALIBRATING, CALIBRATED), (ev.Expired, ev.Signal), always, ignore("another region's deadline, or nothing of the noise floor")),
     row((CALIBRATING, CALIBRATED), (ev.ModelEvent, ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("it tells nothing about the noise floor")),
     doc="whether the noise floor is known",
     record=Calibration,
@@ -63,19 +91,23 @@ TURN = region(
     *closing((QUIET, SPEAKING, STOPPED)),
     #   while                     on                   if                 then
     row((QUIET, SPEAKING),        ev.SpeechStopped,    told_twice,        ignore("its turn is committed already (R21)")),
-    row((SPEAKING, STOPPED),      ev.TurnCommitted,    told_twice,        ignore("it was committed before this turn began (R21)")),
-    row((QUIET, STOPPED),         ev.SpeechStarted,    always,            go(SPEAKING)),
+    row((QUIET, SPEAKING, STOPPED), ev.TurnCommitted,  told_twice,        ignore("it was committed before (R21)")),
+    row((QUIET, STOPPED),         ev.SpeechStarted,    always,            go(SPEAKING, begin_turn)),
     row((QUIET, SPEAKING),        ev.SpeechStopped,    ours_to_commit,    go(STOPPED, commit_turn)),
     row((QUIET, SPEAKING),        ev.SpeechStopped,    always,            go(STOPPED)),
-    row((SPEAKING, STOPPED),      ev.TurnCommitted,    always,            go(QUIET, count_turn)),
+    row((SPEAKING, STOPPED),      ev.TurnCommitted,    always,            go(QUIET, count_turn, take_item, raises(ev.TurnTaken))),
+    row(QUIET,                    ev.TurnCommitted,    taken_already,     stay(take_item)),
+    row(QUIET,                    ev.TurnCommitted,    always,            stay(take_item, raises(ev.TurnTaken))),
+    row(STOPPED,                  ev.CommitRefused,    always,            go(QUIET)),
     row(STOPPED,                  ev.TurnExpired,      sessionless,       go(STOPPED)),
-    row((SPEAKING, STOPPED),      ev.TurnExpired,      always,            go(QUIET, count_turn)),
+    row(SPEAKING,                 ev.TurnExpired,      sessionless,       go(QUIET, count_turn)),
+    row((SPEAKING, STOPPED),      ev.TurnExpired,      always,            go(QUIET, count_turn, take_uncommitted, raises(ev.TurnTaken))),
     row((SPEAKING, STOPPED),      ev.SessionLost,      always,            go(STOPPED)),
     row(STOPPED,                  ev.SessionConfirmed, always,            go(STOPPED)),
-    row(STOPPED,                  ev.ResponseCreated,  answers_by_itself, go(QUIET, count_turn)),
+    row(STOPPED,                  ev.ResponseCreated,  answers_by_itself, go(QUIET, count_turn, take_uncommitted)),
     row((QUIET, SPEAKING, STOPPED), ev.CallerEvent,    always,            ignore("told twice, or it neither begins nor ends a turn")),
     row((QUIET, SPEAKING, STOPPED), ev.ModelEvent,     always,            ignore("the model does not end the caller's turn")),
-    row((QUIET, SPEAKING, STOPPED), ev.Expired,        always,            ignore("another region's deadline")),
+    row((QUIET, SPEAKING, STOPPED), (ev.Expired, ev.Signal), always,      ignore("another region's deadline, or nothing of the caller's")),
     row((QUIET, SPEAKING, STOPPED), (ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("what the agent does is not the caller's turn")),
     doc="the caller's turn, from the first sound to its commit",
     record=Turn,

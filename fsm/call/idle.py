@@ -5,7 +5,7 @@ The deadline runs from the end of what was heard. Noise never refills it, and it
 
 from fsm.call import events as ev
 from fsm.call.common import closing
-from fsm.call.guards import call_is_quiet, finished, told_twice
+from fsm.call.guards import call_is_quiet
 from fsm.call.snapshot import Call, Idle
 from fsm.call.states import ARMED, DISARMED, OVER
 from fsm.engine.notation import always, go, ignore, region, row, sets
@@ -35,7 +35,7 @@ def count_prompt(call: Call, _: ev.IdleExpired) -> tuple[int, int]:
 
 
 @sets("prompts")
-def caller_is_there(_: Call, __: ev.TurnCommitted) -> int:
+def caller_is_there(_: Call, __: ev.TurnTaken) -> int:
     """The caller answered."""
     return 0
 
@@ -44,11 +44,10 @@ IDLE = region(
     "idle",
     *closing(LIVE),
     #   while       on                       if              then
-    row(LIVE,       ev.TurnCommitted,        told_twice,     ignore("it is the turn that was committed last (R21)")),
-    row(LIVE,       ev.TurnCommitted,        always,         go(DISARMED, caller_is_there)),
-    row(LIVE,       ev.PlayoutExpired,       finished,       go(ARMED)),
-    row(DISARMED,   (ev.ResponseEnded, ev.ResponseExpired, ev.TurnExpired, ev.InterruptionExpired), always, go(ARMED)),
-    row(DISARMED,   (ev.SessionConfirmed, ev.LineOpened), always, go(ARMED)),
+    row(LIVE,       ev.TurnTaken,            always,         go(DISARMED, caller_is_there)),
+    row(LIVE,       ev.PlayoutOver,          always,         go(ARMED)),
+    row(DISARMED,   (ev.ResponseEnded, ev.ResponseExpired, ev.TurnExpired, ev.BargedIn), always, go(ARMED)),
+    row(DISARMED,   (ev.SessionConfirmed, ev.LineOpened, ev.TurnDismissed, ev.CommitRefused), always, go(ARMED)),
     row(LIVE,       ev.DigitPressed,         always,         go(ARMED)),
     row(ARMED,      ev.IdleExpired,          prompts_left,   go(DISARMED, count_prompt)),
     row(ARMED,      ev.IdleExpired,          call_is_quiet,  go(DISARMED)),
@@ -56,7 +55,7 @@ IDLE = region(
 
     row(LIVE,       ev.CallerEvent,          always,         ignore("noise never refills the deadline: a turn or a key ends it (R81)")),
     row(LIVE,       ev.ModelEvent,           always,         ignore("silence counts from the end of what is heard (R51)")),
-    row(LIVE,       ev.Expired,              always,         ignore("another region's deadline")),
+    row(LIVE,       (ev.Expired, ev.Signal), always,         ignore("another region's deadline, or no end of what is heard")),
     row(LIVE,       (ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("silence counts from the end of what is heard (R51)")),
     doc="silence on both sides, and how often the caller was asked",
     record=Idle,

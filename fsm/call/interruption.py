@@ -1,18 +1,18 @@
 """The interruption: from the caller's first sound over the agent's voice to a decision; the only table that holds the voice.
 
 A hold has exactly two exits, both bounded by a deadline: the sound was none that counts and the voice goes on, or it is an
-interruption (R74). It is one in `CONFIRMED`, which lasts 0 ms: the tables of playout, synthesis, response and phase act on its end.
+interruption (R74), and `BargedIn` is raised: the tables of playout, synthesis, response and phase act on it in the same step.
 """
 
 from fsm.call import events as ev
-from fsm.call.common import ending
+from fsm.call.common import closing
 from fsm.call.effects import Hold, Level, Log, Resume
-from fsm.call.guards import nothing_to_interrupt, of_response, protected, stale
+from fsm.call.guards import SOUNDING, nothing_to_interrupt, of_response, protected
 from fsm.call.snapshot import Call, Interruption
-from fsm.call.states import CALIBRATED, CLEAR, CONFIRMED, ECHOED, LOCKED, ONSET, OVER, SPEAKING, SUSPECTED
-from fsm.engine.notation import always, go, ignore, region, row
+from fsm.call.states import CALIBRATED, CLEAR, ECHOED, LOCKED, ONSET, OVER, SPEAKING, STARVED, SUBMITTED, SUSPECTED
+from fsm.engine.notation import always, go, ignore, raises, region, row, stay
 
-LIVE = (CLEAR, ECHOED, SUSPECTED, CONFIRMED, LOCKED)
+LIVE = (CLEAR, ECHOED, SUSPECTED, LOCKED)
 
 
 def uncalibrated(call: Call, _: object) -> bool:
@@ -35,6 +35,13 @@ def talks_on(call: Call, _: ev.InterruptionExpired) -> bool:
     return call.turn.state is SPEAKING and not nothing_to_interrupt(call, None) and not protected(call, None)
 
 
+def stops_the_prompt(call: Call, event: ev.DigitPressed) -> bool:
+    """Does the key stop what is heard: policy lets keys do so, nothing protects it, and the key is no late terminator (R63, R101)?"""
+    heard = call.playout.state in (*SOUNDING, STARVED) and not protected(call, None)
+    late = call.dtmf.state is SUBMITTED and event.digit == call.policy.dtmf_terminator
+    return call.policy.keys_interrupt and heard and not late
+
+
 def hold(_: Call, __: ev.Event) -> Hold:
     """Be silent at once."""
     return Hold()
@@ -52,36 +59,33 @@ def log_false_alarm(_: Call, __: ev.Event) -> Log:
 
 INTERRUPTION = region(
     "interruption",
-    row(OVER, ev.Event, always, ignore("the call is over")),
-    row(LIVE, ev.Expired, stale, ignore("a deadline of an earlier state, or before its time")),
-    *ending(LIVE),
+    *closing(LIVE),
     #   while                          on                       if                     then
-    row(CLEAR,                         ev.SpeechStarted,        uncalibrated,          ignore("echo and line noise until the noise floor is known (R29)")),
-    row(CLEAR,                         ev.SpeechStarted,        nothing_to_interrupt,  ignore("nothing is heard and nothing is on its way (R28)")),
-    row(CLEAR,                         ev.SpeechStarted,        protected,             ignore("it is heard to its end (R36)")),
+    row(CLEAR,                         (ev.SpeechStarted, ev.BargeInDetected), uncalibrated, ignore("echo and line noise until the noise floor is known (R29)")),
+    row(CLEAR,                         (ev.SpeechStarted, ev.BargeInDetected), nothing_to_interrupt, ignore("nothing is heard and nothing is on its way (R28)")),
+    row(CLEAR,                         (ev.SpeechStarted, ev.BargeInDetected), protected, ignore("it is heard to its end (R36)")),
     row(CLEAR,                         ev.SpeechStarted,        newborn,               go(ECHOED)),
     row(CLEAR,                         ev.SpeechStarted,        always,                go(SUSPECTED, hold)),
-    row(CLEAR,                         ev.BargeInDetected,      uncalibrated,          ignore("echo and line noise until the noise floor is known (R29)")),
-    row(CLEAR,                         ev.BargeInDetected,      nothing_to_interrupt,  ignore("nothing is heard and nothing is on its way (R28)")),
-    row(CLEAR,                         ev.BargeInDetected,      protected,             ignore("it is heard to its end (R36)")),
-    row((CLEAR, ECHOED),               ev.BargeInDetected,      always,                go(CONFIRMED, hold)),
-    row(SUSPECTED,                     ev.BargeInDetected,      always,                go(CONFIRMED)),
+    row((CLEAR, ECHOED),               ev.BargeInDetected,      always,                go(LOCKED, hold, raises(ev.BargedIn))),
+    row(SUSPECTED,                     ev.BargeInDetected,      always,                go(LOCKED, raises(ev.BargedIn))),
+    row((CLEAR, ECHOED),               ev.DigitPressed,         stops_the_prompt,      go(LOCKED, hold, raises(ev.BargedIn))),
+    row(SUSPECTED,                     ev.DigitPressed,         stops_the_prompt,      go(LOCKED, raises(ev.BargedIn))),
 
-    row(ECHOED,                        (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR)),
-    row(ECHOED,                        ev.InterruptionExpired,  unverified,            go(CLEAR)),
-    row(ECHOED,                        ev.InterruptionExpired,  always,                go(CONFIRMED, hold)),
-    row(ECHOED,                        ev.ResponseCancelled,    of_response,           go(CLEAR)),
-    row(SUSPECTED,                     (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, resume, log_false_alarm)),
-    row(SUSPECTED,                     ev.InterruptionExpired,  unverified,            go(CLEAR, resume, log_false_alarm)),
-    row(SUSPECTED,                     ev.InterruptionExpired,  always,                go(CONFIRMED)),
-    row((SUSPECTED, CONFIRMED),        ev.ResponseCancelled,    of_response,           go(CLEAR, resume)),
-    row(CONFIRMED,                     ev.InterruptionExpired,  always,                go(LOCKED, resume)),
+    row(ECHOED,                        (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, raises(ev.VoiceResumed))),
+    row(ECHOED,                        ev.InterruptionExpired,  unverified,            go(CLEAR, raises(ev.VoiceResumed))),
+    row(ECHOED,                        ev.InterruptionExpired,  always,                go(LOCKED, hold, raises(ev.BargedIn))),
+    row(ECHOED,                        ev.ResponseCancelled,    of_response,           go(CLEAR, raises(ev.VoiceResumed))),
+    row(SUSPECTED,                     (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, resume, log_false_alarm, raises(ev.VoiceResumed))),
+    row(SUSPECTED,                     ev.InterruptionExpired,  unverified,            go(CLEAR, resume, log_false_alarm, raises(ev.VoiceResumed))),
+    row(SUSPECTED,                     ev.InterruptionExpired,  always,                go(LOCKED, raises(ev.BargedIn))),
+    row(SUSPECTED,                     ev.ResponseCancelled,    of_response,           go(CLEAR, resume, raises(ev.VoiceResumed))),
+    row(LOCKED,                        ev.BargedIn,             always,                stay(resume)),
     row(LOCKED,                        ev.InterruptionExpired,  talks_on,              go(SUSPECTED, hold)),
     row(LOCKED,                        ev.InterruptionExpired,  always,                go(CLEAR)),
 
     row(LIVE,                          ev.CallerEvent,          always,                ignore("it tells nothing about an interruption, or nothing new (R70)")),
     row(LIVE,                          ev.ModelEvent,           always,                ignore("only the server's own cancel decides a suspicion")),
-    row(LIVE,                          ev.Expired,              always,                ignore("another region's deadline")),
+    row(LIVE,                          (ev.Expired, ev.Signal), always,                ignore("another region's deadline, or what follows from an interruption")),
     row(LIVE,                          (ev.DeviceEvent, ev.SentenceEvent), always,     ignore("what the agent does is no sound of the caller")),
     row(LIVE,                          (ev.LineEvent, ev.AppEvent), always,            ignore("it is no sound of the caller")),
     doc="whether the caller interrupts: held at the first sound, decided by a deadline",

@@ -21,7 +21,7 @@ LIMIT = region(
     #   while      on               if      then
     row(UNLIMITED, ev.LimitExpired, always, go(WARNED, log_limit_near)),
     row(WARNED,    ev.LimitExpired, always, go(OVER)),
-    row(LIVE,      ev.Expired,      always, ignore("another region's deadline")),
+    row(LIVE,      (ev.Expired, ev.Signal), always, ignore("another region's deadline, or nothing that counts")),
     row(LIVE,      (ev.ModelEvent, ev.CallerEvent, ev.DeviceEvent), always, ignore("nothing but time counts (R82)")),
     row(LIVE,      (ev.SentenceEvent, ev.LineEvent, ev.AppEvent),  always, ignore("nothing but time counts (R82)")),
     doc="the call's own maximum duration",

@@ -3,25 +3,26 @@
 The order of the regions is the order of the effects in a step: the device falls silent before anything goes to the network.
 """
 
-from fsm.call.asking import ASKING
 from fsm.call.cooldown import COOLDOWN
-from fsm.call.entry import ENTRY
+from fsm.call.dtmf import DTMF
 from fsm.call.events import Event, kinds
-from fsm.call.guards import AUDIBLE, HOLDING
+from fsm.call.guards import AUDIBLE
 from fsm.call.hangup import HANGUP
 from fsm.call.hearing import CALIBRATION, LINE, TURN
 from fsm.call.idle import IDLE
 from fsm.call.interruption import INTERRUPTION
 from fsm.call.limit import LIMIT
-from fsm.call.memory import MEMORY
-from fsm.call.notice import NOTICE
+from fsm.call.pending import PENDING
 from fsm.call.phase import PHASE
 from fsm.call.playout import PLAYOUT
 from fsm.call.response import RESPONSE
 from fsm.call.session import SESSION
+from fsm.call.signals import SIGNALS
 from fsm.call.snapshot import Call
+from fsm.call.states import SUSPECTED
 from fsm.call.synthesis import SYNTHESIS
 from fsm.call.tool import TOOL
+from fsm.call.truncation import TRUNCATION
 from fsm.engine.machine import Machine, Step
 
 CALL: Machine[Call] = Machine(
@@ -30,23 +31,23 @@ CALL: Machine[Call] = Machine(
         PLAYOUT,
         INTERRUPTION,
         SYNTHESIS,
-        RESPONSE,
-        MEMORY,
         SESSION,
+        RESPONSE,
+        TRUNCATION,
         PHASE,
         LINE,
         CALIBRATION,
         TURN,
-        ENTRY,
+        DTMF,
         TOOL,
-        NOTICE,
         COOLDOWN,
         IDLE,
         LIMIT,
-        ASKING,
+        PENDING,
         HANGUP,
     ),
     events=kinds(),
+    signals=SIGNALS,
 )
 
 
@@ -70,4 +71,4 @@ def admits(call: Call, response_id: str) -> bool:
     """May frames of this response be heard now? The question that a transport of one's own asks for every frame."""
     playout = call.playout
     heard = playout.state in AUDIBLE and response_id in (playout.id, playout.next_id)
-    return heard and bool(response_id) and call.interruption.state not in HOLDING
+    return heard and bool(response_id) and call.interruption.state is not SUSPECTED

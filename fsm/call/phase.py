@@ -5,18 +5,16 @@ from fsm.call.effects import Cause, CloseSession, HangUp, Reason, TellEnded
 from fsm.call.guards import (
     AUDIBLE,
     cancelling,
-    finished,
     followed_by_sound,
+    heard_in_progress,
     in_progress,
     known,
-    leaving,
     of_playout,
     of_response,
     stale,
-    undecided,
     welcome,
 )
-from fsm.call.response import out_of_attempts, without_sound
+from fsm.call.response import out_of_attempts
 from fsm.call.snapshot import Call, Phase
 from fsm.call.states import (
     AI_SPEAKING,
@@ -35,6 +33,7 @@ LIVE = (LISTENING, GREETING_LOCK, AI_SPEAKING, CANCELLING)
 REASONS: dict[type[ev.Event], Reason] = {
     ev.CallerHungUp: Reason.CALLER_HUNG_UP,
     ev.ReceiverFailed: Reason.RECEIVER_FAILED,
+    ev.PortFailed: Reason.INTERNAL,
     ev.SessionRefused: Reason.SESSION_REFUSED,
     ev.DeviceFailed: Reason.DEVICE_FAILED,
 }
@@ -61,16 +60,6 @@ def still_generated(call: Call, _: object) -> bool:
     return in_progress(call, None) or cancelling(call, None)
 
 
-def finished_but_cancelling(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Is nothing more heard, while a cancelled response's end is awaited?"""
-    return finished(call, event) and cancelling(call, None)
-
-
-def finished_to_go_on(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Is the next response heard from now on?"""
-    return finished(call, event) and followed_by_sound(call, None)
-
-
 def cancel_unconfirmed(call: Call, _: ev.ResponseExpired) -> bool:
     """Did the cancelled response's end never come?"""
     return call.response.state is CANCEL_IN_FLIGHT
@@ -81,7 +70,7 @@ def hang_up(_: Call, event: ev.Ending) -> HangUp:
     return HangUp(REASONS[type(event)])
 
 
-def hang_up_as_decided(call: Call, _: ev.HangupExpired) -> HangUp:
+def hang_up_as_decided(call: Call, _: ev.HangupDue) -> HangUp:
     """Close the line for the reason that the hang-up was decided for."""
     return HangUp(call.hangup.reason)
 
@@ -96,7 +85,7 @@ def tell_ended(_: Call, event: ev.Ending) -> TellEnded:
     return TellEnded(REASONS[type(event)], event.reason)
 
 
-def tell_decided(call: Call, _: ev.HangupExpired) -> TellEnded:
+def tell_decided(call: Call, _: ev.HangupDue) -> TellEnded:
     """Tell the application why the call was ended."""
     return TellEnded(call.hangup.reason, call.hangup.detail)
 
@@ -106,28 +95,24 @@ PHASE = region(
     #   while                          on                     if                        then
     row(CLOSED,                        ev.Event,              always,                   ignore("the call is over")),
     row((*LIVE, CLOSING),              ev.Expired,            stale,                    ignore("a deadline of an earlier state, or before its time")),
-    row(LIVE,                          ev.InterruptionExpired, undecided,               ignore("it decides no interruption")),
-    row(CLOSING,                       ev.LineClosed,         always,                   go(CLOSED)),
-    row(CLOSING,                       ev.CallerHungUp,       always,                   go(CLOSED)),
-    row(CLOSING,                       ev.PhaseExpired,       always,                   go(CLOSED)),
+    row(CLOSING,                       (ev.LineClosed, ev.CallerHungUp, ev.PhaseExpired), always, go(CLOSED)),
     row(CLOSING,                       ev.Event,              always,                   ignore("only the line's end counts while closing (R62)")),
     row(LIVE,                          ev.CallerHungUp,       always,                   go(CLOSED, close_session, tell_ended)),
     row(LIVE,                          ev.Ending,             always,                   go(CLOSING, hang_up, close_session, tell_ended)),
-    row(LIVE,                          ev.HangupExpired,      leaving,                  go(CLOSING, hang_up_as_decided, close_session, tell_decided)),
+    row(LIVE,                          ev.HangupDue,          always,                   go(CLOSING, hang_up_as_decided, close_session, tell_decided)),
 
     row(LISTENING,                     ev.ResponseCreated,    greeting_accepted,        go(GREETING_LOCK)),
     row(LISTENING,                     ev.ResponseCreated,    cancelled_at_birth,       go(CANCELLING)),
-    row(LISTENING,                     ev.AudioArrived,       brings_sound,             go(AI_SPEAKING)),
-    row(LISTENING,                     ev.PlayoutProgressed,  brings_sound,             go(AI_SPEAKING)),
-    row(LISTENING,                     ev.InterruptionExpired, in_progress,             go(CANCELLING)),
-    row(LISTENING,                     ev.PlayoutExpired,     without_sound,            go(CANCELLING)),
+    row(LISTENING,                     (ev.AudioArrived, ev.PlayoutProgressed), brings_sound, go(AI_SPEAKING)),
+    row(LISTENING,                     ev.BargedIn,           in_progress,              go(CANCELLING)),
+    row(LISTENING,                     (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCELLING)),
     row(LISTENING,                     ev.ResponseExpired,    in_progress,              go(CANCELLING)),
 
-    row((GREETING_LOCK, AI_SPEAKING),  ev.InterruptionExpired, still_generated,         go(CANCELLING)),
-    row((GREETING_LOCK, AI_SPEAKING),  ev.InterruptionExpired, always,                  go(LISTENING)),
-    row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutExpired,     finished_but_cancelling,  go(CANCELLING)),
-    row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutExpired,     finished_to_go_on,        go(AI_SPEAKING)),
-    row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutExpired,     finished,                 go(LISTENING)),
+    row((GREETING_LOCK, AI_SPEAKING),  ev.BargedIn,           still_generated,          go(CANCELLING)),
+    row((GREETING_LOCK, AI_SPEAKING),  ev.BargedIn,           always,                   go(LISTENING)),
+    row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutOver,        cancelling,               go(CANCELLING)),
+    row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutOver,        followed_by_sound,        go(AI_SPEAKING)),
+    row((GREETING_LOCK, AI_SPEAKING),  ev.PlayoutOver,        always,                   go(LISTENING)),
 
     row(CANCELLING,                    ev.ResponseEnded,      of_response,              go(LISTENING)),
     row(CANCELLING,                    ev.ResponseCreated,    welcome,                  go(LISTENING)),
@@ -135,7 +120,7 @@ PHASE = region(
     row(CANCELLING,                    ev.SessionLost,        always,                   go(LISTENING)),
     row(CANCELLING,                    ev.CancelUnsent,       out_of_attempts,          go(LISTENING)),
 
-    row(LIVE,                          ev.Expired,            always,                   ignore("another region's deadline, which leaves the floor as it is")),
+    row(LIVE,                          (ev.Expired, ev.Signal), always,                 ignore("another region's deadline, or nothing that moves the floor")),
     row(LIVE,                          ev.ModelEvent,         always,                   ignore("it does not change who has the floor")),
     row(LIVE,                          ev.DeviceEvent,        always,                   ignore("the playout region keeps what is heard, and its end moves the phase")),
     row(LIVE,                          ev.CallerEvent,        always,                   ignore("the interruption region decides whether the caller takes the floor")),

@@ -9,22 +9,25 @@ from fsm.call.guards import (
     UNHEARD,
     ends_with_session,
     followed_by_sound,
+    heard_in_progress,
     last_of_playout,
     last_sentence_lost,
-    leaving,
     more_to_come,
-    no_audio,
     of_next,
     of_playout,
     of_session,
+    sentences_to_come,
     stalled,
     welcome,
+    without_sound_to_follow,
 )
 from fsm.call.snapshot import Call, Playout
-from fsm.call.states import ADMITTED, FINISHED, ONSET, OVER, PLAYING, SILENT, STARVED, TAIL, VOICELESS
-from fsm.engine.notation import always, go, ignore, region, row, sets, stay
+from fsm.call.states import ADMITTED, COMPLETED, NO_TOOL, ONSET, OVER, PLAYING, SILENT, STARVED, TAIL, VOICELESS
+from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
-LIVE = (SILENT, *AUDIBLE, FINISHED)
+LIVE = (SILENT, *AUDIBLE)
+UNSPOKEN = (ev.SynthesisFailed, ev.SynthesisDiscarded, ev.SynthesisExpired)
+"""What may become of a sentence that is not spoken."""
 
 
 def followed(call: Call, _: object) -> bool:
@@ -37,9 +40,25 @@ def words_to_be_spoken(call: Call, event: ev.TextArrived) -> bool:
     return event.response_id == call.playout.id and call.policy.voice == "realtime"
 
 
-def leaving_followed(call: Call, event: ev.HangupExpired) -> bool:
-    """Is the call to be closed now, with another response admitted behind the one that is heard?"""
-    return leaving(call, event) and followed(call, event)
+def tool_explains(call: Call, _: ev.PlayoutExpired) -> bool:
+    """Does a tool that runs, or a sentence in synthesis, explain the silence in the middle of an answer (R97)?"""
+    return sentences_to_come(call, None) or (heard_in_progress(call, None) and call.tool.state is not NO_TOOL)
+
+
+def no_audio(call: Call, _: ev.PlayoutExpired) -> bool:
+    """Has an admitted response brought neither sound nor a sentence in time (R16, R35)?"""
+    return not sentences_to_come(call, None)
+
+
+def last_word_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpired) -> bool:
+    """Does the only sentence of a completed response come to nothing, so that it was never heard (R91)?"""
+    completed = call.response.state is COMPLETED and call.response.id == call.playout.id
+    return completed and last_sentence_lost(call, event)
+
+
+def after_call(call: Call, _: ev.ToolsAnswered) -> bool:
+    """Has the tool answered that the response called, before anything of it was heard?"""
+    return heard_in_progress(call, None) and call.response.called
 
 
 def starved_of_more(call: Call, event: ev.PlayoutFinished) -> bool:
@@ -57,7 +76,7 @@ def flush(call: Call, _: ev.Event) -> Flush:
     return Flush(call.playout.id)
 
 
-def retire(call: Call, _: ev.PlayoutExpired) -> Retire:
+def retire(call: Call, _: ev.PlayoutOver) -> Retire:
     """What is over is not heard any more, whatever still comes of it."""
     return Retire(call.playout.id)
 
@@ -72,101 +91,104 @@ def log_stalled(call: Call, _: ev.Event) -> Log:
     return Log(Level.WARNING, "playout_without_progress", call.playout.id)
 
 
-@sets("id", "item_id", "next_id", "next_item_id", "arrived_id")
-def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, str, str]:
+@sets("id", "next_id", "arrived_id", "asks")
+def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, bool]:
     """The admitted response."""
-    return event.response_id, "", "", "", ""
+    return event.response_id, "", "", False
 
 
-@sets("next_id", "next_item_id", "arrived_id")
-def take_next(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str]:
+@sets("next_id", "arrived_id")
+def take_next(_: Call, event: ev.ResponseCreated) -> tuple[str, str]:
     """The response that is heard after the present one."""
-    return event.response_id, "", ""
+    return event.response_id, ""
 
 
-@sets("next_item_id", "arrived_id")
-def take_next_item(_: Call, event: ev.AudioArrived) -> tuple[str, str]:
-    """The item of the response that follows: its sound came while the present one is heard (R71)."""
-    return event.item_id, event.response_id
+@sets("arrived_id")
+def note_arrival(_: Call, event: ev.AudioArrived) -> str:
+    """Sound of the response that follows came while the present one is heard."""
+    return event.response_id
 
 
-@sets("id", "item_id", "next_id", "next_item_id", "arrived_id")
-def promote_next(call: Call, _: ev.Event) -> tuple[str, str, str, str, str]:
+@sets("id", "next_id", "arrived_id", "asks")
+def promote_next(call: Call, _: ev.PlayoutOver) -> tuple[str, str, str, bool]:
     """The response that follows is the one heard now."""
-    return call.playout.next_id, call.playout.next_item_id, "", "", ""
+    return call.playout.next_id, "", "", False
 
 
-@sets("id", "item_id", "next_id", "next_item_id", "arrived_id")
-def forget(_: Call, __: ev.Event) -> tuple[str, str, str, str, str]:
+@sets("id", "next_id", "arrived_id", "asks")
+def forget(_: Call, __: ev.Event) -> tuple[str, str, str, bool]:
     """Nothing is heard."""
-    return "", "", "", "", ""
+    return "", "", "", False
 
 
-@sets("next_id", "next_item_id", "arrived_id")
-def drop_next(_: Call, __: ev.Event) -> tuple[str, str, str]:
+@sets("next_id", "arrived_id")
+def drop_next(_: Call, __: ev.Event) -> tuple[str, str]:
     """Nothing follows."""
-    return "", "", ""
+    return "", ""
 
 
-@sets("item_id")
-def take_item(_: Call, event: ev.AudioArrived) -> str:
-    """The item that is heard: what an interruption truncates."""
-    return event.item_id
+@sets("asks")
+def note_question(_: Call, __: ev.QuestionAsked) -> bool:
+    """What is heard ends in a question."""
+    return True
 
 
 PLAYOUT = region(
     "playout",
     *guarded(LIVE),
     #   while                    on                       if                    then
-    row(AUDIBLE,                 ev.Ending,               followed,             go(OVER, flush, flush_next)),
-    row(AUDIBLE,                 ev.HangupExpired,        leaving_followed,     go(OVER, flush, flush_next)),
+    row(AUDIBLE,                 (ev.Ending, ev.HangupDue), followed,           go(OVER, flush, flush_next)),
     *ending(AUDIBLE, flush),
-    *ending((SILENT, FINISHED)),
+    *ending((SILENT,)),
 
     row(SILENT,                  ev.ResponseCreated,      welcome,              go(ADMITTED, take_id, admit)),
-    row((*AUDIBLE, FINISHED),    ev.ResponseCreated,      welcome,              stay(take_next, admit)),
+    row(AUDIBLE,                 ev.ResponseCreated,      welcome,              stay(take_next, admit)),
 
-    row(AUDIBLE,                 ev.InterruptionExpired,  followed,             go(SILENT, flush, flush_next, forget)),
-    row(AUDIBLE,                 ev.InterruptionExpired,  always,               go(SILENT, flush, forget)),
-    row(AUDIBLE,                 ev.ResponseCancelled,    of_playout,           go(FINISHED, flush)),
-    row((*AUDIBLE, FINISHED),    ev.ResponseCancelled,    of_next,              stay(flush_next, drop_next)),
-    row((*AUDIBLE, FINISHED),    ev.AudioArrived,         of_next,              stay(take_next_item)),
+    row(AUDIBLE,                 ev.BargedIn,             followed,             go(SILENT, flush, flush_next, forget)),
+    row(AUDIBLE,                 ev.BargedIn,             always,               go(SILENT, flush, forget)),
+    row(AUDIBLE,                 ev.ResponseCancelled,    of_playout,           stay(flush, raises(ev.PlayoutOver))),
+    row(AUDIBLE,                 ev.ResponseCancelled,    of_next,              stay(flush_next, drop_next)),
+    row(AUDIBLE,                 ev.ResponseEnded,        without_sound_to_follow, stay(flush_next, drop_next)),
+    row(AUDIBLE,                 ev.VoiceMissing,         always,               stay(flush, raises(ev.PlayoutOver))),
+    row(AUDIBLE,                 ev.PlayoutStalled,       always,               stay(flush, log_stalled, raises(ev.PlayoutOver))),
+    row(AUDIBLE,                 ev.PlayoutOver,          followed_by_sound,    go(ONSET, promote_next, retire)),
+    row(AUDIBLE,                 ev.PlayoutOver,          followed,             go(ADMITTED, promote_next, retire)),
+    row(AUDIBLE,                 ev.PlayoutOver,          always,               go(SILENT, forget, retire)),
 
+    row(AUDIBLE,                 ev.AudioArrived,         of_next,              stay(note_arrival)),
+    row(AUDIBLE,                 ev.QuestionAsked,        of_playout,           stay(note_question)),
     row(ADMITTED,                ev.TextArrived,          words_to_be_spoken,   go(VOICELESS)),
-    row(UNHEARD,                 ev.AudioArrived,         of_playout,           go(ONSET, take_item)),
-    row(UNHEARD,                 ev.PlayoutProgressed,    of_playout,           go(ONSET)),
-    row(UNHEARD,                 ev.ResponseEnded,        last_of_playout,      go(FINISHED)),
-    row((*UNHEARD, STARVED),     ev.SessionLost,          ends_with_session,    go(FINISHED)),
-    row(ADMITTED,                (ev.SynthesisFailed, ev.SynthesisDiscarded, ev.SynthesisExpired), last_sentence_lost, go(FINISHED)),
-    row((ADMITTED, PLAYING, STARVED), ev.PlayoutExpired,  stalled,              go(FINISHED, flush, log_stalled)),
-    row(ADMITTED,                ev.PlayoutExpired,       no_audio,             go(FINISHED, flush)),
+    row(UNHEARD,                 (ev.AudioArrived, ev.PlayoutProgressed), of_playout, go(ONSET)),
+    row(UNHEARD,                 ev.ResponseEnded,        last_of_playout,      stay(raises(ev.PlayoutOver))),
+    row((*UNHEARD, STARVED),     ev.SessionLost,          ends_with_session,    stay(raises(ev.PlayoutOver))),
+    row(ADMITTED,                UNSPOKEN,                last_word_lost,       stay(raises(ev.AnswerFailed), raises(ev.PlayoutOver))),
+    row((ADMITTED, STARVED),     UNSPOKEN,                last_sentence_lost,   stay(raises(ev.PlayoutOver))),
+    row((ADMITTED, PLAYING, STARVED), ev.PlayoutExpired,  stalled,              stay(raises(ev.PlayoutStalled))),
+    row(ADMITTED,                ev.PlayoutExpired,       no_audio,             stay(raises(ev.VoiceMissing))),
     row(ADMITTED,                ev.PlayoutExpired,       always,               go(ADMITTED)),
-    row(VOICELESS,               ev.PlayoutExpired,       always,               go(FINISHED, flush)),
+    row(ADMITTED,                ev.ToolsAnswered,        after_call,           go(STARVED)),
+    row(VOICELESS,               ev.PlayoutExpired,       always,               stay(raises(ev.VoiceMissing))),
 
     row(ONSET,                   ev.PlayoutExpired,       always,               go(PLAYING)),
     row(PLAYING,                 ev.PlayoutProgressed,    of_playout,           go(PLAYING)),
     row(PLAYING,                 ev.PlayoutExpired,       always,               go(PLAYING)),
     row((ONSET, PLAYING),        ev.QueueEmptied,         of_playout,           go(TAIL)),
     row(SOUNDING,                ev.PlayoutFinished,      starved_of_more,      go(STARVED)),
-    row(SOUNDING,                ev.PlayoutFinished,      of_playout,           go(FINISHED)),
+    row(SOUNDING,                ev.PlayoutFinished,      of_playout,           stay(raises(ev.PlayoutOver))),
     row(TAIL,                    ev.PlayoutExpired,       more_to_come,         go(STARVED)),
-    row(TAIL,                    ev.PlayoutExpired,       always,               go(FINISHED)),
+    row(TAIL,                    ev.PlayoutExpired,       always,               stay(raises(ev.PlayoutOver))),
 
     row((TAIL, STARVED),         ev.PlayoutProgressed,    of_playout,           go(PLAYING)),
-    row(STARVED,                 ev.ResponseEnded,        last_of_playout,      go(FINISHED)),
-    row(STARVED,                 (ev.SynthesisFailed, ev.SynthesisDiscarded, ev.SynthesisExpired), last_sentence_lost, go(FINISHED)),
+    row(STARVED,                 ev.ResponseEnded,        last_of_playout,      stay(raises(ev.PlayoutOver))),
     row(STARVED,                 ev.SentenceSynthesised,  of_session,           go(STARVED)),
-    row(STARVED,                 ev.PlayoutExpired,       more_to_come,         go(STARVED)),
-    row(STARVED,                 ev.PlayoutExpired,       always,               go(FINISHED)),
-
-    row(FINISHED,                ev.PlayoutExpired,       followed_by_sound,    go(ONSET, promote_next, retire)),
-    row(FINISHED,                ev.PlayoutExpired,       followed,             go(ADMITTED, promote_next, retire)),
-    row(FINISHED,                ev.PlayoutExpired,       always,               go(SILENT, forget, retire)),
+    row(STARVED,                 ev.PlayoutExpired,       tool_explains,        go(STARVED)),
+    row(STARVED,                 ev.PlayoutExpired,       heard_in_progress,    stay(raises(ev.VoiceMissing))),
+    row(STARVED,                 ev.PlayoutExpired,       always,               stay(raises(ev.PlayoutOver))),
 
     row(LIVE,                    ev.DeviceEvent,          always,               ignore("of a response that is not heard, or nothing new")),
     row(LIVE,                    ev.ModelEvent,           always,               ignore("generation is not playout (R75)")),
     row(LIVE,                    ev.SentenceEvent,        always,               ignore("synthesis is not playout (R75)")),
-    row(LIVE,                    ev.Expired,              always,               ignore("another region's deadline")),
+    row(LIVE,                    (ev.Expired, ev.Signal), always,               ignore("another region's deadline, or nothing that ends what is heard")),
     row(LIVE,                    ev.CallerEvent,          always,               ignore("a sound of the caller holds the voice; only an interruption flushes it")),
     row(LIVE,                    (ev.LineEvent, ev.AppEvent), always,           ignore("the line and the application do not change what is heard")),
     doc="which response may be heard, and how much of it is still to be heard",

@@ -8,24 +8,44 @@ from typing import Any
 import attrs
 
 
-def _between(low: float, high: float) -> Any:
-    """A validator for a number from `low` to `high`, both included; its error names the field, the value and the bounds."""
+@attrs.frozen
+class Between:
+    """A validator for a number from `low` to `high`, both included; `whole` where things are counted. Its error names all of it."""
 
-    def check(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"{field.name} is {value!r}: it takes a number from {low:g} to {high:g}")
+    low: float
+    high: float
+    whole: bool = False
 
-    return check
+    def __call__(self, _: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        """Raise ValueError unless `value` is such a number."""
+        number = isinstance(value, int if self.whole else int | float) and not isinstance(value, bool)
+        if not number or not self.low <= value <= self.high:  # type: ignore[operator]
+            kind = "a whole number" if self.whole else "a number"
+            raise ValueError(f"{field.name} is {value!r}: it takes {kind} from {self.low:g} to {self.high:g}")
 
 
-def _one_of(*choices: str) -> Any:
+@attrs.frozen
+class OneOf:
     """A validator for a word of a fixed set."""
 
-    def check(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
-        if value not in choices:
-            raise ValueError(f"{field.name} is {value!r}: it takes one of {', '.join(choices)}")
+    choices: tuple[str, ...]
 
-    return check
+    def __call__(self, _: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        """Raise ValueError unless `value` is one of them."""
+        if value not in self.choices:
+            raise ValueError(f"{field.name} is {value!r}: it takes one of {', '.join(self.choices)}")
+
+
+def _between(low: float, high: float) -> Between:
+    return Between(low, high)
+
+
+def _count(low: int, high: int) -> Between:
+    return Between(low, high, whole=True)
+
+
+def _one_of(*choices: str) -> OneOf:
+    return OneOf(choices)
 
 
 def _yes_or_no(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
@@ -67,13 +87,17 @@ class Policy:
     """The longest that a caller is taken to be speaking: a lost speech_stopped must not silence the agent for ever (R78)."""
     turn_close_ms: float = attrs.field(default=1_800, validator=_between(100, 60_000))
     """A turn whose commit never comes is closed, and answered, after this (R24)."""
+    backchannel_tail_ms: float = attrs.field(default=1_500, validator=_between(0, 10_000))
+    """A listener's word is an answer, and no noise, where the agent's voice is over this soon after it, or asks something (R94)."""
     watchdog_ms: float = attrs.field(default=3_000, validator=_between(100, 60_000))
     """A server that should answer a turn by itself and has not by now is asked to (the seed's watchdog)."""
 
-    dtmf_digits: int = attrs.field(default=0, validator=_between(0, 64))
+    dtmf_digits: int = attrs.field(default=0, validator=_count(0, 64))
     """An entry on the keypad hands itself in at this many digits; 0: only by its terminator or a pause (R63)."""
     dtmf_terminator: str = attrs.field(default="#", validator=_one_of(*"#*"))
     """The key that ends an entry."""
+    keys_interrupt: bool = attrs.field(default=True, validator=_yes_or_no)
+    """Does a key stop what is being said, unless it is protected (R101)?"""
     dtmf_pause_ms: float = attrs.field(default=4_000, validator=_between(500, 60_000))
     """An entry is handed in when no key is pressed for this long; a terminator is swallowed for as long after one (R63)."""
 
@@ -83,6 +107,8 @@ class Policy:
     """How long a server that says it still has an older response is given to end it, before it is asked again (R11)."""
     first_audio_ms: float = attrs.field(default=5_000, validator=_between(100, 60_000))
     """How long an admitted response may go without sound (R35)."""
+    mid_answer_ms: float = attrs.field(default=4_000, validator=_between(100, 60_000))
+    """How long an answer that is not over may be silent in its middle, when neither a tool nor a synthesis explains it (R97)."""
     response_ms: float = attrs.field(default=60_000, validator=_between(1_000, 600_000))
     """How long a response may be generated: the model's 4,096 tokens take less."""
     cancel_ack_ms: float = attrs.field(default=600, validator=_between(50, 10_000))
@@ -91,12 +117,14 @@ class Policy:
     """How long the server may take to end what its own VAD interrupted, before we cancel it after all."""
     cancel_retry_ms: float = attrs.field(default=200, validator=_between(10, 10_000))
     """The pause before a cancel that could not be sent is sent again (the seed's cooldown)."""
-    cancel_attempts: int = attrs.field(default=3, validator=_between(1, 10))
+    cancel_attempts: int = attrs.field(default=3, validator=_count(1, 10))
     """How often a cancel is tried when none could be sent (R05)."""
-    recoveries: int = attrs.field(default=2, validator=_between(0, 10))
+    recoveries: int = attrs.field(default=2, validator=_count(0, 10))
     """How many failed or incomplete responses in a row are asked for again (R15)."""
     recovery_pause_ms: float = attrs.field(default=500, validator=_between(0, 60_000))
     """The pause before a failed or incomplete response is asked for again (R15)."""
+    retry_after_most_ms: float = attrs.field(default=10_000, validator=_between(0, 120_000))
+    """The longest wait that a server may ask for before a response is asked for again: a caller waits no longer (R92)."""
 
     line_tail_ms: float = attrs.field(default=500, validator=_between(0, 5_000))
     """What a line may still hold when our queue is empty: the wait for its mark (R27, R44)."""
@@ -109,7 +137,7 @@ class Policy:
     synthesis_ms: float = attrs.field(default=15_000, validator=_between(500, 120_000))
     """How long one sentence may be in synthesis: five times the slowest that the seed saw."""
 
-    voice_failures: int = attrs.field(default=3, validator=_between(1, 100))
+    voice_failures: int = attrs.field(default=3, validator=_count(1, 100))
     """So many sentences in a row that could not be synthesised end the call: an agent without a voice is dead air."""
 
     line_ms: float = attrs.field(default=60_000, validator=_between(1_000, 300_000))
@@ -118,7 +146,7 @@ class Policy:
     """The longest that a greeting keeps the server's VAD from its rights (R35, R36)."""
     session_ms: float = attrs.field(default=10_000, validator=_between(500, 120_000))
     """How long the realtime session may take to open, and again to be confirmed (R39)."""
-    reconnects: int = attrs.field(default=2, validator=_between(0, 10))
+    reconnects: int = attrs.field(default=2, validator=_count(0, 10))
     """How often in a row a lost session is opened anew: until a response completes, it is the same outage (R60)."""
     reconnect_pause_ms: float = attrs.field(default=500, validator=_between(0, 60_000))
     """The pause before a lost session is opened anew the first time; it doubles each time (R60, R85)."""
@@ -126,7 +154,7 @@ class Policy:
     """A session of this age is opened anew when nothing goes on: OpenAI ends one after 60 minutes (R60)."""
     session_recycle_ms: float = attrs.field(default=1_000, validator=_between(100, 60_000))
     """How often an aged session looks whether nothing goes on."""
-    goodbye_min_turns: int = attrs.field(default=0, validator=_between(0, 100))
+    goodbye_min_turns: int = attrs.field(default=0, validator=_count(0, 100))
     """A response that says goodbye before the caller has spoken so many turns ends no call (R46)."""
     goodbye_ms: float = attrs.field(default=15_000, validator=_between(1_000, 120_000))
     """How long a hang-up waits for a goodbye of which nothing is being heard; while it is heard, its progress counts (R44)."""
@@ -137,19 +165,19 @@ class Policy:
     """How long a response may have words and no sound, when the model speaks itself (R16)."""
     no_sound_cooldown_ms: float = attrs.field(default=12_000, validator=_between(0, 600_000))
     """A second response without sound so soon after one was replaced is not replaced: the call ends (R16)."""
-    queued_notices: int = attrs.field(default=8, validator=_between(1, 64))
+    queued_notices: int = attrs.field(default=8, validator=_count(1, 64))
     """How many notices may wait; more are dropped and logged (R07)."""
     tool_filler_ms: float = attrs.field(default=4_000, validator=_between(0, 600_000))
     """How long tools may run before the caller is told that it takes a moment; 0: they never are (R80)."""
     tool_ms: float = attrs.field(default=30_000, validator=_between(100, 600_000))
     """How long a tool may run before the model is told that it did not answer (R78, R80)."""
-    tools_at_once: int = attrs.field(default=8, validator=_between(1, 64))
+    tools_at_once: int = attrs.field(default=8, validator=_count(1, 64))
     """How many tools may run; more are refused (R07)."""
     idle_ms: float = attrs.field(default=20_000, validator=_between(4_000, 600_000))
     """How long both sides may be silent before the caller is asked whether they are there (the media bridge: 20 s; at least 4, R54)."""
-    idle_prompts: int = attrs.field(default=2, validator=_between(0, 10))
+    idle_prompts: int = attrs.field(default=2, validator=_count(0, 10))
     """How often in a row a silent caller is asked (R54)."""
-    idle_prompts_in_all: int = attrs.field(default=6, validator=_between(0, 100))
+    idle_prompts_in_all: int = attrs.field(default=6, validator=_count(0, 100))
     """How often a silent caller is asked in the whole call (R54)."""
     idle_hangup: bool = attrs.field(default=True, validator=_yes_or_no)
     """Is a caller who stays silent told goodbye, and the call ended (R53)?"""
@@ -158,9 +186,9 @@ class Policy:
     call_warning_ms: float = attrs.field(default=30_000, validator=_between(1_000, 600_000))
     """How long before that the caller is warned."""
 
-    remembered_ids: int = attrs.field(default=64, validator=_between(1, 100))
+    remembered_ids: int = attrs.field(default=64, validator=_count(1, 100))
     """How many ended responses are remembered, so that a late event of theirs is known as such (R06, R07)."""
-    queued_sentences: int = attrs.field(default=64, validator=_between(1, 1_000))
+    queued_sentences: int = attrs.field(default=64, validator=_count(1, 1_000))
     """How many sentences of a response may wait for synthesis; more are dropped and logged (R07)."""
 
     def __attrs_post_init__(self) -> None:
@@ -168,6 +196,10 @@ class Policy:
             raise ValueError(f"tool_filler_ms is {self.tool_filler_ms:g}: it takes less than tool_ms, which is {self.tool_ms:g}")
         if self.call_warning_ms >= self.call_ms:
             raise ValueError(f"call_warning_ms is {self.call_warning_ms:g}: it takes less than call_ms, which is {self.call_ms:g}")
+        if self.turns == "local" and self.create_response:
+            raise ValueError("create_response is True: it takes turns='server', as a server that hears no turn answers none by itself")
+        if self.turns == "local" and self.interrupts == "server":
+            raise ValueError("interrupts is 'server': it takes turns='server', as a server that hears no turn interrupts nothing")
 
     @property
     def greets(self) -> bool:

@@ -8,15 +8,18 @@ from fsm.call.guards import (
     CANCELLINGS,
     CONFIRMED_SESSION,
     IDLE,
-    free,
+    UNHEARD,
     heard_in_progress,
     known,
-    no_audio,
+    may_ask,
+    may_wait,
+    next_cause,
     of_response,
-    server_busy,
+    payable,
+    sentences_to_come,
     server_interrupts,
-    stalled,
     welcome,
+    without_sound_to_follow,
 )
 from fsm.call.snapshot import Call, Response
 from fsm.call.states import (
@@ -25,18 +28,16 @@ from fsm.call.states import (
     CANCEL_UNSENT,
     CANCELLED,
     COMPLETED,
-    DUE,
     FAILED,
     IN_PROGRESS,
     INCOMPLETE,
     NONE,
     OVER,
-    OWED,
     REQUESTED,
     SERVER_CANCELLING,
     WITHDRAWN,
 )
-from fsm.engine.notation import always, go, ignore, region, row, sets, stay
+from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
 LIVE = (*IDLE, REQUESTED, BLOCKED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS)
 UNASKED = (*IDLE, BLOCKED, *CANCELLINGS)
@@ -44,11 +45,6 @@ UNASKED = (*IDLE, BLOCKED, *CANCELLINGS)
 
 HARMLESS = frozenset({"response_cancel_not_active", ACTIVE_ALREADY})
 """Errors that are normal races (R02); they are logged at DEBUG."""
-
-
-def asked_and_free(call: Call, _: ev.AskingExpired) -> bool:
-    """Is a response due, and is nothing in its way (R11)?"""
-    return call.asking.state in (DUE, OWED) and free(call, None)
 
 
 def servers_to_cancel(call: Call, _: ev.ResponseCreated) -> bool:
@@ -71,14 +67,27 @@ def harmless(_: Call, event: ev.ErrorReceived | ev.CancelRefused) -> bool:
     return event.code in HARMLESS
 
 
-def without_sound(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Does the response that is generated bring no sound, or the device no progress of it (R16, R79)?"""
-    return heard_in_progress(call, event) and (no_audio(call, event) or stalled(call, event))
+def completes_unheard(call: Call, event: ev.ResponseCompleted) -> bool:
+    """Is our response generated to its end with nothing to hear, and no tool called (R91)?"""
+    ours = of_response(call, event) and not call.response.called
+    if not ours or call.playout.id != event.response_id:
+        return ours and without_sound_to_follow(call, event)
+    return call.playout.state in UNHEARD and not sentences_to_come(call, None)
 
 
-def create_response(call: Call, _: ev.AskingExpired) -> CreateResponse:
+def first_call(call: Call, event: ev.ToolCalled) -> bool:
+    """Does our response call a tool?"""
+    return event.response_id in ("", call.response.id)
+
+
+def unwanted_left(call: Call, event: ev.ResponseEnded) -> bool:
+    """Is it the end of our response, with the end of one that was cancelled at its birth still awaited (R73)?"""
+    return of_response(call, event) and bool(call.response.unwanted)
+
+
+def create_response(call: Call, _: ev.ResponseDue) -> CreateResponse:
     """Ask for the response that is due."""
-    return CreateResponse(call.asking.cause, call.asking.instructions)
+    return CreateResponse(_next_cause(call), payable(call.pending.owed)[0].text)
 
 
 def cancel_response(call: Call, _: ev.Event) -> CancelResponse:
@@ -117,45 +126,87 @@ def log_too_long(call: Call, _: ev.Event) -> Log:
 
 
 @sets("cause")
-def take_cause(call: Call, _: ev.AskingExpired) -> Cause:
+def take_cause(call: Call, _: ev.ResponseDue) -> Cause:
     """Remember why the response is asked for (R12)."""
-    return call.asking.cause
+    return _next_cause(call)
 
 
-@sets("id", "unsent", "ended")
-def take_id(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...]]:
+@sets("called")
+def note_call(_: Call, __: ev.ToolCalled) -> bool:
+    """The response called a tool, and need not be heard."""
+    return True
+
+
+@sets("wait_ms", "fault")
+def note_failure(_: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> tuple[float, str]:
+    """How long the server asks to be left alone (R92), and what failed."""
+    return event.retry_after_ms, event.reason
+
+
+@sets("wait_ms", "fault")
+def note_refusal(_: Call, event: ev.CreateRefused) -> tuple[float, str]:
+    """The same, of a response.create that was refused."""
+    return event.retry_after_ms, event.code
+
+
+@sets("wait_ms", "fault")
+def note_unanswered(_: Call, __: ev.ResponseExpired) -> tuple[float, str]:
+    """Nothing was said of a wait, nor of what failed."""
+    return 0.0, ""
+
+
+@sets("wait_ms", "fault")
+def note_unheard(_: Call, __: ev.ResponseCompleted) -> tuple[float, str]:
+    """There was nothing to hear."""
+    return 0.0, "nothing_to_hear"
+
+
+@sets("id", "unsent", "ended", "called", "wait_ms")
+def take_id(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, float]:
     """The response that we asked for has an id; the one before it is done with."""
-    return event.response_id, 0, _with(call, call.response.id)
+    return event.response_id, 0, _with(call, call.response.id), False, 0.0
 
 
-@sets("id", "unsent", "ended", "cause")
-def take_unasked(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], Cause]:
+@sets("id", "unsent", "ended", "called", "wait_ms", "cause")
+def take_unasked(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, float, Cause]:
     """A response that the server created by itself: it answers the caller's turn."""
-    return event.response_id, 0, _with(call, call.response.id), Cause.USER_TURN
+    return event.response_id, 0, _with(call, call.response.id), False, 0.0, Cause.USER_TURN
 
 
-@sets("ended")
-def remember_ended(call: Call, event: ev.ResponseEnded) -> tuple[str, ...]:
+@sets("ended", "unwanted")
+def remember_ended(call: Call, event: ev.ResponseEnded) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The response that the event names is done with (R06)."""
-    return _with(call, event.response_id)
+    return _with(call, event.response_id), tuple(other for other in call.response.unwanted if other != event.response_id)
 
 
-@sets("ended")
-def remember_refused(call: Call, event: ev.ResponseCreated) -> tuple[str, ...]:
-    """The response that was cancelled at its birth is done with."""
-    return _with(call, event.response_id)
+@sets("ended", "unwanted")
+def remember_refused(call: Call, event: ev.ResponseCreated) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The response that was cancelled at its birth is done with, but for its end."""
+    unwanted = (*call.response.unwanted, event.response_id)
+    return _with(call, event.response_id), unwanted[-call.policy.remembered_ids :]
 
 
-@sets("ended")
-def remember_own(call: Call, _: ev.Event) -> tuple[str, ...]:
-    """The live response is done with."""
-    return _with(call, call.response.id)
+@sets("id", "unsent", "ended", "unwanted")
+def await_unwanted(call: Call, event: ev.ResponseEnded) -> tuple[str, int, tuple[str, ...], tuple[str, ...]]:
+    """Our response is done with; the end of the one that was cancelled at its birth is awaited."""
+    first, *others = call.response.unwanted
+    return first, 0, _with(call, event.response_id), tuple(others)
+
+
+@sets("ended", "unwanted")
+def remember_own(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The live response is done with, and whatever else was awaited."""
+    return _with(call, call.response.id), ()
 
 
 @sets("unsent")
 def count_unsent(call: Call, _: ev.CancelUnsent) -> int:
     """One more cancel that did not leave."""
     return call.response.unsent + 1
+
+
+def _next_cause(call: Call) -> Cause:
+    return next_cause(call) or Cause.RECOVERY
 
 
 def _with(call: Call, response_id: str) -> tuple[str, ...]:
@@ -170,14 +221,14 @@ RESPONSE = region(
     "response",
     *closing(LIVE),
     #   while                    on                       if                   then
-    row(IDLE,                    ev.AskingExpired,        asked_and_free,      go(REQUESTED, take_cause, create_response)),
+    row(IDLE,                    ev.ResponseDue,          may_ask,             go(REQUESTED, take_cause, create_response)),
 
     row(LIVE,                    ev.ResponseCreated,      known,               ignore("told twice, or late")),
     row(REQUESTED,               ev.ResponseCreated,      always,              go(IN_PROGRESS, take_id)),
-    row(REQUESTED,               ev.InterruptionExpired,  always,              go(WITHDRAWN)),
-    row(REQUESTED,               ev.CreateRefused,        server_busy,         go(BLOCKED, log_debug)),
-    row(REQUESTED,               ev.CreateRefused,        always,              go(FAILED, log_warning)),
-    row(REQUESTED,               ev.ResponseExpired,      always,              go(FAILED, log_create_unanswered)),
+    row(REQUESTED,               ev.BargedIn,             always,              go(WITHDRAWN)),
+    row(REQUESTED,               ev.CreateRefused,        may_wait,            go(BLOCKED, log_debug)),
+    row(REQUESTED,               ev.CreateRefused,        always,              go(FAILED, note_refusal, log_warning, raises(ev.AnswerFailed))),
+    row(REQUESTED,               ev.ResponseExpired,      always,              go(FAILED, note_unanswered, log_create_unanswered, raises(ev.AnswerFailed))),
 
     row(WITHDRAWN,               ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_id, cancel_created)),
     row(WITHDRAWN,               ev.CreateRefused,        always,              go(CANCELLED, log_debug)),
@@ -190,16 +241,21 @@ RESPONSE = region(
     row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked)),
     row(UNASKED,                 ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, cancel_created)),
 
-    row(IN_PROGRESS,             ev.InterruptionExpired,  server_interrupts,   go(SERVER_CANCELLING)),
-    row(IN_PROGRESS,             ev.InterruptionExpired,  always,              go(CANCEL_IN_FLIGHT, cancel_response)),
-    row(IN_PROGRESS,             ev.PlayoutExpired,       without_sound,       go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
+    row(IN_PROGRESS,             ev.BargedIn,             server_interrupts,   go(SERVER_CANCELLING)),
+    row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, cancel_response)),
+    row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, cancel_created)),
+    row(IN_PROGRESS,             ev.ToolCalled,           first_call,          stay(note_call)),
 
+    row(IN_PROGRESS,             ev.ResponseCompleted,    completes_unheard,   go(COMPLETED, remember_ended, note_unheard, raises(ev.AnswerFailed))),
+    row(IN_PROGRESS,             ev.ResponseFailed,       of_response,         go(FAILED, remember_ended, note_failure, raises(ev.AnswerFailed))),
+    row(IN_PROGRESS,             ev.ResponseIncomplete,   of_response,         go(INCOMPLETE, remember_ended, note_failure, raises(ev.AnswerFailed))),
+    row((IN_PROGRESS, *CANCELLINGS), (ev.ResponseCompleted, ev.ResponseCancelled), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted)),
     row((IN_PROGRESS, *CANCELLINGS), ev.ResponseCompleted,  of_response,       go(COMPLETED, remember_ended)),
     row((IN_PROGRESS, *CANCELLINGS), ev.ResponseCancelled,  of_response,       go(CANCELLED, remember_ended)),
-    row((IN_PROGRESS, *CANCELLINGS), ev.ResponseFailed,     of_response,       go(FAILED, remember_ended)),
-    row((IN_PROGRESS, *CANCELLINGS), ev.ResponseIncomplete, of_response,       go(INCOMPLETE, remember_ended)),
+    row(CANCELLINGS,             ev.ResponseFailed,       of_response,         go(FAILED, remember_ended)),
+    row(CANCELLINGS,             ev.ResponseIncomplete,   of_response,         go(INCOMPLETE, remember_ended)),
 
     row(SERVER_CANCELLING,       ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response)),
     row(CANCEL_IN_FLIGHT,        ev.ResponseExpired,      always,              go(CANCELLED, remember_own, log_cancel_unconfirmed)),
@@ -217,9 +273,9 @@ RESPONSE = region(
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), always,   stay(log_warning)),
     row((*UNASKED, IN_PROGRESS), ev.CreateRefused,        always,              stay(log_debug)),
     row(LIVE,                    ev.ModelEvent,           always,              ignore("the response's status stays what it is")),
-    row(LIVE,                    ev.Expired,              always,              ignore("another region's deadline")),
+    row(LIVE,                    (ev.Expired, ev.Signal), always,              ignore("another region's deadline, or nothing that ends a response")),
     row(LIVE,                    (ev.CallerEvent, ev.DeviceEvent, ev.SentenceEvent), always, ignore("generation is not playout, nor synthesis (R75)")),
-    row(LIVE,                    (ev.LineEvent, ev.AppEvent), always,          ignore("a response is asked for by the asking table alone")),
+    row(LIVE,                    (ev.LineEvent, ev.AppEvent), always,          ignore("a response is asked for when it is owed, and the way is clear")),
     doc="the response status; asks for responses and cancels them, and nothing else does",
     record=Response,
     states=(NONE, REQUESTED, BLOCKED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS, *IDLE[1:], OVER),

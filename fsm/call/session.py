@@ -6,13 +6,12 @@ A session that is lost is opened anew after a pause, a few times in a row at mos
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause, ConfigureSession, Level, Log, OpenSession, ProtectResponse, ReleaseResponse
-from fsm.call.guards import CONFIRMED_SESSION, PROTECTED, call_is_quiet, finished, may_reconnect, notice_may_begin, of_response, protected
+from fsm.call.guards import CONFIRMED_SESSION, call_is_quiet, may_ask, may_reconnect, next_cause, of_response, protected, protected_next
 from fsm.call.snapshot import Call, Session
 from fsm.call.states import (
     AGED,
     CONFIGURING,
     CONNECTING,
-    DUE,
     GREETING_LOCK,
     GUARDED,
     LISTENING,
@@ -30,20 +29,16 @@ CONNECTED = (CONNECTING, CONFIGURING, *CONFIRMED_SESSION)
 LIVE = (*CONNECTED, LOST)
 
 
-def protected_wanted(call: Call) -> bool:
-    """Is the next response that we want the greeting or a notice?"""
-    return call.asking.cause in PROTECTED and call.asking.state in (PREPARING, WANTED, PAUSED, DUE)
-
-
 def greeting_to_protect(call: Call, _: ev.SessionConfirmed) -> bool:
-    """Is the greeting wanted or under way, in a session that keeps the server's VAD from it (R36)?"""
+    """Is the greeting owed or under way, in a session that keeps the server's VAD from it (R36)?"""
+    owed = call.pending.state in (PREPARING, WANTED, PAUSED) and next_cause(call) is Cause.GREETING
     under_way = call.response.cause is Cause.GREETING and call.response.state is REQUESTED
-    return call.policy.guards_greeting and (protected_wanted(call) or under_way)
+    return call.policy.guards_greeting and (owed or under_way)
 
 
-def notice_wanted(call: Call, _: ev.SessionConfirmed) -> bool:
-    """Is a notice wanted that was lost with the session before (R36, R85)?"""
-    return call.asking.cause is Cause.NOTICE and protected_wanted(call)
+def notice_begins(call: Call, _: ev.ResponseDue) -> bool:
+    """Is a notice asked for now?"""
+    return may_ask(call, None) and next_cause(call) is Cause.NOTICE
 
 
 def greeting_past(call: Call, _: ev.SessionConfirmed) -> bool:
@@ -56,15 +51,10 @@ def nothing_goes_on(call: Call, _: ev.SessionExpired) -> bool:
     return call_is_quiet(call, None)
 
 
-def greeting_heard(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Is the greeting over, and not to be tried again?"""
-    return finished(call, event) and call.phase.state is GREETING_LOCK and not protected_wanted(call)
-
-
-def notice_heard(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Is a notice over, and not to be tried again?"""
+def protected_heard(call: Call, _: ev.PlayoutOver) -> bool:
+    """Is the greeting or a notice over, and is none to be said next?"""
     notice = call.response.cause is Cause.NOTICE and call.playout.id == call.response.id
-    return finished(call, event) and notice and not protected_wanted(call)
+    return (notice or call.phase.state is GREETING_LOCK) and not protected_next(call, None)
 
 
 def servers_vad_cut_in(call: Call, event: ev.ResponseCancelled) -> bool:
@@ -72,7 +62,7 @@ def servers_vad_cut_in(call: Call, event: ev.ResponseCancelled) -> bool:
     return of_response(call, event) and call.response.cause is Cause.GREETING and event.reason == "turn_detected"
 
 
-def nothing_to_protect(call: Call, _: ev.TurnCommitted) -> bool:
+def nothing_to_protect(call: Call, _: ev.TurnTaken) -> bool:
     """Has the caller spoken a turn before the greeting was asked for (R37), or after what was protected failed?"""
     return call.phase.state is LISTENING and not protected(call, None)
 
@@ -120,16 +110,15 @@ SESSION = region(
     #   while                        on                   if                    then
     row(CONNECTING,                  ev.SessionOpened,    always,               go(CONFIGURING, configure_session)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, greeting_to_protect,  go(GUARDED)),
-    row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, notice_wanted,        go(GUARDED, protect_response)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, greeting_past,        go(READY, release_response)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, always,               go(READY)),
     row((CONNECTING, CONFIGURING),   ev.SessionExpired,   always,               go(OVER)),
-    row(GUARDED,                     ev.PlayoutExpired,   greeting_heard,       go(READY, release_response)),
-    row(GUARDED,                     ev.PlayoutExpired,   notice_heard,         go(READY, release_response)),
+    row(GUARDED,                     ev.PlayoutOver,      protected_heard,      go(READY, release_response)),
     row(GUARDED,                     ev.ResponseCancelled, servers_vad_cut_in,  go(READY, release_response)),
-    row(GUARDED,                     ev.TurnCommitted,    nothing_to_protect,   go(READY, release_response)),
+    row(GUARDED,                     ev.TurnTaken,        nothing_to_protect,   go(READY, release_response)),
+    row(GUARDED,                     ev.ResponseDue,      notice_begins,        go(GUARDED)),
     row(GUARDED,                     ev.SessionExpired,   always,               go(READY, release_response)),
-    row((READY, AGED),               ev.NoticeExpired,    notice_may_begin,     go(GUARDED, protect_response)),
+    row((READY, AGED),               ev.ResponseDue,      notice_begins,        go(GUARDED, protect_response)),
     row(READY,                       ev.SessionExpired,   always,               go(AGED)),
     row(AGED,                        ev.SessionExpired,   nothing_goes_on,      go(CONNECTING, open_session)),
     row(AGED,                        ev.SessionExpired,   always,               go(AGED)),
@@ -140,7 +129,7 @@ SESSION = region(
     row(CONFIRMED_SESSION,           ev.ResponseCompleted, of_response,         stay(outage_over)),
 
     row(LIVE,                        ev.ModelEvent,       always,               ignore("it does not change the session")),
-    row(LIVE,                        ev.Expired,          always,               ignore("another region's deadline")),
+    row(LIVE,                        (ev.Expired, ev.Signal), always,           ignore("another region's deadline, or nothing that changes the session")),
     row(LIVE,                        ev.CallerEvent,      always,               ignore("the caller does not change the session")),
     row(LIVE,                        (ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("it does not change the session")),
     doc="the realtime session, and whether the server's VAD has its rights yet",

@@ -20,11 +20,40 @@ class Sentence:
 
 @attrs.frozen
 class Spoken:
-    """A sentence that went to the device, how long it lasts, and where in its response it began to be heard; None if it did not."""
+    """A sentence that went to the device, of which response and item, how long it lasts, and where in its response it began to be heard.
 
+    `from_ms` is None where it did not begin, or the device can't tell.
+    """
+
+    response_id: str
+    item_id: str
     text: str
     audio_ms: float
     from_ms: float | None = None
+
+
+@attrs.frozen
+class Item:
+    """A message of the model's in the conversation, and the response that it is part of."""
+
+    response_id: str
+    item_id: str
+
+
+@attrs.frozen
+class Debt:
+    """What is owed to the caller: why, and since when (R93)."""
+
+    cause: Cause
+    at_ms: float = 0.0
+    text: str = ""
+    """What the model is told to say, of a greeting or a notice; empty for its own words."""
+    item_id: str = ""
+    """The item of a caller's turn."""
+    again: bool = False
+    """Did a response that was to pay it fail?"""
+    noise: bool = False
+    """Was the turn a listener's word, which is one unless the agent's voice is over soon after it (R94)?"""
 
 
 @attrs.frozen
@@ -44,19 +73,27 @@ class Response(Record):
     unsent: int = 0
     ended: tuple[str, ...] = ()
     """Ids that are done with, the oldest first, at most `Policy.remembered_ids` (R06, R07)."""
+    unwanted: tuple[str, ...] = ()
+    """Responses that were cancelled at their birth while this one was generated, and whose end is awaited (R73)."""
+    called: bool = False
+    """Did the response call a tool, so that it need not be heard (R91)?"""
+    wait_ms: float = 0.0
+    """How long the server asks to be left alone, since the last failure (R92)."""
+    fault: str = ""
+    """What the last failure was, in the server's words."""
 
 
 @attrs.frozen
 class Playout(Record):
-    """What may be heard: the response, its item, and the response that is admitted to follow it, with its item."""
+    """What may be heard: the response, and the response that is admitted to follow it."""
 
     state: State = states.SILENT
     id: str = ""
-    item_id: str = ""
     next_id: str = ""
-    next_item_id: str = ""
     arrived_id: str = ""
     """The response that follows, once its first sound has come."""
+    asks: bool = False
+    """Does what is said end in a question (R94)?"""
 
 
 @attrs.frozen
@@ -81,13 +118,17 @@ class Synthesis(Record):
 
 
 @attrs.frozen
-class Memory(Record):
-    """The response that is or was heard, its item, and the sentences of it that went to the device."""
+class Truncation(Record):
+    """The account of what is heard, item by item, and the flushed responses of which the device is to say what was heard (R88)."""
 
     state: State = states.IN_STEP
-    id: str = ""
-    item_id: str = ""
+    items: tuple[Item, ...] = ()
+    """The messages of the responses that may be heard, or are awaited; in the order of the conversation."""
     spoken: tuple[Spoken, ...] = ()
+    """The sentences of them that went to the device, in order."""
+    awaited: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
+    """Responses that were flushed or never admitted: whatever the conversation gets of them later was not heard."""
 
 
 @attrs.frozen
@@ -118,10 +159,14 @@ class Turn(Record):
 
     state: State = states.QUIET
     turns: int = 0
+    item_id: str = ""
+    """The last committed turn: a turn told twice is answered once (R21)."""
+    uncommitted: bool = False
+    """Was the last turn taken without its commit, which may come late (R24)?"""
 
 
 @attrs.frozen
-class Entry(Record):
+class Dtmf(Record):
     """A number entered on the keypad: the digits so far."""
 
     state: State = states.NO_ENTRY
@@ -129,19 +174,24 @@ class Entry(Record):
 
 
 @attrs.frozen
-class Tool(Record):
-    """The model's tool calls that run, the oldest first."""
+class ToolCall:
+    """A tool call that waits for the decision whether the caller interrupts (R90)."""
 
-    state: State = states.NO_TOOL
-    pending: tuple[str, ...] = ()
+    id: str
+    name: str
+    arguments: str
+    response_id: str
 
 
 @attrs.frozen
-class Notice(Record):
-    """What the application has to say, the oldest first."""
+class Tool(Record):
+    """The model's tool calls: those that run, the oldest first; those that wait; and the ids of all that were told (R89)."""
 
-    state: State = states.NO_NOTICE
-    waiting: tuple[str, ...] = ()
+    state: State = states.NO_TOOL
+    pending: tuple[str, ...] = ()
+    waiting: tuple[ToolCall, ...] = ()
+    told: tuple[str, ...] = ()
+    """The oldest first, at most `Policy.remembered_ids` (R07)."""
 
 
 @attrs.frozen
@@ -169,14 +219,12 @@ class Limit(Record):
 
 
 @attrs.frozen
-class Asking(Record):
-    """The next response that we want: why, with which instructions; what it follows, and how often it was tried."""
+class Pending(Record):
+    """The pending response: what is owed and not asked for, and what the last response that was asked for is to pay (R93)."""
 
     state: State = states.NOTHING
-    cause: Cause = Cause.USER_TURN
-    instructions: str = ""
-    item_id: str = ""
-    """The last committed turn: a turn told twice is answered once (R21)."""
+    owed: tuple[Debt, ...] = ()
+    asked: tuple[Debt, ...] = ()
     recoveries: int = 0
     """Failures in a row (R15)."""
 
@@ -200,45 +248,43 @@ class Call:
     playout: Playout
     interruption: Interruption
     synthesis: Synthesis
-    response: Response
-    memory: Memory
     session: Session
+    response: Response
+    truncation: Truncation
     phase: Phase
     line: Line
     calibration: Calibration
     turn: Turn
-    entry: Entry
+    dtmf: Dtmf
     tool: Tool
-    notice: Notice
     cooldown: Cooldown
     idle: Idle
     limit: Limit
-    asking: Asking
+    pending: Pending
     hangup: Hangup
 
 
 def start(policy: Policy, call_id: str = "call", at_ms: float = 0.0) -> Call:
     """The snapshot of a call that begins at `at_ms`: deadlines run from then."""
-    asking = Asking(state=states.PREPARING, due_ms=at_ms + policy.session_ms, cause=Cause.GREETING) if policy.greets else Asking()
+    greeting = Debt(Cause.GREETING, at_ms)
     return Call(
         call_id=call_id,
         policy=policy,
         playout=Playout(),
         interruption=Interruption(),
         synthesis=Synthesis(),
-        response=Response(),
-        memory=Memory(),
         session=Session(due_ms=at_ms + policy.session_ms),
+        response=Response(),
+        truncation=Truncation(),
         phase=Phase(),
         line=Line(due_ms=at_ms + policy.line_ms),
         calibration=Calibration(due_ms=at_ms + policy.calibration_ms),
         turn=Turn(),
-        entry=Entry(),
+        dtmf=Dtmf(),
         tool=Tool(),
-        notice=Notice(),
         cooldown=Cooldown(),
         idle=Idle(),
         limit=Limit(due_ms=at_ms + policy.call_ms - policy.call_warning_ms),
-        asking=asking,
+        pending=Pending(state=states.PREPARING, due_ms=at_ms + policy.session_ms, owed=(greeting,)) if policy.greets else Pending(),
         hangup=Hangup(),
     )

@@ -1,68 +1,68 @@
 """Every state of a call, and how long each may last; no table or guard is here.
 
 Names read as participles or as the field's standard words. A state with `at_most` is left by its region's expiry event; one with
-`for_ever` says what else ends it. A state that lasts 0 ms is a fact that the other regions answer at once: the driver lets no
-other event come between.
+`for_ever` says what else ends it.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import attrs
 
 from fsm.call.policy import Policy
 from fsm.engine.notation import State
 
-if TYPE_CHECKING:
-    from fsm.call.snapshot import Call
 
-
-def _limit(*settings: str) -> "Callable[[Call], float]":
+def _limit(*settings: str) -> Callable[[Any], float]:
     """The sum of the policy's settings of these names, in milliseconds."""
     known = {field.name for field in attrs.fields(Policy)}
     assert known.issuperset(settings), settings
 
-    def limit(call: "Call") -> float:
+    def limit(call: Any) -> float:
         return float(sum(getattr(call.policy, setting) for setting in settings))
 
     limit.__name__ = " + ".join(settings)
     return limit
 
 
-def _at_once(_: "Call") -> float:
-    return 0.0
-
-
-def _until_warning(call: "Call") -> float:
-    return call.policy.call_ms - call.policy.call_warning_ms
+def _until_warning(call: Any) -> float:
+    return float(call.policy.call_ms - call.policy.call_warning_ms)
 
 
 _until_warning.__name__ = "call_ms - call_warning_ms"
 
 
-def _until_filler(call: "Call") -> float:
-    return call.policy.tool_filler_ms or call.policy.tool_ms
+def _until_filler(call: Any) -> float:
+    return float(call.policy.tool_filler_ms or call.policy.tool_ms)
 
 
 _until_filler.__name__ = "tool_filler_ms, or tool_ms if that is 0"
 
 
-def _after_filler(call: "Call") -> float:
-    return call.policy.tool_ms - call.policy.tool_filler_ms
+def _after_filler(call: Any) -> float:
+    return float(call.policy.tool_ms - call.policy.tool_filler_ms)
 
 
 _after_filler.__name__ = "tool_ms - tool_filler_ms"
 
 
-def _until_stall(call: "Call") -> float:
-    return call.policy.goodbye_stall_ms if call.hangup.state is GOODBYE else call.policy.stall_ms
+def _until_stall(call: Any) -> float:
+    return float(call.policy.goodbye_stall_ms if call.hangup.state is GOODBYE else call.policy.stall_ms)
 
 
 _until_stall.__name__ = "stall_ms, or goodbye_stall_ms"
 
 
-def _until_reconnect(call: "Call") -> float:
-    return call.policy.reconnect_pause_ms * 2.0**call.session.lost
+def _until_retry(call: Any) -> float:
+    policy = call.policy
+    return float(max(policy.recovery_pause_ms, min(call.response.wait_ms, policy.retry_after_most_ms)))
+
+
+_until_retry.__name__ = "recovery_pause_ms, or what the server says, retry_after_most_ms at most"
+
+
+def _until_reconnect(call: Any) -> float:
+    return float(call.policy.reconnect_pause_ms * 2.0**call.session.lost)
 
 
 _until_reconnect.__name__ = "reconnect_pause_ms, doubled each time"
@@ -108,8 +108,7 @@ VOICELESS = State("voiceless", "Words of it have come, and no sound (R16).", at_
 ONSET = State("onset", "Its first sound is out: what is heard now may be its echo (R29).", at_most=_limit("echo_window_ms"))
 PLAYING = State("playing", "It is being heard (R44, R79).", at_most=_until_stall)
 TAIL = State("tail", "All that came has been sent; the line may hold a little more (R27).", at_most=_limit("line_tail_ms"))
-STARVED = State("starved", "All that came has been heard, and more is to come (R75).", at_most=_limit("first_audio_ms"))
-FINISHED = State("finished", "Nothing more of it will be heard.", at_most=_at_once)
+STARVED = State("starved", "All that came has been heard, and more is to come (R75, R97).", at_most=_limit("mid_answer_ms"))
 
 # The interruption.
 CLEAR = State("clear", "Nobody interrupts.", for_ever="the caller need not speak")
@@ -117,7 +116,6 @@ ECHOED = State(
     "echoed", "A sound came so soon after ours that it may be its echo.", at_most=_limit("echo_window_ms", "interruption_min_ms")
 )
 SUSPECTED = State("suspected", "The caller made a sound; the voice is held (R29, R74).", at_most=_limit("interruption_min_ms"))
-CONFIRMED = State("confirmed", "It is an interruption: every table acts on the end of this state.", at_most=_at_once)
 LOCKED = State("locked", "An interruption was just decided; what is heard now belongs to it (R29).", at_most=_limit("interruption_lock_ms"))
 
 # The sentences of a Chatterbox voice.
@@ -128,7 +126,7 @@ AHEAD = State("ahead", "A sentence is synthesised and waits to be heard.", for_e
 # The model's memory of what it said.
 IN_STEP = State("in_step", "The model remembers what the caller heard.", for_ever="only an interruption changes it")
 POSITION_AWAITED = State(
-    "position_awaited", "The device is to say what of the interrupted item was heard (R71).", at_most=_limit("position_ms")
+    "position_awaited", "The device is to say what was heard of each item that was flushed (R71, R88).", at_most=_limit("position_ms")
 )
 
 # The realtime session.
@@ -152,17 +150,16 @@ QUIET = State("quiet", "The caller is not speaking.", for_ever="the caller may t
 SPEAKING = State("speaking", "The caller is speaking (R19).", at_most=_limit("speaking_ms"))
 STOPPED = State("stopped", "The caller stopped; the commit of the turn is awaited (R24).", at_most=_limit("turn_close_ms"))
 
-# The next response that we want.
-NOTHING = State("nothing", "No response is wanted.", for_ever="a turn, a greeting or a failure makes one wanted")
-PREPARING = State("preparing", "The greeting is wanted; its text is awaited.", at_most=_limit("session_ms"))
-PAUSED = State("paused", "A response failed: it is wanted again after a pause (R15).", at_most=_limit("recovery_pause_ms"))
+# The pending response: what is owed to the caller.
+NOTHING = State("nothing", "Nothing is owed.", for_ever="a turn, a tool's answer, an entry, a notice or a failure makes a response owed")
+PREPARING = State("preparing", "The greeting is owed; its text is awaited.", at_most=_limit("session_ms"))
+PAUSED = State("paused", "A response failed: it is asked for again after a pause (R15, R92).", at_most=_until_retry)
 OWED = State("owed", "The server is to answer the turn by itself.", at_most=_limit("watchdog_ms"))
 WANTED = State(
     "wanted",
-    "A response is wanted, and something is in the way.",
-    for_ever="whatever is in the way has a deadline, and its end makes it due",
+    "A response is owed, and something is in the way.",
+    for_ever="whatever is in the way has a deadline, and what ends it makes the response due",
 )
-DUE = State("due", "A response is wanted now.", at_most=_at_once)
 
 # A number entered on the keypad.
 NO_ENTRY = State("no_entry", "No key was pressed.", for_ever="the caller need not press any")
@@ -173,11 +170,6 @@ SUBMITTED = State("submitted", "Handed in: a terminator that comes now belongs t
 NO_TOOL = State("no_tool", "No tool runs.", for_ever="the model need not call one")
 TOOL_RUNNING = State("running", "A tool runs: the call is not idle (R80).", at_most=_until_filler)
 TOOL_SLOW = State("slow", "A tool has run so long that the caller may be told so (R80).", at_most=_after_filler)
-
-# What the application has to say.
-NO_NOTICE = State("no_notice", "The application has nothing to say.", for_ever="it need not have")
-NOTICE_WAITING = State("waiting", "A notice waits until the floor is free.", for_ever="whatever may free the floor makes it due")
-NOTICE_DUE = State("notice_due", "A notice is to be said now, if the floor is free.", at_most=_at_once)
 
 # Responses without sound.
 WARM = State("warm", "A response without sound may be replaced.", for_ever="most responses have sound")
@@ -195,4 +187,3 @@ WARNED = State("warned", "The call is near its end (R82).", at_most=_limit("call
 STAYING = State("staying", "Nobody wishes to end the call.", for_ever="a call may last")
 GOODBYE = State("goodbye", "A goodbye is being said: hang up when it has been heard (R42).", at_most=_limit("goodbye_ms"))
 PARTING = State("parting", "The response that says goodbye is asked for.", at_most=_limit("goodbye_ms"))
-LEAVING = State("leaving", "The call is to be closed now.", at_most=_at_once)

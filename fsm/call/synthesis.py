@@ -7,19 +7,20 @@ What was interrupted is never synthesised: the guard is the response's admission
 from fsm.call import events as ev
 from fsm.call.common import ending, guarded
 from fsm.call.effects import CancelSynthesis, Level, Log, Synthesise
-from fsm.call.guards import AUDIBLE, no_audio, of_session, stalled
+from fsm.call.guards import AUDIBLE, of_session
 from fsm.call.snapshot import Call, Sentence, Synthesis
-from fsm.call.states import AHEAD, FINISHED, OVER, RESTING, SYNTHESISING
+from fsm.call.states import AHEAD, OVER, RESTING, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
 LIVE = (RESTING, SYNTHESISING, AHEAD)
 WORKING = (SYNTHESISING, AHEAD)
+SILENCED = (ev.BargedIn, ev.VoiceMissing, ev.PlayoutStalled)
+"""What ends a playout before its sentences do (R77)."""
 
 
 def refused(call: Call, event: ev.SentenceCut) -> bool:
     """Is the sentence of a response that may not be heard (R66, R67)?"""
-    heard = call.playout.state in (*AUDIBLE, FINISHED)
-    return not heard or event.response_id not in (call.playout.id, call.playout.next_id) or overtaken(call, event)
+    return call.playout.state not in AUDIBLE or event.response_id not in (call.playout.id, call.playout.next_id) or overtaken(call, event)
 
 
 def overtaken(call: Call, event: ev.SentenceCut) -> bool:
@@ -47,11 +48,6 @@ def more_waits(call: Call, event: ev.SynthesisEnded | ev.SentenceStarted) -> boo
 def another_waits(call: Call, _: ev.SynthesisExpired) -> bool:
     """Does another sentence wait?"""
     return bool(call.synthesis.queue)
-
-
-def abandoned(call: Call, event: ev.PlayoutExpired) -> bool:
-    """Does the playout end before its sentences do (R77)?"""
-    return no_audio(call, event) or stalled(call, event)
 
 
 def session_id(call: Call, response_id: str, number: int) -> str:
@@ -155,19 +151,17 @@ SYNTHESIS = region(
     row(AHEAD,             ev.SentenceStarted,      more_waits,     go(SYNTHESISING, take_next, synthesise_next)),
     row(AHEAD,             ev.SentenceStarted,      of_session,     go(RESTING, forget)),
 
-    row(SYNTHESISING,      ev.InterruptionExpired,  always,         go(RESTING, cancel_synthesis, forget)),
-    row(AHEAD,             ev.InterruptionExpired,  always,         go(RESTING, forget)),
+    row(SYNTHESISING,      SILENCED,                always,         go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             SILENCED,                always,         go(RESTING, forget)),
     row(SYNTHESISING,      ev.ResponseCancelled,    of_sentence,    go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.ResponseCancelled,    of_sentence,    go(RESTING, forget)),
     row(WORKING,           ev.ResponseCancelled,    always,         stay(drop_waiting)),
-    row(SYNTHESISING,      ev.PlayoutExpired,       abandoned,      go(RESTING, cancel_synthesis, forget)),
-    row(AHEAD,             ev.PlayoutExpired,       abandoned,      go(RESTING, forget)),
 
     row(LIVE,              ev.SynthesisCancelAnswered, always,      stay(log_outcome)),
     row(LIVE,              ev.SentenceEvent,        always,         ignore("of a sentence that is no longer awaited (R66)")),
     row(LIVE,              ev.DeviceEvent,          always,         ignore("of a sentence that is not the one ahead, or no sentence")),
     row(LIVE,              ev.ModelEvent,           always,         ignore("sentences come as they are cut, and end with their playout")),
-    row(LIVE,              ev.Expired,              always,         ignore("another region's deadline")),
+    row(LIVE,              (ev.Expired, ev.Signal), always,         ignore("another region's deadline, or nothing that stops a sentence")),
     row(LIVE,              (ev.CallerEvent, ev.LineEvent, ev.AppEvent), always, ignore("only an interruption stops a sentence")),
     doc="the sentences of a Chatterbox voice, from their text to their first sound",
     record=Synthesis,

@@ -3,22 +3,50 @@
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Level, Log, RunTool, SendToolResult
-from fsm.call.snapshot import Call, Tool
-from fsm.call.states import NO_TOOL, OVER, TOOL_RUNNING, TOOL_SLOW
-from fsm.engine.notation import always, go, ignore, region, row, sets, stay
+from fsm.call.guards import CANCELLINGS
+from fsm.call.snapshot import Call, Tool, ToolCall
+from fsm.call.states import CANCELLED, ECHOED, NO_TOOL, OVER, SUSPECTED, TOOL_RUNNING, TOOL_SLOW, WITHDRAWN
+from fsm.engine.notation import always, go, ignore, raises, region, row, sets, several, stay
 
 RUNNING = (TOOL_RUNNING, TOOL_SLOW)
 LIVE = (NO_TOOL, *RUNNING)
+NOT_RUN = "error: not carried out: the caller interrupted"
+"""What the model is told of a call that was not whole when its response was interrupted (R90)."""
 
 
 def told_already(call: Call, event: ev.ToolCalled) -> bool:
-    """Is that tool call known?"""
-    return event.tool_call_id in call.tool.pending
+    """Is that tool call known (R89)?"""
+    return event.tool_call_id in call.tool.told
+
+
+def not_ours(call: Call, event: ev.ToolCalled) -> bool:
+    """Does it belong to a response that is not the one asked for last (R90)?"""
+    return event.response_id not in ("", call.response.id)
+
+
+def cut_off(call: Call, _: ev.ToolCalled) -> bool:
+    """Was its response interrupted before the call was whole (R90)?"""
+    return call.response.state in (WITHDRAWN, *CANCELLINGS, CANCELLED)
+
+
+def undecided(call: Call, _: ev.ToolCalled) -> bool:
+    """Is it not known yet whether the caller interrupts?"""
+    return call.interruption.state in (ECHOED, SUSPECTED)
 
 
 def too_many(call: Call, _: ev.ToolCalled) -> bool:
     """Do as many tools run as may (R07)?"""
-    return len(call.tool.pending) >= call.policy.tools_at_once
+    return len(call.tool.pending) + len(call.tool.waiting) >= call.policy.tools_at_once
+
+
+def waits(call: Call, _: object) -> bool:
+    """Does a tool call wait for that decision?"""
+    return bool(call.tool.waiting)
+
+
+def of_waiting(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Was the response cancelled whose tool call waits?"""
+    return any(waiting.response_id == event.response_id for waiting in call.tool.waiting)
 
 
 def last_of_pending(call: Call, event: ev.ToolFinished) -> bool:
@@ -39,6 +67,23 @@ def run_tool(_: Call, event: ev.ToolCalled) -> RunTool:
 def refuse_tool(_: Call, event: ev.ToolCalled) -> SendToolResult:
     """Tell the model that too many run."""
     return SendToolResult(event.tool_call_id, "error: too many tools at once")
+
+
+def refuse_cut(_: Call, event: ev.ToolCalled) -> SendToolResult:
+    """Tell the model that the call was not carried out."""
+    return SendToolResult(event.tool_call_id, NOT_RUN)
+
+
+@several
+def run_waiting(call: Call, _: ev.VoiceResumed) -> tuple[RunTool, ...]:
+    """Let the application run the tools that waited."""
+    return tuple(RunTool(waiting.id, waiting.name, waiting.arguments) for waiting in call.tool.waiting)
+
+
+@several
+def refuse_waiting(call: Call, _: ev.Event) -> tuple[SendToolResult, ...]:
+    """Tell the model that the calls that waited were not carried out."""
+    return tuple(SendToolResult(waiting.id, NOT_RUN) for waiting in call.tool.waiting)
 
 
 def send_result(_: Call, event: ev.ToolFinished) -> SendToolResult:
@@ -66,10 +111,39 @@ def others_pending(call: Call, _: ev.ToolExpired) -> bool:
     return len(call.tool.pending) > 1
 
 
-@sets("pending")
-def add(call: Call, event: ev.ToolCalled) -> tuple[str, ...]:
+@sets("pending", "told")
+def add(call: Call, event: ev.ToolCalled) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """One more tool runs."""
-    return (*call.tool.pending, event.tool_call_id)
+    return (*call.tool.pending, event.tool_call_id), _told(call, event)
+
+
+@sets("told")
+def note_told(call: Call, event: ev.ToolCalled) -> tuple[str, ...]:
+    """The call is known, and answered."""
+    return _told(call, event)
+
+
+@sets("waiting", "told")
+def let_wait(call: Call, event: ev.ToolCalled) -> tuple[tuple[ToolCall, ...], tuple[str, ...]]:
+    """The call waits."""
+    waiting = ToolCall(event.tool_call_id, event.name, event.arguments, event.response_id)
+    return (*call.tool.waiting, waiting), _told(call, event)
+
+
+@sets("pending", "waiting")
+def add_waiting(call: Call, _: ev.VoiceResumed) -> tuple[tuple[str, ...], tuple[ToolCall, ...]]:
+    """The calls that waited run."""
+    return (*call.tool.pending, *(waiting.id for waiting in call.tool.waiting)), ()
+
+
+@sets("waiting")
+def drop_waiting(_: Call, __: ev.Event) -> tuple[ToolCall, ...]:
+    """No call waits."""
+    return ()
+
+
+def _told(call: Call, event: ev.ToolCalled) -> tuple[str, ...]:
+    return (*call.tool.told, event.tool_call_id)[-call.policy.remembered_ids :]
 
 
 @sets("pending")
@@ -88,19 +162,26 @@ TOOL = region(
     "tool",
     *closing(LIVE),
     #   while          on                if               then
-    row(RUNNING,       ev.ToolCalled,    told_already,    ignore("told twice")),
-    row(RUNNING,       ev.ToolCalled,    too_many,        stay(refuse_tool)),
+    row(LIVE,          ev.ToolCalled,    told_already,    ignore("told twice, or again after its answer (R89)")),
+    row(LIVE,          ev.ToolCalled,    not_ours,        ignore("of a response that is not ours, or is past (R90)")),
+    row(LIVE,          ev.ToolCalled,    cut_off,         stay(note_told, refuse_cut)),
+    row(LIVE,          ev.ToolCalled,    too_many,        stay(note_told, refuse_tool)),
+    row(LIVE,          ev.ToolCalled,    undecided,       stay(let_wait)),
     row(NO_TOOL,       ev.ToolCalled,    always,          go(TOOL_RUNNING, add, run_tool)),
     row(RUNNING,       ev.ToolCalled,    always,          stay(add, run_tool)),
-    row(RUNNING,       ev.ToolFinished,  last_of_pending, go(NO_TOOL, remove, send_result)),
+    row(NO_TOOL,       ev.VoiceResumed,  waits,           go(TOOL_RUNNING, add_waiting, run_waiting)),
+    row(RUNNING,       ev.VoiceResumed,  waits,           stay(add_waiting, run_waiting)),
+    row(LIVE,          ev.BargedIn,      waits,           stay(drop_waiting, refuse_waiting)),
+    row(LIVE,          ev.ResponseCancelled, of_waiting,  stay(drop_waiting, refuse_waiting)),
+    row(RUNNING,       ev.ToolFinished,  last_of_pending, go(NO_TOOL, remove, send_result, raises(ev.ToolsAnswered))),
     row(RUNNING,       ev.ToolFinished,  of_pending,      stay(remove, send_result)),
     row(TOOL_RUNNING,  ev.ToolExpired,   waits_for_filler, go(TOOL_SLOW)),
     row(RUNNING,       ev.ToolExpired,   others_pending,  go(TOOL_SLOW, send_timeout, remove_first, log_timeout)),
-    row(RUNNING,       ev.ToolExpired,   always,          go(NO_TOOL, send_timeout, remove_first, log_timeout)),
+    row(RUNNING,       ev.ToolExpired,   always,          go(NO_TOOL, send_timeout, remove_first, log_timeout, raises(ev.ToolsAnswered))),
 
     row(LIVE,          ev.AppEvent,      always,          ignore("of a tool that is given up, or of none")),
     row(LIVE,          ev.ModelEvent,    always,          ignore("what is said meanwhile does not end a tool (R80)")),
-    row(LIVE,          ev.Expired,       always,          ignore("another region's deadline")),
+    row(LIVE,          (ev.Expired, ev.Signal), always,   ignore("another region's deadline, or no end of a tool")),
     row(LIVE,          (ev.CallerEvent, ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent), always, ignore("what is said meanwhile does not end a tool (R80)")),
     doc="the model's tool calls",
     record=Tool,

@@ -19,11 +19,12 @@ def answers_of(region: Region, events: Iterable[type]) -> Answers:
     return {event: {state: _first_of(rows[state], event) for state in region.states} for event in events}
 
 
-def check(regions: Iterable[Region], events: Iterable[type]) -> tuple[Answers, ...]:
+def check(regions: Iterable[Region], events: Iterable[type], signals: Iterable[type] = ()) -> tuple[Answers, ...]:
     """What may answer in each region. Raises ValueError with every fault of the tables, a line each."""
-    events = tuple(events)
-    tables = {region: answers_of(region, events) for region in regions}
+    events, signals = tuple(events), tuple(signals)
+    tables = {region: answers_of(region, (*events, *signals)) for region in regions}
     faults = [fault for region, answers in tables.items() for fault in faults_of(region, answers)]
+    faults += [fault for region, answers in tables.items() for fault in signal_faults_of(region, answers, signals)]
     if faults:
         raise ValueError("the tables are not sound:\n  " + "\n  ".join(faults))
     return tuple(tables.values())
@@ -45,6 +46,23 @@ def faults_of(region: Region, answers: Answers) -> list[str]:
         if number not in reached:
             states, on = "|".join(map(repr, declared.states)), "|".join(event.__name__ for event in declared.events)
             faults.append(f"{region.name}: {states}/{on}/{declared.guard.__name__} can never be reached")
+    return faults
+
+
+def signal_faults_of(region: Region, answers: Answers, signals: tuple[type, ...]) -> list[str]:
+    """Where a row raises what is no signal, or a signal that does not stand behind the one that it answers.
+
+    Signals stand in an order, and a row that answers one raises later ones only: so each is raised at most once a step, and signals end.
+    """
+    order = {signal: place for place, signal in enumerate(signals)}
+    faults: list[str] = []
+    for event, by_state in answers.items():
+        for row in dict.fromkeys(row for rows in by_state.values() for row in rows):
+            for signal in row.then.signals:
+                if signal not in order:
+                    faults.append(f"{region.name}: {row.name} raises {signal.__name__}, which is no signal of this machine")
+                elif order[signal] <= order.get(event, -1):
+                    faults.append(f"{region.name}: {row.name} raises {signal.__name__}, which does not stand behind {event.__name__}")
     return faults
 
 

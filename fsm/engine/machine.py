@@ -1,7 +1,8 @@
 """A machine: regions side by side over one snapshot, checked and compiled when it is made.
 
 All regions answer an event from the same snapshot, taken before it; each answers with exactly one row, and no region sees
-another's change within the step, so their order cannot matter to the state. Effects come out in the order of the regions.
+another's change, so their order cannot matter to the state. Effects come out in the order of the regions. The signals that rows
+raise are answered next, in the same step and in the same way, each from the snapshot that was left behind by what came before it.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,27 +11,34 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import attrs
 
 from fsm.engine.checks import check
-from fsm.engine.notation import NEVER, Region, Row, State, fields_set_by
+from fsm.engine.notation import NEVER, Region, Row, State, fields_set_by, makes_several
 
 S = TypeVar("S")
 Build = Callable[[Any, Any], Any]
 
 
 class Step(NamedTuple, Generic[S]):
-    """The answer to one event: the next snapshot, the effects in order, and the row that answered in each region."""
+    """The answer to one event: the next snapshot, the effects in order, the rows that answered, and the signals that they raised.
+
+    Of each region there is one row for the event and one for each signal: first all regions' rows for the event, in the regions'
+    order, then all for the first signal, and so on.
+    """
 
     snapshot: S
     effects: tuple[Any, ...]
     rows: tuple[Row, ...]
+    signals: tuple[Any, ...] = ()
 
 
 class _Cell(NamedTuple):
-    """A row compiled: its guard (None if unconditional), the constructor of the next record (None if it stays), its effects."""
+    """A row compiled: its guard (None if unconditional), the constructor of the next record (None if it stays), what else it does."""
 
     guard: Callable[[Any, Any], bool] | None
     row: Row
     build: Build | None
-    effects: tuple[Build, ...]
+    effects: tuple[tuple[Build, bool], ...]
+    """Each with whether it makes several."""
+    signals: tuple[type, ...]
 
 
 class _Plan(NamedTuple):
@@ -48,53 +56,75 @@ _PLANS = 100_000
 
 
 class Machine(Generic[S]):
-    """The tables of `regions` over the snapshot class `snapshot`, for the events that `events` lists.
+    """The tables of `regions` over the snapshot class `snapshot`, for the events that `events` lists and the signals that rows raise.
 
-    Making one raises ValueError for an unanswered pair, rows that compete, or a row that can never be reached. `step` is total
-    over the listed events and pure; an object that is no listed event is a TypeError, as it would be for any function.
+    `signals` stand in the order in which they are answered: a row that answers one raises later ones only, so that a step ends.
+    Making a machine raises ValueError for an unanswered pair, rows that compete, a row that can never be reached, or signals out of
+    order. `step` is total over the listed events and pure; an object that is no listed event is a TypeError, as it would be for any
+    function.
     """
 
-    def __init__(self, snapshot: type[S], regions: Iterable[Region], events: Iterable[type]) -> None:
+    def __init__(self, snapshot: type[S], regions: Iterable[Region], events: Iterable[type], signals: Iterable[type] = ()) -> None:
         self.snapshot = snapshot
         self.regions = tuple(regions)
         self.events = tuple(events)
-        self._answers = check(self.regions, self.events)
+        self.signals = tuple(signals)
+        self._answers = check(self.regions, self.events, self.signals)
         names = [region.name for region in self.regions]
         self._records = _getter(names)
         self._states = _getter([f"{name}.state" for name in names])
         self._rebuild = _rebuilder(snapshot, self.regions)
-        self._cells = {row: _compile(region, row) for region in self.regions for row in region.rows}
-        self._plans: dict[type, dict[tuple[State, ...], _Plan]] = {event: {} for event in self.events}
+        self._cells: dict[Row, _Cell] = {}
+        self._plans: dict[type, dict[tuple[State, ...], _Plan]] = {event: {} for event in (*self.events, *self.signals)}
+        self._listed = frozenset(self.events)
 
     def step(self, snapshot: S, event: Any) -> Step[S]:
-        """Answer one event: pure, total, without clock or I/O."""
-        try:
-            plans = self._plans[type(event)]
-        except KeyError:
-            raise TypeError(f"{type(event).__name__} is not an event of this machine") from None
-        states = self._states(snapshot)
-        plan = plans.get(states) or self._plan(type(event), states)
-        if plan.shared is not None and plan.shared(snapshot, event):
-            return Step(snapshot, (), plan.if_shared)
-        if not plan.active:
-            return Step(snapshot, (), plan.rows)
-        rows = list(plan.rows)
+        """Answer one event and the signals that its rows raise: pure, total, without clock or I/O."""
+        if type(event) not in self._listed:
+            raise TypeError(f"{type(event).__name__} is not an event of this machine")
         effects: list[Any] = []
+        raised: set[type] = set()
+        snapshot, rows = self._answer(snapshot, event, effects, raised)
+        if not raised:
+            return Step(snapshot, tuple(effects), rows)
+        signals: list[Any] = []
+        for kind in self.signals:
+            if kind in raised:
+                signal = kind(event.at_ms)
+                signals.append(signal)
+                snapshot, more = self._answer(snapshot, signal, effects, raised)
+                rows += more
+        return Step(snapshot, tuple(effects), rows, tuple(signals))
+
+    def _answer(self, snapshot: S, event: Any, effects: list[Any], raised: set[type]) -> tuple[S, tuple[Row, ...]]:
+        """The snapshot after `event` alone, and the row of each region; adds its effects, and the kinds of the signals it raises."""
+        states = self._states(snapshot)
+        plan = self._plans[type(event)].get(states) or self._plan(type(event), states)
+        if plan.shared is not None and plan.shared(snapshot, event):
+            return snapshot, plan.if_shared
+        if not plan.active:
+            return snapshot, plan.rows
+        rows = list(plan.rows)
         changed: list[Any] | None = None
         for index, cells in plan.active:
-            for guard, row, build, makers in cells:  # pragma: no branch (the last one holds)
+            for guard, row, build, makers, signals in cells:  # pragma: no branch (the last one holds)
                 if guard is None or guard(snapshot, event):
                     rows[index] = row
                     if build is not None:
                         if changed is None:
                             changed = list(self._records(snapshot))
                         changed[index] = build(snapshot, event)
-                    for make in makers:
-                        effects.append(make(snapshot, event))
+                    for make, many in makers:
+                        if many:
+                            effects += make(snapshot, event)
+                        else:
+                            effects.append(make(snapshot, event))
+                    if signals:
+                        raised.update(signals)
                     break
         if changed is not None:
             snapshot = self._rebuild(snapshot, changed)
-        return Step(snapshot, tuple(effects), tuple(rows))
+        return snapshot, tuple(rows)
 
     def _plan(self, event: type, states: tuple[State, ...]) -> _Plan:
         """Work out, once, how `event` is answered in this combination of states."""
@@ -105,12 +135,20 @@ class Machine(Generic[S]):
         shared, if_shared = _shared(answers), tuple([rows[0] for rows in answers])
         if shared is not None:
             answers = [rows[1:] or rows for rows in answers]
-        cells = self._cells
         active = [
-            (index, tuple([cells[row] for row in rows])) for index, rows in enumerate(answers) if len(rows) > 1 or not rows[0].then.reason
+            (index, tuple([self._cell(self.regions[index], row) for row in rows]))
+            for index, rows in enumerate(answers)
+            if len(rows) > 1 or not rows[0].then.reason
         ]
         plan = plans[states] = _Plan(tuple([rows[-1] for rows in answers]), tuple(active), shared, if_shared)
         return plan
+
+    def _cell(self, region: Region, row: Row) -> _Cell:
+        """The row compiled, once, when it is first needed: most calls meet a third of them."""
+        cell = self._cells.get(row)
+        if cell is None:
+            cell = self._cells[row] = _compile(region, row)
+        return cell
 
     def due_ms(self, snapshot: S) -> float:
         """When the nearest deadline passes; `NEVER` if none runs."""
@@ -139,7 +177,8 @@ def _getter(paths: list[str]) -> Callable[[Any], tuple[Any, ...]]:
 
 def _compile(region: Region, row: Row) -> _Cell:
     guard = None if row.unconditional else row.guard
-    return _Cell(guard, row, _builder(region, row), row.then.effects)
+    effects = tuple([(act, makes_several(act)) for act in row.then.effects])
+    return _Cell(guard, row, _builder(region, row), effects, row.then.signals)
 
 
 def _builder(region: Region, row: Row) -> Build | None:

@@ -5,6 +5,9 @@ A machine is a few regions side by side. Each region has a record in the snapsho
     row(while_in, on, if_, then)
 
 in that order: the state, the event, the guard, what follows. Rows are tried from the top and the first that holds wins.
+
+A row may raise a signal: an event of a class of its own, which every region answers within the same step, from the snapshot that the
+event left behind.
 """
 
 import math
@@ -78,8 +81,38 @@ def sets(*fields: str) -> Callable[[F], F]:
 
 
 def fields_set_by(act: Callable[..., Any]) -> tuple[str, ...]:
-    """The fields that `act` updates; empty for one that makes an effect."""
+    """The fields that `act` updates; empty for one that makes an effect or raises a signal."""
     return getattr(act, "sets", ())
+
+
+def several(function: F) -> F:
+    """Mark a function as one that makes any number of effects: it returns them as a tuple, in order."""
+    function.__dict__["several"] = True
+    return function
+
+
+def makes_several(act: Callable[..., Any]) -> bool:
+    """Does `act` make any number of effects?"""
+    return getattr(act, "several", False)
+
+
+def raises(signal: type) -> Callable[[Any, Any], Any]:
+    """An act that raises `signal`: every region answers it within the same step, once the rows of the event have been carried out.
+
+    A signal carries nothing but the time of its event: what there is to say stands in the snapshot.
+    """
+
+    def act(_snapshot: object, event: Any) -> Any:
+        return signal(event.at_ms)
+
+    act.__name__ = act.__qualname__ = f"raises_{signal.__name__}"
+    act.__dict__["signal"] = signal
+    return act
+
+
+def signal_of(act: Callable[..., Any]) -> type | None:
+    """The signal that `act` raises, if it raises one."""
+    return getattr(act, "signal", None)
 
 
 @attrs.frozen
@@ -98,7 +131,12 @@ class Then(Generic[S_contra, E_contra]):
     @property
     def effects(self) -> tuple[Callable[[Any, Any], Any], ...]:
         """The acts that make an effect, in order."""
-        return tuple(act for act in self.acts if not fields_set_by(act))
+        return tuple(act for act in self.acts if not fields_set_by(act) and not signal_of(act))
+
+    @property
+    def signals(self) -> tuple[type, ...]:
+        """The signals that the row raises, in order."""
+        return tuple(signal for act in self.acts if (signal := signal_of(act)) is not None)
 
 
 def go(target: State, *acts: Act[S, E]) -> Then[S, E]:

@@ -5,15 +5,28 @@ from typing import Any
 import attrs
 
 from fsm.engine.machine import Machine, Step
-from fsm.engine.notation import NEVER, Record, Region, Row, fields_set_by
+from fsm.engine.notation import NEVER, Record, Region, Row, fields_set_by, makes_several
 
 
 def walk(machine: Machine[Any], snapshot: Any, event: Any) -> Step[Any]:
-    """Answer one event as `machine.step` must."""
+    """Answer one event, and the signals that its rows raise, as `machine.step` must."""
+    answer = _answer(machine, snapshot, event)
+    for kind in machine.signals:
+        if any(kind in row.then.signals for row in answer.rows):
+            signal = kind(event.at_ms)
+            after = _answer(machine, answer.snapshot, signal)
+            answer = Step(after.snapshot, answer.effects + after.effects, answer.rows + after.rows, (*answer.signals, signal))
+    return answer
+
+
+def _answer(machine: Machine[Any], snapshot: Any, event: Any) -> Step[Any]:
     rows = tuple(_first(region, snapshot, event) for region in machine.regions)
     records = {row.region: _next(row, getattr(snapshot, row.region), snapshot, event) for row in rows}
-    effects = tuple(make(snapshot, event) for row in rows for make in row.then.effects)
-    return Step(attrs.evolve(snapshot, **records), effects, rows)
+    effects: list[Any] = []
+    for row in rows:
+        for make in row.then.effects:
+            effects += make(snapshot, event) if makes_several(make) else (make(snapshot, event),)
+    return Step(attrs.evolve(snapshot, **records), tuple(effects), rows)
 
 
 def _first(region: Region, snapshot: Any, event: Any) -> Row:

@@ -22,8 +22,7 @@ from adapters.hosts.terminal import live
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.ports import RATE_HZ
 from adapters.standin.caller import WavCaller
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from tests.shared.needs import SOUND
 from tests.shared.pulse import Pulse, Taken, sound_system

@@ -23,13 +23,11 @@ from adapters.seam.driver import Driver
 from adapters.seam.ports import RATE_HZ
 from adapters.standin.voice import Voice
 from adapters.telling.trace import read_trace
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import start
 from tests.shared.needs import SOUND
 from tests.shared.pulse import Pulse, Taken, sound_system
-from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, callfsm, channels, environment, silent_policy
-from tests.shared.shell import Puppet as Model
+from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, Puppet as Model, callfsm, channels, environment, silent_policy
 
 pytestmark = pytest.mark.needs(*SOUND)
 

@@ -4,8 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from adapters.audio.wav import MAX_AUDIO_S, MAX_HEADER_BYTES, WavError, WavStream
 from tests.shared.speech import loudest_hz, sine, streamed, wav, wav_to_pcm

@@ -32,8 +32,7 @@ from adapters.seam.driver import Driver
 from adapters.seam.playout import Playout, tell
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, Port, Post, Speaker
 from fsm import Policy, start
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 
 from .tables import figure_table, ratio
 

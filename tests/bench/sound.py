@@ -28,14 +28,12 @@ from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.driver import Driver
 from adapters.seam.ports import FRAME_BYTES, RATE_HZ
 from fsm import Call, start
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.engine.machine import Step
 from tests.shared.needs import SOUND, bringing, lack_of
 from tests.shared.pulse import Pulse, Taken, sound_system
 
-from .reaction import POLICY as AT_ONCE
-from .reaction import Load, Spread, serving, spread_of, written_ns
+from .reaction import POLICY as AT_ONCE, Load, Spread, serving, spread_of, written_ns
 from .tables import figure_table
 
 Say = Callable[[str], None]

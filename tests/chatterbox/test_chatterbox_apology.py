@@ -6,8 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from adapters.chatterbox import apology as chatterbox_apology
-from adapters.chatterbox import feed as chatterbox_feed
+from adapters.chatterbox import apology as chatterbox_apology, feed as chatterbox_feed
 from adapters.chatterbox.apology import Apology, read_apology
 from adapters.chatterbox.feed import Feed
 from adapters.chatterbox.figures import Count, Figures

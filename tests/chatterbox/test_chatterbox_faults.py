@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from adapters.audio.wav import MAX_AUDIO_S
-from adapters.chatterbox import fallback as chatterbox_fallback
-from adapters.chatterbox import source as chatterbox_source
+from adapters.chatterbox import fallback as chatterbox_fallback, source as chatterbox_source
 from adapters.chatterbox.figures import Count
 from adapters.chatterbox.port import Chatterbox, check
 from adapters.chatterbox.servers import Server as Asked

@@ -6,8 +6,7 @@ import attrs
 import pytest
 
 from adapters.chatterbox.port import Chatterbox, check
-from adapters.chatterbox.servers import DIALECTS, is_well, root_of
-from adapters.chatterbox.servers import Server as Asked
+from adapters.chatterbox.servers import DIALECTS, Server as Asked, is_well, root_of
 from fsm.call.effects import Synthesise
 from fsm.call.events import SynthesisFailed
 from tests.shared.speech import Ends, Played, Reply, Request, answering, each_backend, running, sine, wav

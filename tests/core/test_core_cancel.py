@@ -1,7 +1,6 @@
 """Claims about the response: one cancel for each, an id that lives to its end, errors that touch nothing (R01 to R15, R68 to R73)."""
 
-from fsm import admits, states
-from fsm import events as ev
+from fsm import admits, events as ev, states
 from fsm.call.effects import Admit, CancelResponse, Cause, CreateResponse, Flush, Level, Log
 from tests.shared.core import answering, asked, caller_says, greeting, hear, idle, interrupted, playing_out, speaking
 
@@ -152,7 +151,7 @@ def test_the_end_of_another_response_never_ends_the_live_one() -> None:
     script = speaking()
     for kind in (ev.ResponseCompleted, ev.ResponseCancelled, ev.ResponseFailed, ev.ResponseIncomplete):
         assert script.post(kind, "r9") == []
-    script.expects(response=states.IN_PROGRESS, phase=states.AI_SPEAKING, playout=states.PLAYING, asking=states.NOTHING)
+    script.expects(response=states.IN_PROGRESS, phase=states.AI_SPEAKING, playout=states.PLAYING, pending=states.NOTHING)
     assert admits(script.call, "r1")
 
 
@@ -225,10 +224,12 @@ def test_a_withdrawn_response_that_is_refused_or_lost_is_done_with() -> None:
     script = asked()
     script.post(ev.BargeInDetected)
     script.expects(response=states.WITHDRAWN)
+    script.post(ev.SpeechStarted, "u2")
     assert script.post(ev.CreateRefused, "boom") == [Log(Level.DEBUG, "boom")]
-    script.expects(response=states.CANCELLED, asking=states.NOTHING)
+    script.expects(response=states.CANCELLED, pending=states.WANTED)
     script = asked()
     script.post(ev.BargeInDetected)
+    script.post(ev.SpeechStarted, "u2")
     assert script.wait(6_000) == [Log(Level.WARNING, "create_unanswered")]
     script.expects(response=states.CANCELLED)
 
@@ -292,15 +293,15 @@ def test_a_failure_told_after_the_end_is_none() -> None:
         script = speaking()
         script.post(kind, "r1")
         script.post(ev.ResponseFailed, "r1", "server_error")
-        script.expects(asking=states.NOTHING, hangup=states.STAYING)
+        script.expects(pending=states.NOTHING, hangup=states.STAYING)
     script = interrupted()
     script.wait(600)
     script.post(ev.ResponseFailed, "r1", "server_error")
-    script.expects(asking=states.NOTHING)
+    script.expects(pending=states.NOTHING)
     script = interrupted(cancel_attempts=1)
     script.post(ev.CancelUnsent, "r1")
     script.post(ev.ResponseFailed, "r1", "server_error")
-    script.expects(asking=states.NOTHING)
+    script.expects(pending=states.NOTHING)
 
 
 def test_a_second_response_beside_a_live_one_is_refused() -> None:
@@ -329,7 +330,7 @@ def test_no_create_before_the_cancelled_response_has_ended() -> None:
     script = interrupted()
     script.post(ev.SpeechStopped, "u2")
     assert script.post(ev.TurnCommitted, "u2") == []
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
     assert script.post(ev.ResponseCancelled, "r1") == [CreateResponse(Cause.USER_TURN)]
     script = interrupted()
     script.post(ev.SpeechStopped, "u2")

@@ -1,11 +1,11 @@
 """Claims about barge-in: what counts as one, held first, decided by a deadline, carried out in one step (R20 to R36, R68 to R75)."""
 
-from fsm import Policy, admits, states
-from fsm import events as ev
+from fsm import Policy, admits, events as ev, states
 from fsm.call.effects import (
     Admit,
     CancelResponse,
     CancelSynthesis,
+    Cause,
     CreateResponse,
     DeleteItem,
     Flush,
@@ -88,7 +88,7 @@ def test_a_lasting_sound_interrupts_in_one_step() -> None:
     script.post(ev.SpeechStarted, "u2")
     assert script.wait(150) == [Flush("r1"), Resume(), CancelSynthesis("call.r1.2"), CancelResponse("r1")]
     script.expects(phase=states.CANCELLING, playout=states.SILENT, synthesis=states.RESTING, interruption=states.LOCKED)
-    assert (script.call.playout.id, script.call.playout.item_id) == ("", "")
+    assert script.call.playout.id == ""
 
 
 def test_a_verified_barge_in_interrupts_at_once() -> None:
@@ -226,10 +226,10 @@ def test_both_the_heard_and_the_next_response_are_interrupted() -> None:
 def test_the_model_remembers_what_was_played() -> None:
     """R34, R71: the device's own milliseconds, whole, of the interrupted item."""
     script = interrupted()
-    script.expects(memory=states.POSITION_AWAITED)
+    script.expects(truncation=states.POSITION_AWAITED)
     script.wait(300)
     assert script.post(ev.PlayoutStopped, "r1", 1012.7, 1500.0) == [TruncateItem("item_r1", 1012)]
-    script.expects(memory=states.IN_STEP)
+    script.expects(truncation=states.IN_STEP)
 
 
 def test_what_was_heard_in_full_is_not_truncated() -> None:
@@ -237,7 +237,7 @@ def test_what_was_heard_in_full_is_not_truncated() -> None:
     for played_ms in (1500.0, 1520.0):
         script = interrupted()
         assert script.post(ev.PlayoutStopped, "r1", played_ms, 1500.0) == []
-        script.expects(memory=states.IN_STEP)
+        script.expects(truncation=states.IN_STEP)
 
 
 def test_an_item_of_which_nothing_was_heard_is_deleted() -> None:
@@ -245,14 +245,14 @@ def test_an_item_of_which_nothing_was_heard_is_deleted() -> None:
     for received_ms in (1500.0, 0.0):
         script = interrupted()
         assert script.post(ev.PlayoutStopped, "r1", 0.0, received_ms) == [DeleteItem("item_r1")]
-        script.expects(memory=states.IN_STEP)
+        script.expects(truncation=states.IN_STEP)
 
 
 def test_a_response_is_truncated_once() -> None:
     """R70, R71: a second stop, or that of another response, says nothing."""
     script = interrupted()
     assert script.post(ev.PlayoutStopped, "r9", 10.0, 1500.0) == []
-    script.expects(memory=states.POSITION_AWAITED)
+    script.expects(truncation=states.POSITION_AWAITED)
     script.post(ev.PlayoutStopped, "r1", 700.0, 1500.0)
     script.post(ev.PlayoutStopped, "r1", 700.0, 1500.0)
     assert script.of(TruncateItem) == [TruncateItem("item_r1", 700)]
@@ -262,7 +262,7 @@ def test_a_device_that_does_not_say_what_it_played_is_not_awaited_for_ever() -> 
     """R71, R78: no guess by a wall clock."""
     script = interrupted()
     assert Log(Level.WARNING, "played_position_unknown", "r1") in script.wait(1_000)
-    script.expects(memory=states.IN_STEP)
+    script.expects(truncation=states.IN_STEP)
     assert not script.of(TruncateItem)
 
 
@@ -270,7 +270,8 @@ def test_an_answer_without_sound_leaves_nothing_to_truncate() -> None:
     """R71: nothing of an item was heard."""
     script = answering()
     script.post(ev.BargeInDetected)
-    script.expects(memory=states.IN_STEP)
+    assert script.post(ev.PlayoutStopped, "r1", 0.0, 0.0) == []
+    script.expects(truncation=states.IN_STEP)
 
 
 def test_what_the_server_cut_is_truncated_too() -> None:
@@ -280,7 +281,7 @@ def test_what_the_server_cut_is_truncated_too() -> None:
     assert script.post(ev.PlayoutStopped, "r1", 900.0, 1500.0) == [TruncateItem("item_r1", 900)]
     script = answering(interrupts="server")
     script.post(ev.ResponseCancelled, "r1", "turn_detected")
-    script.expects(memory=states.IN_STEP)
+    assert script.post(ev.PlayoutStopped, "r1", 0.0, 0.0) == []
 
 
 def test_a_protected_greeting_is_heard_to_its_end() -> None:
@@ -425,16 +426,42 @@ def test_a_backchannel_lets_the_voice_go_on() -> None:
 
 
 def test_a_backchannel_over_the_voice_is_not_answered() -> None:
-    """R12, R25: it was committed as a turn, and its transcript says that it is none."""
+    """R12, R25, R94: it was committed as a turn, its transcript says that it is none, and the voice goes on."""
     for owner in (False, True):
         script = speaking(create_response=owner)
         caller_says(script, "u2", ms=100)
         script.post(ev.BackchannelHeard, "u2")
-        script.expects(asking=states.NOTHING)
         script.post(ev.ResponseCompleted, "r1")
+        hear(script, ms=1_500)
         heard_out(script)
+        script.expects(pending=states.NOTHING)
         script.wait(5_000)
         assert len(script.of(CreateResponse)) == (0 if owner else 1)
+
+
+def test_a_short_answer_is_a_turn() -> None:
+    """R94: to a question, however long it goes on, and over the last words of what is said."""
+    for asks, ms in ((True, 3_000.0), (False, 1_000.0)):
+        script = speaking()
+        if asks:
+            script.post(ev.QuestionAsked, "r1")
+        caller_says(script, "u2", ms=100)
+        script.post(ev.BackchannelHeard, "u2")
+        script.post(ev.ResponseCompleted, "r1")
+        hear(script, ms=ms)
+        assert heard_out(script) == [CreateResponse(Cause.USER_TURN)]
+
+
+def test_a_question_is_that_of_its_response() -> None:
+    """R94: the next one asks nothing."""
+    script = speaking(create_response=True)
+    script.post(ev.QuestionAsked, "r1")
+    script.post(ev.QuestionAsked, "r9")
+    script.post(ev.ResponseCompleted, "r1")
+    assert script.call.playout.asks
+    script.post(ev.ResponseCreated, "r2")
+    heard_out(script)
+    assert not script.call.playout.asks
 
 
 def test_a_yes_to_a_question_is_answered() -> None:
@@ -442,13 +469,13 @@ def test_a_yes_to_a_question_is_answered() -> None:
     script = speaking()
     caller_says(script, "u2", ms=100)
     script.post(ev.BackchannelHeard, "u1")
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
 
     script = interrupted()
     script.post(ev.SpeechStopped, "u2")
     script.post(ev.TurnCommitted, "u2")
     script.post(ev.BackchannelHeard, "u2")
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
 
 
 def test_a_response_whose_sound_came_behind_another_is_truncated_too() -> None:
@@ -472,4 +499,5 @@ def test_a_response_whose_sound_came_behind_another_is_truncated_too() -> None:
     script.post(ev.ResponseCreated, "r3")
     heard_out(script)
     assert script.call.playout.id == "r3"
-    assert not script.call.playout.item_id
+    assert script.post(ev.PlayoutStopped, "r2", 0.0, 900.0) == [DeleteItem("item_r2")]
+    assert not script.call.truncation.items

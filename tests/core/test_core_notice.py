@@ -1,7 +1,6 @@
 """Claims about what the agent says unasked, notices, fillers and prompts, and about silent answers and early goodbyes (R16, R36, R46)."""
 
-from fsm import events as ev
-from fsm import states
+from fsm import events as ev, states
 from fsm.call.effects import (
     CancelResponse,
     Cause,
@@ -27,11 +26,22 @@ def noticed(script: Script) -> Script:
     return script
 
 
+def notices(script: Script) -> list[str]:
+    """The notices that wait, in their order."""
+    return [debt.text for debt in script.call.pending.owed if debt.cause is Cause.NOTICE]
+
+
+def answered(script: Script) -> Script:
+    """The response that was asked for is created."""
+    script.post(ev.ResponseCreated, "r1")
+    return script
+
+
 def test_a_notice_is_asked_for_when_the_floor_is_free() -> None:
     """R12, R36: its cause is its own, and the server's VAD is kept from it first."""
     script = idle()
     assert script.post(ev.NoticeRequested, "This call is recorded.") == [ProtectResponse(), NOTICE]
-    script.expects(notice=states.NO_NOTICE, session=states.GUARDED, response=states.REQUESTED)
+    script.expects(pending=states.NOTHING, session=states.GUARDED, response=states.REQUESTED)
 
 
 def test_a_notice_waits_for_whoever_has_the_floor() -> None:
@@ -47,14 +57,14 @@ def test_a_notice_waits_for_whoever_has_the_floor() -> None:
     script.post(ev.SpeechStopped, "u1")
     script.post(ev.TurnCommitted, "u1")
     assert script.of(CreateResponse) == [CreateResponse(Cause.USER_TURN)]
-    script.expects(notice=states.NOTICE_WAITING)
+    assert notices(script) == ["This call is recorded."]
 
     script = idle()
     script.post(ev.SpeechStarted, "u1")
     noticed(script)
     script.post(ev.SpeechStopped, "u1")
     script.post(ev.TurnCommitted, "u1")
-    script.post(ev.ResponseCreated, "r1")
+    hear(answered(script))
     script.post(ev.BargeInDetected)
     script.post(ev.ResponseCancelled, "r1")
     assert NOTICE in script.effects
@@ -78,7 +88,7 @@ def test_a_dismissed_turn_frees_the_floor_for_a_notice() -> None:
     script = idle(create_response=True)
     caller_says(script)
     noticed(script)
-    script.expects(asking=states.OWED)
+    script.expects(pending=states.OWED)
     assert NOTICE in script.post(ev.TurnDismissed)
 
 
@@ -131,7 +141,7 @@ def test_the_guard_of_a_notice_ends_with_it_alone() -> None:
     script = noticed(idle())
     script.post(ev.ResponseCreated, "n1")
     script.post(ev.ResponseFailed, "n1", "server_error")
-    script.expects(session=states.GUARDED, asking=states.PAUSED)
+    script.expects(session=states.GUARDED, pending=states.PAUSED)
     script.wait(500)
     script.post(ev.ResponseCreated, "n2")
     hear(script, "n2")
@@ -145,11 +155,12 @@ def test_a_notice_that_gave_way_to_a_turn_is_said_later() -> None:
     script.post(ev.ResponseCreated, "n1")
     script.post(ev.ResponseFailed, "n1", "server_error")
     script.post(ev.TurnCommitted, "u1")
-    script.expects(session=states.READY, notice=states.NOTICE_WAITING)
+    script.expects(session=states.READY, pending=states.WANTED)
     script.post(ev.TurnCommitted, "u1")
-    assert script.call.notice.waiting == ("This call is recorded.",)
-    script.post(ev.ResponseCreated, "r1")
+    assert notices(script) == ["This call is recorded."]
+    hear(answered(script), "r1")
     script.post(ev.ResponseCompleted, "r1")
+    heard_out(script)
     assert script.of(CreateResponse) == [NOTICE, CreateResponse(Cause.USER_TURN), NOTICE]
 
     script = noticed(idle(turn_close_ms=300))
@@ -157,8 +168,8 @@ def test_a_notice_that_gave_way_to_a_turn_is_said_later() -> None:
     script.post(ev.SpeechStopped, "u1")
     script.post(ev.ResponseFailed, "n1", "server_error")
     script.wait(300)
-    script.expects(notice=states.NOTICE_WAITING, response=states.REQUESTED)
-    assert script.call.notice.waiting == ("This call is recorded.",)
+    script.expects(response=states.REQUESTED)
+    assert notices(script) == ["This call is recorded."]
 
 
 def test_a_lock_that_ends_in_a_notice_holds_nothing() -> None:
@@ -201,19 +212,16 @@ def test_notices_are_said_one_after_the_other_and_bounded() -> None:
         script.post(ev.ResponseCompleted, response_id)
         heard_out(script, response_id)
     assert [effect.instructions for effect in script.of(CreateResponse)] == ["", "one", "two"]
-    script.expects(notice=states.NO_NOTICE)
+    assert notices(script) == []
 
 
 def test_a_notice_that_comes_while_one_is_due_is_kept() -> None:
     """R07: two in one step of the clock."""
     script = idle()
     script.step(ev.NoticeRequested(0, "one"))
-    script.expects(notice=states.NOTICE_DUE)
     script.step(ev.NoticeRequested(0, "two"))
-    assert script.call.notice.waiting == ("one", "two")
-    script.wait(0)
     assert script.of(CreateResponse) == [CreateResponse(Cause.NOTICE, "one")]
-    script.expects(notice=states.NOTICE_WAITING)
+    assert notices(script) == ["two"]
 
 
 def test_a_long_tool_is_told_to_the_caller() -> None:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from fsm import Policy, admits, states
-from fsm import events as ev
+from fsm import Policy, admits, events as ev, states
 from fsm.call.effects import (
     CancelResponse,
     CancelSynthesis,
@@ -127,7 +126,7 @@ def test_the_turn_whose_answer_was_lost_is_answered() -> None:
 
     script = asked(create_response=True)
     script.step(ev.SessionLost(script.now_ms, "1006"))
-    script.expects(asking=states.WANTED, session=states.LOST)
+    script.expects(pending=states.WANTED, session=states.LOST)
     reopen(script)
     assert script.effects[-1] == CreateResponse(Cause.USER_TURN)
 
@@ -257,7 +256,7 @@ def test_a_turn_of_which_the_new_session_tells_nothing_is_closed_there() -> None
     lose(script)
     script.wait(500)
     script.wait(4_000)
-    script.expects(session=states.CONNECTING, turn=states.STOPPED, asking=states.NOTHING)
+    script.expects(session=states.CONNECTING, turn=states.STOPPED, pending=states.NOTHING)
     script.post(ev.SessionOpened)
     script.post(ev.SessionConfirmed)
     assert script.wait(1_799) == []
@@ -272,14 +271,15 @@ def test_a_notice_gives_way_to_no_turn_while_there_is_no_session() -> None:
     script.post(ev.SpeechStarted, "u1")
     lose(script)
     script.wait(2_500)
-    script.expects(asking=states.WANTED, notice=states.NO_NOTICE)
+    script.expects(pending=states.WANTED)
+    assert [debt.cause for debt in script.call.pending.owed] == [Cause.NOTICE]
 
 
 def test_a_server_that_still_has_an_older_response_is_asked_again_when_that_ends() -> None:
     """R11, R14: for the same reason; or after a while."""
     script = asked()
     script.post(ev.CreateRefused, BUSY)
-    script.expects(response=states.BLOCKED, asking=states.WANTED)
+    script.expects(response=states.BLOCKED, pending=states.WANTED)
     assert script.post(ev.ResponseCancelled, "r0") == [CreateResponse(Cause.USER_TURN)]
     assert "r0" in script.call.response.ended
 
@@ -305,7 +305,7 @@ def test_a_blocked_request_meets_every_other_end() -> None:
     script.post(ev.CreateRefused, BUSY)
     script.expects(response=states.BLOCKED)
     script.post(ev.ResponseCreated, "r1")
-    script.expects(response=states.IN_PROGRESS, playout=states.ADMITTED, asking=states.NOTHING)
+    script.expects(response=states.IN_PROGRESS, playout=states.ADMITTED, pending=states.NOTHING)
 
     script = asked()
     script.post(ev.CreateRefused, BUSY)
@@ -315,7 +315,7 @@ def test_a_blocked_request_meets_every_other_end() -> None:
 
     script = asked()
     script.post(ev.CreateRefused, BUSY)
-    lose(script).expects(response=states.FAILED, asking=states.WANTED)
+    lose(script).expects(response=states.FAILED, pending=states.WANTED)
     reopen(script)
     assert script.effects[-1] == CreateResponse(Cause.USER_TURN)
 
@@ -351,7 +351,7 @@ def test_an_aged_session_answers_by_itself_as_before() -> None:
     script = idle(session_life_ms=10_000, create_response=True)
     script.wait(10_000)
     caller_says(script)
-    script.expects(asking=states.OWED)
+    script.expects(pending=states.OWED)
 
 
 def test_silence_is_counted_from_the_new_session() -> None:
@@ -436,9 +436,9 @@ def test_a_blocked_request_failed_when_the_older_response_ends() -> None:
     """R15: whatever became of that one, and the wish waits meanwhile."""
     script = asked()
     script.step(ev.CreateRefused(script.now_ms, BUSY))
-    script.expects(response=states.BLOCKED, asking=states.WANTED)
+    script.expects(response=states.BLOCKED, pending=states.WANTED)
     script.step(ev.ResponseCompleted(script.now_ms, "r0"))
-    script.expects(response=states.FAILED, asking=states.DUE)
+    script.expects(response=states.REQUESTED, pending=states.NOTHING)
 
 
 def test_errors_meet_a_blocked_request_as_any_other() -> None:

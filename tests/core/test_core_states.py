@@ -7,27 +7,31 @@ from typing import Any
 
 import attrs
 
-from fsm import admits, states
-from fsm import events as ev
+from fsm import admits, events as ev, states
 from fsm.call.effects import (
     AddEntry,
     Admit,
     CancelResponse,
     CancelSynthesis,
+    Cause,
     CommitTurn,
+    CreateResponse,
+    DeleteItem,
     Flush,
     Level,
     Log,
     ReleaseResponse,
     SendToolResult,
+    TruncateItem,
 )
 from fsm.call.guards import AUDIBLE, CANCELLINGS, IDLE
+from fsm.call.snapshot import Debt, Item
 from fsm.engine.notation import NEVER, State
 from tests.shared.core import Script, answering, asked, begun, hear, idle, playing_out, reading, speaking
 
 ONE = "call.r1.1"
 HARMLESS = "response_cancel_not_active"
-WISHES = (states.PREPARING, states.PAUSED, states.OWED, states.WANTED, states.DUE)
+WISHES = (states.PREPARING, states.PAUSED, states.OWED, states.WANTED)
 UNDECIDED = (states.STAYING, states.PARTING, states.GOODBYE)
 
 
@@ -67,9 +71,9 @@ def test_every_state_ends_with_the_call() -> None:
                 if ends:
                     now(script, ev.DeviceFailed, "unplugged")
                 else:
-                    expired(put(script, "hangup", states.LEAVING), "hangup")
+                    expired(put(script, "hangup", states.PARTING), "hangup")
                 assert getattr(script.call, region.name).state is states.OVER, (region.name, state)
-    for state in (*UNDECIDED, states.LEAVING):
+    for state in UNDECIDED:
         script = put(speaking(), "hangup", state)
         now(script, ev.DeviceFailed, "unplugged")
         script.expects(hangup=states.OVER)
@@ -80,7 +84,7 @@ def test_the_end_silences_both_answers_in_every_state_of_the_voice() -> None:
     for state in AUDIBLE:
         for ends in (False, True):
             script = put(speaking(), "playout", state, next_id="r2")
-            effects = now(script, ev.DeviceFailed, "unplugged") if ends else expired(put(script, "hangup", states.LEAVING), "hangup")
+            effects = now(script, ev.DeviceFailed, "unplugged") if ends else expired(put(script, "hangup", states.PARTING), "hangup")
             assert effects[:2] == (Flush("r1"), Flush("r2")), state
 
 
@@ -90,8 +94,8 @@ def test_whatever_makes_a_call_hopeless_ends_it_whatever_was_wished() -> None:
         for kind in (ev.ResponseFailed, ev.ResponseIncomplete):
             script = put(answering(recoveries=0), "hangup", state)
             now(script, kind, "r1", "server_error")
-            script.expects(hangup=states.LEAVING)
-        fatal = put(put(answering(), "asking", states.WANTED), "hangup", state)
+            script.expects(hangup=states.OVER)
+        fatal = put(put(answering(), "pending", states.WANTED), "hangup", state)
         now(fatal, ev.ResponseFailed, "r1", "insufficient_quota")
         refused, unanswered = (put(asked(recoveries=0), "hangup", state) for _ in range(2))
         now(refused, ev.CreateRefused, "boom")
@@ -110,7 +114,7 @@ def test_whatever_makes_a_call_hopeless_ends_it_whatever_was_wished() -> None:
         now(voiceless, ev.SynthesisFailed, ONE, "500")
         expired(unsynthesised, "synthesis")
         for script in (fatal, refused, unanswered, soundless, unconfirmed, lost, limited, lineless, voiceless, unsynthesised):
-            script.expects(hangup=states.LEAVING)
+            script.expects(hangup=states.OVER)
 
 
 def test_a_session_that_is_lost_too_often_is_over_in_every_state() -> None:
@@ -196,35 +200,33 @@ def test_an_interruption_silences_the_voice_in_every_state() -> None:
     """R30, R69: and the answer behind it."""
     for state in AUDIBLE:
         for next_id, flushed in (("", (Flush("r1"),)), ("r2", (Flush("r1"), Flush("r2")))):
-            script = put(voice_in(state, next_id), "interruption", states.CONFIRMED)
-            effects = expired(script, "interruption")
+            effects = expired(put(voice_in(state, next_id), "interruption", states.SUSPECTED), "interruption")
             assert effects[: len(flushed)] == flushed, state
-            script.expects(playout=states.SILENT)
 
 
 def test_a_response_that_the_server_cancels_is_silenced_in_every_state() -> None:
     """R31, R69: itself alone."""
-    for state in (*AUDIBLE, states.FINISHED):
+    for state in AUDIBLE:
         script = voice_in(state, "r2")
         assert Flush("r2") in now(script, ev.ResponseCancelled, "r2")
         script.expects(playout=state)
         assert script.call.playout.next_id == ""
-        if state is not states.FINISHED:
-            script = voice_in(state)
-            assert Flush("r1") in now(script, ev.ResponseCancelled, "r1")
-            script.expects(playout=states.FINISHED)
+        script = voice_in(state)
+        assert Flush("r1") in now(script, ev.ResponseCancelled, "r1")
+        script.expects(playout=states.SILENT)
 
 
 def test_an_answer_may_follow_in_every_state_of_the_voice() -> None:
-    """R31, R71, R75: it is admitted behind, and the item of its sound is known when its turn comes."""
-    for state in (*AUDIBLE, states.FINISHED):
+    """R31, R75, R88: it is admitted behind, and the item of its sound is in the account."""
+    for state in AUDIBLE:
         script = voice_in(state)
         assert now(script, ev.ResponseCreated, "r2") == (Admit("r2"),)
         assert script.call.playout.next_id == "r2"
         script.expects(playout=state)
-        assert admits(script.call, "r2") is (state is not states.FINISHED)
+        assert admits(script.call, "r2")
         now(script, ev.AudioArrived, "r2", "item_r2")
-        assert (script.call.playout.next_item_id, script.call.playout.item_id) == ("item_r2", "item_r1")
+        assert script.call.playout.arrived_id == "r2"
+        assert [item.item_id for item in script.call.truncation.items] == ["item_r1", "item_r2"]
 
 
 def test_a_response_of_which_words_came_is_heard_when_its_sound_comes() -> None:
@@ -232,8 +234,8 @@ def test_a_response_of_which_words_came_is_heard_when_its_sound_comes() -> None:
     events = (
         (ev.AudioArrived, ("r1", "item_r1"), states.ONSET),
         (ev.PlayoutProgressed, ("r1", 0.0), states.ONSET),
-        (ev.ResponseCompleted, ("r1",), states.FINISHED),
-        (ev.SessionLost, ("1006",), states.FINISHED),
+        (ev.ResponseCompleted, ("r1",), states.SILENT),
+        (ev.SessionLost, ("1006",), states.SILENT),
     )
     for state in (states.ADMITTED, states.VOICELESS):
         for kind, fields, after in events:
@@ -244,7 +246,7 @@ def test_a_response_of_which_words_came_is_heard_when_its_sound_comes() -> None:
 
 def test_a_short_sound_may_end_before_its_echo_does() -> None:
     """R27, R29."""
-    for kind, after in ((ev.QueueEmptied, states.TAIL), (ev.PlayoutFinished, states.FINISHED)):
+    for kind, after in ((ev.QueueEmptied, states.TAIL), (ev.PlayoutFinished, states.SILENT)):
         for state in (states.ONSET, states.PLAYING):
             script = voice_in(state)
             now(script, kind, "r1")
@@ -259,7 +261,7 @@ def test_the_loss_of_the_last_sentence_ends_the_voice_however_it_is_lost() -> No
         now(discarded, ev.SynthesisDiscarded, ONE)
         expired(unanswered, "synthesis")
         for script in (failed, discarded, unanswered):
-            script.expects(playout=states.FINISHED)
+            script.expects(playout=states.SILENT)
 
 
 def test_sentences_are_bounded_and_cancels_answered_whether_one_is_ahead_or_not() -> None:
@@ -278,69 +280,80 @@ def test_sentences_are_bounded_and_cancels_answered_whether_one_is_ahead_or_not(
         assert [effect.detail for effect in now(script, ev.SynthesisCancelAnswered, ONE, "acknowledged")] == [ONE]
 
 
-# What is wanted next.
+# What is owed.
 
 
-def test_a_turn_replaces_every_wish() -> None:
-    """R12, R20, R24: committed or not, ours to answer or the server's, or handed in on the keypad."""
+def owing(state: State, *debts: Debt, **policy: Any) -> Script:
+    """Nothing goes on, and something is owed, in that state."""
+    return put(idle(**policy), "pending", state, owed=debts, recoveries=1)
+
+
+def test_a_turn_is_owed_an_answer_in_every_state() -> None:
+    """R12, R20, R24, R93: committed or not, ours to answer or the server's, or handed in on the keypad; and nothing else is forgotten."""
+    notice = Debt(Cause.NOTICE, text="This call is recorded.")
     for state in (states.NOTHING, *WISHES):
-        for creates, after in ((False, states.DUE), (True, states.OWED)):
-            script = put(idle(create_response=creates), "asking", state, item_id="u0")
-            now(script, ev.TurnCommitted, "u1")
-            script.expects(asking=after)
-            assert script.call.asking.item_id == "u1"
-            script = put(put(idle(create_response=creates), "asking", state, recoveries=1), "turn", states.STOPPED)
-            before = script.call.asking.epoch
-            expired(script, "turn")
-            script.expects(asking=after)
-            assert (script.call.asking.epoch, script.call.asking.recoveries) == (before + 1, 0)
+        for creates in (False, True):
+            committed, uncommitted = (owing(state, notice, create_response=creates) for _ in range(2))
+            now(committed, ev.TurnCommitted, "u1")
+            expired(put(uncommitted, "turn", states.STOPPED), "turn")
+            for script, item_id in ((committed, "u1"), (uncommitted, "")):
+                debts = script.call.pending.owed + script.call.pending.asked
+                assert notice in debts
+                assert [debt.item_id for debt in debts if debt.cause is Cause.USER_TURN] == [item_id]
+                assert script.call.pending.recoveries == 0
+                if creates:
+                    script.expects(pending=states.OWED)
+                else:
+                    assert script.of(CreateResponse) == [CreateResponse(Cause.USER_TURN)]
         for paused in (False, True):
-            script = put(put(idle(), "asking", state, recoveries=1), "entry", states.ENTERING, digits="12")
-            effects = expired(script, "entry") if paused else now(script, ev.DigitPressed, "#")
+            script = put(owing(state, notice), "dtmf", states.ENTERING, digits="12")
+            effects = expired(script, "dtmf") if paused else now(script, ev.DigitPressed, "#")
             assert AddEntry("12") in effects
-            script.expects(asking=states.DUE)
-            assert script.call.asking.recoveries == 0
+            debts = script.call.pending.owed + script.call.pending.asked
+            assert {debt.cause for debt in debts} == {Cause.NOTICE, Cause.ENTRY}
 
 
-def test_every_wish_ends_with_a_dismissal_or_an_answer() -> None:
-    """R20, R68: what the server answers, or the application has settled, is not asked for."""
+def test_a_server_that_asks_for_patience_is_not_asked_by_a_turn() -> None:
+    """R92: nor by a failure that comes then."""
+    script = put(owing(states.PAUSED, Debt(Cause.USER_TURN)), "response", states.FAILED, wait_ms=2_000.0)
+    now(script, ev.TurnCommitted, "u1")
+    script.expects(pending=states.PAUSED)
+    assert script.of(CreateResponse) == []
+
+
+def test_only_the_turn_ends_with_a_dismissal_and_only_answers_with_an_answer() -> None:
+    """R20, R68, R93: what the server answers, or the caller dismissed, is not asked for; whatever else is owed is."""
+    notice = Debt(Cause.NOTICE, text="This call is recorded.")
     for state in WISHES:
-        dismissed, answered = (put(idle(), "asking", state) for _ in range(2))
+        dismissed, answered = (owing(state, Debt(Cause.USER_TURN)) for _ in range(2))
         now(dismissed, ev.TurnDismissed)
         now(answered, ev.ResponseCreated, "r1")
         for script in (dismissed, answered):
-            script.expects(asking=states.NOTHING)
+            script.expects(pending=states.NOTHING)
+            assert script.call.pending.owed == ()
+        dismissed, answered = (owing(state, Debt(Cause.USER_TURN), notice) for _ in range(2))
+        now(dismissed, ev.TurnDismissed)
+        now(answered, ev.ResponseCreated, "r1")
+        assert notice in dismissed.call.pending.owed + dismissed.call.pending.asked
+        assert answered.call.pending.owed == (notice,)
 
 
-def test_a_wish_is_tried_again_with_whatever_may_have_freed_its_way() -> None:
+def test_what_is_owed_is_tried_again_with_whatever_may_have_cleared_its_way() -> None:
     """R11: a refusal too."""
     for kind, fields in ((ev.CreateRefused, ("boom",)), (ev.CancelUnsent, ("r1",)), (ev.SessionConfirmed, ()), (ev.LineOpened, ())):
-        script = put(speaking(), "asking", states.WANTED)
-        now(script, kind, *fields)
-        script.expects(asking=states.DUE)
+        script = put(speaking(), "pending", states.WANTED, owed=(Debt(Cause.USER_TURN),))
+        answer = script.step(kind(script.now_ms, *fields))
+        assert ev.ResponseDue(script.now_ms) in answer.signals
 
 
-def test_a_notice_that_gives_way_joins_those_that_wait() -> None:
-    """R36: also where others wait already; and there is no room for more than may wait."""
-    for state in (states.NO_NOTICE, states.NOTICE_WAITING, states.NOTICE_DUE):
-        for committed in (True, False):
-            script = put(put(asked_for_notice(), "turn", states.STOPPED), "notice", state, waiting=("two",))
-            if committed:
-                now(script, ev.TurnCommitted, "u1")
-            else:
-                expired(script, "turn")
-            assert script.call.notice.waiting == ("one", "two")
-        if state is not states.NO_NOTICE:
-            script = put(idle(queued_notices=1), "notice", state, waiting=("two",))
-            assert now(script, ev.NoticeRequested, "three") == (Log(Level.WARNING, "notice_dropped"),)
-
-
-def asked_for_notice() -> Script:
-    """A notice failed, and is to be said again after a pause."""
-    script = idle()
-    script.post(ev.NoticeRequested, "one")
-    script.post(ev.CreateRefused, "boom")
-    return script.expects(asking=states.PAUSED)
+def test_a_notice_joins_those_that_wait_in_every_state() -> None:
+    """R07, R36, R93: and there is no room for more than may wait."""
+    for state in WISHES:
+        script = put(owing(state, Debt(Cause.NOTICE, text="one")), "turn", states.SPEAKING)
+        now(script, ev.NoticeRequested, "two")
+        assert [debt.text for debt in script.call.pending.owed] == ["one", "two"]
+        script = owing(state, Debt(Cause.NOTICE, text="one"), queued_notices=1)
+        assert now(script, ev.NoticeRequested, "two") == (Log(Level.WARNING, "notice_dropped"),)
 
 
 # The rest.
@@ -356,30 +369,34 @@ def test_silence_is_counted_from_whatever_may_begin_it() -> None:
         closed, pressed, heard, turned = (put(playing_out(), "idle", state, prompts=1) for _ in range(4))
         expired(put(closed, "turn", states.STOPPED), "turn")
         now(pressed, ev.DigitPressed, "1")
-        expired(put(heard, "playout", states.FINISHED), "playout")
-        for script in (closed, pressed, heard):
+        now(heard, ev.PlayoutFinished, "r1")
+        for script in (pressed, heard):
             script.expects(idle=states.ARMED)
         now(turned, ev.TurnCommitted, "u9")
-        assert (turned.call.idle.state, turned.call.idle.prompts) == (states.DISARMED, 0)
+        for script in (closed, turned):
+            assert (script.call.idle.state, script.call.idle.prompts) == (states.DISARMED, 0)
 
 
-def test_a_cut_is_answered_anew_while_an_earlier_position_is_awaited() -> None:
-    """R71: by the caller's interruption, or by the server's."""
+def test_a_cut_is_answered_while_an_earlier_position_is_awaited() -> None:
+    """R71, R88: by the caller's interruption, or by the server's; and the earlier one is told as well."""
     for decided in (True, False):
-        script = put(speaking(), "memory", states.POSITION_AWAITED, id="r0", item_id="item_r0")
+        script = put(
+            speaking(), "truncation", states.POSITION_AWAITED, items=(Item("r0", "item_r0"), Item("r1", "item_r1")), awaited=("r0",)
+        )
         if decided:
-            expired(put(script, "interruption", states.CONFIRMED), "interruption")
+            expired(put(script, "interruption", states.SUSPECTED), "interruption")
         else:
             now(script, ev.ResponseCancelled, "r1", "turn_detected")
-        assert (script.call.memory.state, script.call.memory.id) == (states.POSITION_AWAITED, "r1")
+        assert now(script, ev.PlayoutStopped, "r0", 0.0, 900.0) == (DeleteItem("item_r0"),)
+        assert now(script, ev.PlayoutStopped, "r1", 1000.0, 1900.0) == (TruncateItem("item_r1", 1000),)
+        script.expects(truncation=states.IN_STEP)
 
 
-def test_the_servers_cancel_ends_a_hold_that_is_confirmed_too() -> None:
+def test_the_servers_cancel_ends_a_hold() -> None:
     """R74."""
-    for state in (states.SUSPECTED, states.CONFIRMED):
-        script = put(speaking(), "interruption", state)
-        now(script, ev.ResponseCancelled, "r1")
-        script.expects(interruption=states.CLEAR)
+    script = put(speaking(), "interruption", states.SUSPECTED)
+    now(script, ev.ResponseCancelled, "r1")
+    script.expects(interruption=states.CLEAR)
 
 
 def test_a_session_serves_in_every_state_in_which_it_is_confirmed() -> None:
@@ -391,13 +408,12 @@ def test_a_session_serves_in_every_state_in_which_it_is_confirmed() -> None:
     for state in (states.READY, states.AGED):
         script = put(idle(), "session", state)
         now(script, ev.NoticeRequested, "one")
-        expired(script, "notice")
         script.expects(session=states.GUARDED)
     for state in (states.CONNECTING, states.CONFIGURING):
         script = put(begun(), "session", state)
         now(script, ev.SessionConfirmed)
         script.expects(session=states.GUARDED)
-        script = put(put(begun(), "asking", states.NOTHING), "session", state)
+        script = put(put(begun(), "pending", states.NOTHING), "session", state)
         assert now(script, ev.SessionConfirmed) == (ReleaseResponse(),)
         script.expects(session=states.READY)
 

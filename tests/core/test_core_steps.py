@@ -1,17 +1,20 @@
 """Claims about one step at a time: what a single event changes, before anything that is due at once follows (R19, R29, R49, R62, R83)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
-from fsm import Call, admits, states
-from fsm import events as ev
+from fsm import Call, admits, events as ev, states
 from fsm.call.effects import (
+    CancelResponse,
     CancelSynthesis,
+    Cause,
     CloseSession,
     ConfigureSession,
     CreateResponse,
     Flush,
+    Hold,
     Level,
     Log,
     OpenSession,
@@ -60,9 +63,12 @@ def suspected(script: Script) -> Script:
     return script.expects(interruption=states.SUSPECTED)
 
 
-def followed() -> Script:
+DETECTED: dict[str, Any] = {"interruption_by": "detector"}
+
+
+def followed(**policy: Any) -> Script:
     """`r1` is being heard, and `r2` is admitted behind it."""
-    script = playing_out(create_response=True)
+    script = playing_out(create_response=True, **policy)
     script.post(ev.ResponseCreated, "r2")
     return script
 
@@ -74,12 +80,12 @@ def parting(**policy: object) -> Script:
     return script.expects(hangup=states.GOODBYE)
 
 
-def waiting() -> Script:
+def waiting(**policy: Any) -> Script:
     """While `r1` is being heard a turn and a notice wait."""
-    script = playing_out()
+    script = playing_out(**policy)
     script.post(ev.TurnCommitted, "u9")
     script.post(ev.NoticeRequested, "This call is recorded.")
-    return script.expects(asking=states.WANTED, notice=states.NOTICE_WAITING)
+    return script.expects(pending=states.WANTED)
 
 
 def locked() -> Script:
@@ -94,17 +100,14 @@ def locked() -> Script:
 def test_only_a_decided_interruption_moves_anything_else() -> None:
     """R29: the deadlines of a suspicion, of an echo and of the lock are the interruption's own affair."""
     situations = (
-        suspected(speaking()),
-        suspected(answering()),
-        suspected(speaking(interrupts="server")),
-        suspected(followed()),
-        suspected(waiting()),
-        suspected(parting(interruption_by="detector")),
+        *(suspected(script) for script in (speaking(**DETECTED), answering(**DETECTED), followed(**DETECTED), waiting(**DETECTED))),
+        suspected(parting(**DETECTED)),
         locked(),
     )
     for script in situations:
         before = script.call
         answer = expire(script, "interruption")
+        assert not any(isinstance(signal, ev.BargedIn) for signal in answer.signals)
         assert changed(before, script.call) == {"interruption"}, [row.name for row in answer.rows]
 
 
@@ -112,23 +115,20 @@ def test_a_decided_interruption_moves_every_table_in_one_step() -> None:
     """R30, R36, R45, R73: before anything else that is due."""
     script = parting()
     script.step(ev.BargeInDetected(script.now_ms))
-    expire(script, "interruption")
     script.expects(
         interruption=states.LOCKED,
         playout=states.SILENT,
         response=states.CANCEL_IN_FLIGHT,
         phase=states.CANCELLING,
-        memory=states.POSITION_AWAITED,
+        truncation=states.POSITION_AWAITED,
         hangup=states.STAYING,
         idle=states.ARMED,
     )
     script = waiting()
-    script.step(ev.BargeInDetected(script.now_ms))
-    expire(script, "interruption")
-    script.expects(phase=states.LISTENING, playout=states.SILENT, asking=states.DUE, notice=states.NOTICE_DUE)
+    assert CreateResponse(Cause.USER_TURN) in script.step(ev.BargeInDetected(script.now_ms)).effects
+    script.expects(phase=states.LISTENING, playout=states.SILENT, response=states.REQUESTED, pending=states.WANTED)
     script = followed()
-    script.step(ev.BargeInDetected(script.now_ms))
-    assert expire(script, "interruption").effects[:2] == (Flush("r1"), Flush("r2"))
+    assert script.step(ev.BargeInDetected(script.now_ms)).effects[:3] == (Hold(), Flush("r1"), Flush("r2"))
     script.expects(playout=states.SILENT)
 
 
@@ -171,9 +171,10 @@ def test_what_ends_the_call_in_time_is_over_in_the_step_that_decides_it() -> Non
     silent_line.post(ev.SessionConfirmed)
     for script, name in ((silent_line, "line"), (unconfirmed, "session"), (refused, "session"), (limited, "limit")):
         expire(script, name)
-        assert (getattr(script.call, name).state, script.call.hangup.state) == (states.OVER, states.LEAVING), name
+        assert getattr(script.call, name).state is states.OVER, name
+        assert len(script.of(TellEnded)) == 1
     lost.step(ev.SessionLost(lost.now_ms, "1006"))
-    lost.expects(session=states.OVER, hangup=states.LEAVING)
+    lost.expects(session=states.OVER, hangup=states.OVER)
 
 
 def test_the_end_of_a_call_closes_the_session_once() -> None:
@@ -182,21 +183,20 @@ def test_the_end_of_a_call_closes_the_session_once() -> None:
 
 
 def test_a_wish_is_not_due_while_the_caller_speaks() -> None:
-    """R19: it waits from their first sound, be it about to be tried again, the server's to answer, or due."""
-    paused, due, owed = answering(), idle(), asked(create_response=True)
+    """R19: it waits from their first sound, be it about to be tried again or the server's to answer."""
+    paused, owed = answering(), asked(create_response=True)
     paused.post(ev.ResponseFailed, "r1", "server_error")
-    due.step(ev.TurnCommitted(due.now_ms, "u1"))
-    for script, state in ((paused, states.PAUSED), (due, states.DUE), (owed, states.OWED)):
-        script.expects(asking=state)
+    for script, state in ((paused, states.PAUSED), (owed, states.OWED)):
+        script.expects(pending=state)
         script.step(ev.SpeechStarted(script.now_ms, "u2"))
-        script.expects(asking=states.WANTED)
+        script.expects(pending=states.WANTED)
 
 
 def test_a_lost_answer_is_asked_for_again_after_a_pause() -> None:
     """R15, R85."""
     for script in (asked(), answering()):
         script.post(ev.SessionLost, "1006")
-        script.expects(asking=states.PAUSED)
+        script.expects(pending=states.PAUSED)
 
 
 def test_a_refused_create_is_a_failed_response() -> None:
@@ -224,12 +224,12 @@ def test_a_response_without_sound_is_cancelled_and_the_floor_awaits_its_end() ->
     script.post(ev.TextArrived, "r1")
     script.expects(playout=states.VOICELESS, phase=states.LISTENING, cooldown=states.WARM)
     assert Flush("r1") in expire(script, "playout").effects
-    script.expects(playout=states.FINISHED, phase=states.CANCELLING, cooldown=states.COOLING, asking=states.PAUSED)
+    script.expects(playout=states.SILENT, phase=states.CANCELLING, cooldown=states.COOLING, pending=states.PAUSED)
     script.wait(600)
     assert not admits(script.call, "r1")
     script = answering()
     expire(script, "playout")
-    script.expects(playout=states.FINISHED, phase=states.CANCELLING)
+    script.expects(playout=states.SILENT, phase=states.CANCELLING)
 
 
 def test_an_answer_with_sound_begins_no_cooldown() -> None:
@@ -243,12 +243,12 @@ def test_an_answer_with_sound_begins_no_cooldown() -> None:
 
 
 def test_a_greeting_whose_only_sentence_is_lost_leaves_its_lock() -> None:
-    """R35, R78: nothing of it will be heard."""
+    """R35, R78, R91: nothing of it will be heard; and it is asked for again."""
     script = greeting(voice="chatterbox")
     script.post(ev.SentenceCut, "g1", 1, "Hello.", "item_g1")
     script.post(ev.ResponseCompleted, "g1")
     script.post(ev.SynthesisDiscarded, "call.g1.1")
-    script.expects(phase=states.LISTENING, playout=states.SILENT, session=states.READY)
+    script.expects(phase=states.LISTENING, playout=states.SILENT, pending=states.PAUSED, session=states.GUARDED)
 
 
 def test_a_held_voice_goes_on_as_it_was() -> None:
@@ -259,22 +259,45 @@ def test_a_held_voice_goes_on_as_it_was() -> None:
     script.expects(playout=states.PLAYING, interruption=states.SUSPECTED)
 
 
-def test_a_voice_that_waits_for_more_waits_on() -> None:
-    """R75: until the response or its synthesis is given up."""
+def test_silence_in_the_middle_of_an_answer_is_bounded() -> None:
+    """R97: what was heard of it is corrected, and the answer is asked for again."""
     script = speaking()
     script.post(ev.PlayoutFinished, "r1", 1_000.0)
     script.expects(playout=states.STARVED)
-    expire(script, "playout")
-    script.expects(playout=states.STARVED)
+    assert script.wait(3_999) == []
+    assert script.wait(1)[:2] == [Flush("r1"), CancelResponse("r1")]
+    script.expects(pending=states.PAUSED, cooldown=states.WARM, truncation=states.POSITION_AWAITED)
+
+
+def test_a_tool_that_runs_or_a_sentence_in_synthesis_explains_a_silence() -> None:
+    """R97: until it has answered, or was given up."""
+    script = speaking()
+    script.post(ev.ToolCalled, "t1", "look_up", "{}", "r1")
+    script.post(ev.PlayoutFinished, "r1", 1_000.0)
+    assert script.wait(12_000) == []
+    script.post(ev.ToolFinished, "t1", "found")
+    assert CancelResponse("r1") in script.wait(4_000)
+    script = hear(reading(), ms=0)
+    script.post(ev.PlayoutFinished, "r1", 10.0)
+    assert script.wait(12_000) == []
+
+
+def test_an_answer_that_never_ends_gives_way_to_the_tool_that_it_called() -> None:
+    """R97: nothing of it was heard, and what the tool said waits behind it."""
+    script = answering()
+    script.post(ev.ToolCalled, "t1", "look_up", "{}", "r1")
+    script.post(ev.ToolFinished, "t1", "found")
+    assert CancelResponse("r1") in script.wait(4_000)
+    assert script.post(ev.ResponseCancelled, "r1") == [CreateResponse(Cause.RECOVERY)]
 
 
 def test_a_sentence_behind_a_silence_has_the_time_of_a_first_sound() -> None:
-    """R79: the device has to begin anew."""
+    """R79, R97: the device has to begin anew."""
     script = hear(reading(), ms=0)
     script.post(ev.PlayoutFinished, "r1", 10.0)
     script.expects(playout=states.STARVED)
     script.post(ev.SentenceSynthesised, ONE, 900.0)
-    assert script.wait(4_999) == []
+    assert script.wait(3_999) == []
     assert script.wait(1)[:2] == [Flush("r1"), Log(Level.WARNING, "playout_without_progress", "r1")]
 
 
@@ -337,23 +360,21 @@ def test_a_turn_that_is_ours_to_commit_awaits_its_commit() -> None:
 
 
 def test_a_notice_that_gives_way_waits() -> None:
-    """R21, R36: to a turn, committed or not; and the one behind a notice that begins waits for its end."""
+    """R21, R36, R93: to a turn, committed or not; and the one behind a notice that begins waits for its end."""
     ways: tuple[Callable[[Script], object], ...] = (_commits, _is_not_committed)
     for way in ways:
         script = idle()
         script.post(ev.NoticeRequested, "one")
         script.post(ev.CreateRefused, "boom")
-        script.expects(asking=states.PAUSED, notice=states.NO_NOTICE)
+        script.expects(pending=states.PAUSED)
         way(script)
-        script.expects(notice=states.NOTICE_WAITING, asking=states.DUE)
-        assert script.call.notice.waiting == ("one",)
+        script.expects(pending=states.WANTED, response=states.REQUESTED)
+        assert [(debt.cause, debt.text) for debt in script.call.pending.owed] == [(Cause.NOTICE, "one")]
 
     script = idle()
     for text in ("one", "two"):
         script.step(ev.NoticeRequested(script.now_ms, text))
-    expire(script, "notice")
-    script.expects(notice=states.NOTICE_WAITING, asking=states.DUE)
-    assert script.call.notice.waiting == ("two",)
+    assert [debt.text for debt in script.call.pending.owed] == ["two"]
 
 
 def _commits(script: Script) -> object:
@@ -372,6 +393,5 @@ def test_a_turn_without_a_notice_leaves_none() -> None:
     script.post(ev.SpeechStarted, "u1")
     script.post(ev.SpeechStopped, "u1")
     script.wait(1_800)
-    script.expects(notice=states.NO_NOTICE)
-    assert script.call.notice.waiting == ()
+    assert script.call.pending.owed == ()
     assert len(script.of(CreateResponse)) == 1

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from fsm import events as ev
-from fsm import states
+from fsm import events as ev, states
 from fsm.call.effects import (
     CancelResponse,
     Cause,
@@ -256,7 +255,7 @@ def test_the_answer_of_a_tool_waits_for_the_response_that_called_it() -> None:
     script = answering()
     script.post(ev.ToolCalled, "t1", "a")
     assert script.post(ev.ToolFinished, "t1", "one") == [SendToolResult("t1", "one")]
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
     assert script.post(ev.ResponseCompleted, "r1") == [Retire("r1"), TOOL_RESULT]
 
 
@@ -341,7 +340,7 @@ def test_a_stop_command_closes_the_turn_without_an_answer() -> None:
     """R25: whatever was wanted is wanted no more."""
     script = asked(create_response=True)
     script.post(ev.TurnDismissed)
-    script.expects(asking=states.NOTHING)
+    script.expects(pending=states.NOTHING)
     assert [effect for effect in script.wait(10_000) if isinstance(effect, CreateResponse)] == []
 
 

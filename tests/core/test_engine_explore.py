@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from fsm.engine.explore import Fault, Move, Space, explore, livelock
 

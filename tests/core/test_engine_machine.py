@@ -4,8 +4,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from test_core_walks import PLANS, walk_with
 
 from fsm import CALL, Policy, due_ms, events, expiry, start, step

@@ -18,8 +18,7 @@ from adapters.hosts.phone.metrics import MOST_CODES, SYNTHESIS_OUTCOMES, CallFig
 from adapters.hosts.phone.wire import WatchedChannel
 from adapters.seam.driver import Driver
 from adapters.twilio.wire import clear, mark, media
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
 from fsm.engine.machine import Step

@@ -1,7 +1,6 @@
 """Claims about Twilio's signatures: the documentation's example, every spelling of a URL, and nothing that was changed on the way."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from adapters.hosts.phone.signature import is_signed, sign
 from adapters.standin.twilio import http as twilio_http

@@ -28,8 +28,7 @@ from adapters.standin.voice import Voice
 from adapters.telling.report import Report, report_on
 from adapters.telling.trace import Trace, TraceWriter, read_trace
 from adapters.text.sentences import SentenceCutter
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
 from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm, channels, write_wav

@@ -37,8 +37,7 @@ from adapters.standin.twilio.http import Application
 from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.rest import Calls, serve_rest
 from adapters.standin.twilio.stream import Conditions, Hung
-from adapters.twilio import mulaw
-from adapters.twilio import wire as twilio_wire
+from adapters.twilio import mulaw, wire as twilio_wire
 
 TOKEN = "12345678901234567890123456789012"
 TONE = array("h", [round(8_000 * math.sin(2 * math.pi * 500 * n / 8_000)) for n in range(160)]).tobytes()

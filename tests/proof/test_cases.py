@@ -15,8 +15,7 @@ from adapters.proof.cases.judge import judge, passed_over, steps_before
 from adapters.proof.cases.reading import NEEDED, Case, CaseError, read_case
 from adapters.seam.driver import Driver
 from adapters.seam.ports import Post
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import start
 from tests.shared.shell import ROOT, Onlooker, run_on
 

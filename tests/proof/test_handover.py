@@ -6,15 +6,13 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from transitions import Machine as Handed
 from transitions.extensions import GraphMachine
 
 from adapters.proof.handover import Model, Walker, machines, run, to_transitions
 from fsm import CALL, Call, Policy, start
-from fsm.call import events as ev
-from fsm.call import states
+from fsm.call import events as ev, states
 from fsm.call.phase import PHASE
 from fsm.engine.notation import Record, State, always, go, ignore, region, row
 

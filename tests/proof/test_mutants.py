@@ -8,8 +8,7 @@ import pytest
 from rich.console import Console
 
 from adapters.proof.verify.scopes import PLAIN, TALK, Plan
-from fsm import CALL, Policy, start, states
-from fsm import events as ev
+from fsm import CALL, Policy, events as ev, start, states
 from fsm.call.effects import CancelResponse
 from fsm.engine.notation import NEVER, always
 from tests.mutants.__main__ import main

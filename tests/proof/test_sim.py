@@ -25,9 +25,7 @@ from adapters.realtime import port as realtime
 from adapters.seam.playout import Playout
 from adapters.telling import trace
 from adapters.telling.trace import answer_to_json, event_to_json, read_trace
-from fsm import CALL, Policy, states
-from fsm import effects as fx
-from fsm import events as ev
+from fsm import CALL, Policy, effects as fx, events as ev, states
 from fsm.call import response as response_table
 from fsm.call.snapshot import Call
 from fsm.engine.notation import Declared, go, ignore, stay
@@ -251,7 +249,7 @@ def asked_any_time(declared: Declared) -> Declared:
 
 
 def due(call: Call, _: object) -> bool:
-    return call.asking.state in (states.DUE, states.OWED)
+    return call.pending.state in (states.DUE, states.OWED)
 
 
 Change = Callable[[Declared], Declared | None]
@@ -279,7 +277,7 @@ TABLES: dict[str, tuple[str, Change, str]] = {
     "a response asked for too early": ("response", asked_any_time, "no response is asked for while anything is in its way"),
     "an end that is not told": ("phase", instead(states.LISTENING, ev.CallerHungUp, go(states.CLOSED)), "the application is told"),
     "a wish that waits for ever": ("asking", without_wanted, "every wait has an end"),
-    "time that stands still": ("asking", instead(states.DUE, ev.AskingExpired, go(states.DUE)), "time stands still"),
+    "time that stands still": ("asking", instead(states.DUE, ev.PendingExpired, go(states.DUE)), "time stands still"),
     "a turn that nobody answers": (
         "asking",
         instead(states.NOTHING, ev.TurnCommitted, ignore("planted")),

@@ -12,11 +12,9 @@ from adapters.proof.verify.model import Model
 from adapters.proof.verify.scopes import BEGUN, FOLLOWING, KEYPAD, PLAIN, TALK, Plan, left_out, plans
 from adapters.proof.verify.trace import Retold
 from adapters.telling.trace import read_trace
-from fsm import CALL, Call, Policy, states
-from fsm import effects as fx
-from fsm import events as ev
+from fsm import CALL, Call, Policy, effects as fx, events as ev, states
 from fsm.call import response as response_table
-from fsm.call.memory import nothing_said
+from fsm.call.truncation import nothing_said
 from fsm.engine.explore import Move, Space, explore, livelock
 from fsm.engine.machine import Machine
 from fsm.engine.notation import Declared, State, Then, go, ignore, region, stay
@@ -121,7 +119,7 @@ def test_a_wish_that_waits_for_ever_is_found() -> None:
         return None if declared.states == (states.WANTED,) else declared
 
     retold = one_of(broken(mutated("asking", change)), "every wait has an end, but none has that of")
-    assert retold.call.asking.state is states.WANTED
+    assert retold.call.pending.state is states.WANTED
 
 
 def test_a_second_cancel_is_found_by_the_shortest_way() -> None:
@@ -139,7 +137,7 @@ def test_a_livelock_is_found() -> None:
 
 
 def test_time_that_stands_still_is_found() -> None:
-    found = broken(mutated("asking", instead(states.DUE, ev.AskingExpired, go(states.DUE))))
+    found = broken(mutated("asking", instead(states.DUE, ev.PendingExpired, go(states.DUE))))
     one_of(found, LIVELOCK)
 
 

@@ -1,8 +1,6 @@
 """Claims about what the checker found broken in the tables: the shortest way to each, with the answer that is right."""
 
-from fsm import effects as fx
-from fsm import events as ev
-from fsm import states
+from fsm import effects as fx, events as ev, states
 from tests.shared.core import answering
 
 

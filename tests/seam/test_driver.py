@@ -13,8 +13,7 @@ from trio.testing import MockClock
 
 from adapters.seam.driver import Driver
 from adapters.seam.ports import Post
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call, start
 from fsm.call.states import CLOSED
 from fsm.engine.machine import Step
@@ -264,8 +263,8 @@ def test_a_bug_in_a_ports_run_closes_the_call_and_is_raised(backend: str) -> Non
     healthy = Puppet()
     with pytest.raises(Bug, match="in run"):
         drive(backend, [Buggy([at(0, ev.LineOpened)]), healthy], policy=QUICK)
-    assert healthy.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.RECEIVER_FAILED, "Buggy: Bug: in run")]
-    assert healthy.of(fx.HangUp) == [fx.HangUp(fx.Reason.RECEIVER_FAILED)]
+    assert healthy.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.INTERNAL, "Buggy: Bug: in run")]
+    assert healthy.of(fx.HangUp) == [fx.HangUp(fx.Reason.INTERNAL)]
     assert healthy.ended == "cancelled"
 
 
@@ -276,9 +275,9 @@ def test_a_bug_while_an_effect_begins_closes_the_call_and_keeps_no_port_from_its
     with pytest.raises(Bug, match="in do"):
         drive(backend, [Buggy(on=fx.CreateResponse), innocent], onlooker, policy=QUICK)
     assert innocent.of(fx.CreateResponse) == [fx.CreateResponse(fx.Cause.USER_TURN)]
-    assert innocent.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.RECEIVER_FAILED, "Buggy: Bug: in do")]
+    assert innocent.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.INTERNAL, "Buggy: Bug: in do")]
     assert innocent.ended == "cancelled"
-    assert onlooker.events()[-3:] == ["AskingExpired", "ReceiverFailed", "PhaseExpired"]
+    assert onlooker.events()[-3:] == ["TurnCommitted", "PortFailed", "PhaseExpired"]
 
 
 def test_a_bug_that_a_deadline_wakes_closes_the_call_as_well() -> None:
@@ -306,7 +305,7 @@ def test_a_bug_in_a_watch_closes_the_call_and_is_raised(backend: str) -> None:
     with pytest.raises(Bug, match="in a watch"):
         drive(backend, [port], watch, onlooker, policy=QUICK)
     assert len(port.of(fx.TellEnded)) == 1
-    assert onlooker.events() == ["LineOpened", "ReceiverFailed", "PhaseExpired"]
+    assert onlooker.events() == ["LineOpened", "PortFailed", "PhaseExpired"]
 
 
 def test_of_two_bugs_the_first_is_raised() -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from adapters.seam.playout import Arrived, Playout, Progressed, RanOut, Refusal, SentenceBegan, tell
 from adapters.seam.ports import FRAME_BYTES

@@ -145,7 +145,7 @@ def asked(item_id: str = "u1", **policy: Any) -> Script:
     script = idle(**policy)
     caller_says(script, item_id)
     if script.call.policy.create_response:
-        return script.expects(asking=states.OWED)
+        return script.expects(pending=states.OWED)
     return script.expects(response=states.REQUESTED)
 
 

@@ -17,8 +17,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from adapters.hosts.phone.agent import ServedAgent
-from adapters.hosts.phone.service import Listeners, Plan, Serving
-from adapters.hosts.phone.service import serving as serving_calls
+from adapters.hosts.phone.service import Listeners, Plan, Serving, serving as serving_calls
 from adapters.realtime.settings import RealtimeSettings
 from adapters.standin.twilio import http
 from adapters.standin.twilio.call import Call

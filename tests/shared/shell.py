@@ -18,8 +18,7 @@ from trio.testing import MockClock
 
 from adapters.seam.driver import Driver
 from adapters.seam.ports import RATE_HZ, Port, Post
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Step

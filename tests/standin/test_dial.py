@@ -42,8 +42,7 @@ from adapters.standin.voice import Voice
 from adapters.twilio import mulaw
 from adapters.twilio.channel import Channel, ChannelClosed, StarletteChannel
 from adapters.twilio.port import LineError, TwilioLine, answer
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
 from tests.shared.shell import PATIENCE_S, at_most, environment, write_wav

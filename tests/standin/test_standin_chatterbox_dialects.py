@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from adapters.chatterbox.port import Chatterbox, check
-from adapters.chatterbox.servers import DIALECTS as SPOKEN
-from adapters.chatterbox.servers import Server as Asked
+from adapters.chatterbox.servers import DIALECTS as SPOKEN, Server as Asked
 from adapters.standin.chatterbox.dialects import DIALECTS, VOICES
 from fsm.call.effects import CancelSynthesis, Synthesise
 from fsm.call.events import SynthesisCancelAnswered, SynthesisDiscarded

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from adapters.standin.realtime.events import Begin, Events
-from adapters.standin.realtime.functions import told as told_result
-from adapters.standin.realtime.functions import wanted
+from adapters.standin.realtime.functions import told as told_result, wanted
 from adapters.standin.realtime.lacks import LACKS, Lacks
 from adapters.standin.realtime.session import APPEND_BYTES, Session
 from adapters.standin.realtime.turns import Tool, Turn

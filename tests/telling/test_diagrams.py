@@ -19,8 +19,7 @@ from adapters.telling.diagrams.page import DiagramError, laid_out
 from adapters.telling.diagrams.parts import drawing
 from adapters.telling.diagrams.sequence import TO, UNDRAWN, barge_in, mermaid_sequence
 from fsm import CALL, Call
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.states import AI_SPEAKING, CANCELLING, CLOSING, GREETING_LOCK, LISTENING
 from fsm.engine.machine import Machine
 from fsm.engine.notation import Declared, Region, Row, State, always, go, ignore, region, row

@@ -11,8 +11,7 @@ from xml.etree import ElementTree
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from adapters.telling.picture.data import CallPicture, Marker, Ribbon, Said, Span
 from adapters.telling.picture.parts import CAPTION_LINES, Scale, envelope, outline, place_captions, place_flags

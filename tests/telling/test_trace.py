@@ -10,8 +10,7 @@ import attrs
 import pytest
 
 from adapters.telling.trace import VERSION, Trace, TraceError, TraceWriter, Tracing, event_from_json, event_to_json, read_trace
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
 from tests.shared.shell import ANSWER, BARGE_IN, Onlooker, Puppet, Said, at, drive, silent_policy

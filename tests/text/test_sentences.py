@@ -3,8 +3,7 @@
 # ruff: noqa: RUF001
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from adapters.text.sentences import FIRST_CHARS, LEAST_CHARS, MAX_CHARS, SentenceCutter, halves, weight
 

@@ -5,8 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from adapters.twilio import wire
 from adapters.twilio.wire import Connected, Marked, Media, Pressed, Started, Stopped, Unreadable, Wire, read

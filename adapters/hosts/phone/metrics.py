@@ -15,11 +15,10 @@ from prometheus_client.registry import Collector
 
 from adapters.hosts.phone.calls import Calls, Refused
 from adapters.seam.bounded import remember
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from adapters.telling.steps import barged_in, false_alarm
+from fsm.call import effects as fx, events as ev
 from fsm.call.phase import PHASE
 from fsm.call.snapshot import Call
-from fsm.call.states import CLEAR, SUSPECTED
 from fsm.engine.machine import Step
 
 OTHER = "other"
@@ -122,7 +121,7 @@ class CallFigures:
         before, self._call = self._call, answer.snapshot
         if isinstance(event, ev.SpeechStarted | ev.BargeInDetected):
             self._spoke_s = self._now_s()
-        self._see(before, event)
+        self._see(before, event, answer)
         self._see_cancels(event)
         for effect in answer.effects:
             self._see_effect(effect)
@@ -156,17 +155,13 @@ class CallFigures:
         metrics.set_aside.inc(sum(number for name, number in counts.items() if name.startswith("set aside: ")))
         return seconds
 
-    def _see(self, before: Call, event: ev.Event) -> None:
+    def _see(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
         """Interruptions and errors."""
+        if barged_in(before, event, answer):
+            self._note_barge_in()
+        elif false_alarm(before, event, answer):
+            self._metrics.false_alarms.inc()
         match event:
-            case ev.InterruptionExpired() if self._call.playout.state is not before.playout.state:
-                self._note_barge_in()
-            case ev.ResponseCancelled() if before.interruption.state is not CLEAR and self._call.interruption.state is CLEAR:
-                self._note_barge_in()
-            case ev.CallerEvent() | ev.InterruptionExpired() if (
-                before.interruption.state is SUSPECTED and self._call.interruption.state is CLEAR
-            ):
-                self._metrics.false_alarms.inc()
             case ev.ErrorReceived(code=code) | ev.CreateRefused(code=code) | ev.CancelRefused(code=code):
                 self._metrics.count_error(code)
             case ev.ResponseFailed(reason=reason):

@@ -17,8 +17,7 @@ from adapters.audio.push_to_talk import PushToTalk
 from adapters.audio.streams import Loudspeaker, Microphone
 from adapters.audio.wav_device import WavDevice
 from adapters.audio.wav_file import read_caller
-from adapters.chatterbox.port import Chatterbox
-from adapters.chatterbox.port import check as check_chatterbox
+from adapters.chatterbox.port import Chatterbox, check as check_chatterbox
 from adapters.chatterbox.servers import Server
 from adapters.chatterbox.voice import Voice
 from adapters.hosts.embedded import StandInError, stand_in
@@ -36,8 +35,7 @@ from adapters.telling.report import OldAudio, report_on
 from adapters.telling.trace import TraceError, Tracing, read_trace
 from adapters.text.sentences import SentenceCutter
 from adapters.tools import Tools
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.effects import Effect
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start

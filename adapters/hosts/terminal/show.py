@@ -5,10 +5,9 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from adapters.telling.steps import barged_in, false_alarm
+from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
-from fsm.call.states import CLEAR, SUSPECTED
 from fsm.engine.machine import Step
 
 STYLES = {
@@ -35,6 +34,10 @@ class Show:
         """One step."""
         before, self._call = self._call, answer.snapshot
         self._events(before, event)
+        if barged_in(before, event, answer):
+            self._barge_in(before, event, "cancelled by the server" if isinstance(event, ev.ResponseCancelled) else "decided")
+        elif false_alarm(before, event, answer):
+            self._note(event, "false alarm: the voice goes on", "yellow")
         for effect in answer.effects:
             self._effect(event, effect)
         if before.phase.state is not self._call.phase.state or before.response.state is not self._call.response.state:
@@ -60,14 +63,6 @@ class Show:
                 self._speech_ms = event.at_ms
                 if before.phase.state.name == "greeting_lock" and self._call.interruption.state.name == "clear":
                     self._note(event, "the caller speaks; the greeting is protected", "dim")
-            case ev.CallerEvent() | ev.InterruptionExpired() if (
-                before.interruption.state is SUSPECTED and self._call.interruption.state is CLEAR
-            ):
-                self._note(event, "false alarm: the voice goes on", "yellow")
-            case ev.InterruptionExpired() if before.playout.state is not self._call.playout.state:
-                self._barge_in(before, event, "decided")
-            case ev.ResponseCancelled() if before.interruption.state.name != "clear" and self._call.interruption.state.name == "clear":
-                self._barge_in(before, event, "cancelled by the server")
             case ev.SynthesisCancelAnswered(session_id=session_id, outcome=outcome):
                 self._note(event, f"synthesis cancel of {session_id}: {outcome}", "red")
             case ev.ResponseEnded(response_id=response_id) if before.response.state.name == "cancel_in_flight":

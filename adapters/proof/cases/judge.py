@@ -7,10 +7,7 @@ import attrs
 
 from adapters.proof.cases.feed import History, Moment, run_case
 from adapters.proof.cases.fields import RowError
-from adapters.proof.cases.reading import LEVELS, SETTINGS
-from adapters.proof.cases.reading import Case as Case
-from adapters.proof.cases.reading import CaseError as CaseError
-from adapters.proof.cases.reading import read_case as read_case
+from adapters.proof.cases.reading import LEVELS, SETTINGS, Case as Case, CaseError as CaseError, read_case as read_case
 from adapters.proof.cases.rows import is_known
 from fsm.call import effects as fx
 from fsm.call.machine import admits

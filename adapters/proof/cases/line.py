@@ -10,8 +10,7 @@ from typing import Protocol
 
 import attrs
 
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
 from fsm.call.states import IN_PROGRESS, OVER, SILENT, TAIL
 

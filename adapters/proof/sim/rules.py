@@ -8,10 +8,7 @@ from typing import Any
 import attrs
 
 from adapters.proof.verify.rules import Judge, Past, faults_of
-from fsm.call import effects as fx
-from fsm.call import events as ev
-from fsm.call import states as st
-from fsm.call.guards import told_twice
+from fsm.call import effects as fx, events as ev, states as st
 from fsm.call.machine import admits
 from fsm.call.snapshot import Call
 from fsm.engine.machine import Step
@@ -137,11 +134,11 @@ class Rules:
     def _judge_turn(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
         """Who has spoken is owed an answer, until one is asked for or may be heard."""
         if isinstance(event, ev.TurnCommitted):
-            self._owed |= not told_twice(before, event)
+            self._owed |= any(isinstance(signal, ev.TurnTaken) for signal in answer.signals)
         elif isinstance(event, ev.TurnExpired):
             self._owed |= _timely(before, event)
         elif isinstance(event, ev.TurnDismissed | ev.BackchannelHeard):
-            self._owed &= answer.snapshot.asking.state is not st.NOTHING
+            self._owed &= answer.snapshot.pending.state is not st.NOTHING
         if any(isinstance(effect, fx.CreateResponse | fx.Admit) for effect in answer.effects):
             self._owed = False
 

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from fsm.call import effects as fx
-from fsm.call import events as ev
-from fsm.call import states as st
+from fsm.call import effects as fx, events as ev, states as st
 from fsm.call.machine import admits
 from fsm.call.snapshot import Call, Playout, Response
 from fsm.engine.machine import Step
@@ -26,7 +24,7 @@ _CANONICAL = tuple(f"r{number}" for number in range(1, 100))
 
 GENERATED = (st.NONE, st.COMPLETED, st.CANCELLED, st.FAILED, st.INCOMPLETE)
 CANCELLINGS = (st.SERVER_CANCELLING, st.CANCEL_IN_FLIGHT, st.CANCEL_UNSENT)
-HOLDING = (st.SUSPECTED, st.CONFIRMED)
+HOLDING = (st.SUSPECTED,)
 OVER = (st.CLOSING, st.CLOSED)
 AT_REST: dict[str, tuple[Any, ...]] = {
     "phase": (st.LISTENING,),
@@ -34,11 +32,10 @@ AT_REST: dict[str, tuple[Any, ...]] = {
     "playout": (st.SILENT,),
     "interruption": (st.CLEAR,),
     "synthesis": (st.RESTING,),
-    "memory": (st.IN_STEP,),
-    "asking": (st.NOTHING,),
+    "truncation": (st.IN_STEP,),
+    "pending": (st.NOTHING,),
     "turn": (st.QUIET,),
     "tool": (st.NO_TOOL,),
-    "notice": (st.NO_NOTICE,),
     "cooldown": (st.WARM,),
     "hangup": (st.STAYING,),
 }
@@ -46,7 +43,7 @@ AT_REST: dict[str, tuple[Any, ...]] = {
 _REGIONS = [field.name for field in attrs.fields(Call) if field.name not in ("call_id", "policy", "phase")]
 _TOUCH_TURN = (
     *(ev.CallerEvent, ev.AppEvent, ev.SessionLost, ev.SessionConfirmed),
-    *(ev.TurnExpired, ev.ResponseCreated, ev.Ending, ev.HangupExpired),
+    *(ev.TurnExpired, ev.ResponseCreated, ev.Ending),
 )
 _ABOUT_PAST = (ev.ResponseEnded, ev.CancelUnsent, ev.SynthesisEnded)
 
@@ -62,7 +59,7 @@ class Judge:
     """Judges one step: `faults` are the rules that it broke, `bits` and `of` (by id) the past after it."""
 
     def __init__(self, call: Call, event: ev.Event, answer: Step[Call], past: Past) -> None:
-        self.before, self.event, self.after = call, event, answer.snapshot
+        self.before, self.event, self.after, self.signals = call, event, answer.snapshot, answer.signals
         self.faults: list[str] = []
         self.bits = past.bits
         self.of = {f"r{number}": done for number, done in enumerate(past.of, start=1)}
@@ -101,7 +98,7 @@ class Judge:
                 )
                 self._spend(response_id)
             case fx.CreateResponse():
-                self._rule(_free(self.before), "no response is asked for while anything is in its way (R11, R19, R39, R40, R73)")
+                self._rule(_free(self.after), "no response is asked for while anything is in its way (R11, R19, R39, R40, R73)")
             case fx.Admit(response_id):
                 self._rule(self.of.get(response_id, NEW) == NEW, "what was heard, flushed, cancelled or ended is never admitted (R09, R69)")
                 self.of[response_id] = HEARD
@@ -144,9 +141,11 @@ class Judge:
                 once = before.session.state not in (st.READY, st.AGED) and after.session.state is st.READY
                 self._rule(once, "the server's VAD gets its rights once (R36)")
             case fx.RunTool(tool_call_id):
-                self._rule(tool_call_id not in before.tool.pending, "a tool call is run once (R80)")
+                self._rule(
+                    tool_call_id not in (*before.tool.pending, *before.tool.told) or before.tool.waiting, "a tool call is run once (R80)"
+                )
             case fx.SendToolResult(tool_call_id):
-                refused = isinstance(self.event, ev.ToolCalled) and self.event.tool_call_id == tool_call_id
+                refused = isinstance(self.event, ev.ToolCalled) or any(call.id == tool_call_id for call in before.tool.waiting)
                 self._rule(refused or tool_call_id in before.tool.pending, "a tool call is answered once (R80)")
 
     def _compare(self) -> None:
@@ -175,7 +174,7 @@ class Judge:
                 known = done not in (SPENT, SPENT_HEARD) or _remembers(after, response_id) or not _remembers(before, response_id)
                 full = len(after.response.ended) == after.policy.remembered_ids
                 self._rule(known or full, "a cancelled or ended response is remembered while there is room (R06)")
-        if before.interruption.state is st.CONFIRMED and after.interruption.state is st.LOCKED:
+        if any(isinstance(signal, ev.BargedIn) for signal in self.signals):
             self._rule(not admits(after, before.playout.id), "after an interruption the interrupted response is not heard (R30, R69)")
 
     def past(self, names: tuple[str, ...], playout: Playout, response: Response) -> Past:
@@ -211,10 +210,10 @@ def faults_of(call: Call, past: Past, runs: bool) -> list[str]:
     bounded = (
         len(call.response.ended) <= policy.remembered_ids
         and len(call.synthesis.queue) <= policy.queued_sentences
-        and len(call.memory.spoken) <= policy.queued_sentences
+        and len(call.truncation.items) <= policy.queued_sentences
         and len(call.tool.pending) <= policy.tools_at_once
-        and len(call.entry.digits) <= 64
-        and call.asking.recoveries <= max(1, policy.recoveries)
+        and len(call.dtmf.digits) <= 64
+        and call.pending.recoveries <= max(1, policy.recoveries)
         and call.response.unsent < policy.cancel_attempts
     )
     if not bounded:
@@ -233,7 +232,7 @@ def forgotten_ids(call: Call, past: Past) -> tuple[str, ...]:
 
 def _free(call: Call) -> bool:
     return (
-        call.response.state in GENERATED
+        call.response.state is st.REQUESTED
         and call.phase.state is st.LISTENING
         and call.playout.state is st.SILENT
         and call.turn.state is st.QUIET

@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
-from websockets.asyncio.server import Server, ServerConnection
-from websockets.asyncio.server import serve as serve_websockets
+from websockets.asyncio.server import Server, ServerConnection, serve as serve_websockets
 from websockets.http11 import Request, Response
 
 from adapters.standin.client_log import ClientLog

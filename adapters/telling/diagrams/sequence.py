@@ -8,8 +8,7 @@ from typing import Any
 
 import attrs
 
-from fsm.call import effects as fx
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Machine
@@ -53,7 +52,7 @@ TO: dict[type[fx.Effect], str] = {
 """Who carries out each effect."""
 UNDRAWN = (fx.Log, fx.RunTool, fx.TellEnded)
 """Effects that go to the application."""
-TOLD = ("phase", "playout", "interruption", "response", "memory")
+TOLD = ("phase", "playout", "interruption", "response", "truncation")
 """The regions whose changes are noted beside the arrows."""
 POLICY = Policy(greeting=False)
 """An agent that waits for its caller: the sequence is about the interruption."""

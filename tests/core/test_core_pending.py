@@ -1,7 +1,6 @@
 """Claims about asking for a response: once a turn, for a cause, never over the caller or another response (R11 to R25, R35 to R40)."""
 
-from fsm import Policy, states
-from fsm import events as ev
+from fsm import Policy, events as ev, states
 from fsm.call.effects import (
     AddEntry,
     Admit,
@@ -31,6 +30,7 @@ from tests.shared.core import (
 )
 
 USER_TURN = CreateResponse(Cause.USER_TURN)
+ENTRY = CreateResponse(Cause.ENTRY)
 
 
 def test_a_committed_turn_is_answered_once() -> None:
@@ -51,6 +51,7 @@ def test_a_turn_that_is_told_twice_is_answered_once() -> None:
     script = asked()
     script.post(ev.ResponseCreated, "r1")
     script.post(ev.TurnCommitted, "u1")
+    hear(script)
     script.post(ev.ResponseCompleted, "r1")
     script.wait(10_000)
     assert len(script.of(CreateResponse)) == 1
@@ -62,7 +63,7 @@ def test_turns_without_items_are_turns() -> None:
     script.post(ev.TurnCommitted)
     script.post(ev.CreateRefused, "boom")
     script.post(ev.TurnCommitted)
-    assert script.call.asking.state is states.NOTHING
+    assert script.call.pending.state is states.NOTHING
     assert len(script.of(CreateResponse)) == 2
 
 
@@ -74,9 +75,9 @@ def test_a_commit_told_twice_does_not_end_the_next_turn() -> None:
     script.expects(turn=states.SPEAKING)
     script.post(ev.SpeechStopped, "u2")
     script.post(ev.TurnCommitted, "u1")
-    script.expects(turn=states.STOPPED, asking=states.WANTED)
+    script.expects(turn=states.STOPPED, pending=states.WANTED)
     script.wait(1_800)
-    script.expects(turn=states.QUIET, asking=states.OWED)
+    script.expects(turn=states.QUIET, pending=states.OWED)
 
 
 def test_the_end_of_a_committed_turn_that_comes_late_opens_none() -> None:
@@ -105,7 +106,7 @@ def test_nothing_is_asked_for_while_the_caller_speaks() -> None:
     script.post(ev.CreateRefused, "boom")
     script.post(ev.SpeechStarted, "u2")
     assert script.wait(5_000) == []
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
     script.post(ev.SpeechStopped, "u2")
     assert script.post(ev.TurnCommitted, "u2") == [USER_TURN]
 
@@ -160,7 +161,8 @@ def test_the_server_that_answers_by_itself_is_not_asked() -> None:
     script = asked(create_response=True)
     script.wait(2_999)
     assert script.post(ev.ResponseCreated, "r1") == [Admit("r1")]
-    script.expects(asking=states.NOTHING, response=states.IN_PROGRESS)
+    script.expects(pending=states.NOTHING, response=states.IN_PROGRESS)
+    hear(script)
     script.post(ev.ResponseCompleted, "r1")
     script.wait(10_000)
     assert not script.of(CreateResponse)
@@ -173,6 +175,7 @@ def test_the_servers_answer_closes_a_turn_without_commit() -> None:
     script.post(ev.SpeechStopped, "u1")
     script.post(ev.ResponseCreated, "r1")
     script.expects(turn=states.QUIET)
+    hear(script)
     script.post(ev.ResponseCompleted, "r1")
     script.wait(10_000)
     assert not script.of(CreateResponse)
@@ -205,11 +208,11 @@ def test_a_server_that_owes_the_answer_too_long_is_asked() -> None:
     script = asked(create_response=True)
     assert script.wait(2_999) == []
     assert script.wait(1) == [USER_TURN]
-    script.expects(asking=states.NOTHING, response=states.REQUESTED)
+    script.expects(pending=states.NOTHING, response=states.REQUESTED)
     script = idle(create_response=True)
     script.post(ev.SpeechStopped, "u1")
     assert script.wait(1_800) == []
-    script.expects(asking=states.OWED)
+    script.expects(pending=states.OWED)
     assert script.wait(3_000) == [USER_TURN]
 
 
@@ -218,7 +221,7 @@ def test_an_owed_answer_waits_while_the_agent_still_speaks() -> None:
     script = playing_out(create_response=True, stall_ms=60_000)
     script.post(ev.TurnCommitted, "u2")
     assert script.wait(3_000) == []
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
     assert heard_out(script) == [USER_TURN]
 
 
@@ -226,20 +229,20 @@ def test_a_turn_during_an_answer_waits_for_its_end_and_its_sound() -> None:
     """R11, R27: generated to its end is not heard to its end."""
     script = speaking()
     assert script.post(ev.TurnCommitted, "u2") == []
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
     assert script.post(ev.ResponseCompleted, "r1") == []
     assert heard_out(script) == [USER_TURN]
 
 
-def test_of_two_wishes_the_latest_wins() -> None:
-    """R11."""
+def test_two_turns_are_answered_by_one_response() -> None:
+    """R11, R93."""
     script = speaking()
     script.post(ev.TurnCommitted, "u2")
     script.post(ev.TurnCommitted, "u3")
     script.post(ev.ResponseCompleted, "r1")
     heard_out(script)
     assert script.of(CreateResponse) == [USER_TURN, USER_TURN]
-    assert script.call.asking.item_id == "u3"
+    assert [debt.item_id for debt in script.call.pending.asked] == ["u3"]
 
 
 def test_nothing_is_asked_before_the_session_is_confirmed() -> None:
@@ -248,7 +251,7 @@ def test_nothing_is_asked_before_the_session_is_confirmed() -> None:
     script.post(ev.LineOpened)
     script.post(ev.SessionOpened)
     assert caller_says(script) == []
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
     assert script.post(ev.SessionConfirmed) == [USER_TURN]
 
 
@@ -266,7 +269,7 @@ def test_a_create_without_answer_is_asked_again_and_then_given_up() -> None:
     """R14: no pending lock outlives its deadline; after `recoveries` the call ends with a reason."""
     script = asked(recoveries=1)
     assert script.wait(6_000) == [Log(Level.WARNING, "create_unanswered")]
-    script.expects(response=states.FAILED, asking=states.PAUSED)
+    script.expects(response=states.FAILED, pending=states.PAUSED)
     assert script.wait(500) == [CreateResponse(Cause.RECOVERY)]
     script.wait(6_000)
     assert script.of(TellEnded) == [TellEnded(Reason.MODEL_FAILED, "no answer came")]
@@ -286,14 +289,14 @@ def test_a_create_refused_for_an_active_response_is_a_debug_line() -> None:
     script = asked()
     code = "conversation_already_has_active_response"
     assert script.post(ev.CreateRefused, code) == [Log(Level.DEBUG, code)]
-    script.expects(response=states.BLOCKED, asking=states.WANTED)
+    script.expects(response=states.BLOCKED, pending=states.WANTED)
 
 
 def test_a_late_refusal_touches_no_live_response() -> None:
     """R03."""
     script = answering()
     assert script.post(ev.CreateRefused, "boom") == [Log(Level.DEBUG, "boom")]
-    script.expects(response=states.IN_PROGRESS, asking=states.NOTHING)
+    script.expects(response=states.IN_PROGRESS, pending=states.NOTHING)
 
 
 def test_a_failed_or_incomplete_response_is_asked_for_again() -> None:
@@ -301,7 +304,7 @@ def test_a_failed_or_incomplete_response_is_asked_for_again() -> None:
     for kind in (ev.ResponseFailed, ev.ResponseIncomplete):
         script = answering(recoveries=1)
         assert script.post(kind, "r1", "server_error") == [Retire("r1")]
-        script.expects(asking=states.PAUSED)
+        script.expects(pending=states.PAUSED)
         assert script.wait(499) == []
         assert script.wait(1) == [CreateResponse(Cause.RECOVERY)]
         script.post(ev.ResponseCreated, "r2")
@@ -317,7 +320,7 @@ def test_a_failure_told_twice_is_one_failure() -> None:
         script.wait(500)
         script.expects(response=states.REQUESTED)
         assert script.post(kind, "r1", "server_error") == []
-        script.expects(asking=states.NOTHING, hangup=states.STAYING)
+        script.expects(pending=states.NOTHING, hangup=states.STAYING)
 
 
 def test_a_new_turn_has_all_its_recoveries() -> None:
@@ -326,11 +329,13 @@ def test_a_new_turn_has_all_its_recoveries() -> None:
     script.post(ev.ResponseFailed, "r1", "server_error")
     script.wait(500)
     script.post(ev.ResponseCreated, "r2")
+    hear(script, "r2")
     script.post(ev.ResponseCompleted, "r2")
+    heard_out(script, "r2")
     caller_says(script, "u2")
     script.post(ev.ResponseCreated, "r3")
     script.post(ev.ResponseFailed, "r3", "server_error")
-    script.expects(asking=states.PAUSED, hangup=states.STAYING)
+    script.expects(pending=states.PAUSED, hangup=states.STAYING)
 
 
 def test_a_callers_turn_replaces_a_recovery() -> None:
@@ -339,6 +344,7 @@ def test_a_callers_turn_replaces_a_recovery() -> None:
     script.post(ev.ResponseFailed, "r1", "server_error")
     assert caller_says(script, "u2", ms=100) == [USER_TURN]
     script.post(ev.ResponseCreated, "r2")
+    hear(script, "r2")
     script.post(ev.ResponseCompleted, "r2")
     script.wait(10_000)
     assert len(script.of(CreateResponse)) == 2
@@ -364,7 +370,7 @@ def test_a_silent_response_is_cancelled_and_replaced() -> None:
         Log(Level.WARNING, "response_without_end_or_sound", "r1"),
         Retire("r1"),
     ]
-    script.expects(phase=states.CANCELLING, asking=states.PAUSED, playout=states.SILENT)
+    script.expects(phase=states.CANCELLING, pending=states.PAUSED, playout=states.SILENT)
     script.post(ev.ResponseCancelled, "r1")
     assert script.wait(500) == [CreateResponse(Cause.RECOVERY)]
     script.post(ev.ResponseCreated, "r2")
@@ -375,7 +381,7 @@ def test_a_silent_response_is_cancelled_and_replaced() -> None:
 def test_the_greeting_follows_its_text() -> None:
     """R12, R35: asked for as a greeting, and locked when it is accepted, not before."""
     script = begun()
-    script.expects(asking=states.PREPARING, session=states.GUARDED)
+    script.expects(pending=states.PREPARING, session=states.GUARDED)
     assert script.post(ev.GreetingPrepared, "Say hello.") == [CreateResponse(Cause.GREETING, "Say hello.")]
     script.expects(phase=states.LISTENING)
     script.post(ev.ResponseCreated, "g1")
@@ -403,6 +409,7 @@ def test_a_greeting_is_void_once_the_caller_had_a_turn() -> None:
     caller_says(script)
     script.post(ev.ResponseCreated, "r1")
     assert script.post(ev.GreetingPrepared, "Hello.") == []
+    hear(script)
     script.post(ev.ResponseCompleted, "r1")
     script.wait(30_000)
     assert script.of(CreateResponse) == [USER_TURN]
@@ -421,26 +428,33 @@ def test_a_greeting_cancelled_before_it_was_heard_is_tried_once_more() -> None:
     """R36: as a greeting, with its text, and only once."""
     script = greeting()
     assert Flush("g1") in script.post(ev.ResponseCancelled, "g1", "turn_detected")
-    script.expects(phase=states.LISTENING, asking=states.PAUSED)
+    script.expects(phase=states.LISTENING, pending=states.PAUSED)
     assert script.wait(500) == [CreateResponse(Cause.GREETING, "Say hello.")]
     script.post(ev.ResponseCreated, "g2")
     script.expects(phase=states.GREETING_LOCK)
     script.post(ev.ResponseCancelled, "g2", "turn_detected")
-    script.expects(asking=states.NOTHING)
+    script.expects(pending=states.NOTHING)
 
 
 def test_a_greeting_cancelled_when_it_was_heard_is_not_repeated() -> None:
     """R36."""
     script = hear(greeting(), "g1")
     script.post(ev.ResponseCancelled, "g1", "turn_detected")
-    script.expects(asking=states.NOTHING, phase=states.LISTENING)
+    script.expects(pending=states.NOTHING, phase=states.LISTENING)
 
 
-def test_an_answer_that_the_server_cancels_is_not_repeated() -> None:
-    """R12, R36: only the greeting is."""
+def test_an_answer_that_the_server_cancels_unheard_is_given_once() -> None:
+    """R12, R93: the turn for which it was cancelled is answered, once; where none comes, the old one still is."""
+    script = answering()
+    script.post(ev.SpeechStarted, "u2")
+    script.post(ev.ResponseCancelled, "r1", "turn_detected")
+    script.wait(1_000)
+    script.post(ev.SpeechStopped, "u2")
+    assert script.post(ev.TurnCommitted, "u2") == [USER_TURN]
+    assert script.call.pending.owed == ()
     script = answering()
     script.post(ev.ResponseCancelled, "r1", "turn_detected")
-    script.expects(asking=states.NOTHING)
+    assert script.wait(500) == [CreateResponse(Cause.RECOVERY)]
 
 
 def test_a_failed_greeting_is_repeated_as_it_was_heard() -> None:
@@ -480,7 +494,7 @@ def test_a_greeting_without_sound_leaves_its_lock() -> None:
     assert script.of(TellEnded) == [TellEnded(Reason.MODEL_FAILED, "no answer came")]
     script = greeting(recoveries=1)
     script.wait(5_000)
-    script.expects(phase=states.CANCELLING, asking=states.PAUSED)
+    script.expects(phase=states.CANCELLING, pending=states.PAUSED)
     script.post(ev.ResponseCancelled, "g1")
     assert script.wait(500) == [CreateResponse(Cause.GREETING, "Say hello.")]
 
@@ -502,17 +516,17 @@ def test_what_follows_the_greeting_is_no_greeting() -> None:
         assert script.of(CreateResponse)[1:] == [USER_TURN]
     script = _after_greeting()
     script.post(ev.DigitPressed, "4")
-    assert script.wait(4_000) == [AddEntry("4"), USER_TURN]
+    assert script.wait(4_000) == [AddEntry("4"), ENTRY]
     script = _after_greeting()
     script.post(ev.DigitPressed, "4")
-    assert script.post(ev.DigitPressed, "#") == [AddEntry("4"), USER_TURN]
+    assert script.post(ev.DigitPressed, "#") == [AddEntry("4"), ENTRY]
 
 
 def test_a_turn_between_create_and_created_is_answered() -> None:
     """R12: what we asked for answers the turn before; the new one still waits."""
     script = asked()
     script.post(ev.TurnCommitted, "u2")
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
     script.post(ev.ResponseCreated, "r1")
     assert script.post(ev.ResponseCompleted, "r1") == [Retire("r1"), USER_TURN]
 
@@ -522,7 +536,7 @@ def test_a_sound_leaves_the_greetings_second_try_as_it_is() -> None:
     script = greeting()
     script.post(ev.ResponseCancelled, "g1", "turn_detected")
     script.post(ev.SpeechStarted, "u1")
-    script.expects(asking=states.PAUSED)
+    script.expects(pending=states.PAUSED)
 
 
 def test_a_fixed_length_entry_hands_itself_in_once() -> None:
@@ -530,30 +544,30 @@ def test_a_fixed_length_entry_hands_itself_in_once() -> None:
     script = idle(dtmf_digits=3)
     assert script.post(ev.DigitPressed, "1") == []
     assert script.post(ev.DigitPressed, "2") == []
-    assert script.post(ev.DigitPressed, "3") == [AddEntry("123"), USER_TURN]
-    script.expects(entry=states.SUBMITTED)
+    assert script.post(ev.DigitPressed, "3") == [AddEntry("123"), ENTRY]
+    script.expects(dtmf=states.SUBMITTED)
     assert script.post(ev.DigitPressed, "#") == []
-    script.expects(entry=states.SUBMITTED)
-    assert script.call.entry.digits == ""
+    script.expects(dtmf=states.SUBMITTED)
+    assert script.call.dtmf.digits == ""
     script.wait(4_000)
-    script.expects(entry=states.NO_ENTRY, asking=states.NOTHING)
+    script.expects(dtmf=states.NO_ENTRY, pending=states.NOTHING)
 
 
 def test_an_entry_ends_with_its_terminator_or_a_pause() -> None:
     """R63, R78."""
     script = idle()
     assert script.post(ev.DigitPressed, "#") == []
-    script.expects(entry=states.NO_ENTRY)
+    script.expects(dtmf=states.NO_ENTRY)
     for digit in "42":
         script.post(ev.DigitPressed, digit)
-    assert script.post(ev.DigitPressed, "#") == [AddEntry("42"), USER_TURN]
-    script.expects(entry=states.SUBMITTED)
+    assert script.post(ev.DigitPressed, "#") == [AddEntry("42"), ENTRY]
+    script.expects(dtmf=states.SUBMITTED)
     script.post(ev.DigitPressed, "7")
-    script.expects(entry=states.ENTERING)
+    script.expects(dtmf=states.ENTERING)
     assert script.wait(3_999) == []
     assert AddEntry("7") in script.wait(1)
-    script.expects(entry=states.NO_ENTRY, asking=states.WANTED)
-    assert script.call.entry.digits == ""
+    script.expects(dtmf=states.NO_ENTRY, pending=states.WANTED)
+    assert script.call.dtmf.digits == ""
 
 
 def test_each_key_gives_an_entry_its_time_anew() -> None:
@@ -562,13 +576,13 @@ def test_each_key_gives_an_entry_its_time_anew() -> None:
     for digit in "123":
         script.post(ev.DigitPressed, digit)
         assert script.wait(3_000) == []
-    assert script.wait(1_000) == [AddEntry("123"), USER_TURN]
+    assert script.wait(1_000) == [AddEntry("123"), ENTRY]
 
 
 def test_an_entry_of_one_digit_hands_itself_in() -> None:
     """R63: also right after another."""
     script = idle(dtmf_digits=1)
-    assert script.post(ev.DigitPressed, "1") == [AddEntry("1"), USER_TURN]
+    assert script.post(ev.DigitPressed, "1") == [AddEntry("1"), ENTRY]
     assert script.post(ev.DigitPressed, "2")[0] == AddEntry("2")
 
 
@@ -578,7 +592,7 @@ def test_what_is_kept_of_an_entry_is_bounded() -> None:
     for _ in range(70):
         script.post(ev.DigitPressed, "5")
     assert script.post(ev.DigitPressed, "#")[0] == AddEntry("5" * 64)
-    assert script.call.entry.digits == ""
+    assert script.call.dtmf.digits == ""
 
 
 def test_a_wish_that_waits_is_asked_for_when_the_interruption_is_decided() -> None:
@@ -586,7 +600,7 @@ def test_a_wish_that_waits_is_asked_for_when_the_interruption_is_decided() -> No
     script = hear(greeting(greeting_protected=False), "g1")
     script.post(ev.ResponseCompleted, "g1")
     script.post(ev.TurnCommitted, "u1")
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
     assert USER_TURN in script.post(ev.BargeInDetected)
 
 
@@ -594,7 +608,7 @@ def test_the_server_does_not_answer_while_the_greeting_is_guarded() -> None:
     """R36: its VAD has no rights yet, so the turn is ours to answer."""
     script = hear(greeting(create_response=True), "g1")
     caller_says(script)
-    script.expects(asking=states.WANTED)
+    script.expects(pending=states.WANTED)
     script.post(ev.ResponseCompleted, "g1")
     assert USER_TURN in heard_out(script, "g1")
 
@@ -603,7 +617,7 @@ def test_an_answer_of_the_server_makes_no_wish_outlive_it() -> None:
     """R12, R37: a greeting that still waits is void when the server has answered."""
     script = begun(voice="realtime")
     script.post(ev.ResponseCreated, "r1")
-    script.expects(asking=states.NOTHING, response=states.IN_PROGRESS)
+    script.expects(pending=states.NOTHING, response=states.IN_PROGRESS)
     assert script.post(ev.GreetingPrepared, "Hello.") == []
 
 

@@ -1,0 +1,350 @@
+"""The pending response: what is owed to the caller, each debt by name, until a response pays it (R11, R12, R93).
+
+A turn, a tool's answer, a keypad entry, a notice, the greeting, a prompt: each is a debt of its own, and none overwrites another. Whatever
+may have cleared the way raises `ResponseDue`, on which the response table asks, if it is clear, for a response that pays all that it
+can: all answers at once, or one thing that we have to say. A debt comes back when its response fails or is cut off before it was heard.
+"""
+
+from fsm.call import events as ev
+from fsm.call.common import closing
+from fsm.call.effects import Cause, Level, Log
+from fsm.call.guards import (
+    ANSWERS,
+    AUDIBLE,
+    PROMPTS,
+    PROTECTED,
+    UNHEARD,
+    answers_by_itself,
+    free,
+    heard_in_progress,
+    in_progress,
+    may_ask,
+    may_replace,
+    may_retry,
+    may_wait,
+    next_cause,
+    of_response,
+    payable,
+    server_answers,
+)
+from fsm.call.idle import gives_up_waiting, prompts_left
+from fsm.call.snapshot import Call, Debt, Pending
+from fsm.call.states import IN_PROGRESS, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, WANTED
+from fsm.call.tool import waits_for_filler
+from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
+
+LIVE = (NOTHING, PREPARING, PAUSED, OWED, WANTED)
+OWING = LIVE[1:]
+
+Debts = tuple[Debt, ...]
+
+
+def for_the_caller(call: Call, _: object) -> bool:
+    """Is what is owed next an answer, and not the greeting?"""
+    return next_cause(call) is not Cause.GREETING
+
+
+def told_to_wait(call: Call, _: object) -> bool:
+    """Does the server ask to be left alone for a while (R92)?"""
+    return call.response.wait_ms > 0
+
+
+def leaves_nothing(call: Call, _: object) -> bool:
+    """Does one response pay all that is owed, if nothing is in its way?"""
+    return may_ask(call, None) and len(payable(call.pending.owed)) == len(call.pending.owed)
+
+
+def servers_pays_all(call: Call, event: ev.ResponseCreated) -> bool:
+    """Does the response that the server created by itself pay all that is owed?"""
+    return answers_by_itself(call, event) and not _left_by_server(call)
+
+
+def cut_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Did the server cancel a response before anything of it was heard, or a notice before its end, and may it be asked for again (R36)?"""
+    cut = of_response(call, event) and in_progress(call, None)
+    if call.response.cause in PROTECTED:
+        notice = call.response.cause is Cause.NOTICE
+        return cut and (notice or _interrupted_unheard(call)) and (not call.pending.recoveries or (notice and may_retry(call, None)))
+    return cut and _interrupted_unheard(call) and may_retry(call, None)
+
+
+def cut_with_debts(call: Call, _: ev.BargedIn) -> bool:
+    """Does the caller interrupt a response of which nothing was heard, and that was to pay what is still owed?"""
+    return bool(_back_from_interruption(call))
+
+
+def answer_lost(call: Call, _: ev.SessionLost) -> bool:
+    """Was a response asked for or being generated (R85)?"""
+    return call.response.state in (REQUESTED, IN_PROGRESS)
+
+
+def over_the_voice(call: Call, event: ev.BackchannelHeard) -> bool:
+    """Does an answer to it wait until what is heard has been heard?"""
+    return call.playout.state in AUDIBLE and any(_is_turn(debt, event.item_id) for debt in call.pending.owed)
+
+
+def only_noise(call: Call, event: ev.Event) -> bool:
+    """Is nothing owed but answers to listener's words over which the voice went on (R94)?"""
+    return bool(call.pending.owed) and not _settled(call, event)
+
+
+def turn_alone(call: Call, _: ev.TurnDismissed) -> bool:
+    """Is nothing owed but an answer to the caller's turn?"""
+    return all(debt.cause is Cause.USER_TURN for debt in call.pending.owed)
+
+
+def full(call: Call, _: ev.NoticeRequested) -> bool:
+    """Do as many notices wait as may (R07)?"""
+    return sum(debt.cause is Cause.NOTICE for debt in call.pending.owed) >= call.policy.queued_notices
+
+
+def quiet_while_running(call: Call, event: ev.ToolExpired) -> bool:
+    """Has a tool run so long that the caller is told so, with nobody speaking (R80)?"""
+    return waits_for_filler(call, event) and free(call, None)
+
+
+def log_dropped(_: Call, __: ev.NoticeRequested) -> Log:
+    """Note a notice for which there is no room."""
+    return Log(Level.WARNING, "notice_dropped")
+
+
+@sets("owed", "recoveries")
+def owe_turn(call: Call, event: ev.TurnTaken) -> tuple[Debts, int]:
+    """An answer to the caller's turn is owed."""
+    item_id = "" if call.turn.uncommitted else call.turn.item_id
+    return _merged(call.pending.owed, (Debt(Cause.USER_TURN, event.at_ms, item_id=item_id),)), 0
+
+
+@sets("owed", "recoveries")
+def owe_entry(call: Call, event: ev.EntrySubmitted) -> tuple[Debts, int]:
+    """An answer to what was entered on the keypad is owed."""
+    return _merged(call.pending.owed, (Debt(Cause.ENTRY, event.at_ms),)), 0
+
+
+@sets("owed", "recoveries")
+def owe_tool_result(call: Call, event: ev.ToolsAnswered) -> tuple[Debts, int]:
+    """A response to what the tools answered is owed (R80)."""
+    return _merged(call.pending.owed, (Debt(Cause.TOOL_RESULT, event.at_ms),)), 0
+
+
+@sets("owed", "recoveries")
+def owe_idle_prompt(_: Call, event: ev.IdleExpired) -> tuple[Debts, int]:
+    """The caller is to be asked whether they are there (R54)."""
+    return (Debt(Cause.IDLE_PROMPT, event.at_ms),), 0
+
+
+@sets("owed", "recoveries")
+def owe_farewell(_: Call, event: ev.IdleExpired) -> tuple[Debts, int]:
+    """A silent caller is to be told goodbye (R53)."""
+    return (Debt(Cause.FAREWELL, event.at_ms),), 0
+
+
+@sets("owed", "recoveries")
+def owe_filler(_: Call, event: ev.ToolExpired) -> tuple[Debts, int]:
+    """The caller is to be told that a tool takes a moment (R80)."""
+    return (Debt(Cause.TOOL_FILLER, event.at_ms),), 0
+
+
+@sets("owed")
+def owe_limit_warning(call: Call, event: ev.LimitExpired) -> Debts:
+    """The caller is to be warned that the call must end (R82)."""
+    return _merged(call.pending.owed, (Debt(Cause.LIMIT_WARNING, event.at_ms),))
+
+
+@sets("owed")
+def owe_notice(call: Call, event: ev.NoticeRequested) -> Debts:
+    """What the application has to say is to be said."""
+    return (*call.pending.owed, Debt(Cause.NOTICE, event.at_ms, event.text))
+
+
+@sets("owed")
+def take_text(call: Call, event: ev.GreetingPrepared) -> Debts:
+    """The greeting's text."""
+    return tuple(Debt(debt.cause, debt.at_ms, event.text) if debt.cause is Cause.GREETING else debt for debt in call.pending.owed)
+
+
+@sets("owed", "asked", "recoveries")
+def ask(call: Call, _: ev.ResponseDue) -> tuple[Debts, Debts, int]:
+    """What the response that is asked for pays is owed no longer."""
+    paid = payable(call.pending.owed)
+    anew = paid[0].cause is Cause.NOTICE and not paid[0].again
+    return _without(call.pending.owed, paid), paid, 0 if anew else call.pending.recoveries
+
+
+@sets("owed", "asked")
+def paid_by_server(call: Call, event: ev.ResponseCreated) -> tuple[Debts, Debts]:
+    """The server's own response pays what was owed when it began to answer; it answers a turn in any case."""
+    left = _left_by_server(call)
+    paid = _without(call.pending.owed, left)
+    turn = any(debt.cause is Cause.USER_TURN for debt in paid)
+    return left, paid if turn else (*paid, Debt(Cause.USER_TURN, event.at_ms))
+
+
+@sets("owed", "asked")
+def put_back(call: Call, _: ev.Event) -> tuple[Debts, Debts]:
+    """What the failed response was to pay is owed again (R15)."""
+    return _merged(_failed(call), call.pending.owed), ()
+
+
+@sets("owed", "asked", "recoveries")
+def put_back_counted(call: Call, _: ev.Event) -> tuple[Debts, Debts, int]:
+    """The same, for one more failure in a row."""
+    return _merged(_failed(call), call.pending.owed), (), call.pending.recoveries + 1
+
+
+@sets("owed", "asked", "recoveries")
+def put_back_refused(call: Call, _: ev.CreateRefused) -> tuple[Debts, Debts, int]:
+    """The same, for a server that is busy: it is asked for the same reason again, but not for ever (R11)."""
+    return _merged(call.pending.asked, call.pending.owed), (), call.pending.recoveries + 1
+
+
+@sets("owed", "asked")
+def put_back_interrupted(call: Call, event: ev.Event) -> tuple[Debts, Debts]:
+    """Of what the interrupted response was to pay, the answers are owed again, if nothing of it was heard."""
+    return _merged(_back_from_interruption(call), _settled(call, event)), ()
+
+
+@sets("owed")
+def settle_noise(call: Call, event: ev.PlayoutOver) -> Debts:
+    """A listener's word over which the voice went on was none that wants an answer (R94)."""
+    return _settled(call, event)
+
+
+@sets("owed")
+def mark_noise(call: Call, event: ev.BackchannelHeard) -> Debts:
+    """The turn is a listener's word, unless the voice is over soon (R94)."""
+    return tuple(
+        Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, debt.again, noise=True) if _is_turn(debt, event.item_id) else debt
+        for debt in call.pending.owed
+    )
+
+
+@sets("owed")
+def forgive_turn(call: Call, _: ev.TurnDismissed) -> Debts:
+    """The caller wants no answer to their turn (R25)."""
+    return tuple(debt for debt in call.pending.owed if debt.cause is not Cause.USER_TURN)
+
+
+def _is_turn(debt: Debt, item_id: str) -> bool:
+    return debt.cause is Cause.USER_TURN and debt.item_id == item_id
+
+
+def _merged(first: Debts, then: Debts) -> Debts:
+    """Both, in this order; of each cause but notices the later one counts, and an answer makes the greeting needless (R37)."""
+    causes = {debt.cause for debt in then if debt.cause is not Cause.NOTICE}
+    needless = {Cause.GREETING, *PROMPTS} if causes.intersection(ANSWERS) else set()
+    return (*(debt for debt in first if debt.cause not in causes | needless), *then)
+
+
+def _without(owed: Debts, paid: Debts) -> Debts:
+    return tuple(debt for debt in owed if not any(debt is other for other in paid))
+
+
+def _left_by_server(call: Call) -> Debts:
+    """What the server's own response does not pay: what it could not know of when the caller's turn was taken, and what we have to say."""
+    owed = call.pending.owed
+    since_ms = max((debt.at_ms for debt in owed if debt.cause is Cause.USER_TURN), default=None)
+    paid = (*ANSWERS, *PROMPTS, Cause.GREETING)
+    return tuple(debt for debt in owed if debt.cause not in paid or (since_ms is not None and debt.at_ms > since_ms))
+
+
+def _heard(call: Call) -> bool:
+    """Was something heard of the response that was asked for last?"""
+    return bool(call.playout.id) and call.playout.id == call.response.id and call.playout.state not in UNHEARD
+
+
+def _interrupted_unheard(call: Call) -> bool:
+    """Was nothing heard of the response that is asked for or generated?"""
+    return call.response.state in (REQUESTED, IN_PROGRESS) and not _heard(call)
+
+
+def _back_from_interruption(call: Call) -> Debts:
+    if not _interrupted_unheard(call):
+        return ()
+    kept = (*ANSWERS, Cause.LIMIT_WARNING, *([Cause.NOTICE] if call.response.cause is Cause.NOTICE else []))
+    return tuple(debt for debt in call.pending.asked if debt.cause in kept)
+
+
+def _failed(call: Call) -> Debts:
+    """What was asked for, as it is asked for again: a greeting that was heard in part is gone on with."""
+    return tuple(
+        Debt(
+            Cause.RECOVERY if _heard(call) and debt.cause is Cause.GREETING else debt.cause, debt.at_ms, debt.text, debt.item_id, again=True
+        )
+        for debt in call.pending.asked
+    )
+
+
+def _settled(call: Call, event: ev.Event) -> Debts:
+    """What is owed now that the voice is over: listener's words are none that want an answer if it went on, and asked nothing (R94)."""
+    return tuple(
+        Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, debt.again)
+        for debt in call.pending.owed
+        if not debt.noise or call.playout.asks or event.at_ms - debt.at_ms < call.policy.backchannel_tail_ms
+    )
+
+
+PENDING = region(
+    "pending",
+    *closing(LIVE),
+    #   while                    on                     if                   then
+    row(PAUSED,                  ev.TurnTaken,          told_to_wait,        stay(owe_turn)),
+    row(LIVE,                    ev.TurnTaken,          server_answers,      go(OWED, owe_turn)),
+    row(LIVE,                    ev.TurnTaken,          always,              go(WANTED, owe_turn, raises(ev.ResponseDue))),
+    row((PAUSED, OWED),          ev.EntrySubmitted,     always,              stay(owe_entry)),
+    row((NOTHING, PREPARING, WANTED), ev.EntrySubmitted, always,             go(WANTED, owe_entry, raises(ev.ResponseDue))),
+    row((PAUSED, OWED),          ev.ToolsAnswered,      always,              stay(owe_tool_result)),
+    row((NOTHING, PREPARING, WANTED), ev.ToolsAnswered, always,              go(WANTED, owe_tool_result, raises(ev.ResponseDue))),
+    row(LIVE,                    ev.NoticeRequested,    full,                stay(log_dropped)),
+    row((PREPARING, PAUSED, OWED), ev.NoticeRequested,  always,              stay(owe_notice)),
+    row((NOTHING, WANTED),       ev.NoticeRequested,    always,              go(WANTED, owe_notice, raises(ev.ResponseDue))),
+    row((PREPARING, PAUSED, OWED), ev.LimitExpired,     always,              stay(owe_limit_warning)),
+    row((NOTHING, WANTED),       ev.LimitExpired,       always,              go(WANTED, owe_limit_warning, raises(ev.ResponseDue))),
+    row(NOTHING,                 ev.IdleExpired,        prompts_left,        go(WANTED, owe_idle_prompt, raises(ev.ResponseDue))),
+    row(NOTHING,                 ev.IdleExpired,        gives_up_waiting,    go(WANTED, owe_farewell, raises(ev.ResponseDue))),
+    row(NOTHING,                 ev.ToolExpired,        quiet_while_running, go(WANTED, owe_filler, raises(ev.ResponseDue))),
+
+    row(PREPARING,               ev.GreetingPrepared,   always,              go(WANTED, take_text, raises(ev.ResponseDue))),
+    row((PREPARING, PAUSED, OWED), ev.PendingExpired,   always,              go(WANTED, raises(ev.ResponseDue))),
+    row((PAUSED, OWED),          ev.SpeechStarted,      for_the_caller,      go(WANTED)),
+
+    row(WANTED,                  ev.ResponseDue,        leaves_nothing,      go(NOTHING, ask)),
+    row(WANTED,                  ev.ResponseDue,        may_ask,             stay(ask)),
+    row(OWING,                   ev.ResponseCreated,    servers_pays_all,    go(NOTHING, paid_by_server)),
+    row(OWING,                   ev.ResponseCreated,    answers_by_itself,   go(WANTED, paid_by_server)),
+    row(NOTHING,                 ev.ResponseCreated,    answers_by_itself,   stay(paid_by_server)),
+
+    row((OWED, WANTED),          ev.BackchannelHeard,   over_the_voice,      stay(mark_noise)),
+    row((OWED, WANTED),          ev.PlayoutOver,        only_noise,          go(NOTHING, settle_noise)),
+    row(OWED,                    ev.PlayoutOver,        always,              stay(settle_noise)),
+    row(WANTED,                  ev.PlayoutOver,        always,              stay(settle_noise, raises(ev.ResponseDue))),
+    row(OWING,                   ev.TurnDismissed,      turn_alone,          go(NOTHING, forgive_turn)),
+    row((OWED, WANTED),          ev.TurnDismissed,      always,              go(WANTED, forgive_turn, raises(ev.ResponseDue))),
+    row((PREPARING, PAUSED),     ev.TurnDismissed,      always,              stay(forgive_turn)),
+
+    row(NOTHING,                 ev.AnswerFailed,       may_retry,           go(PAUSED, put_back_counted)),
+    row((WANTED, PAUSED),        ev.AnswerFailed,       told_to_wait,        go(PAUSED, put_back)),
+    row(WANTED,                  ev.AnswerFailed,       always,              stay(put_back, raises(ev.ResponseDue))),
+    row((PREPARING, PAUSED, OWED), ev.AnswerFailed,     always,              stay(put_back)),
+    row(NOTHING,                 ev.VoiceMissing,       may_replace,         go(PAUSED, put_back_counted)),
+    row(OWING,                   ev.VoiceMissing,       heard_in_progress,   stay(put_back)),
+    row((NOTHING, WANTED),       ev.CreateRefused,      may_wait,            go(WANTED, put_back_refused)),
+    row((PREPARING, PAUSED, OWED), ev.CreateRefused,    may_wait,            stay(put_back_refused)),
+    row((NOTHING, WANTED),       ev.ResponseCancelled,  cut_unheard,         go(PAUSED, put_back_counted)),
+    row((PREPARING, PAUSED, OWED), ev.ResponseCancelled, cut_unheard,        stay(put_back_counted)),
+    row(NOTHING,                 ev.BargedIn,           cut_with_debts,      go(WANTED, put_back_interrupted, raises(ev.ResponseDue))),
+    row(WANTED,                  ev.BargedIn,           always,              stay(put_back_interrupted, raises(ev.ResponseDue))),
+    row((PREPARING, PAUSED, OWED), ev.BargedIn,         always,              stay(put_back_interrupted)),
+    row(NOTHING,                 ev.SessionLost,        answer_lost,         go(PAUSED, put_back)),
+    row((OWED, WANTED),          ev.SessionLost,        answer_lost,         go(WANTED, put_back)),
+    row(OWED,                    ev.SessionLost,        always,              go(WANTED)),
+    row((PREPARING, PAUSED),     ev.SessionLost,        answer_lost,         stay(put_back)),
+
+    row(WANTED,                  (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, stay(raises(ev.ResponseDue))),
+    row((NOTHING, PREPARING, PAUSED, OWED), (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, ignore("it makes nothing owed: a turn that is taken does, not a transcript or a sound (R20)")),
+    row(LIVE,                    (ev.DeviceEvent, ev.SentenceEvent, ev.AppEvent, ev.Signal), always, ignore("it makes nothing owed, and clears no way")),
+    doc="what is owed to the caller, and what its response waits for",
+    record=Pending,
+    states=(*LIVE, OVER),
+    expired=ev.PendingExpired,
+)  # fmt: skip

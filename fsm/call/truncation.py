@@ -1,0 +1,274 @@
+"""What the model must forget: after a flush it must remember of each item what the caller heard of it, and nothing more (R34, R71, R88).
+
+The account is kept by item: the messages of the responses that may be heard, and the sentences of them that went to the device. Whoever
+flushes, the device answers with what was heard, and each item is then cut, deleted, rewritten or left, by its own figure. Whatever the
+conversation gets later of a response that was flushed, or never admitted, is deleted: it was not heard.
+"""
+
+from itertools import accumulate
+from math import inf
+
+from fsm.call import events as ev
+from fsm.call.common import closing
+from fsm.call.effects import DeleteItem, Effect, Level, Log, RewriteItem, TruncateItem
+from fsm.call.guards import AUDIBLE, in_progress, known, of_next, of_playout, of_session, welcome, without_sound_to_follow
+from fsm.call.snapshot import Call, Item, Spoken, Truncation
+from fsm.call.states import AHEAD, IN_STEP, OVER, POSITION_AWAITED, SILENT, SYNTHESISING, WITHDRAWN
+from fsm.engine.notation import always, go, ignore, region, row, sets, several, stay
+
+LIVE = (IN_STEP, POSITION_AWAITED)
+
+Named = ev.ItemAdded | ev.AudioArrived | ev.SentenceCut
+"""The events that name an item of a response."""
+
+
+def silent(call: Call, _: object) -> bool:
+    """May nothing be heard, so that nothing is flushed?"""
+    return call.playout.state is SILENT
+
+
+def cut_heard(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Did the server cut what is heard?"""
+    return of_playout(call, event) and call.playout.state in AUDIBLE
+
+
+def cut_next(call: Call, event: ev.ResponseEnded) -> bool:
+    """Is the response flushed that was to follow?"""
+    return call.playout.state in AUDIBLE and (without_sound_to_follow(call, event) or _cancels_next(call, event))
+
+
+def unwelcome(call: Call, event: ev.ResponseCreated) -> bool:
+    """Is it a response that is cancelled at its birth, and never admitted (R68)?"""
+    return not known(call, event) and (call.response.state is WITHDRAWN or in_progress(call, None) or not welcome(call, event))
+
+
+def late(call: Call, event: Named) -> bool:
+    """Does the conversation get an item of a response that was flushed or never admitted, told for the first time?"""
+    gone = event.response_id in call.truncation.cut and event.response_id not in call.truncation.awaited
+    return bool(event.item_id) and gone and not _listed(call, event)
+
+
+def new(call: Call, event: Named) -> bool:
+    """Is it an item of a response that may be heard, or of which the device is to say what was, told for the first time?"""
+    heard = call.playout.state in AUDIBLE and event.response_id in (call.playout.id, call.playout.next_id)
+    counts = heard or event.response_id in call.truncation.awaited
+    return bool(event.item_id) and counts and not _listed(call, event)
+
+
+def newly_synthesised(call: Call, event: ev.SentenceSynthesised) -> bool:
+    """Is it the sentence in synthesis, told for the first time?"""
+    return of_session(call, event) and call.synthesis.state is SYNTHESISING
+
+
+def of_last_spoken(call: Call, event: ev.SentenceStarted) -> bool:
+    """Is it the sentence that was synthesised last, which no other follows yet?"""
+    return of_session(call, event) and call.synthesis.state is AHEAD and bool(call.truncation.spoken)
+
+
+def last_awaited(call: Call, event: ev.PlayoutStopped) -> bool:
+    """Is it the only answer that is awaited?"""
+    return call.truncation.awaited == (event.response_id,)
+
+
+def awaited(call: Call, event: ev.PlayoutStopped) -> bool:
+    """Is it an answer that is awaited?"""
+    return event.response_id in call.truncation.awaited
+
+
+def delete_late(_: Call, event: Named) -> DeleteItem:
+    """Forget an item of which nothing was or will be heard."""
+    return DeleteItem(event.item_id)
+
+
+@several
+def corrections(call: Call, event: ev.PlayoutStopped) -> tuple[Effect, ...]:
+    """What the model must forget of each item of the flushed response, in their order."""
+    account = call.truncation
+    items = [item.item_id for item in account.items if item.response_id == event.response_id]
+    if call.policy.voice == "chatterbox":
+        spoken = tuple(sentence for sentence in account.spoken if sentence.response_id == event.response_id)
+        return _rewritten(items, spoken, event.played_ms)
+    if not event.items and len(items) == 1:
+        return _truncated(items, (ev.Heard(items[0], 0, event.played_ms, event.received_ms),))
+    return _truncated(items, event.items)
+
+
+def _truncated(items: list[str], heard: tuple[ev.Heard, ...]) -> tuple[Effect, ...]:
+    """The item that was being heard is cut in the content part that was; those of which nothing was heard are deleted (R88)."""
+    made: list[Effect] = []
+    for item_id in dict.fromkeys([*items, *(part.item_id for part in heard if part.item_id)]):
+        parts = [part for part in heard if part.item_id == item_id]
+        cut = [part for part in parts if part.played_ms < part.received_ms]
+        if sum(part.played_ms for part in parts) < 1:
+            made.append(DeleteItem(item_id))
+        elif cut:
+            made.append(TruncateItem(item_id, int(cut[0].played_ms), cut[0].content_index))
+    return tuple(made)
+
+
+def _rewritten(items: list[str], spoken: tuple[Spoken, ...], played_ms: float) -> tuple[Effect, ...]:
+    """The text that was being heard is cut to the words that were; those before it stay, and those of which nothing was heard go.
+
+    Where no sentence was spoken, what was heard is a recording of ours, and no word of the model's.
+    """
+    words = _words(spoken, played_ms)
+    known_items = dict.fromkeys([*items, *(sentence.item_id for sentence in spoken if sentence.item_id)])
+    begun = [item_id for item_id in known_items if words.get(item_id)]
+    made: list[Effect] = []
+    for item_id in known_items:
+        if item_id not in begun:
+            made.append(DeleteItem(item_id))
+        elif item_id == begun[-1]:
+            made.append(RewriteItem(item_id, " ".join(words[item_id])))
+    return tuple(made)
+
+
+def _words(spoken: tuple[Spoken, ...], played_ms: float) -> dict[str, list[str]]:
+    """The words of each item that were heard: whole sentences, and of the last one as many as its played part allows (R34)."""
+    words: dict[str, list[str]] = {}
+    begins = _begins(spoken)
+    ends = [from_ms for _, from_ms in begins[1:]]
+    for (sentence, from_ms), until_ms in zip(begins, [*ends, inf], strict=False):
+        left_ms = played_ms - from_ms
+        # less than a millisecond is what adding up lengths left over, not a word
+        if left_ms < 1:
+            break
+        heard = sentence.text.split()
+        if left_ms < sentence.audio_ms and played_ms < until_ms + 1:
+            heard = heard[: max(1, int(len(heard) * left_ms / sentence.audio_ms))]
+        words.setdefault(sentence.item_id, []).extend(heard)
+    return words
+
+
+def _begins(spoken: tuple[Spoken, ...]) -> list[tuple[Spoken, float]]:
+    """The sentences that were heard, each with where it began: as the device told, or else one behind the other."""
+    if any(sentence.from_ms is not None for sentence in spoken):
+        return [(sentence, sentence.from_ms) for sentence in spoken if sentence.from_ms is not None]
+    lengths = [sentence.audio_ms for sentence in spoken]
+    return list(zip(spoken, accumulate(lengths, initial=0.0), strict=False))
+
+
+def log_unknown(call: Call, _: ev.TruncationExpired) -> Log:
+    """Note that the device did not say what it played."""
+    return Log(Level.WARNING, "played_position_unknown", " ".join(call.truncation.awaited))
+
+
+@sets("items")
+def note_item(call: Call, event: Named) -> tuple[Item, ...]:
+    """One more item may be heard; of all responses at most `Policy.queued_sentences` are remembered (R07)."""
+    return (*call.truncation.items, Item(event.response_id, event.item_id))[-call.policy.queued_sentences :]
+
+
+@sets("spoken")
+def note_spoken(call: Call, event: ev.SentenceSynthesised) -> tuple[Spoken, ...]:
+    """One more sentence went to the device; of a response at most `Policy.queued_sentences` are remembered (R07)."""
+    synthesis, spoken = call.synthesis, call.truncation.spoken
+    if sum(sentence.response_id == synthesis.response_id for sentence in spoken) >= call.policy.queued_sentences:
+        return spoken
+    return (*spoken, Spoken(synthesis.response_id, synthesis.item_id, synthesis.text, event.audio_ms))
+
+
+@sets("spoken")
+def note_begin(call: Call, event: ev.SentenceStarted) -> tuple[Spoken, ...]:
+    """The sentence that was synthesised last is heard from here on."""
+    *earlier, last = call.truncation.spoken
+    return (*earlier, Spoken(last.response_id, last.item_id, last.text, last.audio_ms, event.played_ms))
+
+
+@sets("awaited", "cut")
+def await_heard(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is heard is flushed, and what was to follow it, if anything was."""
+    return _flushed(call, *([call.playout.id, call.playout.next_id] if call.playout.next_id else [call.playout.id]))
+
+
+@sets("awaited", "cut")
+def await_played(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is heard is flushed, and what was to follow it is not."""
+    return _flushed(call, call.playout.id)
+
+
+@sets("awaited", "cut")
+def await_next(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What was to follow is flushed."""
+    return _flushed(call, call.playout.next_id)
+
+
+@sets("cut")
+def note_cut(call: Call, event: ev.ResponseCreated) -> tuple[str, ...]:
+    """A response that is never heard."""
+    return _remembered(call, event.response_id)
+
+
+@sets("items", "spoken")
+def forget_heard(call: Call, _: ev.PlayoutOver) -> tuple[tuple[Item, ...], tuple[Spoken, ...]]:
+    """What was heard to its end needs no correction."""
+    return _without(call, "" if call.playout.id in call.truncation.awaited else call.playout.id)
+
+
+@sets("items", "spoken", "awaited")
+def settle(call: Call, event: ev.PlayoutStopped) -> tuple[tuple[Item, ...], tuple[Spoken, ...], tuple[str, ...]]:
+    """The flushed response is accounted for."""
+    awaited = tuple(other for other in call.truncation.awaited if other != event.response_id)
+    return *_without(call, event.response_id), awaited
+
+
+@sets("items", "spoken", "awaited")
+def give_up(call: Call, _: ev.TruncationExpired) -> tuple[tuple[Item, ...], tuple[Spoken, ...], tuple[str, ...]]:
+    """What was heard will not be known."""
+    gone = call.truncation.awaited
+    items = tuple(item for item in call.truncation.items if item.response_id not in gone)
+    return items, tuple(sentence for sentence in call.truncation.spoken if sentence.response_id not in gone), ()
+
+
+def _listed(call: Call, event: Named) -> bool:
+    return Item(event.response_id, event.item_id) in call.truncation.items
+
+
+def _cancels_next(call: Call, event: ev.ResponseEnded) -> bool:
+    return isinstance(event, ev.ResponseCancelled) and of_next(call, event)
+
+
+def _flushed(call: Call, *responses: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (*call.truncation.awaited, *responses), _remembered(call, *responses)
+
+
+def _remembered(call: Call, *responses: str) -> tuple[str, ...]:
+    return (*call.truncation.cut, *responses)[-call.policy.remembered_ids :]
+
+
+def _without(call: Call, response_id: str) -> tuple[tuple[Item, ...], tuple[Spoken, ...]]:
+    account = call.truncation
+    items = tuple(item for item in account.items if item.response_id != response_id)
+    return items, tuple(sentence for sentence in account.spoken if sentence.response_id != response_id)
+
+
+TRUNCATION = region(
+    "truncation",
+    *closing(LIVE),
+    #   while               on                       if                 then
+    row(LIVE,               ev.BargedIn,             silent,            ignore("nothing is heard")),
+    row(LIVE,               ev.BargedIn,             always,            go(POSITION_AWAITED, await_heard)),
+    row(LIVE,               (ev.VoiceMissing, ev.PlayoutStalled), always, go(POSITION_AWAITED, await_played)),
+    row(LIVE,               ev.ResponseCancelled,    cut_heard,         go(POSITION_AWAITED, await_played)),
+    row(LIVE,               ev.ResponseEnded,        cut_next,          go(POSITION_AWAITED, await_next)),
+    row(LIVE,               ev.ResponseCreated,      unwelcome,         stay(note_cut)),
+    row(LIVE,               ev.PlayoutOver,          always,            stay(forget_heard)),
+
+    row(LIVE,               (ev.ItemAdded, ev.AudioArrived, ev.SentenceCut), late, stay(delete_late, note_item)),
+    row(LIVE,               (ev.ItemAdded, ev.AudioArrived, ev.SentenceCut), new, stay(note_item)),
+    row(LIVE,               ev.SentenceSynthesised,  newly_synthesised, stay(note_spoken)),
+    row(LIVE,               ev.SentenceStarted,      of_last_spoken,    stay(note_begin)),
+
+    row(POSITION_AWAITED,   ev.PlayoutStopped,       last_awaited,      go(IN_STEP, corrections, settle)),
+    row(POSITION_AWAITED,   ev.PlayoutStopped,       awaited,           stay(corrections, settle)),
+    row(POSITION_AWAITED,   ev.TruncationExpired,    always,            go(IN_STEP, log_unknown, give_up)),
+
+    row(LIVE,               ev.DeviceEvent,          always,            ignore("only the answer to a flush says what was heard (R71)")),
+    row(LIVE,               ev.ModelEvent,           always,            ignore("it names no item that is not known, or of no response that counts")),
+    row(LIVE,               (ev.Expired, ev.Signal), always,            ignore("another region's deadline, or nothing that is flushed")),
+    row(LIVE,               (ev.CallerEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("only a flush puts the model's memory out of step")),
+    doc="what the model must forget of what it said",
+    record=Truncation,
+    states=(*LIVE, OVER),
+    expired=ev.TruncationExpired,
+)  # fmt: skip
