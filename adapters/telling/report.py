@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import attrs
 
+from adapters.seam.ports import RATE_HZ
 from adapters.telling.picture.data import CallPicture, Marker, Ribbon, Said, Span
 from adapters.telling.steps import barged_in, false_alarm
 from adapters.telling.trace import Trace
@@ -82,12 +83,13 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def picture(self, title: str, caller: bytes, agent: bytes) -> CallPicture:
-        """The call as a picture, with the sound of both sides."""
+        """The call as a picture, with the sound of both sides (s16le, 24 kHz, mono) from when the line was open."""
+        before = bytes(2 * round(self.line_ms * RATE_HZ / 1000))
         return CallPicture(
             title=title,
             duration_ms=self.duration_ms,
-            caller=caller,
-            agent=agent,
+            caller=before + caller,
+            agent=before + agent,
             ribbons=self.ribbons,
             markers=tuple(self.markers),
             said=tuple(self.said),

@@ -1,5 +1,6 @@
 """The picture of a call: that all of the call is on it, that nothing on it covers anything else, and that no text can break it."""
 
+import re
 import subprocess
 import sys
 import wave
@@ -23,6 +24,7 @@ from tests.shared.shell import PATIENCE_S
 RATE_HZ = 24_000
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '<script>alert("1")</script> & ]]> \' \x00\x1b\x7f \ud800 \u202e end'
+POLE = r"M([\d.]+) ([\d.]+)V([\d.]+)"
 Box = tuple[float, float, float, float]
 
 
@@ -171,7 +173,35 @@ def test_a_state_is_named_on_its_bar_or_else_in_the_legend() -> None:
     root = parsed(short_call())
     assert set(words(texts(root, "s"))) == {"greeting_lock", "ai_speaking", "listening", "suspected"}
     legend = [text for text in words(texts(root, "k")) if "cancelling" in text]
-    assert legend == ["cancelling \u00b7 confirmed"]
+    assert legend == ["cancelling"], "confirmed is too short to be seen: it has its tooltip"
+
+
+def test_the_legend_is_one_line() -> None:
+    names = ("cancelling", "cancelled", "locked", "paused", "requested", "speaking", "closing", "failed", "held", "preparing", "stopped")
+    spans = tuple(Span(at * 100, at * 100 + 60, f"{name}{'' if at < 11 else at}") for at, name in enumerate(names * 3))
+    root = parsed(CallPicture("", 9_000, ribbons=(Ribbon("all", spans),)))
+    legend = [text for text in texts(root, "k") if "0:09" not in (text.text or "")]
+    assert len(legend) > 2
+    assert len({text.get("y") for text in legend}) == 1
+
+
+@pytest.mark.parametrize("seconds", [2, 3, 8, 70])
+def test_a_short_call_fills_the_picture(seconds: int) -> None:
+    root = parsed(CallPicture("", seconds * 1_000, ribbons=(Ribbon("phase", (Span(0, seconds * 1_000, "listening"),)),)))
+    [bar] = [rect for group in root.iter(f"{SVG}g") for rect in group.findall(f"{SVG}rect") if rect.get("class")]
+    assert float(bar.get("x", 0)) + float(bar.get("width", 0)) == pytest.approx(WIDTH - 36, abs=2)
+
+
+def test_no_pole_strikes_through_what_is_said() -> None:
+    for call in (short_call(), long_call(3), crowded_call()):
+        root = parsed(call)
+        captions = [(left - 2, top, right + 2, bottom) for left, top, right, bottom in caption_boxes(root)]
+        poles = [pole for pole in root.iter(f"{SVG}path") if pole.get("class") in ("p", "w")]
+        lines = [(float(x), float(top), float(bottom)) for pole in poles for x, top, bottom in re.findall(POLE, pole.get("d", ""))]
+        assert len(lines) >= len(poles) == len(call.markers)
+        assert not [
+            (line, box) for line in lines for box in captions if box[0] < line[0] < box[2] and line[1] < box[3] and line[2] > box[1]
+        ]
 
 
 def test_what_happened_after_the_end_is_shown_all_the_same() -> None:

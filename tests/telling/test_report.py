@@ -101,3 +101,12 @@ def test_a_call_in_which_nothing_happened_can_be_told(tmp_path: Path) -> None:
     assert dict(report.figures())["barge-ins"] == "0"
     assert dict(report.figures())["response cancels"] == "none"
     assert report.summary().endswith("\n")
+
+
+def test_sound_is_drawn_from_when_the_line_was_open(tmp_path: Path) -> None:
+    late = (at(700, ev.LineOpened), at(700, ev.SessionConfirmed), at(2_000, ev.CallerHungUp))
+    report = told(tmp_path, late)
+    assert report.line_ms == pytest.approx(700)
+    picture = report.picture("", b"\1\0", b"\2\0")
+    silence = bytes(2 * 700 * 24)
+    assert (picture.caller, picture.agent) == (silence + b"\1\0", silence + b"\2\0")

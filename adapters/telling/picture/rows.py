@@ -4,7 +4,7 @@ Lengths are in SVG user units (px), times in ms.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import attrs
 import numpy as np
@@ -15,6 +15,7 @@ from adapters.telling.picture.parts import Caption, Flag, Scale, envelope, outli
 from adapters.telling.picture.style import (
     BAR,
     CAPTION,
+    CAPTION_MARGIN,
     CAPTION_TEXT,
     EDGE,
     FLAG,
@@ -187,16 +188,26 @@ def _ribbon(row: Row, ribbon: Ribbon, top: float, classes: dict[str, str]) -> tu
 
 
 def _poles(row: Row) -> list[str]:
-    """A line through all lanes for each marker, from its flag down; the strong ones over the others."""
+    """A line through all lanes for each marker, from its flag down, but not through what is said; the strong ones over the others."""
     parts = []
     for marker, flag in sorted(row.flags, key=_strength):
         top = _flag_top(row, flag) if flag else row.axis + 5
-        paint, x = flag_of(marker.kind), n(row.scale.x(marker.at_ms))
+        paint, x = flag_of(marker.kind), row.scale.x(marker.at_ms)
         weight = "w" if paint.strong else "p"
-        parts.append(
-            f'<path class="{weight}" stroke="{paint.line}" d="M{x} {n(top)}V{n(row.bottom)}"><title>{_told(marker)}</title></path>'
-        )
+        line = "".join(f"M{n(x)} {n(begin)}V{n(end)}" for begin, end in _clear_of_captions(row, x, top))
+        parts.append(f'<path class="{weight}" stroke="{paint.line}" d="{line}"><title>{_told(marker)}</title></path>')
     return parts
+
+
+def _clear_of_captions(row: Row, x: float, top: float) -> Iterator[tuple[float, float]]:
+    """The stretches of a pole from `top` down on which no caption stands."""
+    for side in SIDES:
+        for caption in row.captions[side]:
+            if caption.left - CAPTION_MARGIN <= x <= caption.left + caption.width + CAPTION_MARGIN:
+                first = _first_line(row, side, caption)
+                yield top, first - CAPTION
+                top = first + CAPTION * (len(caption.lines) - 1) + 4
+    yield top, row.bottom
 
 
 def _strength(flown: tuple[Marker, Flag | None]) -> bool:
@@ -227,13 +238,17 @@ def _written(row: Row) -> list[str]:
     parts = []
     for side in SIDES:
         for caption in row.captions[side]:
-            over = row.middle[side] - HALF - 5 - CAPTION * (len(caption.lines) - 1)
-            first = over if side == "caller" else row.middle[side] + HALF + 14
+            first = _first_line(row, side, caption)
             parts += [
                 f'<text class="c {side}" x="{n(caption.left)}" y="{n(first + number * CAPTION)}">{escaped(line)}</text>'
                 for number, line in enumerate(caption.lines)
             ]
     return parts
+
+
+def _first_line(row: Row, side: str, caption: Caption) -> float:
+    """The y of a caption's first line."""
+    return row.middle[side] + HALF + 14 if side == "agent" else row.middle[side] - HALF - 5 - CAPTION * (len(caption.lines) - 1)
 
 
 def _told(marker: Marker) -> str:

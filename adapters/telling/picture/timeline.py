@@ -17,11 +17,12 @@ from adapters.telling.picture.rows import Row, bars_of, drawn, row_of
 from adapters.telling.picture.style import EDGE, LEFT, RIGHT, STYLE, WIDTH, Paint, paint_of
 from adapters.telling.picture.text import BOLD, clean, clock, elided, escaped, n, width_of
 
-_LEAST_MS = 10_000  # a shorter call is not stretched over the whole width
+_LEAST_MS = 2_000  # a shorter call is not stretched over the whole width
 _ONE_ROW_MS = 90_000  # the longest call that is drawn in one row
 _ROW_MS = 60_000
 _ROWS = 20  # a call of more than so many minutes gets longer rows, not more
 _BETWEEN = 34
+_SEEN = 2.0  # a state that is nowhere so wide has its name in its tooltip alone
 
 
 def draw(call: CallPicture) -> str:
@@ -35,8 +36,10 @@ def draw(call: CallPicture) -> str:
         rows.append(row_of(call, scale, top))
         top = rows[-1].bottom + _BETWEEN
     body = [part for row in rows for part in drawn(row, call, classes)]
-    named = {bar.span.state for row in rows for ribbon in call.ribbons for bar in bars_of(ribbon, row.scale) if bar.named}
-    legend, top = _legend([state for state in states if state not in named], classes, top)
+    bars = [bar for row in rows for ribbon in call.ribbons for bar in bars_of(ribbon, row.scale)]
+    named = {bar.span.state for bar in bars if bar.named}
+    seen = {bar.span.state for bar in bars if bar.width >= _SEEN}
+    legend, top = _legend([state for state in states if state in seen - named], classes, top)
     height = round(top)
     return "\n".join(
         (
@@ -114,7 +117,7 @@ def _rule(state: str, name: str) -> str:
 
 
 def _legend(states: Sequence[str], classes: dict[str, str], top: float) -> tuple[list[str], float]:
-    """The states whose bars are too narrow for their names, by colour; and where the picture ends."""
+    """One line of the states whose bars are too narrow for their names, by colour; and where the picture ends."""
     shown: dict[Paint, list[str]] = {}
     for state in states:
         shown.setdefault(paint_of(state), []).append(state)
@@ -123,9 +126,8 @@ def _legend(states: Sequence[str], classes: dict[str, str], top: float) -> tuple
     for alike in shown.values():
         text = elided(clean(" \u00b7 ".join(alike)), RIGHT - LEFT - 18, 11)
         width = 18 + width_of(text, 11)
-        if x + width > RIGHT:
-            x, top = float(LEFT), top + 20
-        parts.append(f'<rect class="{classes[alike[0]]}" x="{n(x)}" y="{n(top - 9)}" width="12" height="11" rx="2"/>')
-        parts.append(f'<text class="k" x="{n(x + 18)}" y="{n(top)}">{escaped(text)}</text>')
-        x += width + 22
+        if x + width <= RIGHT:
+            parts.append(f'<rect class="{classes[alike[0]]}" x="{n(x)}" y="{n(top - 9)}" width="12" height="11" rx="2"/>')
+            parts.append(f'<text class="k" x="{n(x + 18)}" y="{n(top)}">{escaped(text)}</text>')
+            x += width + 22
     return parts, top + (26 if states else 0)
