@@ -130,12 +130,13 @@ def dotted(name: str) -> str:
 
 
 def ports() -> set[str]:
-    """The files of adapters that own a resource: those with a class that says what it performs."""
+    """The files of adapters that own a resource: those with a class that says what it performs, or is a device."""
     found = set()
     for name in NAMES:
         classes = [node for node in ast.walk(ast.parse((ROOT / name).read_text())) if isinstance(node, ast.ClassDef)]
         says = {getattr(part, "name", "") or getattr(getattr(part, "target", None), "id", "") for one in classes for part in one.body}
-        if "performs" in says and name not in {"adapters/seam/ports.py", *JOINS}:
+        bases = {getattr(base, "id", "") for one in classes for base in one.bases}
+        if ("performs" in says or "Device" in bases) and not name.startswith("adapters/seam/") and name not in JOINS:
             found.add(name)
     return found
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
+from adapters.seam.device import LineLost
 from adapters.seam.ports import RATE_HZ
 
 INSTALL = "apt install libportaudio2 (Debian, Ubuntu), dnf install portaudio (Fedora) or brew install portaudio (macOS)"
@@ -25,7 +26,7 @@ class NoSound(ValueError):
     """There is no such device, or no library for one; the text is one line that says what and what to do."""
 
 
-class SoundLost(Exception):
+class SoundLost(LineLost):
     """A device that was there can no longer be used; the text says which and why."""
 
 

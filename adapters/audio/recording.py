@@ -14,6 +14,7 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
+from adapters.seam.device import LineLost
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
 
 SAVED_FRAMES = 50
@@ -33,7 +34,7 @@ FRAME_S = FRAME_MS / 1000
 SILENCE = bytes(FRAME_BYTES)
 
 
-class RecordingFailed(Exception):
+class RecordingFailed(LineLost):
     """The file can't be made or written; the text is one line that says what and what to do."""
 
 

@@ -12,9 +12,9 @@ import soxr
 
 from adapters.audio.keeper import LATENCY_S, Keeper, Stream
 from adapters.audio.library import Endpoint, load
-from adapters.audio.tape import Tape
 from adapters.audio.wake import Ring, nobody
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
+from adapters.seam.tape import Tape
 
 BLOCK_MS = 10
 """How much the loudspeaker takes at once: an unplugged one is noticed soon, and the work stays small."""
@@ -84,7 +84,7 @@ class Loudspeaker:
             delay_s = self._latency_s
         size, rate_hz = frames * 2, self.endpoint.rate_hz
         while len(self._rest) < size:
-            pcm = self._tape.take(self._keeper.beat_s + delay_s + len(self._rest) / (2 * rate_hz))
+            pcm = self._tape.take(self._keeper.beat_s + delay_s + len(self._rest) / (2 * rate_hz)).pcm
             self._rest += pcm if self._resampler is None else self._resampler.resample_chunk(_samples(pcm)).tobytes()
         out[:] = self._rest[:size]
         del self._rest[:size]

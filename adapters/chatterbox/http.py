@@ -76,6 +76,10 @@ def client_of(server: Server) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=root, transport=transport, headers=headers, timeout=httpx.Timeout(None, connect=CONNECT_S))
 
 
+Client = Callable[[Server], httpx.AsyncClient]
+"""What makes a client for a server."""
+
+
 async def ask(client: httpx.AsyncClient, method: str, path: str, timeout_s: float, fields: Mapping[str, object] | None = None) -> Answer:
     """One request and its whole answer, whatever its status; Fault when there is none in time."""
     try:

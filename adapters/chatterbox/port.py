@@ -4,7 +4,7 @@ Four kinds of server are known (`adapters.chatterbox.servers.DIALECTS`), and ask
 first: from the moment of its effect nothing of the sentence is heard, whatever the server does.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from functools import partial
 
 import anyio
@@ -15,18 +15,17 @@ from adapters.chatterbox.apology import Apology, LastWords
 from adapters.chatterbox.fallback import Sources
 from adapters.chatterbox.feed import Feed
 from adapters.chatterbox.figures import Cancelled, Count, Figures
-from adapters.chatterbox.http import Blame, Fault, elsewhere
+from adapters.chatterbox.http import Blame, Client, Fault, client_of, elsewhere
 from adapters.chatterbox.servers import AUTO, Server
 from adapters.chatterbox.session import Progress, Session
 from adapters.chatterbox.source import Listener, Source
-from adapters.seam.ports import Post, Speaker
+from adapters.seam.bounded import Bounded
+from adapters.seam.ports import Post, Speaker, ms_of
 from fsm.call.effects import CancelSynthesis, Effect, Flush, Hold, Resume, Retire, Synthesise
 from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded, SynthesisFailed
 
 FIRST_SHARE = 0.5
 """How much of a sentence's time the first server has when there is a fallback."""
-MAX_REMEMBERED = 64
-"""How many cancelled ids are remembered beyond those in synthesis (R07)."""
 MAX_EARLY = 256
 """How many effects may wait for `run` to begin (R07); a call asks for one or two."""
 
@@ -54,11 +53,12 @@ class Chatterbox:
         apology: Apology | None = None,
         timeout_s: float = 15.0,
         cancel_timeout_s: float = 2.0,
+        client: Client = client_of,
     ) -> None:
-        """Prepare; nothing is opened before `run`."""
+        """Prepare; nothing is opened before `run`. `client` makes the connections."""
         self.figures = Figures()
-        first = Source(_server(url), self.figures)
-        self._sources = Sources(first, None if fallback is None else Source(_server(fallback), self.figures), self.figures)
+        first, *others = (Source(_server(one), self.figures, client) for one in (url, fallback) if one is not None)
+        self._sources = Sources(first, others[0] if others else None, self.figures)
         if apology is not None:
             apology.must_fit(timeout_s)
         self._last_words = LastWords(apology)
@@ -66,7 +66,7 @@ class Chatterbox:
         self._timeout_s = timeout_s
         self._cancel_timeout_s = cancel_timeout_s
         self._sessions: dict[str, Session] = {}
-        self._cancelled: OrderedDict[str, Progress] = OrderedDict()
+        self._cancelled: Bounded[str, Progress] = Bounded()
         self._early: deque[Effect] = deque(maxlen=MAX_EARLY)
         self._work: _Work | None = None
 
@@ -122,8 +122,6 @@ class Chatterbox:
         before = session.progress if session else self._cancelled.get(session_id, Progress.ABANDONED)
         now = Progress.WITHDRAWN if before in (Progress.WAITING, Progress.WITHDRAWN) else Progress.ABANDONED
         self._cancelled[session_id] = now
-        if len(self._cancelled) > MAX_REMEMBERED:
-            self._cancelled.popitem(last=False)
         if session is not None:
             session.progress = now
             if before is not Progress.POSTED or not session.cancellable:
@@ -228,7 +226,7 @@ class Chatterbox:
         if not session.told:
             session.told = True
             self._last_words.note(failed=False)
-            length_ms = len(pcm) / 48
+            length_ms = ms_of(len(pcm))
             if more:
                 assert session.source is not None
                 length_ms = max(length_ms, session.source.pace.expected_audio_ms(effect.text))

@@ -11,9 +11,9 @@ import httpx
 
 from adapters.audio.wav import MAX_AUDIO_S, WavError, WavStream
 from adapters.chatterbox.figures import Count, Figures, Pace, Synthesised
-from adapters.chatterbox.http import Answer, Blame, Fault, ask, client_of, faults, read_through, refusal
+from adapters.chatterbox.http import Answer, Blame, Client, Fault, ask, client_of, faults, read_through, refusal
 from adapters.chatterbox.servers import DIALECTS, Dialect, Server, dialect_in, is_well, outcome_of, voice_in
-from adapters.seam.ports import RATE_HZ
+from adapters.seam.ports import bytes_of, ms_of
 from adapters.text.sentences import halves
 
 PROBE_S = 3.0
@@ -22,7 +22,7 @@ GAP_S = 3.0
 """How long the sound of a sentence that is being heard may stop coming before the sentence is given up."""
 SLOWEST = 4.0
 """How much longer than it is heard a sentence may take to come: what trickles in more slowly is more pause than speech."""
-LEAD_BYTES = RATE_HZ * 2 * 120 // 1000
+LEAD_BYTES = bytes_of(120)
 """How much of a stream is there before it is heard: 120 ms, since a server may send its first samples one by one."""
 PAUSES_S = (0.25, 0.5, 1.0)
 """The pauses before a request is repeated: a server that restarts its worker is back within 2 s. A connection that was found dead
@@ -47,8 +47,9 @@ class Listener:
 class Source:
     """A server with its connections, those for cancels apart; use it within `connected`."""
 
-    def __init__(self, server: Server, figures: Figures) -> None:
+    def __init__(self, server: Server, figures: Figures, client: Client = client_of) -> None:
         self.server = server
+        self._client = client
         self.pace = Pace()
         self.known: Dialect | None = DIALECTS.get(server.dialect)
         """What the server speaks, once that is known."""
@@ -62,7 +63,7 @@ class Source:
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Own the connections."""
-        async with client_of(self.server) as self._synthesis, client_of(self.server) as self._other:
+        async with self._client(self.server) as self._synthesis, self._client(self.server) as self._other:
             yield
 
     async def dialect(self) -> Dialect:
@@ -220,7 +221,7 @@ class _Reading:
 
     def _heard(self, pcm: bytes, *, more: bool) -> None:
         self.first_s = min(self.first_s, anyio.current_time())
-        self.audio_ms += len(pcm) / 48
+        self.audio_ms += ms_of(len(pcm))
         self.listener.hear(pcm, more)
 
 

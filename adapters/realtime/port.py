@@ -6,6 +6,7 @@ Sound goes straight from the wire to the speaker, whose frame gate refuses what 
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
@@ -16,7 +17,7 @@ from adapters.realtime.history import History
 from adapters.realtime.numbering import Cutter, ResponseSentences
 from adapters.realtime.outbox import Outbox
 from adapters.realtime.settings import RealtimeSettings
-from adapters.realtime.websocket import WebSocketError, connect
+from adapters.realtime.websocket import WebSocket, WebSocketError, connect
 from adapters.realtime.wire import Audio, Happened, Incoming, TextDelta, Wire
 from adapters.seam.errors import unkeyed
 from adapters.seam.ports import Post, Speaker
@@ -48,6 +49,8 @@ from fsm.call.events import (
 )
 from fsm.call.policy import Policy
 
+Connect = Callable[..., AbstractAsyncContextManager[WebSocket]]
+"""What opens a connection: `adapters.realtime.websocket.connect`, or what stands in for it."""
 REFUSED = (401, 403, 404)
 """HTTP statuses of a server that will not have us, however often we ask (R18)."""
 
@@ -90,6 +93,7 @@ class RealtimeLLM:
         ping_interval_s: float = 5.0,
         ping_timeout_s: float = 5.0,
         write_timeout_s: float = 5.0,
+        connect: Connect = connect,
     ) -> None:
         """Prepare; nothing is opened. `key` is sent as a bearer token; `cutter` makes a sentence cutter, which voice="chatterbox" needs.
 
@@ -102,6 +106,7 @@ class RealtimeLLM:
         self._key = key
         self._settings = settings
         self._speaker = speaker
+        self._connect = connect
         self._sentences = ResponseSentences(cutter) if policy.voice == "chatterbox" and cutter else None
         self._timeouts = _Timeouts(open_timeout_s, ping_interval_s, ping_timeout_s, write_timeout_s)
         self._policy = policy
@@ -123,7 +128,7 @@ class RealtimeLLM:
 
     async def check(self) -> None:
         """Open a connection and close it again. Raises WebSocketError, whose text is one plain line without a secret."""
-        async with connect(self._address(), headers=self._headers(), open_timeout_s=self._timeouts.open_s):
+        async with self._connect(self._address(), headers=self._headers(), open_timeout_s=self._timeouts.open_s):
             pass
 
     async def run(self, post: Post) -> None:
@@ -204,7 +209,7 @@ class RealtimeLLM:
         """Connect, and receive until the connection ends; return what to post about that."""
         limits = self._timeouts
         try:
-            async with connect(
+            async with self._connect(
                 self._address(),
                 headers=self._headers(),
                 open_timeout_s=limits.open_s,

@@ -14,10 +14,10 @@ import anyio
 from adapters.seam.ports import P, Port
 from fsm.call.effects import Effect
 from fsm.call.events import CallerHungUp, Event, PortFailed
-from fsm.call.machine import due_ms, expiry, step
+from fsm.call.machine import CALL
 from fsm.call.snapshot import Call
 from fsm.call.states import CLOSED
-from fsm.engine.machine import Step
+from fsm.engine.machine import Machine, Step
 
 Q = ParamSpec("Q")
 Watch = Callable[[Event, Step[Call]], None]
@@ -27,8 +27,9 @@ Watch = Callable[[Event, Step[Call]], None]
 class Driver:
     """Runs one call over its ports; `watches` look on."""
 
-    def __init__(self, call: Call, ports: Iterable[Port], watches: Iterable[Watch] = ()) -> None:
+    def __init__(self, call: Call, ports: Iterable[Port], watches: Iterable[Watch] = (), *, machine: Machine[Call] = CALL) -> None:
         self.call = call
+        self._machine = machine
         self._ports = tuple(ports)
         self._watches = tuple(watches)
         self._inbox: deque[Event] = deque()
@@ -79,7 +80,7 @@ class Driver:
         self._draining = True
         try:
             while (event := self._overdue() or (self._inbox.popleft() if self._inbox else None)) is not None:
-                answer = step(self.call, event)
+                answer = self._machine.step(self.call, event)
                 self.call = answer.snapshot
                 for effect in answer.effects:
                     for port in self._performers.get(type(effect), ()):
@@ -91,9 +92,10 @@ class Driver:
 
     def _overdue(self) -> Event | None:
         """The expiry that is due, by the very comparison that ends the sleep: rounding to ms and back must not part the two."""
-        due = due_ms(self.call)
+        due = self._machine.due_ms(self.call)
         passed = anyio.current_time() >= self._start_s + due / 1000
-        return expiry(self.call, max(self.now_ms(), due) if passed else self.now_ms())
+        event: Event | None = self._machine.expiry(self.call, max(self.now_ms(), due) if passed else self.now_ms())
+        return event
 
     def _let(self, who: object, act: Callable[Q, None], *args: Q.args, **kwargs: Q.kwargs) -> None:
         """Let a port or a watch act; its bug closes the call, and keeps no other from acting."""
@@ -116,4 +118,4 @@ class Driver:
     def _deadline_s(self) -> float:
         if self.call.phase.state is CLOSED:
             return -math.inf
-        return self._start_s + due_ms(self.call) / 1000
+        return self._start_s + self._machine.due_ms(self.call) / 1000

@@ -1,8 +1,8 @@
-"""The bookkeeping of what an agent may say and has said, shared by every audio device; no clock, no thread, no I/O in it.
+"""The bookkeeping of what an agent may say and has said, shared by every line; no clock, no thread, no I/O in it.
 
-A device hands sound over with `play`, takes one frame every 20 ms with `next_frame`, and drains `facts` after each. "Played"
-means taken by the device: one that holds sound for a while after taking it (a line, a sound card) subtracts what it holds.
-Not thread-safe: a device with a thread of its own needs a lock around every call.
+Sound is handed over with `play`, taken with `next_frame`, and given back when it was taken and never heard. "Played" means taken and
+not given back: `adapters.seam.tape` lies between this and an ear that hears later. It is kept for each response, and for each
+content part of its items. Not thread-safe: the tape has the lock.
 """
 
 from collections import Counter, deque
@@ -11,14 +11,12 @@ from enum import StrEnum
 
 import attrs
 
-from adapters.seam.ports import FRAME_BYTES, RATE_HZ, Post
-from fsm.call.events import AudioArrived, PlayoutFinished, PlayoutProgressed, SentenceStarted
+from adapters.seam.bounded import Bounded
+from adapters.seam.frames import Arrived, Fact, Frame, Heard, Part, Progressed, RanOut, Run, SentenceBegan, Stopped
+from adapters.seam.ports import FRAME_BYTES, bytes_of, ms_of
 
-BYTES_A_MS = RATE_HZ * 2 // 1000
-PROGRESS_BYTES = 500 * BYTES_A_MS
+PROGRESS_BYTES = bytes_of(500)
 """How often progress is told: every 500 ms of sound, well under the shortest stall limit (R79)."""
-
-SILENCE = bytes(FRAME_BYTES)
 
 
 class Refusal(StrEnum):
@@ -30,77 +28,30 @@ class Refusal(StrEnum):
     HALF_SAMPLE = "half a sample"
 
 
-@attrs.frozen
-class Arrived:
-    """The first sound of an admitted response was queued."""
-
-    response_id: str
-    item_id: str
-
-
-@attrs.frozen
-class Progressed:
-    """Sound of a response was taken: its first, the first after a gap, or 500 ms more; `played_ms` includes the frame just taken."""
-
-    response_id: str
-    played_ms: float
-
-
-@attrs.frozen
-class SentenceBegan:
-    """The first sample of a sentence was taken, after `played_ms` of its response."""
-
-    sentence: str
-    played_ms: float
-
-
-@attrs.frozen
-class RanOut:
-    """All that was queued of a response was taken, and the frame with its last sample has had its 20 ms; more may still come."""
-
-    response_id: str
-    played_ms: float
-
-
-Fact = Arrived | Progressed | SentenceBegan | RanOut
-
-
-def tell(facts: Iterable[Fact], post: Post) -> None:
-    """Post each fact as the core's event, for a device in which taken means heard.
-
-    A device that still holds what it took answers `RanOut` with QueueEmptied itself, and PlayoutFinished when its mark or
-    clock says so (R27).
-    """
-    for fact in facts:
-        match fact:
-            case Arrived(response_id, item_id):
-                post(AudioArrived, response_id, item_id)
-            case Progressed(response_id, played_ms):
-                post(PlayoutProgressed, response_id, played_ms)
-            case SentenceBegan(sentence, played_ms):
-                post(SentenceStarted, sentence, played_ms)
-            case RanOut(response_id, played_ms):
-                post(PlayoutFinished, response_id, played_ms)
-
-
 @attrs.define
-class _Account:
-    """The bytes of one admitted response; received > played + queued says that it was cut because the queue was full."""
+class _Tally:
+    """The bytes of a response, or of one part of it."""
 
     received: int = 0
     played: int = 0
-    queued: int = 0
-    told: int = 0
-    sentence: str = ""
 
 
 @attrs.define
-class _Run:
-    """Sound that lies together in the queue: of one response and one sentence."""
+class _Account(_Tally):
+    """The bytes of one response; received > played + queued says that it was cut because the queue was full."""
 
-    response_id: str
-    sentence: str
-    pcm: bytearray
+    queued: int = 0
+    told: int = 0
+    """How much of it was played when progress was told last; 0: nothing of it was ever taken."""
+    sentence: str = ""
+    """The sentence that was queued last."""
+    parts: Bounded[Part, _Tally] = attrs.Factory(Bounded)
+
+    def part(self, part: Part) -> _Tally:
+        """The bytes of one part."""
+        if part not in self.parts:
+            self.parts[part] = _Tally()
+        return self.parts[part]
 
 
 @attrs.define(kw_only=True)
@@ -117,20 +68,31 @@ class Playout:
     handed_over: int = attrs.field(default=0, init=False)
     """Bytes given to `play`; always played + queued + dropped + the sum of refused (R57)."""
     played: int = attrs.field(default=0, init=False)
-    """Bytes taken by the device; padding is not counted."""
+    """Bytes taken and not given back; padding is not counted."""
     queued: int = attrs.field(default=0, init=False)
     """Bytes that wait."""
     dropped: int = attrs.field(default=0, init=False)
-    """Bytes that waited and were flushed."""
+    """Bytes that waited, or were given back, and were flushed."""
     refused: Counter[Refusal] = attrs.field(factory=Counter, init=False)
     """Bytes that were refused, by reason."""
+    silent: Counter[str] = attrs.field(factory=Counter, init=False)
+    """Responses of which nothing was taken, once that is over: `without sound` never had any, and `unsent` had some (R40)."""
 
-    _queue: deque[_Run] = attrs.field(factory=deque, init=False)
+    _queue: deque[Run] = attrs.field(factory=deque, init=False)
     _admitted: dict[str, _Account] = attrs.field(factory=dict, init=False)
-    _flushed: dict[str, tuple[float, float]] = attrs.field(factory=dict, init=False)
+    _flushed: Bounded[str, _Account] = attrs.field(init=False)
     _sounding: dict[str, int] = attrs.field(factory=dict, init=False)
     _facts: list[Fact] = attrs.field(factory=list, init=False)
     _held: bool = attrs.field(default=False, init=False)
+    _resumed: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._flushed = Bounded(self.remembered)
+
+    @property
+    def held(self) -> bool:
+        """Is there silence until `resume`?"""
+        return self._held
 
     @property
     def sounding(self) -> Mapping[str, int]:
@@ -150,121 +112,149 @@ class Playout:
         self._held = True
 
     def resume(self) -> None:
-        """Go on with the very next sample."""
+        """Go on with the very next sample; however little it is, that is progress (R79)."""
+        self._resumed = self._resumed or self._held
         self._held = False
 
-    def flush(self, response_id: str) -> tuple[float, float]:
-        """Drop what is queued of a response and refuse it for good; returns its (played_ms, received_ms).
+    def flush(self, response_id: str) -> None:
+        """Drop what is queued of a response and refuse it for good, admitted or not; a second flush does nothing (R70).
 
-        Sound of other responses stays queued in order (R31). A second flush returns the figures of the first (R70); a
-        response that was never admitted has (0, 0) and is refused for good too.
+        Sound of other responses stays queued in order (R31).
         """
         if response_id in self._flushed:
-            return self._flushed[response_id]
-        account = self._admitted.pop(response_id, _Account())
+            return
+        account = self._admitted.pop(response_id, None)
+        if account is None:
+            account = _Account()
+        elif not account.told:
+            self.silent["unsent" if account.received else "without sound"] += 1
         self._queue = deque(run for run in self._queue if run.response_id != response_id)
         self.queued -= account.queued
         self.dropped += account.queued
-        if len(self._flushed) >= self.remembered:
-            del self._flushed[next(iter(self._flushed))]
-        self._flushed[response_id] = figures = (_ms(account.played), _ms(account.received))
-        return figures
+        account.queued = 0
+        self._flushed[response_id] = account
 
     def retire(self, response_id: str) -> None:
         """Refuse what still comes of a response, all of which has been heard."""
         if response_id in self._admitted:
             self.flush(response_id)
 
-    def play(self, response_id: str, pcm: bytes, item_id: str = "", sentence: str = "") -> bool:
+    def close(self) -> None:
+        """Refuse everything from now on: the line is over."""
+        for response_id in list(self._admitted):
+            self.flush(response_id)
+
+    def stopped(self, response_id: str) -> Stopped:
+        """What a flush of a response came to; nothing was heard of one that was never admitted."""
+        account = self._account(response_id)
+        heard = (Heard(*part, ms_of(one.played), ms_of(one.received)) for part, one in account.parts.items() if part[0])
+        return Stopped(response_id, ms_of(account.played), ms_of(account.received), tuple(heard))
+
+    def play(self, response_id: str, pcm: bytes, part: Part = ("", 0), sentence: str = "") -> bool:
         """Queue sound of a response, of any length in whole samples; False when it was refused, which is counted by reason.
 
         Once the queue was too full for a piece of a response, the rest of that response is refused too: cut, not holed, so
         that `played_ms` stays a position in it.
         """
         self.handed_over += len(pcm)
-        refusal = self._refusal(response_id, pcm)
+        account = self._admitted.get(response_id)
+        refusal = self._refusal(response_id, account, pcm)
         if refusal is not None:
             self.refused[refusal] += len(pcm)
-            return False
-        account = self._admitted[response_id]
-        if pcm:
-            if not account.received:
-                self._facts.append(Arrived(response_id, item_id))
-            account.received += len(pcm)
-            account.queued += len(pcm)
-            self.queued += len(pcm)
-            self._enqueue(response_id, sentence, pcm)
-        return True
+        if account is not None and refusal in (None, Refusal.FULL) and pcm:
+            if not account.received and refusal is None:
+                self._facts.append(Arrived(response_id, part[0]))
+            for tally in (account, account.part(part)):
+                tally.received += len(pcm)
+            if refusal is None:
+                self._enqueue(account, response_id, part, sentence, pcm)
+        return refusal is None
 
-    def next_frame(self) -> bytes:
-        """Take exactly one frame: silence when held or empty; a frame is padded only when nothing more is queued."""
-        before = self._sounding
-        self._tell_what_ran_out(before)
-        self._sounding = {}
-        if self._held or not self._queue:
-            return SILENCE
-        frame = bytearray()
-        while self._queue and len(frame) < FRAME_BYTES:
-            frame += self._take(FRAME_BYTES - len(frame))
+    def next_frame(self) -> Frame:
+        """Take a frame: silence when held or empty; it is short only when nothing more is queued."""
+        before, self._sounding = self._sounding, {}
+        for response_id in before:
+            if self.is_out(response_id):
+                self._facts.append(RanOut(response_id, ms_of(self._admitted[response_id].played)))
+        frame, left = Frame(), 0 if self._held else FRAME_BYTES
+        while left and self._queue:
+            frame.runs.append(self._take(left))
+            left -= len(frame.runs[-1].pcm)
+        self._sounding = frame.sounding
         for response_id in self._sounding:
             account = self._admitted[response_id]
-            if response_id not in before or account.played - account.told >= PROGRESS_BYTES:
+            if response_id not in before or self._resumed or account.played - account.told >= PROGRESS_BYTES:
                 account.told = account.played
-                self._facts.append(Progressed(response_id, _ms(account.played)))
-        return bytes(frame.ljust(FRAME_BYTES, b"\0"))
+                self._facts.append(Progressed(response_id, ms_of(account.played)))
+        self._resumed = self._resumed and not frame.runs
+        return frame
+
+    def give_back(self, runs: Iterable[Run]) -> None:
+        """Have sound that was taken, and never heard, taken again before all other; what is flushed of it is dropped."""
+        for run in reversed(list(runs)):
+            account, size = self._account(run.response_id), len(run.pcm)
+            for tally in (account, account.part(run.part)):
+                tally.played -= size
+            self.played -= size
+            if run.response_id in self._admitted:
+                self._queue.appendleft(run)
+                account.queued += size
+                self.queued += size
+            else:
+                self.dropped += size
+            # It goes on after a gap.
+            self._sounding.pop(run.response_id, None)
 
     def played_ms(self, response_id: str) -> float:
-        """How much of an admitted response the device has taken; 0 for any other."""
-        return _ms(self._admitted[response_id].played) if response_id in self._admitted else 0.0
+        """How much of an admitted response was played; 0 for any other."""
+        return ms_of(self._admitted[response_id].played) if response_id in self._admitted else 0.0
+
+    def is_out(self, response_id: str) -> bool:
+        """Has all that came so far of an admitted response been taken?"""
+        account = self._admitted.get(response_id)
+        return account is not None and not account.queued
 
     def facts(self) -> list[Fact]:
         """What has happened since the last call, in order; the caller has it from here on."""
         facts, self._facts = self._facts, []
         return facts
 
-    def _refusal(self, response_id: str, pcm: bytes) -> Refusal | None:
-        account = self._admitted.get(response_id)
+    def _account(self, response_id: str) -> _Account:
+        return self._admitted.get(response_id) or self._flushed.get(response_id) or _Account()
+
+    def _refusal(self, response_id: str, account: _Account | None, pcm: bytes) -> Refusal | None:
         if account is None:
             return Refusal.FLUSHED if response_id in self._flushed else Refusal.NOT_ADMITTED
         if len(pcm) % 2:
             return Refusal.HALF_SAMPLE
         cut = account.received > account.played + account.queued
-        if cut or self.queued + len(pcm) > self.limit_ms * BYTES_A_MS:
-            account.received += len(pcm)
-            return Refusal.FULL
-        return None
+        return Refusal.FULL if cut or self.queued + len(pcm) > bytes_of(self.limit_ms) else None
 
-    def _enqueue(self, response_id: str, sentence: str, pcm: bytes) -> None:
+    def _enqueue(self, account: _Account, response_id: str, part: Part, sentence: str, pcm: bytes) -> None:
+        account.queued += len(pcm)
+        self.queued += len(pcm)
         last = self._queue[-1] if self._queue else None
-        if last is not None and last.response_id == response_id and last.sentence == sentence:
+        if last is not None and (last.response_id, last.part, last.sentence) == (response_id, part, sentence):
             last.pcm += pcm
-        else:
-            self._queue.append(_Run(response_id, sentence, bytearray(pcm)))
+            return
+        begins = bool(sentence) and sentence != account.sentence
+        account.sentence = sentence or account.sentence
+        self._queue.append(Run(response_id, part, sentence, begins, bytearray(pcm)))
 
-    def _take(self, size: int) -> bytearray:
+    def _take(self, size: int) -> Run:
         """Take up to `size` bytes from the head of the queue and account for them."""
-        run = self._queue[0]
-        part = run.pcm[:size]
-        del run.pcm[:size]
-        if not run.pcm:
+        head = self._queue[0]
+        run = Run(head.response_id, head.part, head.sentence, head.begins, head.pcm[:size])
+        del head.pcm[:size]
+        head.begins = False
+        if not head.pcm:
             self._queue.popleft()
         account = self._admitted[run.response_id]
-        if run.sentence and run.sentence != account.sentence:
-            account.sentence = run.sentence
-            self._facts.append(SentenceBegan(run.sentence, _ms(account.played)))
-        account.queued -= len(part)
-        account.played += len(part)
-        self.queued -= len(part)
-        self.played += len(part)
-        self._sounding[run.response_id] = self._sounding.get(run.response_id, 0) + len(part)
-        return part
-
-    def _tell_what_ran_out(self, before: Mapping[str, int]) -> None:
-        for response_id in before:
-            account = self._admitted.get(response_id)
-            if account is not None and not account.queued:
-                self._facts.append(RanOut(response_id, _ms(account.played)))
-
-
-def _ms(size: int) -> float:
-    return size / BYTES_A_MS
+        if run.begins:
+            self._facts.append(SentenceBegan(run.sentence, ms_of(account.played)))
+        account.queued -= len(run.pcm)
+        for tally in (account, account.part(run.part)):
+            tally.played += len(run.pcm)
+        self.queued -= len(run.pcm)
+        self.played += len(run.pcm)
+        return run

@@ -14,6 +14,17 @@ RATE_HZ = 24_000
 FRAME_MS = 20
 FRAME_BYTES = RATE_HZ * FRAME_MS // 1000 * 2
 
+
+def ms_of(size: int) -> float:
+    """How many milliseconds so many bytes of sound last."""
+    return size * 1000 / (RATE_HZ * 2)
+
+
+def bytes_of(ms: float) -> int:
+    """How many bytes so many milliseconds of sound have, in whole samples."""
+    return int(ms * RATE_HZ / 1000) * 2
+
+
 P = ParamSpec("P")
 
 
@@ -45,7 +56,7 @@ class Port(Protocol):
 class Speaker(Protocol):
     """Where the agent's sound goes; the audio device is one."""
 
-    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
+    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
         """Queue sound of a response (of any length, whole samples); False when it was refused because the response is not admitted.
 
         The first sound of an admitted response posts AudioArrived(response_id, item_id). `sentence` is a synthesis session id; the

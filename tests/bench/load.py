@@ -29,7 +29,8 @@ from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.wire import append
 from adapters.seam.driver import Driver
-from adapters.seam.playout import Playout, tell
+from adapters.seam.frames import tell
+from adapters.seam.playout import Playout
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, Port, Post, Speaker
 from fsm import Policy, start
 from fsm.call import effects as fx, events as ev

@@ -22,11 +22,11 @@ from adapters.audio.device import Loudspeaker, SoundDevice
 from adapters.audio.library import NoSound, find
 from adapters.audio.player import CallerMicrophone, Player
 from adapters.audio.streams import Loudspeaker as PortAudioLoudspeaker
-from adapters.audio.tape import Tape
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.driver import Driver
 from adapters.seam.ports import FRAME_BYTES, RATE_HZ
+from adapters.seam.tape import Tape
 from fsm import Call, start
 from fsm.call import effects as fx, events as ev
 from fsm.engine.machine import Step

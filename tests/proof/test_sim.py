@@ -22,6 +22,7 @@ from adapters.proof.sim.draw import DEEDS, FAULTS, SETTINGS, draw, is_calm
 from adapters.proof.sim.plan import Item, Plan, PlanError, plan_from_json
 from adapters.proof.sim.shrink import kind_of, shrink, write
 from adapters.realtime import port as realtime
+from adapters.seam.frames import Part, Stopped
 from adapters.seam.playout import Playout
 from adapters.telling import trace
 from adapters.telling.trace import answer_to_json, event_to_json, read_trace
@@ -327,9 +328,9 @@ def test_a_fault_planted_in_a_table_is_found_made_small_and_replayed(name: str, 
 class PlaysAfterFlush(Playout):
     """Its flush keeps what is queued, and takes more."""
 
-    def flush(self, response_id: str) -> tuple[float, float]:
-        account = self._admitted.get(response_id)
-        return (account.played / 48, account.received / 48) if account else super().flush(response_id)
+    def flush(self, response_id: str) -> None:
+        if response_id not in self._admitted:
+            super().flush(response_id)
 
 
 class PlaysWhileHeld(Playout):
@@ -342,17 +343,17 @@ class PlaysWhileHeld(Playout):
 class AdmitsAll(Playout):
     """It plays what nobody has admitted."""
 
-    def play(self, response_id: str, pcm: bytes, item_id: str = "", sentence: str = "") -> bool:
+    def play(self, response_id: str, pcm: bytes, part: Part = ("", 0), sentence: str = "") -> bool:
         self.admit(response_id)
-        return super().play(response_id, pcm, item_id, sentence)
+        return super().play(response_id, pcm, part, sentence)
 
 
 class Exaggerates(Playout):
     """It says that everything was heard."""
 
-    def flush(self, response_id: str) -> tuple[float, float]:
-        _, received_ms = super().flush(response_id)
-        return max(0.0, received_ms - 1), received_ms
+    def stopped(self, response_id: str) -> Stopped:
+        told = super().stopped(response_id)
+        return attrs.evolve(told, played_ms=max(0.0, told.received_ms - 1))
 
 
 class Breaks(Playout):

@@ -8,9 +8,10 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from adapters.seam.playout import Arrived, Playout, Progressed, RanOut, Refusal, SentenceBegan, tell
+from adapters.seam.frames import Arrived, Emptied, Progressed, RanOut, SentenceBegan, Stopped, tell
+from adapters.seam.playout import Playout, Refusal
 from adapters.seam.ports import FRAME_BYTES
-from fsm.call.events import AudioArrived, Event, PlayoutFinished, PlayoutProgressed, SentenceStarted
+from fsm.call.events import AudioArrived, Event, PlayoutFinished, PlayoutProgressed, PlayoutStopped, QueueEmptied, SentenceStarted
 
 FRAME_SAMPLES = FRAME_BYTES // 2
 SAMPLES_A_MS = 24
@@ -32,7 +33,14 @@ def admitted(*response_ids: str) -> Playout:
 
 def take(playout: Playout, frames: int) -> bytes:
     """The next frames in one."""
-    return b"".join(playout.next_frame() for _ in range(frames))
+    return b"".join(playout.next_frame().pcm for _ in range(frames))
+
+
+def flush(playout: Playout, response_id: str) -> tuple[float, float]:
+    """Flush a response, and give what was played and received of it."""
+    playout.flush(response_id)
+    stopped = playout.stopped(response_id)
+    return stopped.played_ms, stopped.received_ms
 
 
 # Properties, against a model that is a list of samples.
@@ -104,11 +112,11 @@ def apply(playout: Playout, model: Model, operation: tuple[Any, ...]) -> None:
         case ("flush", response_id):
             was_known = response_id in model.admitted
             figures = (model.played[response_id] / SAMPLES_A_MS, model.handed[response_id] / SAMPLES_A_MS) if was_known else (0.0, 0.0)
-            assert playout.flush(response_id) == model.flushed.setdefault(response_id, figures)
+            assert flush(playout, response_id) == model.flushed.setdefault(response_id, figures)
             model.admitted.discard(response_id)
             model.queue = [sample for sample in model.queue if IDS[(sample - 1) // 10_000] != response_id]
         case ("frame",):
-            assert array("h", playout.next_frame()).tolist() == model.frame()
+            assert array("h", playout.next_frame().pcm).tolist() == model.frame()
 
 
 @given(operations)
@@ -171,7 +179,7 @@ def test_a_flushed_response_stays_refused_even_when_it_is_admitted_again() -> No
 
 def test_a_response_flushed_before_it_was_admitted_stays_refused() -> None:
     playout = Playout()
-    assert playout.flush("a") == (0, 0)
+    assert flush(playout, "a") == (0, 0)
     playout.admit("a")
     assert not playout.play("a", sound(20))
 
@@ -181,7 +189,7 @@ def test_a_flush_leaves_the_next_response_in_the_queue() -> None:
     playout.play("old", sound(100, 1))
     playout.play("new", sound(40, 2))
     playout.next_frame()
-    assert playout.flush("old") == (20, 100)
+    assert flush(playout, "old") == (20, 100)
     assert (playout.dropped, playout.queued) == (len(sound(80)), len(sound(40)))
     assert take(playout, 3) == sound(40, 2) + SILENCE
 
@@ -190,23 +198,23 @@ def test_the_second_flush_of_a_response_gives_the_figures_of_the_first() -> None
     playout = admitted("a")
     playout.play("a", sound(100))
     take(playout, 2)
-    assert playout.flush("a") == (40, 100)
+    assert flush(playout, "a") == (40, 100)
     playout.play("a", sound(100))
-    assert playout.flush("a") == (40, 100)
+    assert flush(playout, "a") == (40, 100)
 
 
 def test_padding_is_not_played_sound() -> None:
     playout = admitted("a")
     playout.play("a", sound(25))
     take(playout, 3)
-    assert playout.flush("a") == (25, 25)
+    assert flush(playout, "a") == (25, 25)
 
 
 def test_the_frame_after_one_response_goes_on_with_the_next_without_a_gap() -> None:
     playout = admitted("a", "b")
     playout.play("a", sound(5, 1))
     playout.play("b", sound(15, 2))
-    assert playout.next_frame() == sound(5, 1) + sound(15, 2)
+    assert playout.next_frame().pcm == sound(5, 1) + sound(15, 2)
     assert playout.sounding == {"a": 240, "b": 720}
 
 
@@ -231,7 +239,7 @@ def test_a_response_that_was_cut_because_the_queue_was_full_gets_no_hole() -> No
     assert not playout.play("a", sound(20, 3))
     assert take(playout, 5) == sound(80, 1) + SILENCE
     assert not playout.play("a", sound(20, 4))
-    assert playout.flush("a") == (80, 160)
+    assert flush(playout, "a") == (80, 160)
 
 
 def test_the_admitted_and_flushed_ids_are_bounded_and_the_oldest_goes_first() -> None:
@@ -251,7 +259,7 @@ def test_half_a_sample_is_refused_so_that_the_rest_is_not_turned_into_noise() ->
     playout = admitted("a")
     assert not playout.play("a", b"\1\2\3")
     assert playout.play("a", sound(20))
-    assert playout.next_frame() == sound(20)
+    assert playout.next_frame().pcm == sound(20)
     assert playout.refused == {Refusal.HALF_SAMPLE: 3}
 
 
@@ -260,10 +268,10 @@ def test_half_a_sample_is_refused_so_that_the_rest_is_not_turned_into_noise() ->
 
 def test_the_first_sound_alone_arrives_and_an_empty_piece_is_none() -> None:
     playout = admitted("a")
-    assert playout.play("a", b"", item_id="item")
+    assert playout.play("a", b"", part=("item", 0))
     assert playout.facts() == []
-    playout.play("a", sound(20), item_id="item")
-    playout.play("a", sound(20), item_id="item")
+    playout.play("a", sound(20), part=("item", 0))
+    playout.play("a", sound(20), part=("item", 0))
     assert playout.facts() == [Arrived("a", "item")]
 
 
@@ -371,10 +379,14 @@ def test_each_fact_is_posted_as_the_event_of_the_core() -> None:
     def post(event: Callable[..., Event], *args: object, **kwargs: object) -> None:
         posted.append(event(7.0, *args, **kwargs))
 
-    tell([Arrived("a", "item"), SentenceBegan("s1", 40.0), Progressed("a", 20), RanOut("a", 20)], post)
+    facts = Arrived("a", "item"), SentenceBegan("s1", 40.0), Progressed("a", 20), Emptied("a"), RanOut("a", 20), Stopped("a", 20, 30)
+    for fact in facts:
+        tell(fact, post)
     assert posted == [
         AudioArrived(7, "a", "item"),
         SentenceStarted(7, "s1", 40.0),
         PlayoutProgressed(7, "a", 20),
+        QueueEmptied(7, "a"),
         PlayoutFinished(7, "a", 20),
+        PlayoutStopped(7, "a", 20, 30),
     ]

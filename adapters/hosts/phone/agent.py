@@ -67,6 +67,6 @@ class ServedAgent:
 class _Nobody:
     """A speaker for a connection that is only tried."""
 
-    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
+    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
         """Refuse."""
         return False

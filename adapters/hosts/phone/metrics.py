@@ -24,7 +24,7 @@ from fsm.engine.machine import Step
 OTHER = "other"
 """The label of whatever is beyond a bounded set."""
 CLEAR_S = 1.0
-"""A clear leaves at once, or when the one before it is answered: in 0.7 s at most (`adapters.twilio.tape.SETTLE_S`)."""
+"""A clear leaves at once, or when the one before it is answered: in 0.7 s at most (`adapters.twilio.marks.SETTLE_S`)."""
 MOST_CODES = 50
 """How many codes of errors are told apart; a server could make up any number of them."""
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)

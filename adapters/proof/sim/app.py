@@ -77,7 +77,7 @@ class App:
 class Caller:
     """The caller: what they do reaches the server's VAD or ours, the line, or a detector of ours."""
 
-    def __init__(self, world: World, model: Callable[[], Model | None], line_gone: Callable[[], None], *, local: bool) -> None:
+    def __init__(self, world: World, model: Callable[[], Model | None], line_gone: Callable[[str], None], *, local: bool) -> None:
         """`local`: the VAD is ours, and not the server's."""
         self._local = local
         self._world = world
@@ -139,8 +139,7 @@ class Caller:
         self._world.post(ev.DigitPressed, digit)
 
     def _hang_up(self, _: Item) -> None:
-        self._line_gone()
-        self._world.post(ev.CallerHungUp, "the simulated caller hung up")
+        self._line_gone("the simulated caller hung up")
 
     def _barge_in(self, _: Item) -> None:
         self._world.post(ev.BargeInDetected)

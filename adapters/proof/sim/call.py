@@ -2,19 +2,16 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 import anyio
 import attrs
 
-from adapters.chatterbox import source as chatterbox_source
 from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.servers import Server
 from adapters.proof.sim.app import App, Caller
 from adapters.proof.sim.clock import Clock, Stuck, run_virtually
-from adapters.proof.sim.device import Device
+from adapters.proof.sim.device import SimulatedLine
 from adapters.proof.sim.draw import is_calm
 from adapters.proof.sim.link import Network
 from adapters.proof.sim.model import misfortunes
@@ -22,10 +19,8 @@ from adapters.proof.sim.plan import Plan
 from adapters.proof.sim.rules import Rules, TimeStands
 from adapters.proof.sim.voice import Voice
 from adapters.proof.sim.world import World
-from adapters.realtime import port as realtime
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
-from adapters.seam import driver
 from adapters.seam.driver import Driver
 from adapters.seam.playout import Playout
 from adapters.text.sentences import SentenceCutter
@@ -101,17 +96,19 @@ class _Held:
         self._world = world = World(self._plan, clock)
         world.stop, world.sent = self._stop, self._rules.send
         network, voice, self._app = Network(world), Voice(world), App(world)
-        device = Device(world, self._parts.playout(), self._rules.hear)
+        device = SimulatedLine(world, self._parts.playout(), self._rules.hear)
         self._rules.heard_ms = device.heard_ms
         misfortunes(world, network.live)
         Caller(world, network.live, device.hung_up, local=policy.turns == "local")
-        llm = RealtimeLLM(url=REALTIME_URL, key=None, settings=SETTINGS, policy=policy, speaker=device, cutter=SentenceCutter)
+        llm = RealtimeLLM(
+            url=REALTIME_URL, key=None, settings=SETTINGS, policy=policy, speaker=device, cutter=SentenceCutter, connect=network.connect
+        )
         ports: list[Any] = [device, llm, self._app]
         if policy.voice == "chatterbox":
             server = Server(url=CHATTERBOX_URL, dialect=voice.dialect)
-            ports.append(Chatterbox(url=server, speaker=device, timeout_s=policy.synthesis_ms / 1000))
-        with _instead(self._parts.machine, network, voice), anyio.CancelScope() as self._scope:
-            held = Driver(self._call, ports, [self._rules])
+            ports.append(Chatterbox(url=server, speaker=device, timeout_s=policy.synthesis_ms / 1000, client=voice.client))
+        with anyio.CancelScope() as self._scope:
+            held = Driver(self._call, ports, [self._rules], machine=self._parts.machine)
             world.post = held.post
             world.happened("start")
             await held.run()
@@ -144,26 +141,6 @@ class _Held:
     def _stop(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
-
-
-@contextmanager
-def _instead(machine: Machine[Call], network: Network, voice: Voice) -> Iterator[None]:
-    """Put the simulation where the ports open their sockets, and the machine where the driver steps."""
-    seams: list[tuple[ModuleType, str, object]] = [
-        (realtime, "connect", network.connect),
-        (chatterbox_source, "client_of", voice.client),
-        (driver, "step", machine.step),
-        (driver, "due_ms", machine.due_ms),
-        (driver, "expiry", machine.expiry),
-    ]
-    before = [(module, name, getattr(module, name)) for module, name, _ in seams]
-    for module, name, other in seams:
-        setattr(module, name, other)
-    try:
-        yield
-    finally:
-        for module, name, own in before:
-            setattr(module, name, own)
 
 
 def _sizes(part: object, name: str, depth: int) -> Iterator[tuple[str, int]]:

@@ -39,8 +39,8 @@ class Network:
         ping_interval_s: float = 5.0,
         ping_timeout_s: float = 5.0,
         **_: Any,
-    ) -> AsyncIterator["Socket"]:
-        """See `adapters.realtime.websocket.connect`."""
+    ) -> AsyncIterator[Any]:
+        """See `adapters.realtime.websocket.connect`; it gives a `Socket`."""
         delay_ms = self._world.dice.between("connect", 30, 300)
         for item in self._world.happened("connect"):
             if item.what == "refuse":

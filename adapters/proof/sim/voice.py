@@ -52,7 +52,7 @@ class Voice:
         self._world = world
         self._cancelled: dict[str, anyio.Event] = {}
 
-    def client(self, _: object) -> "Voice":
+    def client(self, _: object) -> Any:
         """See `httpx.AsyncClient`: what the port opens."""
         return self
 

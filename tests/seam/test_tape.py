@@ -1,18 +1,15 @@
 """Claims about sound on its way to the ear: told when it is heard, never lost and never heard twice; exact, with times made up."""
 
+import math
 import random
-import wave
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from adapters.audio.recording import LAG_FRAMES, Recording, RecordingFailed
-from adapters.audio.tape import BYTES_A_S, Heard, Stopped, Tape
-from adapters.seam.playout import Arrived, Fact, Playout, Progressed, RanOut, SentenceBegan
-from adapters.seam.ports import FRAME_BYTES, RATE_HZ
-
-FRAME_S = 0.02
+from adapters.seam.frames import Arrived, Fact, Frame, Heard, Progressed, RanOut, SentenceBegan, Stopped
+from adapters.seam.playout import Playout
+from adapters.seam.ports import RATE_HZ, ms_of
+from adapters.seam.tape import Tape
 
 
 def sound(ms: float, seed: int = 1) -> bytes:
@@ -24,10 +21,10 @@ class Ear:
     """A device that holds what it takes for `latency_s`, on a clock of its own; and what was heard, as the tape tells it."""
 
     def __init__(self, latency_s: float = 0.04) -> None:
-        self.tape = Tape(Playout())
+        self.tape = Tape(Playout(), whole=False)
         self.now_s = 100.0
         self.facts: list[tuple[float, Fact]] = []
-        self.heard: list[Heard] = []
+        self.heard: list[Frame] = []
         self.stopped: list[Stopped] = []
         self._latency_s = latency_s
         self._end_s = self.now_s
@@ -38,16 +35,16 @@ class Ear:
         while self.now_s < until_s:
             self._end_s = max(self._end_s, self.now_s)
             while self._end_s < self.now_s + self._latency_s:
-                self._end_s += len(self.tape.take(self._end_s)) / BYTES_A_S
+                self._end_s += ms_of(len(self.tape.take(self._end_s).pcm)) / 1000
             self.now_s = min(until_s, self.now_s + 0.005)
             self.look()
 
     def look(self) -> None:
         """Note what the tape tells now."""
-        facts, heard, stopped = self.tape.heard(self.now_s)
-        self.facts += [(round(self.now_s - 100, 3), fact) for fact in facts]
+        facts, heard = self.tape.look(self.now_s)
+        self.facts += [(round(self.now_s - 100, 3), fact) for fact in facts if not isinstance(fact, Stopped)]
         self.heard += heard
-        self.stopped += stopped
+        self.stopped += [fact for fact in facts if isinstance(fact, Stopped)]
 
     def cut(self) -> None:
         """The device drops what it holds."""
@@ -57,12 +54,12 @@ class Ear:
 
     def pcm(self) -> bytes:
         """All that was heard."""
-        return b"".join(piece.pcm for piece in self.heard)
+        return b"".join(frame.sound for frame in self.heard)
 
     def play(self, response_id: str, pcm: bytes, sentence: str = "") -> None:
         """Admit a response and queue its sound."""
         self.tape.admit(response_id)
-        assert self.tape.play(response_id, pcm, f"item_{response_id}", sentence)
+        assert self.tape.play(response_id, pcm, (f"item_{response_id}", 0), sentence)
 
 
 def test_a_fact_is_told_when_it_is_heard_and_not_when_the_device_takes_it() -> None:
@@ -80,7 +77,7 @@ def test_a_fact_is_told_when_it_is_heard_and_not_when_the_device_takes_it() -> N
 def test_nothing_is_due_while_nothing_is_on_its_way() -> None:
     ear = Ear()
     ear.pass_time(0.1)
-    assert ear.tape.due_s is None
+    assert ear.tape.due_s == math.inf
     ear.play("r1", sound(100))
     ear.tape.take(ear.now_s + 1)
     assert ear.tape.due_s == ear.now_s + 1
@@ -114,9 +111,9 @@ def test_a_hold_gives_silence_until_it_ends() -> None:
     ear.pass_time(0.1)
     assert ear.tape.hold()
     ear.cut()
-    assert not any(any(ear.tape.take(ear.now_s)) for _ in range(10))
+    assert not any(any(ear.tape.take(ear.now_s).pcm) for _ in range(10))
     ear.tape.resume()
-    assert any(ear.tape.take(ear.now_s))
+    assert any(ear.tape.take(ear.now_s).pcm)
 
 
 def test_a_second_hold_cuts_nothing_off() -> None:
@@ -190,7 +187,7 @@ def test_a_flush_of_what_is_not_heard_cuts_nothing_off() -> None:
     ear.play("r2", sound(500))
     assert not ear.tape.flush("r2")
     ear.look()
-    assert ear.stopped == [Stopped("r2", 0.0, 500.0)]
+    assert ear.stopped == [Stopped("r2", 0.0, 500.0, (Heard("item_r2", 0, 0.0, 500.0),))]
 
 
 def test_going_on_after_a_hold_is_progress() -> None:
@@ -203,80 +200,3 @@ def test_going_on_after_a_hold_is_progress() -> None:
     ear.tape.resume()
     ear.pass_time(0.05)
     assert [fact.response_id for _, fact in ear.facts if isinstance(fact, Progressed)] == ["r1"]
-
-
-# The recording.
-
-
-def written(path: Path) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """Both sides of a recording."""
-    with wave.open(str(path), "rb") as file:
-        assert file.getparams()[:3] == (2, 2, RATE_HZ)
-        both = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
-    return both[:, 0], both[:, 1]
-
-
-def test_the_agent_is_recorded_where_it_was_heard(tmp_path: Path) -> None:
-    caller, agent = [sound(20, number) for number in range(50)], sound(100, 99)
-    with Recording(tmp_path / "call.wav") as recording:
-        for number, frame in enumerate(caller):
-            recording.caller(10.0 + number * FRAME_S, frame)
-            if number == 20:
-                recording.agent(10.3, agent[: len(agent) // 2])
-            if number == 23:
-                recording.agent(10.352, agent[len(agent) // 2 :])
-    left, right = written(tmp_path / "call.wav")
-    assert left.tobytes() == b"".join(caller)
-    begin = round(0.3 * RATE_HZ)
-    assert right[begin : begin + len(agent) // 2].tobytes() == agent, "2 ms are the clock's, not a gap"
-    assert not right[:begin].any()
-    assert not right[begin + len(agent) // 2 :].any()
-
-
-def test_sound_that_the_microphone_lost_is_silence_in_the_recording(tmp_path: Path) -> None:
-    with Recording(tmp_path / "call.wav") as recording:
-        for at_s in (5.0, 5.02, 6.04, 6.06):
-            recording.caller(at_s, b"\1\1" * (FRAME_BYTES // 2))
-    left, _ = written(tmp_path / "call.wav")
-    assert len(left) == pytest.approx(RATE_HZ * 1.08, abs=RATE_HZ * FRAME_S)
-    assert np.count_nonzero(left) == 4 * FRAME_BYTES // 2
-
-
-@pytest.mark.parametrize("ppm", [-1_000, -100, 100, 1_000])
-def test_both_sides_stay_together_for_ten_minutes_though_the_microphones_clock_is_wrong(tmp_path: Path, ppm: int) -> None:
-    """Both hear one click a minute at the same time; the loudspeaker's times are right."""
-    click = b"\0\x40" * (FRAME_BYTES // 2)
-    with Recording(tmp_path / "call.wav") as recording:
-        for number in range(30_000):
-            at_s = number * FRAME_S * (1 - ppm / 1e6)
-            is_click = number % 3_000 == 2_900
-            recording.caller(at_s, click if is_click else bytes(FRAME_BYTES))
-            if is_click:
-                recording.agent(at_s, click)
-    left, right = written(tmp_path / "call.wav")
-    apart = np.flatnonzero(np.diff(left) > 0) - np.flatnonzero(np.diff(right) > 0)
-    assert len(apart) == 10
-    assert np.abs(apart).max() <= 0.005 * RATE_HZ
-    assert len(left) == 30_000 * FRAME_BYTES // 2, "no silence was put in"
-
-
-def test_what_is_heard_of_the_agent_after_the_microphone_was_lost_is_recorded(tmp_path: Path) -> None:
-    with Recording(tmp_path / "call.wav") as recording:
-        recording.caller(5.0, bytes(FRAME_BYTES))
-        recording.agent(5.0, sound(1_000))
-    left, right = written(tmp_path / "call.wav")
-    assert right.tobytes() == sound(1_000)
-    assert len(left) == len(right)
-
-
-def test_a_recording_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(RecordingFailed, match="give a path that can"), Recording(tmp_path):
-        pass
-
-
-def test_the_header_is_right_while_the_call_goes_on(tmp_path: Path) -> None:
-    with Recording(tmp_path / "call.wav") as recording:
-        for number in range(51 + LAG_FRAMES):
-            recording.caller(number * FRAME_S, bytes(FRAME_BYTES))
-        left, _ = written(tmp_path / "call.wav")
-        assert len(left) >= 50 * FRAME_BYTES // 2
