@@ -35,7 +35,7 @@ AT_ONCE = 10
 """How many calls are held side by side."""
 LIMIT_S = 20.0
 """A call that lasts longer hangs: an untroubled one takes two seconds."""
-ATTEMPTS = 3
+ATTEMPTS = 8
 """A call that went wrong while this machine was LATE_MS late is no evidence: it is held again, alone, until it was held so often."""
 LATE_MS = 100.0
 SERVERS = Path(__file__).with_name("matrix_servers.py")

@@ -65,9 +65,9 @@ def load() -> Any:
         with quietly():
             import sounddevice
     except ImportError:
-        raise NoSound("sound devices need the package sounddevice: pip install 'callfsm[sound]'") from None
+        raise NoSound("sound devices need the package sounddevice: pip install 'callfsm[sound]'; or use --caller WAV") from None
     except OSError:
-        raise NoSound(f"sound devices need the library PortAudio: {INSTALL}") from None
+        raise NoSound(f"sound devices need the library PortAudio: {INSTALL}; or use --caller WAV") from None
     except Exception as error:
         # Its own class of error cannot be named before it is loaded.
         if type(error).__name__ != "PortAudioError":

@@ -219,16 +219,20 @@ class WebSocket:
             self._heard, self._quiet_by = False, now_s + self._ping_interval_s
         if self._transport.stalled and self._write_by == inf:
             self._write_by = now_s + self._write_timeout_s
+        if self._is(State.CONNECTING):
+            return self._write_by
         if self._is(State.CLOSING):
             self._close_by = min(self._close_by, now_s + self._close_timeout_s)
             return min(self._write_by, self._close_by)
         return min(self._write_by, self._quiet_by)
 
     def _lose_patience(self) -> None:
-        """Ping a server that has said nothing, and give one up that does not answer."""
+        """Ping a server that has said nothing, and give one up that does not answer. What was waited for may have come in time."""
         now_s = anyio.current_time()
         if now_s >= self._write_by:
             self._abandon(f"half-open: the server took no bytes for {self._write_timeout_s:g} s")
+        elif now_s < self._next_s():
+            return
         elif self._is(State.CLOSING):
             self._abandon("the server did not answer our close frame")
         elif self._pinged:

@@ -207,7 +207,7 @@ def test_the_benchmark_measures_what_a_phone_server_carries(monkeypatch: pytest.
     figures = on_asyncio(partial(bench.measure_phone, str, loads, largest=0, soak_s=1.0))
     assert [one.calls for one in figures.loads] == [3]
     assert all(one.clear.count >= one.calls and one.clear.p50_ms > 0 for one in figures.loads)
-    assert figures.soaked > 3
+    assert figures.soaked >= 3
     console = Console(width=80)
     with console.capture() as printed:
         for table in bench.phone_tables(figures):

@@ -31,7 +31,7 @@ from adapters.text.sentences import SentenceCutter
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
-from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm, channels, write_wav
+from tests.shared.shell import PATIENCE_S, PATIENT, begin_callfsm, callfsm, channels, write_wav
 from tests.shared.speech import Reply, Request, answering, never, sine, wav
 
 E = TypeVar("E", bound=ev.Event)
@@ -49,10 +49,10 @@ into a sentence the next one is still in synthesis.
 """
 
 KINDS: dict[str, tuple[str, Policy]] = {
-    "chatterbox, client": ("asyncio", Policy(voice="chatterbox", interrupts="client")),
-    "chatterbox, server": ("trio", Policy(voice="chatterbox", interrupts="server", create_response=True)),
-    "realtime, client": ("asyncio", Policy(voice="realtime", interrupts="client")),
-    "realtime, server": ("trio", Policy(voice="realtime", interrupts="server", create_response=True)),
+    "chatterbox, client": ("asyncio", Policy(**PATIENT, voice="chatterbox", interrupts="client")),
+    "chatterbox, server": ("trio", Policy(**PATIENT, voice="chatterbox", interrupts="server", create_response=True)),
+    "realtime, client": ("asyncio", Policy(**PATIENT, voice="realtime", interrupts="client")),
+    "realtime, server": ("trio", Policy(**PATIENT, voice="realtime", interrupts="server", create_response=True)),
 }
 OLD_AUDIO_MS = 60
 """How much of an interrupted answer may still be heard after the server's VAD told of the caller."""

@@ -9,6 +9,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -448,6 +449,20 @@ async def test_tls_to_a_server_without_tls_is_told_in_one_line() -> None:
         async with connect(url.replace("ws://", "wss://")):
             pass
     assert_plain(caught.value)
+
+
+async def test_a_server_may_agree_long_after_it_took_the_request() -> None:
+    """The request waited for room for a moment: its deadline for that is over, and there is nothing to ping before a server agrees."""
+
+    def agree_late(connection: socket.socket) -> None:
+        time.sleep(1.5)
+        shake_hands(connection)
+
+    with raw_server(agree_late) as port:
+        async with connect(
+            f"ws://127.0.0.1:{port}", open_timeout_s=PATIENCE_S, write_timeout_s=1.0, ping_interval_s=0.1, close_timeout_s=0.1
+        ) as ws:
+            assert ws.close_code is None
 
 
 async def test_a_header_with_a_line_break_is_refused_without_showing_it() -> None:

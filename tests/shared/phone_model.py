@@ -26,7 +26,7 @@ from adapters.standin.twilio.rest import Calls as RestCalls
 from adapters.standin.twilio.stream import Conditions
 from adapters.twilio import mulaw
 from fsm.call.policy import Policy
-from tests.shared.shell import PATIENCE_S, at_most
+from tests.shared.shell import PATIENCE_S, PATIENT, at_most
 from tests.shared.telephone import QUIET, serving
 
 TOKEN = "12345678901234567890123456789012"
@@ -248,7 +248,8 @@ async def exchange(
 
 def phone_policy(**settings: Any) -> Policy:
     """A policy under which a short tone is a turn."""
-    return Policy(**{"voice": "realtime", "greeting_protected": False, "calibration_ms": 100, "interruption_min_ms": 60, **settings})
+    quick = {"calibration_ms": 100, "interruption_min_ms": 60}
+    return Policy(**{**PATIENT, "voice": "realtime", "greeting_protected": False, **quick, **settings})
 
 
 async def at_once(works: Iterable[Callable[[], Awaitable[Any]]]) -> None:

@@ -45,7 +45,7 @@ from adapters.twilio.port import LineError, TwilioLine, answer
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
-from tests.shared.shell import PATIENCE_S, at_most, environment, write_wav
+from tests.shared.shell import PATIENCE_S, PATIENT, at_most, environment, write_wav
 from tests.shared.telephone import QUIET, Log, Silent, serving, sound
 
 TOKEN = "12345678901234567890123456789012"
@@ -454,7 +454,7 @@ def test_a_whole_call_is_greeted_interrupted_and_hung_up_by_rest() -> None:
     line = Line(b"".join(Voice.load().speak(GOODBYE, pitch=0.8)), GOODBYE, IntoSpeech(800))
     ids = Ids()
     call = Call(http.Application(ids, token=TOKEN), Telephone(ScriptedCaller([line])), Conditions(jitter_ms=10), lambda _: None)
-    policy = Policy(voice="realtime", greeting_protected=False)
+    policy = Policy(**PATIENT, voice="realtime", greeting_protected=False)
     steps: list[tuple[ev.Event, Any]] = []
     lines_held: list[TwilioLine] = []
 
