@@ -1,7 +1,7 @@
 """The tables as machines of the package `transitions`, and an independent interpreter of them; no table is written here.
 
     model = Model()
-    to_transitions(PHASE, CALL.events, model=model)      # a transitions.Machine of one region
+    to_transitions(PHASE, CALL.alphabet, model=model)     # a transitions.Machine of one region
     model.SpeechStarted(snapshot, event)                 # transitions picks the row: by source, order and conditions
     model.state, model.row, model.effects
 
@@ -50,7 +50,7 @@ class Model:
 def to_transitions(
     region: Region, events: Iterable[type], *, model: Model | None = None, machine_class: type[Handed] = Handed, **settings: Any
 ) -> Handed:
-    """`region` as a `transitions.Machine` over `events`, the classes of events that can happen (`CALL.events`).
+    """`region` as a `transitions.Machine` over `events`, the classes of events that it answers (`CALL.alphabet`).
 
     States go by their names and triggers by the names of the event classes; a trigger takes `(snapshot, event)`. Rows stand in their
     order: a guard is a condition, a row that enters no state is an internal transition. `machine_class` and `settings` are for the
@@ -79,7 +79,7 @@ def to_transitions(
 
 def machines(machine: Machine[Any]) -> dict[str, Handed]:
     """Every region of `machine` as a `transitions.Machine` with a model of its own, by the region's name."""
-    return {region.name: to_transitions(region, (*machine.events, *machine.signals)) for region in machine.regions}
+    return {region.name: to_transitions(region, machine.alphabet) for region in machine.regions}
 
 
 class Walker:
@@ -91,11 +91,10 @@ class Walker:
 
     def __init__(self, machine: Machine[Any], snapshot: Any) -> None:
         self.models = {region.name: Model() for region in machine.regions}
-        known = (*machine.events, *machine.signals)
         self._events, self._signals = frozenset(machine.events), machine.signals
-        self._handed = [to_transitions(region, known, model=self.models[region.name]) for region in machine.regions]
+        self._handed = [to_transitions(region, machine.alphabet, model=self.models[region.name]) for region in machine.regions]
         self._triggers: dict[type, list[Callable[[Any, Any], bool]]] = {
-            event: [getattr(model, event.__name__) for model in self.models.values()] for event in known
+            event: [getattr(model, event.__name__) for model in self.models.values()] for event in machine.alphabet
         }
         self._states = {region.name: {state.name: state for state in region.states} for region in machine.regions}
         self.stand(snapshot)
@@ -113,13 +112,11 @@ class Walker:
         if type(event) not in self._events:
             raise TypeError(f"{type(event).__name__} is not an event of this machine")
         effects: list[Any] = []
-        signals: list[Any] = []
         rows = self._answer(event, effects)
-        for kind in self._signals:
-            if any(kind in row.then.signals for row in rows):
-                signals.append(kind(event.at_ms))
-                rows += self._answer(signals[-1], effects)
-        return Step(self.snapshot, tuple(effects), tuple(rows), tuple(signals))
+        for signal in self._signals:
+            if any(signal in row.then.signals for row in rows):
+                rows += self._answer(signal(event.at_ms), effects)
+        return Step(self.snapshot, tuple(effects), tuple(rows))
 
     def _answer(self, event: Any, effects: list[Any]) -> list[Row]:
         """Answer one event alone: the row of each region; adds to `effects`."""

@@ -11,11 +11,11 @@ def barged_in(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
     after = answer.snapshot
     if isinstance(event, ev.ResponseCancelled):
         return before.interruption.state is not CLEAR and after.interruption.state is CLEAR
-    decided = any(isinstance(signal, ev.BargedIn) for signal in answer.signals)
+    decided = ev.BargedIn in answer.signals
     return decided and after.playout.state is not before.playout.state
 
 
 def false_alarm(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
     """Was the voice held for a sound that was no interruption, so that it goes on?"""
-    resumed = any(isinstance(signal, ev.VoiceResumed) for signal in answer.signals)
+    resumed = ev.VoiceResumed in answer.signals
     return resumed and before.interruption.state is SUSPECTED and not isinstance(event, ev.ResponseCancelled)

@@ -18,7 +18,7 @@ Build = Callable[[Any, Any], Any]
 
 
 class Step(NamedTuple, Generic[S]):
-    """The answer to one event: the next snapshot, the effects in order, the rows that answered, and the signals that they raised.
+    """The answer to one event: the next snapshot, the effects in order, and the rows that answered.
 
     Of each region there is one row for the event and one for each signal: first all regions' rows for the event, in the regions'
     order, then all for the first signal, and so on.
@@ -27,7 +27,11 @@ class Step(NamedTuple, Generic[S]):
     snapshot: S
     effects: tuple[Any, ...]
     rows: tuple[Row, ...]
-    signals: tuple[Any, ...] = ()
+
+    @property
+    def signals(self) -> tuple[type, ...]:
+        """The signals that the rows raised, each once, in the order in which they were raised."""
+        return tuple(dict.fromkeys([signal for row in self.rows for signal in row.then.signals]))
 
 
 class _Cell(NamedTuple):
@@ -59,9 +63,9 @@ class Machine(Generic[S]):
     """The tables of `regions` over the snapshot class `snapshot`, for the events that `events` lists and the signals that rows raise.
 
     `signals` stand in the order in which they are answered: a row that answers one raises later ones only, so that a step ends.
-    Making a machine raises ValueError for an unanswered pair, rows that compete, a row that can never be reached, or signals out of
-    order. `step` is total over the listed events and pure; an object that is no listed event is a TypeError, as it would be for any
-    function.
+    `alphabet` is all that the tables answer, events and signals. Making a machine raises ValueError for an unanswered pair, rows that
+    compete, a row that can never be reached, or signals out of order. `step` is total over the listed events and pure; an object that
+    is no listed event is a TypeError, as it would be for any function.
     """
 
     def __init__(self, snapshot: type[S], regions: Iterable[Region], events: Iterable[type], signals: Iterable[type] = ()) -> None:
@@ -69,13 +73,14 @@ class Machine(Generic[S]):
         self.regions = tuple(regions)
         self.events = tuple(events)
         self.signals = tuple(signals)
+        self.alphabet = (*self.events, *self.signals)
         self._answers = check(self.regions, self.events, self.signals)
         names = [region.name for region in self.regions]
         self._records = _getter(names)
         self._states = _getter([f"{name}.state" for name in names])
         self._rebuild = _rebuilder(snapshot, self.regions)
         self._cells: dict[Row, _Cell] = {}
-        self._plans: dict[type, dict[tuple[State, ...], _Plan]] = {event: {} for event in (*self.events, *self.signals)}
+        self._plans: dict[type, dict[tuple[State, ...], _Plan]] = {event: {} for event in self.alphabet}
         self._listed = frozenset(self.events)
 
     def step(self, snapshot: S, event: Any) -> Step[S]:
@@ -87,14 +92,11 @@ class Machine(Generic[S]):
         snapshot, rows = self._answer(snapshot, event, effects, raised)
         if not raised:
             return Step(snapshot, tuple(effects), rows)
-        signals: list[Any] = []
-        for kind in self.signals:
-            if kind in raised:
-                signal = kind(event.at_ms)
-                signals.append(signal)
-                snapshot, more = self._answer(snapshot, signal, effects, raised)
+        for signal in self.signals:
+            if signal in raised:
+                snapshot, more = self._answer(snapshot, signal(event.at_ms), effects, raised)
                 rows += more
-        return Step(snapshot, tuple(effects), rows, tuple(signals))
+        return Step(snapshot, tuple(effects), rows)
 
     def _answer(self, snapshot: S, event: Any, effects: list[Any], raised: set[type]) -> tuple[S, tuple[Row, ...]]:
         """The snapshot after `event` alone, and the row of each region; adds its effects, and the kinds of the signals it raises."""

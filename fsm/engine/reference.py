@@ -11,11 +11,10 @@ from fsm.engine.notation import NEVER, Record, Region, Row, fields_set_by, makes
 def walk(machine: Machine[Any], snapshot: Any, event: Any) -> Step[Any]:
     """Answer one event, and the signals that its rows raise, as `machine.step` must."""
     answer = _answer(machine, snapshot, event)
-    for kind in machine.signals:
-        if any(kind in row.then.signals for row in answer.rows):
-            signal = kind(event.at_ms)
-            after = _answer(machine, answer.snapshot, signal)
-            answer = Step(after.snapshot, answer.effects + after.effects, answer.rows + after.rows, (*answer.signals, signal))
+    for signal in machine.signals:
+        if signal in answer.signals:
+            after = _answer(machine, answer.snapshot, signal(event.at_ms))
+            answer = Step(after.snapshot, answer.effects + after.effects, answer.rows + after.rows)
     return answer
 
 

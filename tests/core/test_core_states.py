@@ -343,7 +343,7 @@ def test_what_is_owed_is_tried_again_with_whatever_may_have_cleared_its_way() ->
     for kind, fields in ((ev.CreateRefused, ("boom",)), (ev.CancelUnsent, ("r1",)), (ev.SessionConfirmed, ()), (ev.LineOpened, ())):
         script = put(speaking(), "pending", states.WANTED, owed=(Debt(Cause.USER_TURN),))
         answer = script.step(kind(script.now_ms, *fields))
-        assert ev.ResponseDue(script.now_ms) in answer.signals
+        assert ev.ResponseDue in answer.signals
 
 
 def test_a_notice_joins_those_that_wait_in_every_state() -> None:

@@ -107,7 +107,7 @@ def test_only_a_decided_interruption_moves_anything_else() -> None:
     for script in situations:
         before = script.call
         answer = expire(script, "interruption")
-        assert not any(isinstance(signal, ev.BargedIn) for signal in answer.signals)
+        assert ev.BargedIn not in answer.signals
         assert changed(before, script.call) == {"interruption"}, [row.name for row in answer.rows]
 
 

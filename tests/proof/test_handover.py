@@ -30,7 +30,16 @@ WALKER = Walker(CALL, start(POLICIES[0]))
 
 def ids_of(call: Call) -> tuple[str, ...]:
     """Ids that mean something now, and some that do not."""
-    return (call.response.id, call.playout.id, call.playout.next_id, call.memory.id, call.synthesis.session_id, "r1", "r2", "")
+    return (
+        call.response.id,
+        call.playout.id,
+        call.playout.next_id,
+        (call.truncation.awaited or ("",))[-1],
+        call.synthesis.session_id,
+        "r1",
+        "r2",
+        "",
+    )
 
 
 LIKELY = (
@@ -52,7 +61,7 @@ def event_of(call: Call, draw: random.Random, at_ms: float) -> ev.Event:
 
 def ends(call: Call, event: ev.Event) -> bool:
     """Does the event end the call, or decide its end?"""
-    return CALL.step(call, event).snapshot.hangup.state in (states.LEAVING, states.OVER)
+    return CALL.step(call, event).snapshot.hangup.state is states.OVER
 
 
 def any_event(call: Call, draw: random.Random, at_ms: float) -> ev.Event:
@@ -67,6 +76,8 @@ def any_event(call: Call, draw: random.Random, at_ms: float) -> ev.Event:
             told["at_ms"] = at_ms
         elif field.name.endswith("_id"):
             told[field.name] = draw.choice((*ids_of(call), f"r{draw.randrange(1_000)}"))
+        elif field.name == "items":
+            told[field.name] = ()
         elif field.type is str:
             told[field.name] = draw.choice(TEXTS)
         else:
@@ -134,12 +145,12 @@ def test_each_region_is_a_machine_of_its_own() -> None:
     assert list(handed) == [part.name for part in CALL.regions]
     assert all(isinstance(machine, Handed) and not machine.has_queue and machine.send_event for machine in handed.values())
     assert list(handed["phase"].states) == [state.name for state in PHASE.states]
-    assert set(handed["phase"].get_triggers("listening")) == {event.__name__ for event in CALL.events}
+    assert set(handed["phase"].get_triggers("listening")) == {event.__name__ for event in CALL.alphabet}
 
 
 def test_a_model_moves_by_triggers_named_after_events() -> None:
     model: Any = Model()
-    to_transitions(PHASE, CALL.events, model=model)
+    to_transitions(PHASE, CALL.alphabet, model=model)
     call = start(Policy())
     assert model.CallerHungUp(call, ev.CallerHungUp(5.0))
     assert (model.state, model.epoch, model.is_closed()) == ("closed", 1, True)
@@ -178,7 +189,7 @@ def test_a_row_that_enters_its_own_state_starts_the_deadline_anew_and_one_that_s
 
 def test_the_other_machines_of_that_package_take_the_tables_too() -> None:
     model: Any = Model()
-    to_transitions(PHASE, CALL.events, model=model, machine_class=GraphMachine, graph_engine="mermaid", show_conditions=True)
+    to_transitions(PHASE, CALL.alphabet, model=model, machine_class=GraphMachine, graph_engine="mermaid", show_conditions=True)
     drawn = model.get_graph().source
     assert "greeting_accepted" in drawn
     assert states.AI_SPEAKING.name in drawn

@@ -39,7 +39,7 @@ def changed(name: str, change: Callable[[Declared], Declared], states: tuple[Sta
         rows = [change(declared) for declared in part.declared]
         return region(name, *rows, doc=part.doc, record=part.record, states=states or part.states, expired=part.expired)
 
-    return Machine(Call, [altered(part) for part in CALL.regions], CALL.events)
+    return Machine(Call, [altered(part) for part in CALL.regions], CALL.events, CALL.signals)
 
 
 def section(part: Region, state: State) -> list[list[str]]:
@@ -104,7 +104,7 @@ def test_every_event_guard_state_and_deadline_of_an_edge_can_be_read_in_both_pic
 @pytest.mark.parametrize("part", CALL.regions, ids=lambda part: part.name)
 def test_every_row_is_in_the_transition_table(part: Region) -> None:
     for written in part.rows:
-        if not any(reaches(part, written, event) for event in CALL.events):
+        if not any(reaches(part, written, event) for event in CALL.alphabet):
             continue
         told = [cells for cells in section(part, written.state) if f"`{written.on.__name__}`" in cells[0]]
         assert any(says(cells, written) for cells in told), written.name
@@ -124,7 +124,11 @@ def says(cells: list[str], written: Row) -> bool:
     if written.ignores:
         return asks and then == "ignored" and because == written.then.reason
     where = f"go **{written.then.target.name}**" if written.then.target else "stay"
-    return asks and then.startswith(where) and re.findall(r"`(\w+)`", then) == [act.__name__ for act in written.then.acts]
+    return (
+        asks
+        and then.startswith(where)
+        and re.findall(r"`(\w+)`", then) == [act.__name__.removeprefix("raises_") for act in written.then.acts]
+    )
 
 
 @pytest.mark.parametrize("part", CALL.regions, ids=lambda part: part.name)
@@ -132,15 +136,15 @@ def test_every_pair_of_state_and_event_is_answered_in_the_transition_table(part:
     for state in part.states:
         unconditional = [cells[0] for cells in section(part, state) if not cells[1]]
         named = {name for cell in unconditional for name in re.findall(r"`(\w+)`", cell)}
-        for event in CALL.events:
+        for event in CALL.alphabet:
             assert named & {kind.__name__ for kind in event.__mro__}, (state.name, event.__name__)
 
 
 def test_the_glossary_explains_every_word() -> None:
     text = MADE["transitions.md"]
     glossary = text[text.index("\n## Events") :]
-    words = [event.__name__ for event in CALL.events]
-    words += [act.__name__ for part in CALL.regions for row in part.rows for act in row.then.acts]
+    words = [event.__name__ for event in CALL.alphabet]
+    words += [act.__name__.removeprefix("raises_") for part in CALL.regions for row in part.rows for act in row.then.acts]
     words += [row.guard.__name__ for part in CALL.regions for row in part.rows if not row.unconditional]
     for word in words:
         assert re.search(rf"`{word}`(: | \| )\S", glossary), word
@@ -180,7 +184,7 @@ def test_a_changed_answer_to_an_interruption_makes_the_sequence_stale(tmp_path: 
         return attrs.evolve(declared, then=attrs.evolve(declared.then, acts=())) if answers_flush else declared
 
     write(tmp_path)
-    assert "barge_in.mmd" in stale(tmp_path, changed("memory", forgets_nothing))
+    assert "barge_in.mmd" in stale(tmp_path, changed("truncation", forgets_nothing))
 
 
 def test_writing_makes_what_is_missing_and_removes_what_is_left_over(tmp_path: Path) -> None:
@@ -250,7 +254,7 @@ def test_arrows_that_run_side_by_side_can_be_confused_unless_they_part_at_a_stat
 
 
 def test_severalstarts_say_which_call_begins_at_each() -> None:
-    for name, wanted in (("asking", {"the caller speaks first", "the agent greets"}), ("playout", set())):
+    for name, wanted in (("pending", {"the caller speaks first", "the agent greets"}), ("playout", set())):
         part = next(part for part in CALL.regions if part.name == name)
         assert set(starts(part).values()) - {""} == wanted
         for words in wanted:
@@ -302,7 +306,7 @@ def test_every_effect_has_a_place_in_a_sequence() -> None:
 def test_an_unconditional_row_under_a_guarded_one_reads_else() -> None:
     part = next(part for part in CALL.regions if part.name == "phase")
     lines = {line.text for edge in drawing(part, {LISTENING: ""}).edges if edge.target is LISTENING for line in edge.lines}
-    assert "InterruptionExpired [else]" in lines
+    assert "BargedIn or PlayoutOver [else]" in lines
     assert always.__name__ not in MADE["phase.mmd"]
 
 

@@ -134,7 +134,7 @@ class Rules:
     def _judge_turn(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
         """Who has spoken is owed an answer, until one is asked for or may be heard."""
         if isinstance(event, ev.TurnCommitted):
-            self._owed |= any(isinstance(signal, ev.TurnTaken) for signal in answer.signals)
+            self._owed |= ev.TurnTaken in answer.signals
         elif isinstance(event, ev.TurnExpired):
             self._owed |= _timely(before, event)
         elif isinstance(event, ev.TurnDismissed | ev.BackchannelHeard):

@@ -174,7 +174,7 @@ class Judge:
                 known = done not in (SPENT, SPENT_HEARD) or _remembers(after, response_id) or not _remembers(before, response_id)
                 full = len(after.response.ended) == after.policy.remembered_ids
                 self._rule(known or full, "a cancelled or ended response is remembered while there is room (R06)")
-        if any(isinstance(signal, ev.BargedIn) for signal in self.signals):
+        if ev.BargedIn in self.signals:
             self._rule(not admits(after, before.playout.id), "after an interruption the interrupted response is not heard (R30, R69)")
 
     def past(self, names: tuple[str, ...], playout: Playout, response: Response) -> Past:

@@ -6,7 +6,7 @@ ends every living state of a region is one edge from the frame around them. Log 
 
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -21,7 +21,7 @@ FEW = 2
 
 @attrs.frozen
 class Line:
-    """One line of a label: the events that it is about, the guard's name (empty for none), the names of the effects."""
+    """One line of a label: the events that it is about, the guard's name (empty for none), the effects and signals by name."""
 
     events: tuple[str, ...]
     guard: str
@@ -100,7 +100,9 @@ def named_after(words: str, states: tuple[State, ...], width: int = NARROW) -> l
 def effect_name(make: Callable[..., Any]) -> str:
     """The name of the effect that `make` makes: its return type, or its own name where that says nothing."""
     made = get_type_hints(make).get("return")
-    return made.__name__ if isinstance(made, type) and issubclass(made, Effect) else make.__name__
+    if get_origin(made) is tuple:
+        made = get_args(made)[0]
+    return made.__name__ if isinstance(made, type) and issubclass(made, Effect) and made is not Effect else make.__name__
 
 
 def _ending_events(region: Region, end: State, living: tuple[State, ...]) -> set[type]:
@@ -135,6 +137,7 @@ def _edges(region: Region, rows: list[Row]) -> tuple[Edge, ...]:
     for row in rows:
         assert row.then.target is not None
         effects = tuple(name for name in map(effect_name, row.then.effects) if name != Log.__name__)
+        effects += tuple(f"raises {signal.__name__}" for signal in row.then.signals)
         lines = ways.setdefault((row.state, row.then.target), {})
         lines.setdefault((_condition(region, row), effects), []).append(_event_name(region, row))
     labels: dict[tuple[State, tuple[Line, ...]], list[State]] = {}

@@ -152,6 +152,9 @@ def _drawn(moment: Moment, since_ms: float) -> list[str]:
         lines.append(f"{CALLER}-->>{MODEL}: {spoken}")
     source = next(who for family, who in FROM.items() if isinstance(event, family))
     lines.append(f"{source}->>{CORE}: {_words(event)} ({event.at_ms - since_ms:g} ms)")
+    signals = dict.fromkeys(signal.__name__ for row in moment.rows for signal in row.then.signals)
+    if signals:
+        lines.append(f"Note over {CORE}: {', '.join(signals)}")
     lines += [f"{CORE}->>{TO[type(effect)]}: {_words(effect)}" for effect in drawn]
     if told:
         lines.append(f"Note over {CORE}: {'<br/>'.join(told)}")
@@ -167,6 +170,8 @@ def _words(thing: Any) -> str:
     ]
     if isinstance(thing, ev.PlayoutStopped):
         said = [thing.response_id, f"played {thing.played_ms:g} of {thing.received_ms:g} ms"]
+    if isinstance(thing, ev.ResponseEnded):
+        said = [thing.response_id]
     if isinstance(thing, fx.TruncateItem):
         said = [thing.item_id, f"at {thing.audio_end_ms} ms"]
     return f"{type(thing).__name__} {', '.join(part for part in said if part)}".strip()

@@ -7,7 +7,7 @@ from typing import Any
 from adapters.telling.diagrams.parts import effect_name
 from fsm.engine.checks import candidates
 from fsm.engine.machine import Machine
-from fsm.engine.notation import Region, Row, State
+from fsm.engine.notation import Region, Row, State, signal_of
 
 SPELT_OUT = 3
 """What is left of a family of events is spelt out up to this many."""
@@ -19,7 +19,8 @@ def table(machine: Machine[Any], fresh: Any) -> str:
         "# The transition table",
         "Made from the tables in `fsm/call` by `make diagrams`; a test fails when it is stale.",
         "All regions answer each event from the same snapshot, each with the first row that holds. `go` enters a state and starts its "
-        "deadline; `stay` keeps both; what is ignored says why. A family of events, `every ModelEvent`, means all of its kind that no "
+        "deadline; `stay` keeps both; what is ignored says why. A row may raise "
+        "a signal, which all regions answer in the same step. A family of events, `every ModelEvent`, means all of its kind that no "
         "row above has answered already without a condition; [the glossary](#events) lists each family.",
         _contents(machine),
         *(_region(machine, region) for region in machine.regions),
@@ -32,7 +33,7 @@ def table(machine: Machine[Any], fresh: Any) -> str:
 def answered(machine: Machine[Any], region: Region, state: State) -> list[tuple[Row, tuple[type, ...]]]:
     """The rows that may answer in `state`, in order, each with the events that reach it."""
     reached: dict[Row, list[type]] = {}
-    for event in machine.events:
+    for event in machine.alphabet:
         for row in candidates(region, state, event):
             reached.setdefault(row, []).append(event)
     return [(row, tuple(reached[row])) for row in region.rows if row in reached]
@@ -45,11 +46,11 @@ def _contents(machine: Machine[Any]) -> str:
             region.doc,
             str(len(region.states)),
             str(len(region.declared)),
-            str(len(region.states) * len(machine.events)),
+            str(len(region.states) * len(machine.alphabet)),
         )
         for region in machine.regions
     ]
-    total = str(sum(len(region.states) for region in machine.regions) * len(machine.events))
+    total = str(sum(len(region.states) for region in machine.regions) * len(machine.alphabet))
     end = ("[deadlines](#deadlines), [events](#events), [effects](#effects), [guards](#guards), [updates](#updates)", "", "", "", total)
     return _markdown(("region", "what it keeps", "states", "rows", "pairs answered"), [*rows, end])
 
@@ -101,13 +102,15 @@ def _events(machine: Machine[Any], row: Row, reached: tuple[type, ...]) -> str:
 
 def kinds_of(machine: Machine[Any], family: type) -> tuple[type, ...]:
     """The events of the machine that are of `family`."""
-    return tuple(event for event in machine.events if issubclass(event, family))
+    return tuple(event for event in machine.alphabet if issubclass(event, family))
 
 
 def _then(row: Row) -> str:
     if row.ignores:
         return "ignored"
-    acts = ", ".join(f"`{act.__name__}`" for act in row.then.acts)
+    acts = ", ".join(f"`{act.__name__}`" for act in row.then.acts if not signal_of(act))
+    raised = " and ".join(f"`{signal.__name__}`" for signal in row.then.signals)
+    acts = "; ".join([*([acts] if acts else []), *([f"raises {raised}"] if raised else [])])
     where = "stay" if row.then.target is None else f"go **{row.then.target.name}**"
     return f"{where}: {acts}" if acts else where
 
@@ -133,11 +136,11 @@ def _glossary(machine: Machine[Any]) -> str:
     rows = [row for region in machine.regions for row in region.rows]
     guards = _unique(row.guard for row in rows if not row.unconditional)
     acts = _unique(act for row in rows for act in row.then.acts)
-    effects = [act for act in acts if not hasattr(act, "sets")]
+    effects = [act for act in acts if not hasattr(act, "sets") and not signal_of(act)]
     updates = [act for act in acts if hasattr(act, "sets")]
     parts = [
         "## Events",
-        _markdown(("event", "what happened", "family", "regions that act on it"), [_event(machine, event) for event in machine.events]),
+        _markdown(("event", "what happened", "family", "regions that act on it"), [_event(machine, event) for event in machine.alphabet]),
         "A family stands for all of its kind:",
         _markdown(("family", "what it is", "its events"), [_family(machine, family) for family in _families(machine)]),
         "## Effects",
@@ -168,12 +171,12 @@ def _event(machine: Machine[Any], event: type) -> tuple[str, str, str, str]:
 def _families(machine: Machine[Any]) -> list[type]:
     """The classes of events that stand for several, as rows name them."""
     named = _unique(row.on for region in machine.regions for row in region.rows)
-    return [family for family in named if family not in machine.events]
+    return [family for family in named if family not in machine.alphabet]
 
 
 def _family(machine: Machine[Any], family: type) -> tuple[str, str, str]:
     kinds = kinds_of(machine, family)
-    every = "all" if kinds == machine.events else ", ".join(f"`{event.__name__}`" for event in kinds)
+    every = "all" if kinds == machine.alphabet else ", ".join(f"`{event.__name__}`" for event in kinds)
     return f"`{family.__name__}`", _first_line(family), every
 
 
