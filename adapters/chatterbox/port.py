@@ -176,22 +176,24 @@ class Chatterbox:
 
     async def _say(self, work: "_Work", session: Session) -> None:
         """Have it said by the server that speaks, or by the one behind it; Fault says in a line what went wrong."""
-        source, now_s, apology = self._sources.current, anyio.current_time(), self._last_words.due
+        source, text = self._sources.current, session.effect.text
+        words = source.words(text)
+        now_s, apology = anyio.current_time(), self._last_words.due
         given_s = self._timeout_s - (apology.lasts_s if apology else 0.0)
         last = self._sources.fallback is None or source is self._sources.fallback
         try:
-            await self._say_by(work, source, session, now_s + given_s * (1.0 if last else FIRST_SHARE))
+            await self._say_by(work, source, session, words, now_s + given_s * (1.0 if last else FIRST_SHARE))
         except Fault as fault:
             other = None if session.told or fault.blame in (Blame.TEXT, Blame.LENGTH) else self._sources.fall_back(source)
             if other is None:
                 raise
             self._say_so(work, "voice_fallback", f"{source.server.where}: {fault}; {other.server.where} speaks now")
             try:
-                await self._say_by(work, other, session, now_s + given_s)
+                await self._say_by(work, other, session, other.words(text), now_s + given_s)
             except Fault as second:
                 raise Fault(f"{fault}; the fallback: {second}", second.blame) from second
 
-    async def _say_by(self, work: "_Work", source: Source, session: Session, deadline_s: float) -> None:
+    async def _say_by(self, work: "_Work", source: Source, session: Session, words: str, deadline_s: float) -> None:
         session_id = session.effect.session_id
         listener = Listener(
             session_id,
@@ -205,7 +207,7 @@ class Chatterbox:
         async with anyio.create_task_group() as group:
             session.begin_filling = partial(group.start_soon, self._feed.fill, session.effect.response_id, session_id)
             try:
-                said = await source.say(listener, session.effect.text, deadline_s)
+                said = await source.say(listener, words, deadline_s)
             except Fault as error:
                 fault = error
             group.cancel_scope.cancel()
@@ -229,7 +231,7 @@ class Chatterbox:
             length_ms = ms_of(len(pcm))
             if more:
                 assert session.source is not None
-                length_ms = max(length_ms, session.source.pace.expected_audio_ms(effect.text))
+                length_ms = max(length_ms, session.source.pace.expected_audio_ms(session.source.words(effect.text)))
                 session.progress = Progress.SOUNDING
             work.post(SentenceSynthesised, effect.session_id, length_ms)
         # the event may have been answered by a flush
@@ -245,7 +247,7 @@ class Chatterbox:
         """POST /cancel/<session_id>, unless no POST of it is with a server, and tell what became of it."""
         session = self._sessions.get(session_id)
         source = session.source if session and session.source else self._sources.current
-        expected_ms = source.pace.expected_synthesis_ms(session.effect.text) if session else None
+        expected_ms = source.pace.expected_synthesis_ms(source.words(session.effect.text)) if session else None
         if self._cancelled.get(session_id) is Progress.WITHDRAWN:
             outcome, saved_ms = "not needed", expected_ms
         else:

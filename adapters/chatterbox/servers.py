@@ -5,7 +5,6 @@ Read from the servers' sources: devnen/Chatterbox-TTS-Server (`server.py`, `mode
 """
 
 import json
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -13,7 +12,6 @@ import attrs
 import httpx
 
 AUTO = "auto"
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 @attrs.frozen
@@ -133,15 +131,13 @@ class Server:
 
     def request(self, dialect: Dialect, text: str, session_id: str, voice: str) -> dict[str, object]:
         """The JSON of a POST for a text; `voice` is what the server was found to have when none is wished for."""
-        # half of a surrogate pair, as a model may send it, has no bytes in UTF-8, and no voice says a control character
-        said = _CONTROLS.sub(" ", text.encode(errors="replace").decode())
         fields: dict[str, object] = dict(dialect.fixed)
         if dialect.model:
             fields[dialect.model] = self.model or dialect.default_model
         if wished := self.voice or voice or dialect.default_voice:
             fields[dialect.voice] = wished
         fields |= self.fields
-        fields[dialect.text] = said
+        fields[dialect.text] = text
         if dialect.session:
             fields[dialect.session] = session_id
         return fields

@@ -15,6 +15,7 @@ from adapters.chatterbox.http import Answer, Blame, Client, Fault, ask, client_o
 from adapters.chatterbox.servers import DIALECTS, Dialect, Server, dialect_in, is_well, outcome_of, voice_in
 from adapters.seam.ports import bytes_of, ms_of
 from adapters.text.sentences import halves
+from adapters.text.spoken import spoken
 
 PROBE_S = 3.0
 """How long a question that needs no synthesis may take: what the server is, how it is."""
@@ -93,8 +94,17 @@ class Source:
             return False
         return is_well(answer.status, answer.body)
 
+    def words(self, text: str) -> str:
+        """What this server's voice is to say of a model's text (R100); empty when there is nothing to say."""
+        return spoken(text)
+
     async def say(self, listener: Listener, text: str, deadline_s: float) -> bool:
-        """Have a text synthesised by `deadline_s`, in halves when it is too long; False after a 204, Fault when it came to nothing."""
+        """Have words synthesised by `deadline_s`, in halves when they are too long.
+
+        False after a 204, and when there are none; Fault when it came to nothing.
+        """
+        if not text:
+            return False
         try:
             return await self._insist(listener, text, deadline_s, more=False)
         except Fault as fault:

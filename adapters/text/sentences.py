@@ -6,7 +6,10 @@ character after a full stop has been seen: "3." may go on as "3.50", and "9 a.m.
 Length is counted by how long it takes to say: a letter is 1, a Chinese, Japanese or Korean character is 3 (`weight`).
 """
 
+import re
 import unicodedata
+
+from adapters.text.spoken import spoken
 
 MAX_CHARS = 200
 """A text without a full stop is cut at this length: some 12 s of speech, and a bound on what is remembered (R07)."""
@@ -14,6 +17,10 @@ LEAST_CHARS = 60
 """A cut for length leaves at least this much before it, so that "Well," is not a sentence, as long as there is a place to cut."""
 FIRST_CHARS = 40
 """The first sentence ends at a comma beyond this length, some 2.5 s of speech: its sound is out while the rest is synthesised."""
+ALONE_CHARS = 15
+"""Of fewer letters than this, or of one word, nothing is said alone while more is to come: a voice makes gibberish of it (R100)."""
+MAX_LINK_CHARS = 2_000
+"""A link is not cut within this length: half of an address is no word."""
 
 _OPEN_STOPS = frozenset(".!?…")
 """These end a sentence only before a space."""
@@ -52,50 +59,126 @@ _HOURS = _words("a.m p.m")
 class SentenceCutter:
     """One response's text, delta by delta; every character comes out once, in order, spaces and line breaks aside.
 
-    The one exception is what has nothing to say in it, an emoji, a dash or a table's rule: it goes with the words that follow, and is
-    dropped at the end, or when it is longer than a sentence. A voice would refuse it.
+    The exceptions have nothing to say in them: an emoji, a dash or a table's rule goes with the words that follow, and is dropped at the
+    end, or when it is longer than a sentence, as a voice would refuse it; the lines of a block of code are dropped. A sentence that is
+    too short to be said alone goes with the next one; a line break between them stays.
     """
 
-    def __init__(self, *, first_chars: int = FIRST_CHARS) -> None:
-        """Begin with no text; the first sentence may end at a comma beyond `first_chars`, and never does with 0."""
-        self._first_chars = first_chars
+    def __init__(self, *, first_chars: int = FIRST_CHARS, alone_chars: int = ALONE_CHARS) -> None:
+        """Begin with no text; the first sentence may end at a comma beyond `first_chars`, and never does with 0.
+
+        With fewer than `alone_chars` letters a sentence waits for the next one; with 0 none waits.
+        """
+        self._first_chars, self._alone_chars = first_chars, alone_chars
         self._text = ""
         self._begun = False
+        self._fences = _Fences()
 
     def feed(self, delta: str) -> list[str]:
         """The sentences that these characters complete, usually none or one, without spaces at their ends."""
         done = []
         for character in delta:
-            if sentence := self._take(character):
-                done.append(sentence)
+            done += self._take_all(self._fences.outside(character))
         return done
 
     def end(self) -> list[str]:
         """The last sentence, if anything is left to say; the cutter can then begin another text."""
+        done = self._take_all(self._fences.end())
         rest, self._text, self._begun = self._text.strip(), "", False
-        return [rest] if _speakable(rest) else []
+        return [*done, rest] if self._sayable(rest) else done
+
+    def _take_all(self, characters: str) -> list[str]:
+        return [sentence for character in characters if (sentence := self._take(character))]
+
+    def _sayable(self, text: str, chars: int = 0) -> bool:
+        """Is there anything to say in it, and is it so long that it can be said alone?"""
+        if not self._alone_chars or not _speakable(text):
+            return _speakable(text)
+        words = spoken(text)
+        letters = sum(weight(character) for character in words if character.isalnum())
+        return letters > 0 if not chars else letters >= chars and (letters >= 2 * chars or len(re.findall(r"[\w']+", words)) > 1)
 
     def _take(self, character: str) -> str:
         """Add one character; the sentence that it completes, or an empty string."""
         if character.isspace():
-            if _speakable(self._text) and character in "\n\r\u2028\u2029":
+            ends = character in "\n\r\u2028\u2029"
+            if ends and self._sayable(self._text, self._alone_chars):
                 return self._cut(len(self._text))
+            if ends and self._alone_chars:
+                self._text = self._text.rstrip()
             if not self._text or self._text[-1].isspace():
                 return ""
-            character = " "
+            character = "\n" if ends and self._alone_chars else " "
         self._text += character
-        if at := _sentence_end(self._text):
+        if (at := _sentence_end(self._text)) and self._sayable(self._text[:at], self._alone_chars):
             return self._cut(at)
         if self._first_chars and not self._begun and _is_pause(self._text) and weight(self._text) > self._first_chars:
             return self._cut(len(self._text) - 1)
-        if weight(self._text) > MAX_CHARS:
+        if weight(self._text) > MAX_CHARS and not _in_link(self._text):
             sentence = self._cut(_cut_for_length(self._text))
-            return sentence if _speakable(sentence) else ""
+            return sentence if self._sayable(sentence) else ""
         return ""
 
     def _cut(self, at: int) -> str:
         sentence, self._text, self._begun = self._text[:at].strip(), self._text[at:].lstrip(), True
         return sentence
+
+
+class _Fences:
+    """Keeps the lines of a block of code back: from a line of three backticks or tildes to the next such line."""
+
+    def __init__(self) -> None:
+        self._line: str | None = ""
+        """The line as far as it has come, while it may be a fence; None when it is none."""
+        self._fence = ""
+        """The fence that opened the block that we are in."""
+
+    def outside(self, character: str) -> str:
+        """The characters that now turn out to be outside of any block."""
+        if character in "\n\r":
+            line, self._line = self._line, ""
+            mark = _fence_in(line) if line else ""
+            if self._fence:
+                self._fence = "" if mark.startswith(self._fence) and line is not None and line.strip() == mark else self._fence
+                return ""
+            self._fence = mark
+            return character if mark or line is None else line + character
+        if self._line is None:
+            return "" if self._fence else character
+        line, self._line = self._line + character, None
+        if _may_be_fence(line):
+            self._line = line
+            return ""
+        return "" if self._fence else line
+
+    def end(self) -> str:
+        """The same, when no more is to come."""
+        line, self._line, fence, self._fence = self._line, "", self._fence, ""
+        return "" if fence or not line or _fence_in(line) else line
+
+
+def _fence_in(line: str) -> str:
+    """The fence that a line begins with; empty when it is none."""
+    mark = line.strip()
+    run = mark[: len(mark) - len(mark.lstrip(mark[:1]))]
+    return run if run[:1] in ("`", "~") and len(run) >= 3 else ""
+
+
+def _may_be_fence(line: str) -> bool:
+    """May a line that begins so be a fence? What it says of the language holds no backtick."""
+    mark = line.lstrip(" \t")
+    if not mark:
+        return len(line) <= 8
+    run = len(mark) - len(mark.lstrip(mark[0]))
+    if mark[0] not in "`~" or len(line) > MAX_CHARS:
+        return False
+    return run == len(mark) or (run >= 3 and "`" not in mark[run:])
+
+
+def _in_link(text: str) -> bool:
+    """Is the last word of a text a link whose end has not come?"""
+    word = text.rsplit(None, 1)[-1]
+    return not text[-1].isspace() and len(word) <= MAX_LINK_CHARS and ("://" in word or "](" in word or word.startswith("www."))
 
 
 def weight(text: str) -> int:
@@ -160,8 +243,8 @@ def _goes_on(before: str, stops: str, following: str, *, quoted: bool) -> bool:
 
 
 def _is_enumerator(before: str) -> bool:
-    """Is all that there is a list's number or letter: "1", "b"?"""
-    mark = before.strip(" *_-#(")
+    """Is all that there is of a line a list's number or letter: "1", "b"?"""
+    mark = before.rsplit("\n", 1)[-1].strip(" *_-#(")
     return len(mark) <= 3 and (mark.isdigit() or len(mark) == 1)
 
 

@@ -6,8 +6,9 @@ import anyio
 import numpy as np
 import pytest
 
-from adapters.chatterbox.port import MAX_REMEMBERED, Chatterbox, check
+from adapters.chatterbox.port import Chatterbox, check
 from adapters.chatterbox.servers import Server as Asked
+from adapters.seam.bounded import REMEMBERED
 from fsm.call.effects import CancelSynthesis, Synthesise
 from fsm.call.events import SentenceSynthesised, SynthesisFailed
 from tests.shared.shell import PATIENCE_S
@@ -110,10 +111,10 @@ async def test_an_id_in_synthesis_names_one_sentence(server: Server, anyio_backe
 
 def test_what_the_port_remembers_is_bounded(server: Server) -> None:
     port = Chatterbox(url=server.url, speaker=Ends())
-    for number in range(10 * MAX_REMEMBERED):
+    for number in range(10 * REMEMBERED):
         port.do(CancelSynthesis(str(number)))
-    assert len(port._cancelled) == MAX_REMEMBERED
-    assert len(port._early) <= 4 * MAX_REMEMBERED
+    assert len(port._cancelled) == REMEMBERED
+    assert len(port._early) <= 4 * REMEMBERED
 
 
 @each_backend

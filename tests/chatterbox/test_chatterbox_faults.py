@@ -13,9 +13,9 @@ from adapters.audio.wav import MAX_AUDIO_S
 from adapters.chatterbox import fallback as chatterbox_fallback, source as chatterbox_source
 from adapters.chatterbox.figures import Count
 from adapters.chatterbox.port import Chatterbox, check
-from adapters.chatterbox.servers import Server as Asked
+from adapters.chatterbox.servers import DIALECTS, Server as Asked
 from fsm.call.effects import Synthesise
-from fsm.call.events import ErrorReceived, SynthesisFailed
+from fsm.call.events import ErrorReceived, SynthesisDiscarded, SynthesisFailed
 from tests.shared.speech import Ends, Played, Reply, Request, always, answering, each_backend, free_port, never, running, sine, wav
 
 SOUND = wav(sine(1))
@@ -39,19 +39,20 @@ class Scripted:
     replies: list[Reply]
     health: Reply = attrs.field(factory=Reply)
     said: list[str] = attrs.field(factory=list)
+    field: str = "text"
 
     async def __call__(self, request: Request) -> Reply:
         if request.path == "/health":
             return self.health
-        self.said.append(request.json()["text"])
+        self.said.append(request.json()[self.field])
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
 @asynccontextmanager
-async def saying(text: str, *urls: str, **settings: float) -> AsyncIterator[tuple[Ends, Chatterbox]]:
+async def saying(text: str, *urls: str | Asked, **settings: float) -> AsyncIterator[tuple[Ends, Chatterbox]]:
     """A port that is asked for one sentence."""
     ends = Ends()
-    first, *others = [seed(url) for url in urls]
+    first, *others = [seed(url) if isinstance(url, str) else url for url in urls]
     port = Chatterbox(url=first, speaker=ends, fallback=others[0] if others else None, **settings)
     async with running(port, ends):
         port.do(Synthesise("s", "r", text))
@@ -160,9 +161,28 @@ async def test_a_redirect_is_not_followed_and_says_what_to_do(anyio_backend: str
 @each_backend
 async def test_control_characters_are_not_sent_to_the_voice(anyio_backend: str) -> None:
     server = Scripted([Reply(200, SOUND)])
-    async with answering(server) as url, saying("One\0\x07 <two>\x9f\u200d.", url) as (ends, _):
+    async with answering(server) as url, saying("One\0\x07 two\x9f\u200d.", url) as (ends, _):
         await ends.until(Played, "s")
-    assert server.said == ["One  <two> \u200d."]
+    assert server.said == ["One two."]
+
+
+@each_backend
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_voice_is_given_words_in_each_dialect(anyio_backend: str, dialect: str) -> None:
+    """R100: what the model wrote for the eye stays in the effect, and so in what it is told that it said (R34)."""
+    server = Scripted([Reply(200, SOUND)], field=DIALECTS[dialect].text)
+    text = '## Hours\n- **Monday** at `9:00`, see [our site](https://shop.example/h?x=1) 😀 and "ask"'
+    async with answering(server) as url, saying(text, Asked(url=url, dialect=dialect, voice="v")) as (ends, _):
+        await ends.until(Played, "s")
+    assert server.said == ["Hours. Monday at 9:00, see our site and ask"]
+
+
+@each_backend
+async def test_what_holds_no_words_is_not_asked_for_and_fails_nothing(anyio_backend: str) -> None:
+    server = Scripted([Reply(200, SOUND)])
+    async with answering(server) as url, saying("```python\nx = 1\n```", url) as (ends, _):
+        await ends.until(SynthesisDiscarded, "s")
+    assert server.said == []
 
 
 @each_backend
@@ -171,7 +191,7 @@ async def test_a_text_far_beyond_the_servers_limit_costs_two_requests(anyio_back
     server = Scripted([Reply(422, b'{"detail": [{"type": "string_too_long"}]}')])
     async with answering(server) as url, saying("word " * 2_000, url) as (ends, _):
         assert (await ends.until(SynthesisFailed, "s")).reason == "the server answered 422"
-    assert [len(text) for text in server.said] == [10_000, 5_000 - 1]
+    assert [len(text) for text in server.said] == [9_999, 4_999]
 
 
 @each_backend
@@ -322,7 +342,7 @@ async def test_a_server_that_loads_its_model_is_not_well_yet(anyio_backend: str)
 @each_backend
 async def test_a_fault_of_the_text_is_no_reason_to_change_the_voice(anyio_backend: str) -> None:
     second = Scripted([Reply(200, SOUND)])
-    async with answering(always(400)) as url, answering(second) as other, saying("—", url, other) as (ends, _):
+    async with answering(always(400)) as url, answering(second) as other, saying("One.", url, other) as (ends, _):
         await ends.until(SynthesisFailed, "s")
     assert second.said == []
 

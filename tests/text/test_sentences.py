@@ -5,7 +5,7 @@
 import pytest
 from hypothesis import example, given, strategies as st
 
-from adapters.text.sentences import FIRST_CHARS, LEAST_CHARS, MAX_CHARS, SentenceCutter, halves, weight
+from adapters.text.sentences import ALONE_CHARS, FIRST_CHARS, LEAST_CHARS, MAX_CHARS, SentenceCutter, halves, weight
 
 CUTS = {
     "numbers": ["It costs 3.50 or 1,000.", "Then we go."],
@@ -59,7 +59,7 @@ def test_a_text_is_cut_where_a_reader_would_pause(name: str) -> None:
 
 
 def test_a_sentence_comes_as_soon_as_the_next_one_shows() -> None:
-    cutter = SentenceCutter()
+    cutter = SentenceCutter(alone_chars=0)
     assert cutter.feed("It costs 3.") == []
     assert cutter.feed("50. ") == []
     assert cutter.feed("T") == ["It costs 3.50."]
@@ -95,8 +95,17 @@ def test_the_first_clause_is_cut_in_a_script_without_spaces() -> None:
 
 
 def test_a_word_is_never_cut_where_there_is_a_space() -> None:
-    words = ["see", "https://example.com/" + "a" * 190, "now"]
+    words = ["see", "the" * 66, "now"]
     assert _cut([" ".join(words)])[0] == "see"
+
+
+LONG = "https://example.com/" + "a" * 900
+
+
+@pytest.mark.parametrize("link", [LONG, f"[here]({LONG})", "www.example.com/" + "b" * 300])
+def test_a_link_is_never_cut(link: str) -> None:
+    assert _cut([f"The list is at {link} and it is long. Good bye now."]) == [f"The list is at {link}", "and it is long.", "Good bye now."]
+    assert max(map(len, _cut(["see https://" + "a" * 9_000]))) < 2_500, "but for one that is none"
 
 
 def test_a_wide_character_counts_as_the_syllables_that_it_is() -> None:
@@ -135,16 +144,10 @@ def test_a_text_without_spaces_is_cut_but_never_inside_a_visible_sign() -> None:
 
 
 def test_an_end_leaves_the_cutter_as_new() -> None:
-    cutter = SentenceCutter()
+    cutter = SentenceCutter(alone_chars=0)
     cutter.feed("Dr")
     assert cutter.end() == ["Dr"]
     assert cutter.feed(". Smith came. He") == [". Smith came."]
-
-
-@pytest.mark.parametrize("tail", ["😊", "—", "...", "", " \n"])
-def test_a_tail_with_nothing_to_say_is_not_said(tail: str) -> None:
-    assert _cut([f"Have a nice day! {tail}"]) == ["Have a nice day!"]
-    assert _cut([tail]) == []
 
 
 ALPHABET = "aB93é字שم.!?…。؟।,;'\"”) \n\t*-😊\u0301\u200d"
@@ -175,6 +178,62 @@ TEXTS = st.one_of(
     ).map("".join),
     st.text(max_size=500),
 )
+
+
+# What is not said alone, and what is not said (R100).
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("Yes. No. Hi! Of course, I can do that.", ["Yes. No. Hi! Of course, I can do that."]),
+        ("Yes.\nThe table is free at seven. Bye!", ["Yes.\nThe table is free at seven.", "Bye!"]),
+        ("Absolutely. We are open until nine.", ["Absolutely. We are open until nine."]),
+        ("Good morning to you, Ann. Yes. It is seven.", ["Good morning to you, Ann.", "Yes. It is seven."]),
+        ("## Menu\n\n1. Soup\n2. Fish with potatoes\n", ["## Menu\n1. Soup\n2. Fish with potatoes"]),
+        ("はい。そうです。では、またあした来てください。", ["はい。そうです。", "では、またあした来てください。"]),
+        ("감사합니다. 내일 아침에 다시 전화해 주세요.", ["감사합니다. 내일 아침에 다시 전화해 주세요."]),
+        (
+            "😀 **Hi!** [x](https://example.com/a-long-address) Then we go.",
+            ["😀 **Hi!** [x](https://example.com/a-long-address) Then we go."],
+        ),
+        ("OK", ["OK"]),
+    ],
+)
+def test_a_short_sentence_goes_with_the_next_one(text: str, sentences: list[str]) -> None:
+    """A voice makes gibberish of a single word."""
+    assert _cut([text], alone_chars=ALONE_CHARS) == sentences
+    assert _cut(list(text), alone_chars=ALONE_CHARS) == sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("Run this:\n```sh\nls -l\n\nrm x\n```\nThen stop it.", ["Run this:", "Then stop it."]),
+        ("One.\n~~~\n``` is no end\n~~~\nTwo.", ["One.", "Two."]),
+        ("One.\n  ````\n```\n````  \nTwo.", ["One.", "Two."]),
+        ("One.\n```\nnever closed. Really.", ["One."]),
+        ("```\nx = 1\n```", []),
+        ("```ls``` lists files. So do it.", ["```ls``` lists files.", "So do it."]),
+        ("Say `x` or ``y``, or ~5, or ~~z~~.", ["Say `x` or ``y``, or ~5, or ~~z~~."]),
+        ("```\nx\n```\r\nDone.\n\n```", ["Done."]),
+    ],
+)
+def test_a_block_of_code_is_no_sentence(text: str, sentences: list[str]) -> None:
+    assert _cut([text]) == sentences
+    assert _cut(list(text)) == sentences
+
+
+@given(TEXTS, st.data())
+def test_the_cuts_do_not_depend_on_the_deltas_whatever_is_joined(text: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(text)))
+    assert _cut([text[:at], text[at:]], alone_chars=ALONE_CHARS) == _cut(list(text), alone_chars=ALONE_CHARS)
+
+
+@pytest.mark.parametrize("tail", ["😊", "—", "...", "", " \n"])
+def test_a_tail_with_nothing_to_say_is_not_said(tail: str) -> None:
+    assert _cut([f"Have a nice day! {tail}"]) == ["Have a nice day!"]
+    assert _cut([tail]) == []
 
 
 @given(TEXTS)
@@ -213,8 +272,8 @@ def test_every_sentence_is_bounded_and_trimmed(text: str) -> None:
         assert sentence == sentence.strip()
 
 
-def _cut(deltas: list[str], *, first_chars: int = FIRST_CHARS) -> list[str]:
-    cutter = SentenceCutter(first_chars=first_chars)
+def _cut(deltas: list[str], *, first_chars: int = FIRST_CHARS, alone_chars: int = 0) -> list[str]:
+    cutter = SentenceCutter(first_chars=first_chars, alone_chars=alone_chars)
     sentences = [sentence for delta in deltas for sentence in cutter.feed(delta)]
     return sentences + cutter.end()
 

@@ -54,7 +54,7 @@ class Show:
             case ev.Transcribed(text=text) if text:
                 self._say(event, "caller", text)
             case ev.SentenceCut(response_id=response_id, sentence=number, text=text):
-                self._texts[f"{before.call_id}.{response_id}.{number}"] = text
+                self._texts[f"{before.call_id}.{response_id}.{number}"] = " ".join(text.split())
             case ev.SentenceStarted(session_id=session_id):
                 self._say(event, "agent", self._texts.pop(session_id, ""))
             case ev.ResponseTranscribed(text=text) if before.policy.voice == "realtime":
