@@ -3,7 +3,7 @@
 import attrs
 
 from adapters.seam.ports import FRAME_BYTES, Post
-from fsm.call.events import AudioArrived, PlayoutFinished, PlayoutProgressed, PlayoutStopped, QueueEmptied, SentenceStarted
+from fsm.call.events import AudioArrived, Heard, PlayoutFinished, PlayoutProgressed, PlayoutStopped, QueueEmptied, SentenceStarted
 
 Part = tuple[str, int]
 """A content part: its item, and its index there."""
@@ -11,10 +11,11 @@ Part = tuple[str, int]
 
 @attrs.frozen
 class Arrived:
-    """The first sound of an admitted response was queued."""
+    """The first sound of an admitted response, or of a further content part of it, was queued."""
 
     response_id: str
     item_id: str
+    content_index: int = 0
 
 
 @attrs.frozen
@@ -49,18 +50,8 @@ class RanOut:
 
 
 @attrs.frozen
-class Heard:
-    """Of `received_ms` of a content part, `played_ms` were played (R88)."""
-
-    item_id: str
-    content_index: int
-    played_ms: float
-    received_ms: float
-
-
-@attrs.frozen
 class Stopped:
-    """What a flush came to: of `received_ms` of the response, `played_ms` were played; and of each of its parts, in order."""
+    """What a flush came to: of `received_ms` of the response, `played_ms` were played; and of each of its parts, in order (R88)."""
 
     response_id: str
     played_ms: float
@@ -74,8 +65,8 @@ Fact = Arrived | Progressed | SentenceBegan | Emptied | RanOut | Stopped
 def tell(fact: Fact, post: Post) -> None:
     """Post a fact as the core's event."""
     match fact:
-        case Arrived(response_id, item_id):
-            post(AudioArrived, response_id, item_id)
+        case Arrived(response_id, item_id, content_index):
+            post(AudioArrived, response_id, item_id, content_index)
         case Progressed(response_id, played_ms):
             post(PlayoutProgressed, response_id, played_ms)
         case SentenceBegan(sentence, played_ms):
@@ -84,8 +75,8 @@ def tell(fact: Fact, post: Post) -> None:
             post(QueueEmptied, response_id)
         case RanOut(response_id, played_ms):
             post(PlayoutFinished, response_id, played_ms)
-        case Stopped(response_id, played_ms, received_ms):
-            post(PlayoutStopped, response_id, played_ms, received_ms)
+        case Stopped(response_id, played_ms, received_ms, items):
+            post(PlayoutStopped, response_id, played_ms, received_ms, items)
 
 
 @attrs.define

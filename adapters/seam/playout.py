@@ -12,8 +12,9 @@ from enum import StrEnum
 import attrs
 
 from adapters.seam.bounded import Bounded
-from adapters.seam.frames import Arrived, Fact, Frame, Heard, Part, Progressed, RanOut, Run, SentenceBegan, Stopped
+from adapters.seam.frames import Arrived, Fact, Frame, Part, Progressed, RanOut, Run, SentenceBegan, Stopped
 from adapters.seam.ports import FRAME_BYTES, bytes_of, ms_of
+from fsm.call.events import Heard
 
 PROGRESS_BYTES = bytes_of(500)
 """How often progress is told: every 500 ms of sound, well under the shortest stall limit (R79)."""
@@ -162,8 +163,8 @@ class Playout:
         if refusal is not None:
             self.refused[refusal] += len(pcm)
         if account is not None and refusal in (None, Refusal.FULL) and pcm:
-            if not account.received and refusal is None:
-                self._facts.append(Arrived(response_id, part[0]))
+            if refusal is None and (not account.received or (part[0] and part not in account.parts)):
+                self._facts.append(Arrived(response_id, *part))
             for tally in (account, account.part(part)):
                 tally.received += len(pcm)
             if refusal is None:

@@ -59,8 +59,9 @@ class Speaker(Protocol):
     def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
         """Queue sound of a response (of any length, whole samples); False when it was refused because the response is not admitted.
 
-        The first sound of an admitted response posts AudioArrived(response_id, item_id). `sentence` is a synthesis session id; the
-        first frame of a new one being heard posts SentenceStarted.
+        The first sound of an admitted response, and of each further content part of it (`item_id`, `content_index`), posts AudioArrived,
+        and a Flush is answered with what was heard of each (R88). `sentence` is a synthesis session id; the first frame of a new one
+        being heard posts SentenceStarted.
         """
 
 

@@ -25,6 +25,7 @@ from fsm.call.events import (
     CallerHungUp,
     DeviceFailed,
     Event,
+    Heard,
     LineClosed,
     LineOpened,
     PlayoutFinished,
@@ -206,7 +207,8 @@ def test_what_is_done_between_two_frames_is_told_at_once_and_a_hang_up_then_lets
             await device.run(log.post)
 
     on_virtual_clock(run)
-    assert log.posted[1:] == [(50, AudioArrived(0, "r", "item")), (55, PlayoutStopped(0, "r", 0, 20)), (60, LineClosed(0))]
+    stopped = PlayoutStopped(0, "r", 0, 20, (Heard("item", 0, 0, 20),))
+    assert log.posted[1:] == [(50, AudioArrived(0, "r", "item")), (55, stopped), (60, LineClosed(0))]
     assert len(ear.heard) == 3
 
 
@@ -284,9 +286,30 @@ def test_nothing_of_a_flushed_response_is_in_the_very_next_frame_and_the_next_re
     device, log, _ = call(tmp_path / "call.wav", 600, {2: start, 10: interrupt})
     _, agent = recorded(tmp_path / "call.wav")
     assert agent == SILENCE * 2 + sound(160, 3_000) + sound(100, 4_000) + SILENCE * 15
-    assert (200, PlayoutStopped(0, "old", 160, 1_000)) in log.posted
+    assert (200, PlayoutStopped(0, "old", 160, 1_000, (Heard("item", 0, 160, 1_000),))) in log.posted
     assert not any(isinstance(event, PlayoutFinished) and event.response_id == "old" for event in log.events())
     assert device.playout.refused == {Refusal.FLUSHED: len(sound(500))}
+
+
+def test_a_flush_tells_what_was_heard_of_each_item(tmp_path: Path) -> None:
+    """R88: one heard whole, one cut, one of which nothing was heard; and each arrived once."""
+
+    def speak(device: WavDevice) -> None:
+        device.do(Admit("r"))
+        for item_id, part, ms in (("one", 0, 50), ("two", 0, 20), ("two", 1, 500), ("three", 0, 300)):
+            device.play("r", sound(ms / 2), item_id=item_id, content_index=part)
+            device.play("r", sound(ms / 2), item_id=item_id, content_index=part)
+
+    _, log, _ = call(tmp_path / "call.wav", 400, {2: speak, 7: partial(WavDevice.do, effect=Flush("r"))})
+    arrived = [event for event in log.events() if isinstance(event, AudioArrived)]
+    assert arrived == [
+        AudioArrived(0, "r", "one"),
+        AudioArrived(0, "r", "two"),
+        AudioArrived(0, "r", "two", 1),
+        AudioArrived(0, "r", "three"),
+    ]
+    heard = (Heard("one", 0, 50, 50), Heard("two", 0, 20, 20), Heard("two", 1, 30, 500), Heard("three", 0, 0, 300))
+    assert (140, PlayoutStopped(0, "r", 100, 870, heard)) in log.posted
 
 
 def test_a_flush_is_answered_when_nothing_was_queued(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from adapters.seam.frames import Arrived, Emptied, Progressed, RanOut, SentenceBegan, Stopped, tell
+from adapters.seam.frames import Arrived, Emptied, Part, Progressed, RanOut, SentenceBegan, Stopped, tell
 from adapters.seam.playout import Playout, Refusal
 from adapters.seam.ports import FRAME_BYTES
-from fsm.call.events import AudioArrived, Event, PlayoutFinished, PlayoutProgressed, PlayoutStopped, QueueEmptied, SentenceStarted
+from fsm.call.events import AudioArrived, Event, Heard, PlayoutFinished, PlayoutProgressed, PlayoutStopped, QueueEmptied, SentenceStarted
 
 FRAME_SAMPLES = FRAME_BYTES // 2
 SAMPLES_A_MS = 24
@@ -72,6 +72,8 @@ class Model:
     played: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(IDS, 0))
     handed: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(IDS, 0))
     refused: int = 0
+    parts: list[Part] = attrs.field(factory=list)
+    """The part of each sample that was handed over."""
 
     def piece(self, response_id: str, size: int) -> list[int]:
         """The next samples of a response."""
@@ -97,9 +99,11 @@ def apply(playout: Playout, model: Model, operation: tuple[Any, ...]) -> None:
         case ("play", response_id, size):
             piece = model.piece(response_id, size)
             allowed = response_id in model.admitted
-            assert playout.play(response_id, array("h", piece).tobytes()) is allowed
+            part = (response_id, model.handed[response_id] // 500)
+            assert playout.play(response_id, array("h", piece).tobytes(), part) is allowed
             if allowed:
                 model.queue += piece
+                model.parts += [part] * size
                 model.handed[response_id] += size
             else:
                 model.refused += size
@@ -128,6 +132,24 @@ def test_exactly_the_admitted_unflushed_samples_are_heard_once_and_in_order_acro
         apply(playout, model, operation)
     for response_id in IDS:
         apply(playout, model, ("flush", response_id))
+
+
+@given(operations)
+def test_what_was_heard_is_told_of_each_part_and_the_parts_are_the_whole(given_operations: list[tuple[Any, ...]]) -> None:
+    """R88."""
+    playout, model = Playout(), Model()
+    for operation in given_operations:
+        apply(playout, model, operation)
+    for response_id in IDS:
+        stopped = playout.stopped(response_id)
+        parts = [part for part in model.parts if part[0] == response_id]
+        left = round(stopped.played_ms * SAMPLES_A_MS)
+        expected = []
+        for part in dict.fromkeys(parts):
+            size = parts.count(part)
+            expected.append(Heard(*part, min(left, size) / SAMPLES_A_MS, size / SAMPLES_A_MS))
+            left -= min(left, size)
+        assert list(stopped.items) == expected
 
 
 @given(operations)
@@ -379,7 +401,8 @@ def test_each_fact_is_posted_as_the_event_of_the_core() -> None:
     def post(event: Callable[..., Event], *args: object, **kwargs: object) -> None:
         posted.append(event(7.0, *args, **kwargs))
 
-    facts = Arrived("a", "item"), SentenceBegan("s1", 40.0), Progressed("a", 20), Emptied("a"), RanOut("a", 20), Stopped("a", 20, 30)
+    heard = (Heard("item", 0, 20, 30),)
+    facts = Arrived("a", "item"), SentenceBegan("s1", 40.0), Progressed("a", 20), Emptied("a"), RanOut("a", 20), Stopped("a", 20, 30, heard)
     for fact in facts:
         tell(fact, post)
     assert posted == [
@@ -388,5 +411,5 @@ def test_each_fact_is_posted_as_the_event_of_the_core() -> None:
         PlayoutProgressed(7, "a", 20),
         QueueEmptied(7, "a"),
         PlayoutFinished(7, "a", 20),
-        PlayoutStopped(7, "a", 20, 30),
+        PlayoutStopped(7, "a", 20, 30, (Heard("item", 0, 20, 30),)),
     ]

@@ -6,10 +6,11 @@ import random
 import numpy as np
 import pytest
 
-from adapters.seam.frames import Arrived, Fact, Frame, Heard, Progressed, RanOut, SentenceBegan, Stopped
+from adapters.seam.frames import Arrived, Emptied, Fact, Frame, Progressed, RanOut, SentenceBegan, Stopped
 from adapters.seam.playout import Playout
 from adapters.seam.ports import RATE_HZ, ms_of
 from adapters.seam.tape import Tape
+from fsm.call.events import Heard
 
 
 def sound(ms: float, seed: int = 1) -> bytes:
@@ -200,3 +201,62 @@ def test_going_on_after_a_hold_is_progress() -> None:
     ear.tape.resume()
     ear.pass_time(0.05)
     assert [fact.response_id for _, fact in ear.facts if isinstance(fact, Progressed)] == ["r1"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_each_item_is_told_what_was_heard_of_it_wherever_it_is_cut(seed: int) -> None:
+    """R88: held at any time, gone on, and flushed at any time."""
+    dice, ear = random.Random(seed), Ear(latency_s=0.05)
+    ear.tape.admit("r1")
+    lengths = [round(dice.uniform(10, 300)) for _ in range(5)]
+    for number, ms in enumerate(lengths):
+        assert ear.tape.play("r1", sound(ms, number), (f"item_{number // 2}", number % 2))
+    ear.pass_time(dice.uniform(0, 0.3))
+    if ear.tape.hold():
+        ear.cut()
+    ear.tape.resume()
+    ear.pass_time(dice.uniform(0, 0.5))
+    if ear.tape.flush("r1"):
+        ear.cut()
+    ear.look()
+    [stopped] = ear.stopped
+    assert stopped.played_ms == ms_of(len(ear.pcm()))
+    left_ms, expected = stopped.played_ms, []
+    for number, ms in enumerate(lengths):
+        expected.append(Heard(f"item_{number // 2}", number % 2, pytest.approx(min(left_ms, ms)), ms))  # type: ignore[arg-type]
+        left_ms -= min(left_ms, ms)
+    assert list(stopped.items) == expected
+
+
+def test_a_response_that_ran_out_and_goes_on_before_that_is_heard_has_not_ended() -> None:
+    ear = Ear(latency_s=0.1)
+    ear.play("r1", sound(60))
+    ear.pass_time(0.05)
+    ear.play("r1", sound(60, 2))
+    ear.pass_time(0.5)
+    assert [fact for _, fact in ear.facts if isinstance(fact, RanOut)] == [RanOut("r1", 120.0)]
+
+
+def test_a_response_that_was_cut_off_in_its_last_frame_has_run_out_where_frames_are_whole() -> None:
+    tape = Tape(Playout())
+    tape.admit("r1")
+    tape.play("r1", sound(60))
+    for number in range(4):
+        tape.take(100 + number * 0.02)
+    assert tape.hold()
+    tape.cut(100.041)
+    assert tape.look()[0][-1] == RanOut("r1", 60.0)
+
+
+def test_a_line_that_plays_whole_frames_has_heard_one_that_has_begun() -> None:
+    tape = Tape(Playout(), late=True)
+    tape.admit("r1")
+    tape.play("r1", sound(60), ("item", 0))
+    for number in range(4):
+        tape.take(100 + number * 0.02)
+    assert [type(fact) for fact in tape.look()[0]] == [Arrived, Emptied], "told when it is taken, and not heard yet"
+    assert tape.flush("r1")
+    tape.cut(100.021)
+    facts, _ = tape.look()
+    assert facts[-1] == Stopped("r1", 40.0, 60.0, (Heard("item", 0, 40.0, 60.0),))
+    assert (tape.sent, tape.heard, tape.cleared, tape.on_way) == (3, 2, 1, 0)

@@ -21,6 +21,7 @@ from fsm.call.events import (
     CallerHungUp,
     DeviceFailed,
     DigitPressed,
+    Heard,
     LineClosed,
     LineOpened,
     PlayoutFinished,
@@ -233,9 +234,37 @@ def test_a_mark_that_a_clear_sends_back_is_no_proof_of_playout() -> None:
 def test_a_flush_clears_the_line_and_tells_what_was_heard() -> None:
     held = call((500, speak("a", 3_000)), (1_500, do(Flush("a"))), caller=Silent(150), delay_ms=20)
     [stopped] = held.log.of(PlayoutStopped)
-    assert stopped == PlayoutStopped(0.0, "a", held.stream.buffer.played * 20, 3_000.0)
+    heard_ms = held.stream.buffer.played * 20
+    assert stopped == PlayoutStopped(0.0, "a", heard_ms, 3_000.0, (Heard("item", 0, heard_ms, 3_000.0),))
     assert events_of(held.sent).count("clear") == 1
     assert held.line.play("a", sound(20)) is False
+
+
+@pytest.mark.parametrize("delay_ms", [0, 60])
+def test_what_is_told_of_each_item_was_heard_of_it(delay_ms: float) -> None:
+    """R88: across a hold, whose unheard sound is sent again, the marks tell each item's position."""
+
+    def speak_of_three(line: TwilioLine, _: Stream) -> None:
+        line.do(Admit("a"))
+        for number, ms in enumerate((500, 700, 2_000)):
+            line.play("a", sound(ms), item_id=f"item_{number}")
+
+    held = call(
+        (500, speak_of_three),
+        (1_100, do(Hold())),
+        (1_500, do(Resume())),
+        (1_830, do(Flush("a"))),
+        caller=Silent(150),
+        delay_ms=delay_ms,
+    )
+    [stopped] = held.log.of(PlayoutStopped)
+    assert isinstance(stopped, PlayoutStopped)
+    first, second, third = stopped.items
+    assert first == Heard("item_0", 0, 500.0, 500.0)
+    assert second == Heard("item_1", 0, stopped.played_ms - 500, 700.0)
+    assert third == Heard("item_2", 0, 0.0, 2_000.0)
+    assert stopped.played_ms == pytest.approx(held.stream.buffer.played * 20, abs=40)
+    assert held.log.of(AudioArrived) == [AudioArrived(0.0, "a", f"item_{number}") for number in range(3)]
 
 
 def test_a_flush_of_what_is_not_on_the_line_clears_nothing() -> None:
@@ -246,7 +275,8 @@ def test_a_flush_of_what_is_not_on_the_line_clears_nothing() -> None:
         (1_600, do(Hold(), Resume())),
         caller=Silent(150),
     )
-    assert held.log.of(PlayoutStopped) == [PlayoutStopped(0.0, "never", 0.0, 0.0), PlayoutStopped(0.0, "a", 200.0, 200.0)]
+    whole = (Heard("item", 0, 200.0, 200.0),)
+    assert held.log.of(PlayoutStopped) == [PlayoutStopped(0.0, "never", 0.0, 0.0), PlayoutStopped(0.0, "a", 200.0, 200.0, whole)]
     assert "clear" not in events_of(held.sent)
 
 
