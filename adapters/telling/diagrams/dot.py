@@ -20,8 +20,10 @@ FILL = {"starts": ("#e0ecff", "#2563eb"), "waits": ("#fff7e6", "#d97706"), "stay
 """The fill and the border of a state: where a call starts, where a deadline runs, where none runs, what nothing leaves."""
 FONT = "Arial"
 """Its widths are those of Helvetica and Liberation Sans, so that a label fits its box on every machine."""
-ON_WAY, IN_KEY = (NARROW, 46), (46, 54)
-"""Longer lists of events and of states are broken, and longer lines before their effects (characters): on a way, and in the key."""
+Widths = tuple[int, int]
+"""Longer lists of events and of states are broken, and longer lines before their effects (characters)."""
+ON_WAY: Widths = (NARROW, 46)
+IN_KEY: tuple[Widths, ...] = ((46, 54), (42, 48))
 ENDS = ("beside", "behind the last", "behind all")
 """Where an end may stand."""
 SMALL = 10
@@ -51,7 +53,7 @@ class Way:
     of_frame: bool = False
 
 
-def ways(drawn: Drawing, widths: tuple[int, int] = ON_WAY) -> tuple[Way, ...]:
+def ways(drawn: Drawing, widths: Widths = ON_WAY) -> tuple[Way, ...]:
     """The ways of a region, in the order of the states that they leave and enter; those from the frame last. Their lines have `widths`."""
     place = drawn.region.states.index
     found = []
@@ -97,11 +99,11 @@ def dot(drawn: Drawing, layout: Layout) -> str:
     return str(graph.source)
 
 
-def key(drawn: Drawing, columns: int) -> list[str]:
+def key(drawn: Drawing, columns: int, widths: Widths) -> list[str]:
     """The words of the numbered ways, and what starts a deadline anew, in DOT: tables of about one height, a graph each."""
-    entries = [(f"<B>{number}</B>", way.lines) for number, way in enumerate(ways(drawn, IN_KEY), start=1)]
+    entries = [(f"<B>{number}</B>", way.lines) for number, way in enumerate(ways(drawn, widths), start=1)]
     for edge in drawn.restarts:
-        entries.append(("", (f"<B>{_names(edge.sources)}</B> again on", *_html(edge.lines, IN_KEY))))
+        entries.append(("", (f"<B>{_names(edge.sources)}</B> again on", *_html(edge.lines, widths))))
     share = sum(len(lines) for _, lines in entries) / columns
     tables: list[list[str]] = [[] for _ in range(columns)]
     above = 0
@@ -109,7 +111,7 @@ def key(drawn: Drawing, columns: int) -> list[str]:
         rows = tables[min(columns - 1, int((above + len(lines) / 2) / share))]
         for shown, line in zip((number, *[""] * len(lines)), lines, strict=False):
             rows.append(f'<TR><TD ALIGN="RIGHT" WIDTH="12">{shown}</TD><TD WIDTH="3"></TD><TD ALIGN="LEFT">{line}</TD></TR>')
-        rows.append('<TR><TD HEIGHT="4" FIXEDSIZE="TRUE" WIDTH="3"></TD></TR>')
+        rows.append('<TR><TD HEIGHT="3" FIXEDSIZE="TRUE" WIDTH="3"></TD></TR>')
         above += len(lines)
     return [_alone(_table("".join(rows))) for rows in tables if rows]
 
@@ -137,7 +139,8 @@ def _state(graph: Any, drawn: Drawing, state: State, layout: Layout) -> None:
     elif state in drawn.starts:
         kind = "starts"
     rows = [f'<TR><TD><FONT POINT-SIZE="11"><B>{escape(state.name)}</B></FONT></TD></TR>']
-    small = [f'<FONT COLOR="{LIMIT}">{escape(limit_name(state))}</FONT>'] if state.at_most else []
+    limit = textwrap.wrap(limit_name(state), NARROW) if state.at_most else []
+    small = [f'<FONT COLOR="{LIMIT}">{escape(line)}</FONT>' for line in limit]
     for edge in () if layout.numbered else drawn.restarts:
         if state in edge.sources:
             small += ["again on:", *_html(edge.lines, ON_WAY)]
@@ -204,22 +207,26 @@ def _edge(graph: Any, tail: str, head: str, *, back: bool, **look: str) -> None:
         graph.edge(tail, head, **look)
 
 
-def _named(words: str, states: tuple[State, ...], widths: tuple[int, int]) -> list[str]:
+def _named(words: str, states: tuple[State, ...], widths: Widths) -> list[str]:
     """The names of states, as lines of a label."""
     return [f'<FONT COLOR="{LINE}"><I>{escape(part)}</I></FONT>' for part in named_after(words, states, widths[0])]
 
 
-def _html(lines: Iterable[Line], widths: tuple[int, int]) -> list[str]:
+def _html(lines: Iterable[Line], widths: Widths) -> list[str]:
     """The lines of a label as Graphviz's HTML, a long one broken."""
     html: list[str] = []
     for line in lines:
         packed = textwrap.wrap(" or ".join(line.events), widths[0], break_long_words=False)
-        *first, last = [" ".join(word if word in ("or", "other") else f"<B>{word}</B>" for word in part.split()) for part in packed]
-        guard = f' <FONT COLOR="{GUARD}">[{line.guard}]</FONT>' if line.guard else ""
-        effects = f'<FONT COLOR="{EFFECT}">/ {", ".join(line.effects)}</FONT>' if line.effects else ""
-        html += first
-        if effects and len(line.text) <= widths[1]:
-            html.append(f"{last}{guard} {effects}")
-        else:
-            html += [f"{last}{guard}", *([f"   {effects}"] if effects else [])]
+        shown = [" ".join(word if word in ("or", "other") else f"<B>{word}</B>" for word in part.split()) for part in packed]
+        length = len(packed[-1])
+        for words, colour in ((line.guard and f"[{line.guard}]", GUARD), (line.effects and f"/ {', '.join(line.effects)}", EFFECT)):
+            if not words:
+                continue
+            length += 1 + len(words)
+            if length <= widths[1]:
+                shown[-1] += f' <FONT COLOR="{colour}">{words}</FONT>'
+            else:
+                shown.append(f'   <FONT COLOR="{colour}">{words}</FONT>')
+                length = 3 + len(words)
+        html += shown
     return html

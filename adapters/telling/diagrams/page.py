@@ -12,7 +12,7 @@ from itertools import accumulate, product
 import attrs
 
 from adapters.telling.diagrams.curves import RADIUS, Badge, badges, confusions, crossings, curves
-from adapters.telling.diagrams.dot import EFFECT, ENDS, FONT, GUARD, INK, LIMIT, LINE, SMALL, Layout, dot, key
+from adapters.telling.diagrams.dot import EFFECT, ENDS, FONT, GUARD, IN_KEY, INK, LIMIT, LINE, SMALL, Layout, dot, key
 from adapters.telling.diagrams.parts import Drawing
 
 A4_PT = (595 - 28, 842 - 28)
@@ -21,7 +21,7 @@ PROGRAM = "graphviz-pure"
 """Draws the same bytes on every platform, which a system's own `dot` does not."""
 RENDER_S = 60
 """How long one drawing may take; one takes about 30 ms."""
-HEAD = 42
+HEAD = 40
 """The height of a region's name and what stands below it."""
 GAP = 10
 """Between the graph and its key."""
@@ -101,8 +101,9 @@ def _unclear(text: str) -> tuple[int, int, int]:
 
 
 def _pages(drawn: Drawing, *, numbered: bool) -> Iterator[Page]:
-    keys = [[_drawn(column) for column in key(drawn, columns)] for columns in (1, 2, 3)] if numbered else []
-    gaps = (0.4, 0.25) if numbered else (0.22,)
+    shapes = product((1, 2, 3), IN_KEY) if numbered else ()
+    keys = [[_drawn(column) for column in key(drawn, *shape)] for shape in shapes]
+    gaps = (0.4, 0.25, 0.18) if numbered else (0.22,)
     least = _head_width(drawn)
     for direction, gap, end in product(("TB", "LR"), gaps, ENDS if drawn.endings else ENDS[:1]):
         graph = _drawn(dot(drawn, Layout(direction, gap, numbered, end)))
