@@ -1,6 +1,7 @@
 """The command line: `callfsm COMMAND …`; it parses, hands over, and turns every expected fault into one line and exit code 2."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -15,6 +16,7 @@ COMMANDS = (call, devices, serve, dial, stand_in, replay, case, rules, diagrams,
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted."""
     options = _parser().parse_args(arguments)
+    _reach_ourselves_directly()
     try:
         return int(options.run(options))
     except Refused as error:
@@ -25,6 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def _reach_ourselves_directly() -> None:
+    """No proxy stands between this machine and itself: the stand-ins are here, and whoever sets HTTP_PROXY seldom thinks of that."""
+    for name in ("no_proxy", "NO_PROXY"):
+        given = os.environ.get(name)
+        if given != "*" and (given is not None or name == "NO_PROXY"):
+            os.environ[name] = ",".join(filter(None, [given, "localhost", "127.0.0.1", "::1"]))
 
 
 class _Parser(argparse.ArgumentParser):

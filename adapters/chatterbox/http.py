@@ -5,6 +5,8 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cache
+from urllib.request import getproxies
 
 import anyio
 import attrs
@@ -66,14 +68,27 @@ class Answer:
 
 
 def client_of(server: Server) -> httpx.AsyncClient:
-    """A client with connections of its own; our timeouts are of whole requests, so it has none, but for connecting."""
+    """A client with connections of its own; our timeouts are of whole requests, so it has none, but for connecting.
+
+    It goes through the proxy that the environment names. Raises ValueError, in one line, for a proxy that cannot be used.
+    """
     root = root_of(server.url)
-    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_S)
-    # reading the certificates of all authorities takes 50 ms of the loop, and plain http never looks at them
-    transport = httpx.AsyncHTTPTransport(verify=root.scheme == "https", limits=limits)
+    # reading the certificates of all authorities takes 50 ms of the loop, and plain http without a proxy never looks at them
+    verify = _trusted() if root.scheme == "https" or getproxies() else False
     # sound does not shrink, and whoever packs it keeps back what should be heard; so what comes is read as it is
     headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {server.key}"} if server.key else {})}
-    return httpx.AsyncClient(base_url=root, transport=transport, headers=headers, timeout=httpx.Timeout(None, connect=CONNECT_S))
+    limits, timeout = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_S), httpx.Timeout(None, connect=CONNECT_S)
+    try:
+        return httpx.AsyncClient(base_url=root, verify=verify, limits=limits, headers=headers, timeout=timeout)
+    except (ValueError, httpx.InvalidURL):
+        hint = "write it as HTTPS_PROXY=http://HOST:PORT, or ALL_PROXY=socks5h://HOST:PORT"
+        raise ValueError(f"the proxy that the environment names cannot be used: {hint}") from None
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that servers are checked by, read once a process."""
+    return httpx.create_ssl_context()
 
 
 Client = Callable[[Server], httpx.AsyncClient]
@@ -163,6 +178,8 @@ def faults() -> Iterator[Progress]:
         raise Fault(f"no connection within {CONNECT_S:g} s", Blame.MOMENT) from None
     except httpx.ConnectError as error:
         raise Fault(_unconnected(error), Blame.MOMENT) from None
+    except httpx.ProxyError as error:
+        raise Fault(f"no way through the proxy: {error}", Blame.MOMENT) from None
     except httpx.HTTPError as error:
         if progress.answered:
             raise Fault("the answer was cut off: the connection was closed", Blame.MOMENT) from error

@@ -15,6 +15,9 @@ from typing import Protocol, cast
 
 import anyio
 from anyio.abc import ByteStream
+from anyio.streams.tls import TLSStream
+
+from adapters.realtime.proxy import Way, tunnel
 
 EYEBALLS_S = 0.25
 """How long one address of a host is tried alone, before the next is tried beside it (RFC 8305)."""
@@ -50,11 +53,14 @@ class Transport(Protocol):
         """The time in which bytes pass: a block, at whose end the connection is broken off."""
 
 
-async def open_transport(host: str, port: int, tls: ssl.SSLContext | None, user: User) -> Transport:
-    """Connect, with TLS if a context for it is given; then enter `carried` at once.
+async def open_transport(host: str, port: int, tls: ssl.SSLContext | None, user: User, way: Way | None = None) -> Transport:
+    """Connect, with TLS if a context for it is given, and through a proxy if a way is; then enter `carried` at once.
 
-    Raises OSError where there is no connection; ssl.SSLError, anyio.EndOfStream or ConnectionResetError where there is no TLS.
+    Raises OSError where there is no connection; ssl.SSLError, anyio.EndOfStream or ConnectionResetError where there is no TLS;
+    ProxyFault where the proxy lets nobody through.
     """
+    if way is not None:
+        return _Streamed(await _tunnelled(host, port, tls, way), user)
     if _is_asyncio():
         return await _direct(host, port, tls, user)
     if tls is None:
@@ -95,6 +101,18 @@ async def _direct(host: str, port: int, tls: ssl.SSLContext | None, user: User) 
     if not won:
         raise errors[0]
     return won[0]
+
+
+async def _tunnelled(host: str, port: int, tls: ssl.SSLContext | None, way: Way) -> ByteStream:
+    """The stream through a proxy. A task switch a write, as on trio, is little beside the way there."""
+    stream = await tunnel(way, host, port)
+    if tls is None:
+        return stream
+    try:
+        return await TLSStream.wrap(stream, hostname=host, ssl_context=tls, standard_compatible=False)
+    except BaseException:
+        await anyio.aclose_forcefully(stream)
+        raise
 
 
 async def _addresses(host: str, port: int) -> list[str]:

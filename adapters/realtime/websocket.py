@@ -20,6 +20,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import WebSocketURI, parse_uri
 
+from adapters.realtime.proxy import ProxyFault, Way, way_to
 from adapters.realtime.transport import Transport, open_transport
 
 MAX_MESSAGE_BYTES = 16 * 2**20
@@ -80,10 +81,11 @@ async def connect(
         request.headers[name] = value
     protocol.send_request(request)
     ws = WebSocket(protocol, drained, close_timeout_s, write_timeout_s, ping_interval_s, ping_timeout_s)
+    way, place = _way(protocol.uri, place, tls)
     by_s = anyio.current_time() + open_timeout_s
     late = f"{place} did not answer within {open_timeout_s:g} s"
     with _within(by_s, late):
-        ws._transport = await _transport(protocol.uri, place, tls, ws)
+        ws._transport = await _transport(protocol.uri, place, tls, ws, way)
     async with ws._transport.carried():
         with _within(by_s, late):
             await ws._shake_hands(place)
@@ -302,11 +304,22 @@ def _within(by_s: float, late: str) -> Iterator[None]:
         raise WebSocketError(late) from None
 
 
-async def _transport(uri: WebSocketURI, place: str, tls: ssl.SSLContext | None, ws: WebSocket) -> Transport:
+def _way(uri: WebSocketURI, place: str, tls: ssl.SSLContext | None) -> tuple[Way | None, str]:
+    """The way through a proxy, and the place to name in messages with it. Raises WebSocketError."""
+    try:
+        way = way_to(uri, tls)
+    except ProxyFault as fault:
+        raise WebSocketError(f"could not connect to {place}: {fault}") from None
+    return way, f"{place} ({way})" if way else place
+
+
+async def _transport(uri: WebSocketURI, place: str, tls: ssl.SSLContext | None, ws: WebSocket, way: Way | None) -> Transport:
     """A TCP or TLS connection. Raises WebSocketError."""
     try:
         context = (tls or ssl.create_default_context()) if uri.secure else None
-        return await open_transport(uri.host, uri.port, context, ws)
+        return await open_transport(uri.host, uri.port, context, ws, way)
+    except ProxyFault as fault:
+        raise WebSocketError(f"could not connect to {place}: {fault}") from None
     except ssl.SSLCertVerificationError as error:
         raise WebSocketError(f"TLS with {place} failed: {error.verify_message}") from None
     except (ssl.SSLError, anyio.EndOfStream, anyio.BrokenResourceError, ConnectionResetError):
