@@ -7,7 +7,7 @@ QUIET := --quiet --disable-pip-version-check
 # Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
 TEST := -m pytest -n 3 --dist loadfile
 
-.PHONY: all run test needs newest constraints check lint types cover bench matrix verify diagrams oracles mutants clean
+.PHONY: all run test needs newest constraints check lint types cover bench matrix verify diagrams oracles mutants dist clean
 
 all: .venv/ready
 
@@ -15,7 +15,7 @@ all: .venv/ready
 	@$(PYTHON) -c 'import sys; sys.exit("callfsm needs Python 3.11 or newer: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install $(QUIET) --constraint constraints.txt pip
-	$(BIN)/python -m pip install $(QUIET) --constraint constraints.txt --build-constraint constraints.txt --group dev --editable .
+	$(BIN)/python -m pip install $(QUIET) --constraint constraints.txt --build-constraint constraints.txt --group dev --editable '.[all]'
 	@touch $@
 
 run: all
@@ -33,7 +33,7 @@ newest:
 	rm -rf .newest
 	$(PYTHON) -m venv .newest
 	$(NEWEST)/python -m pip install $(QUIET) --upgrade pip
-	$(NEWEST)/python -m pip install $(QUIET) --group dev --editable .
+	$(NEWEST)/python -m pip install $(QUIET) --group dev --editable '.[all]'
 	$(NEWEST)/python $(TEST)
 
 # The versions that `make` installs: those that have just passed. The oldest Python renews them, as packages drop it before the newer ones.
@@ -73,6 +73,10 @@ verify: all
 # The tables broken one change at a time: the check at import, a claim, a case or the proof must notice each.
 mutants: all
 	$(BIN)/python -m tests.mutants
+
+# The wheel and the source distribution, checked, and installed with each extra: every command works or says what it lacks.
+dist: all
+	$(BIN)/python -m tests.installed
 
 diagrams: all
 	$(BIN)/callfsm diagrams diagrams

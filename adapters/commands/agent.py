@@ -60,6 +60,11 @@ def add_agent(parser: argparse.ArgumentParser, *, voice: str) -> None:
     _add_speech(parser)
 
 
+def with_stand_ins(options: argparse.Namespace) -> bool:
+    """Do the options leave a server to a stand-in?"""
+    return options.realtime is None or (options.voice == "chatterbox" and options.chatterbox is None)
+
+
 def list_policy() -> int:
     """Print every field of the policy with its default; gives the exit code."""
     for field in attrs.fields(Policy):

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from adapters.commands.agent import add_agent, chosen, list_policy
+from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
 from adapters.commands.common import Refused, command
+from adapters.commands.extras import need
 from fsm.call.effects import Reason
 
 DUE_ENDS = (Reason.CALLER_HUNG_UP, Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE, Reason.LIMIT)
@@ -48,13 +49,16 @@ def _add_sound(parser: argparse.ArgumentParser) -> None:
 
 
 def _call(options: argparse.Namespace) -> int:
+    if "help" in options.set:
+        return list_policy()
+    sounds = options.device or options.microphone or options.vad == "local"
+    stands_in = with_stand_ins(options) or not (options.caller or options.device or options.microphone)
+    need("callfsm call", "call", *(["sound"] if sounds else []), *(["stand-in"] if stands_in else []))
     import anyio
     from rich.console import Console
 
     from adapters.hosts.terminal import live
 
-    if "help" in options.set:
-        return list_policy()
     if options.microphone and not (options.device or options.player):
         raise Refused("--microphone needs a loudspeaker too: give --device NAME or --player aplay")
     ours = {} if options.vad == "server" else {"turns": "local", "interruption_by": "detector"}

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from adapters.commands.common import Refused, command
+from adapters.commands.extras import need
 
 
 def add(commands: Any) -> None:
@@ -13,6 +14,7 @@ def add(commands: Any) -> None:
 
 
 def _devices(_: argparse.Namespace) -> int:
+    need("callfsm devices", "sound")
     from adapters.audio.library import NoSound, devices
 
     try:

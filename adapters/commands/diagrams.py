@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.commands.common import Refused, command
+from adapters.commands.extras import need
 
 
 def add(commands: Any) -> None:
@@ -16,12 +17,15 @@ def add(commands: Any) -> None:
 
 
 def _diagrams(options: argparse.Namespace) -> int:
-    from adapters.telling.diagrams.drawing import write
+    need("callfsm diagrams", "tables")
+    from adapters.telling.diagrams.drawing import DiagramError, write
 
     try:
         paths = write(options.folder)
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}; give a folder that can be written") from None
+    except DiagramError as error:
+        raise Refused(str(error)) from None
     for path in paths:
         print(path)
     return 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.commands.common import Refused, command
+from adapters.commands.extras import need
 
 TOKEN_VARIABLE = "TWILIO_AUTH_TOKEN"
 """The environment variable with the auth token that signs what is posted; never an argument, as those are public."""
@@ -39,6 +40,7 @@ def add(commands: Any) -> None:
 
 
 def _dial(options: argparse.Namespace) -> int:
+    need("callfsm dial", "stand-in")
     import anyio
     from rich.console import Console
 

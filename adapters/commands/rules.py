@@ -15,14 +15,15 @@ def add(commands: Any) -> None:
 
 
 def _rules(options: argparse.Namespace) -> int:
-    from adapters.proof.rules import kept
+    from adapters.proof.rules import TESTS, kept
 
     rules = kept()
     if unknown := set(options.rule) - {rule.name for rule in rules}:
         raise Refused(f"no such rule: {', '.join(sorted(unknown))}; they are {rules[0].name} to {rules[-1].name}")
     for rule in rules:
         if not options.rule:
-            print(f"{rule.name}  {rule.title}  ({len(rule.rows)} rows, {len(rule.tests)} tests)")
+            tests = f", {len(rule.tests)} tests" if TESTS else ""
+            print(f"{rule.name}  {rule.title}  ({len(rule.rows)} rows{tests})")
         elif rule.name in options.rule:
             print(
                 f"{rule.name}  {rule.title}",
@@ -30,6 +31,8 @@ def _rules(options: argparse.Namespace) -> int:
                 *(f"  test  {test}" for test in rule.tests),
                 sep="\n",
             )
-    if not options.rule:
+    if TESTS is None:
+        print("the tests that claim each are in the source distribution, not in the installed package")
+    elif not options.rule:
         print(f"{sum(1 for rule in rules if rule.tests)} of {len(rules)} are claimed by a test")
     return 0

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapters.commands.agent import add_agent, chosen, list_policy
+from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
 from adapters.commands.common import Refused, command
 from adapters.commands.dial import ACCOUNT_VARIABLE, TOKEN_VARIABLE
+from adapters.commands.extras import need
 
 
 def add(commands: Any) -> None:
@@ -33,6 +34,9 @@ def add(commands: Any) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    if "help" in options.set:
+        return list_policy()
+    need("callfsm serve", "serve", *(["stand-in"] if with_stand_ins(options) else []))
     import anyio
     from prometheus_client import disable_created_metrics
 
@@ -43,8 +47,6 @@ def _serve(options: argparse.Namespace) -> int:
     from adapters.realtime.websocket import WebSocketError
     from adapters.seam.errors import first_of
 
-    if "help" in options.set:
-        return list_policy()
     plan, answers = _plan(options), chosen(options)
     agent = ServedAgent(
         policy=answers.policy,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.commands.common import Refused, command
+from adapters.commands.extras import need
 
 CALLS = 10_000
 """How many calls are held by default: one to two minutes on two cores."""
@@ -26,6 +27,7 @@ def add(commands: Any) -> None:
 
 
 def _sim(options: argparse.Namespace) -> int:
+    need("callfsm sim", "call")
     _refuse_bad(options)
     from rich.console import Console
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.commands.common import Refused, command
+from adapters.commands.extras import need
 
 STAND_IN_KEY_VARIABLE = "CALLFSM_STAND_IN_KEY"
 """The environment variable with the key that the realtime and the `openai` stand-in demand; unset, they demand none."""
@@ -49,6 +50,7 @@ def add(commands: Any) -> None:
 
 
 def _stand_in(options: argparse.Namespace) -> int:
+    need("callfsm stand-in", "stand-in")
     if not 0 <= options.port <= 65_535:
         raise Refused(f"--port {options.port}: a port is a number from 0 to 65535")
     if options.with_parent:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.commands.common import Refused, command, settings
+from adapters.commands.extras import need
 
 
 def add(commands: Any) -> None:
@@ -22,6 +23,7 @@ def add(commands: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    need("callfsm verify", "tables")
     from rich.console import Console
 
     from adapters.proof.verify import show as verify_show

@@ -24,7 +24,7 @@ class StandInError(RuntimeError):
 @asynccontextmanager
 async def stand_in(*arguments: str) -> AsyncIterator[str]:
     """Run `callfsm stand-in ARGUMENTS --port 0` and give the URL that it announces; stop it at the end."""
-    command = [sys.executable, "-m", "adapters.cli", "stand-in", *arguments, "--port", "0", "--with-parent"]
+    command = [sys.executable, "-P", "-m", "adapters.cli", "stand-in", *arguments, "--port", "0", "--with-parent"]
     # its complaints go into a file: a pipe that nobody reads would stop it when it is full
     with TemporaryFile() as complaints:
         process = await anyio.open_process(command, stdin=PIPE, stdout=PIPE, stderr=complaints, start_new_session=True)

@@ -206,7 +206,7 @@ def test_a_missing_folder_is_stale_and_not_an_error(tmp_path: Path) -> None:
 
 def test_a_missing_program_is_one_line_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "PROGRAM", "no-such-graphviz")
-    with pytest.raises(DiagramError, match="not installed: pip install no-such-graphviz"):
+    with pytest.raises(DiagramError, match="not installed: pip install 'callfsm"):
         files()
 
 

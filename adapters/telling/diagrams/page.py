@@ -163,5 +163,5 @@ def _program() -> str:
     """graphviz-pure beside this Python, or on the path."""
     found = shutil.which(PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(PROGRAM)
     if found is None:
-        raise DiagramError(f"the diagrams are drawn by {PROGRAM}, which is not installed: pip install {PROGRAM}")
+        raise DiagramError(f"the diagrams are drawn by {PROGRAM}, which is not installed: pip install 'callfsm[tables]'")
     return found
