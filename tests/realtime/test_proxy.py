@@ -8,8 +8,7 @@ import pytest
 from adapters.chatterbox.http import Fault, ask, client_of
 from adapters.chatterbox.servers import Server
 from adapters.realtime.websocket import WebSocketError, connect
-from tests.realtime.test_websocket import certificate as certificate
-from tests.realtime.test_websocket import echo, serving
+from tests.realtime.test_websocket import certificate as certificate, echo, serving
 from tests.shared.proxies import ACCOUNT, connect_proxy, socks_proxy
 
 pytestmark = pytest.mark.anyio
