@@ -18,7 +18,8 @@ def add(commands: Any) -> None:
 
 def _diagrams(options: argparse.Namespace) -> int:
     need("callfsm diagrams", "tables")
-    from adapters.telling.diagrams.drawing import DiagramError, write
+    from adapters.telling.diagrams.drawing import write
+    from adapters.telling.diagrams.page import DiagramError
 
     try:
         paths = write(options.folder)
