@@ -36,7 +36,7 @@ def tried(*arguments: str, says: str, extras: str = "") -> Tried:
 
 COMMANDS = (
     tried("rules", "R30", says="row "),
-    tried("replay", str(ROOT / "tests/bench/recorded.trace"), says="as recorded"),
+    tried("replay", str(ROOT / "README.md"), says="not a trace"),
     tried("case", str(ROOT / "tests/cases/goodbye_said_twice.jsonl"), says="0 checks failed"),
     tried("verify", "--scope", "opening", "--jobs", "1", says="no rule is broken", extras="tables"),
     tried("diagrams", "drawn", says="phase.svg", extras="tables"),

@@ -31,6 +31,7 @@ ARROWS = {
     "proof": "fsm seam text realtime chatterbox telling",
     "commands": "fsm seam audio realtime chatterbox tools telling standin hosts proof",
     "cli": "commands",
+    "entry": "cli",
 }
 """What a room may import besides itself: rooms, or of a room the modules that are named."""
 JOINS = {"adapters/hosts/terminal/live.py"}

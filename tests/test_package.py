@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from adapters.commands.extras import EXTRAS
+from adapters.telling.trace import TraceWriter
+from fsm import Policy, start, step
+from fsm.call.events import CallerHungUp
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -97,8 +100,11 @@ def test_a_command_whose_extra_is_missing_says_so_in_one_line(site: Path, argume
     assert line.endswith(f"pip install 'callfsm[{extras}]'")
 
 
-def test_the_core_alone_replays_judges_and_lists_rules(site: Path) -> None:
-    assert "every row and effect as recorded" in installed(site, "replay", str(ROOT / "tests/bench/recorded.trace")).stdout
+def test_the_core_alone_replays_judges_and_lists_rules(site: Path, tmp_path: Path) -> None:
+    call, trace = start(Policy()), TraceWriter(tmp_path / "call.trace", start(Policy()))
+    trace(CallerHungUp(0.0), step(call, CallerHungUp(0.0)))
+    trace.close()
+    assert "every row and effect as recorded" in installed(site, "replay", str(tmp_path / "call.trace")).stdout
     assert "0 checks failed" in installed(site, "case", str(ROOT / "tests/cases/goodbye_said_twice.jsonl")).stdout
     rules = installed(site, "rules").stdout
     assert "R01  a response is cancelled at most once" in rules
