@@ -21,17 +21,21 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import anyio
-import anyio.to_thread
 import attrs
 from anyio.abc import TaskGroup
 
+from adapters.seam.errors import described
+from adapters.seam.foreign import Foreign
 from adapters.seam.ports import Post
+from adapters.seam.wellformed import read_json, well_formed
 from fsm.call.effects import Effect, RunTool
 from fsm.call.events import ToolFinished
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_OUTPUT = 16_000
 """The longest output that the model is told, in characters: it is read back within the caller's patience."""
+MOST_HANGING = 32
+"""How many runs of all tools may have been given up and not have ended; beyond that no tool is begun. Each may hold a thread."""
 _KINDS: dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 _LOG = logging.getLogger("callfsm.tools")
 
@@ -48,7 +52,8 @@ class Tools:
     """The tools of an application; as a port it serves one call at a time, and `for_call` makes another one for each of many.
 
     A tool takes keyword arguments of the types str, int, float, bool, Literal, lists of these, and those or None; it returns text, or
-    anything that JSON can say. A plain function runs in a thread. What goes wrong in a tool is logged, and told to the model in a line.
+    anything that JSON can say. A plain function runs in a thread of its own; a coroutine shares the event loop, and must not block it.
+    What goes wrong in a tool is logged, and told to the model in a line. One that does not end is given up and not waited for (R105).
     """
 
     performs: tuple[type[Effect], ...] = (RunTool,)
@@ -57,6 +62,7 @@ class Tools:
         """A tool that takes longer than `timeout_s` is cancelled: give it `Policy.tool_ms`, after which the core gives it up (R80)."""
         self._tools: dict[str, _Tool] = {}
         self.timeout_s = timeout_s
+        self._hanging: set[Foreign] = set()
         self._early: list[RunTool] = []
         self._group: TaskGroup | None = None
         self._post: Post | None = None
@@ -69,7 +75,7 @@ class Tools:
     def for_call(self) -> "Tools":
         """The same tools as a port of their own: calls that are held at once need one each."""
         port = Tools(self.timeout_s)
-        port._tools = self._tools
+        port._tools, port._hanging = self._tools, self._hanging
         return port
 
     def tool(self, function: F) -> F:
@@ -114,30 +120,47 @@ class Tools:
                 self._group.start_soon(self._run, effect)
 
     async def _run(self, effect: RunTool) -> None:
-        output = f"error: {effect.name} did not answer in time"
-        with anyio.move_on_after(self.timeout_s):
-            output = await self._output(effect)
+        output = await self._output(effect)
         if self._post is not None:
             self._post(ToolFinished, effect.tool_call_id, output[:MAX_OUTPUT])
 
     async def _output(self, effect: RunTool) -> str:
-        tool = self._tools.get(effect.name)
+        tool, name = self._tools.get(effect.name), effect.name
         if tool is None:
-            return f"error: there is no tool {effect.name}"
+            return f"error: there is no tool {well_formed(name)}"
         try:
             arguments = _arguments(tool, effect.arguments)
         except ValueError as error:
             return f"error: {error}"
+        self._hanging -= {run for run in self._hanging if run.done.is_set()}
+        if len(self._hanging) >= MOST_HANGING:
+            return f"error: {name} is not available"
+        run = Foreign(name, tool.run, arguments)
         try:
-            if inspect.iscoroutinefunction(tool.run):
-                result = await tool.run(**arguments)
-            else:
-                result = await anyio.to_thread.run_sync(lambda: tool.run(**arguments), abandon_on_cancel=True)
-            return result if isinstance(result, str) else json.dumps(result)
-        # A tool is the application's code: its fault is told to the model and logged, and the caller hears an answer all the same.
-        except Exception as error:
-            _LOG.exception("the tool %s failed", effect.name)
-            return f"error: {effect.name} failed ({type(error).__name__})"
+            with anyio.move_on_after(self.timeout_s):
+                await run.done.wait()
+        finally:
+            if not run.done.is_set():
+                self._hanging.add(run)
+                run.abandon()
+        if not run.done.is_set():
+            return f"error: {name} did not answer in time"
+        if run.failure is None:
+            return _told(run)
+        _LOG.error("the tool %s failed", name, exc_info=run.failure)
+        return f"error: {name} failed ({type(run.failure).__name__})"
+
+
+def _told(run: Foreign) -> str:
+    """What the model is told of a result."""
+    if isinstance(run.result, str):
+        return well_formed(run.result)
+    try:
+        return json.dumps(run.result, allow_nan=False)
+    # A result is the application's too: it may be no JSON, lie too deep, or do anything when it is looked at.
+    except Exception as error:
+        _LOG.error("the tool %s gave what JSON cannot say", run.name, exc_info=error)
+        return f"error: {run.name} failed ({type(error).__name__})"
 
 
 def load(path: Path, timeout_s: float) -> Tools:
@@ -146,9 +169,9 @@ def load(path: Path, timeout_s: float) -> Tools:
         made = runpy.run_path(str(path))
     except OSError as error:
         raise OSError(f"{error.strerror}; give a Python file") from None
-    # Whatever the file's own code raises is the user's to mend, and its last line says where.
-    except Exception as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+    # Whatever the file's own code raises, SystemExit too, is the user's to mend, and its last line says where.
+    except (Exception, SystemExit) as error:
+        raise ValueError(described(error)) from error
     found = [thing for thing in made.values() if isinstance(thing, Tools)]
     if len(found) != 1 or not found[0].declarations:
         raise ValueError("it has to make one Tools() with at least one tool in it")
@@ -175,8 +198,8 @@ def _schema(hint: Any, where: str) -> dict[str, Any]:
 def _arguments(tool: _Tool, text: str) -> dict[str, Any]:
     """The model's arguments, checked; ValueError in words that the model can act on."""
     try:
-        given = json.loads(text or "{}")
-    except (ValueError, RecursionError):
+        given = read_json(text or "{}")
+    except ValueError:
         raise ValueError("the arguments are not JSON") from None
     if not isinstance(given, dict):
         raise ValueError("the arguments are not an object")

@@ -1,5 +1,6 @@
 """Claims about the application's tools: what the model is told of them, and what becomes of each call (R80, R87), on asyncio and trio."""
 
+import asyncio
 import json
 import logging
 import threading
@@ -7,12 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from adapters.realtime.settings import RealtimeSettings
+from adapters.seam import foreign
 from adapters.seam.driver import Driver
 from adapters.seam.ports import Post
-from adapters.tools import MAX_OUTPUT, Tools, load
+from adapters.tools import MAX_OUTPUT, MOST_HANGING, Tools, load
 from fsm import Policy, events as ev, start
 from fsm.call.effects import Effect, RunTool, SendToolResult
 from tests.shared.shell import PATIENCE_S
@@ -155,6 +158,148 @@ async def test_a_tool_that_fails_is_told_without_its_words_and_logged(caplog: py
 
 async def test_a_tool_that_takes_too_long_is_cancelled() -> None:
     assert await called(toolbox(timeout_s=0.01), "endless") == "error: endless did not answer in time"
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, RecursionError])
+async def test_whatever_a_tool_raises_is_its_failure_and_nobody_elses(kind: type[BaseException], plain: bool) -> None:
+    """R105: in a coroutine and in a plain function; what would end the program is told to the model."""
+    tools = Tools()
+
+    async def suspended() -> str:
+        """Raise."""
+        await anyio.lowlevel.checkpoint()
+        raise kind("secret detail")
+
+    def simple() -> str:
+        """Raise."""
+        raise kind("secret detail")
+
+    tools.tool(simple if plain else suspended)
+    [declared] = tools.declarations
+    assert await called(tools, declared["name"]) == f"error: {declared['name']} failed ({kind.__name__})"
+
+
+class Deaf:
+    """A tool that hears no cancellation until it is let go."""
+
+    def __init__(self) -> None:
+        self.cancelled, self.free = anyio.Event(), anyio.Event()
+
+    async def __call__(self) -> str:
+        while not self.free.is_set():
+            try:
+                await anyio.sleep(0.01)
+            except BaseException:
+                self.cancelled.set()
+                if trio_runs():
+                    # On trio a cancellation never ends: what waits under it would spin.
+                    with anyio.CancelScope(shield=True):
+                        await self.free.wait()
+        return "free"
+
+
+def trio_runs() -> bool:
+    return "trio" in str(anyio.get_cancelled_exc_class())
+
+
+async def test_a_tool_that_hears_no_cancellation_is_abandoned_and_named(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R105: neither its timeout nor the end of its call waits for it."""
+    monkeypatch.setattr(foreign, "STUCK_S", 0.05)
+    deaf, tools = Deaf(), Tools(timeout_s=0.01)
+
+    async def stubborn() -> str:
+        """Goes on."""
+        return await deaf()
+
+    tools.tool(stubborn)
+    assert await called(tools, "stubborn") == "error: stubborn did not answer in time"
+    with anyio.fail_after(10):
+        await deaf.cancelled.wait()
+        while "tool_stuck" not in caplog.text:
+            await anyio.sleep(0.01)
+        deaf.free.set()
+    assert [record.getMessage() for record in caplog.records] == ["tool_stuck: stubborn was abandoned 0.05 s ago and still runs"]
+
+
+async def test_a_call_that_ends_waits_for_no_tool() -> None:
+    deaf, tools = Deaf(), Tools()
+    began = threading.Event()
+    release = threading.Event()
+
+    async def stubborn() -> str:
+        """Goes on."""
+        return await deaf()
+
+    def blocking() -> str:
+        """Blocks its thread."""
+        began.set()
+        release.wait()
+        return ""
+
+    tools.tool(stubborn)
+    tools.tool(blocking)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as call:
+            call.start_soon(tools.run, print)
+            await anyio.wait_all_tasks_blocked()
+            tools.do(RunTool("t1", "stubborn", "{}"))
+            tools.do(RunTool("t2", "blocking", "{}"))
+            while not began.is_set():
+                await anyio.sleep(0.01)
+            call.cancel_scope.cancel()
+        await deaf.cancelled.wait()
+        deaf.free.set()
+    release.set()
+
+
+async def test_tools_that_never_end_hold_no_more_than_so_many_threads() -> None:
+    tools, release, begun = Tools(timeout_s=0.001), threading.Event(), list[int]()
+
+    @tools.tool
+    def blocking() -> str:
+        """Blocks its thread."""
+        begun.append(1)
+        release.wait()
+        return ""
+
+    told = [await called(tools.for_call(), "blocking") for _ in range(MOST_HANGING + 2)]
+    assert told[-3:] == ["error: blocking did not answer in time", *["error: blocking is not available"] * 2]
+    assert len(begun) == MOST_HANGING
+    release.set()
+
+
+@pytest.mark.parametrize("text", ["\ud83d", "\udc00", "a\ud800b"])
+async def test_what_a_tool_gives_is_well_formed(text: str) -> None:
+    tools = Tools()
+
+    @tools.tool
+    async def half() -> str:
+        """Half a character."""
+        return text
+
+    @tools.tool
+    async def whole(words: str) -> str:
+        """Take words."""
+        words.encode()
+        return words
+
+    (await called(tools, "half")).encode()
+    (await called(tools, "whole", json.dumps({"words": text}))).encode()
+
+
+@pytest.mark.parametrize("result", [object(), {1: {2, 3}}, b"x", float("nan")])
+async def test_a_result_that_json_cannot_say_is_told_as_a_failure(result: Any) -> None:
+    tools = Tools()
+
+    @tools.tool
+    async def odd() -> Any:
+        """Give something odd."""
+        return result
+
+    assert await called(tools, "odd") in ("error: odd failed (TypeError)", "error: odd failed (ValueError)")
 
 
 async def test_an_answer_is_of_bounded_length() -> None:

@@ -2,15 +2,17 @@
 
 import argparse
 import os
-import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
 from adapters.commands.common import Refused, command
 from adapters.commands.extras import need
 from fsm.call.effects import Reason
+
+if TYPE_CHECKING:
+    from adapters.hosts.ending import Ending
 
 DUE_ENDS = (Reason.CALLER_HUNG_UP, Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE, Reason.LIMIT)
 """The ends that a call may have without anything being wrong; after any other the exit code is 1."""
@@ -57,6 +59,7 @@ def _call(options: argparse.Namespace) -> int:
     import anyio
     from rich.console import Console
 
+    from adapters.hosts.ending import Ending
     from adapters.hosts.terminal import live
 
     if options.microphone and not (options.device or options.player):
@@ -79,12 +82,13 @@ def _call(options: argparse.Namespace) -> int:
     )
     console, began_s = Console(), time.time()
     try:
-        return anyio.run(_hold_until_told, plan, console, backend=options.backend)
+        with Ending() as end:
+            return anyio.run(_hold_until_told, plan, console, end, backend=options.backend)
     finally:
         _show_folder(console, plan.out, began_s)
 
 
-async def _hold_until_told(plan: Any, console: Any) -> int:
+async def _hold_until_told(plan: Any, console: Any, end: "Ending") -> int:
     """Hold the call; Ctrl-C and SIGTERM hang up. Gives the exit code."""
     import anyio
 
@@ -92,28 +96,24 @@ async def _hold_until_told(plan: Any, console: Any) -> int:
 
     told: list[int] = []
     refusal, reason = "", None
-    async with anyio.create_task_group() as group:
-        await group.start(_listen_for_signals, group.cancel_scope, told)
-        try:
-            reason = await live.hold_call(plan, console)
-        except live.CannotStart as error:
-            refusal = str(error)
+
+    async def hang_up() -> None:
+        told.append(await end.told())
         group.cancel_scope.cancel()
+
+    with end.listening():
+        async with anyio.create_task_group() as group:
+            group.start_soon(hang_up)
+            try:
+                reason = await live.hold_call(plan, console)
+            except live.CannotStart as error:
+                refusal = str(error)
+            group.cancel_scope.cancel()
     if refusal:
         raise Refused(refusal)
-    return 128 + told[0] if told else int(reason not in DUE_ENDS)
-
-
-async def _listen_for_signals(scope: Any, told: list[int], *, task_status: Any) -> None:
-    """Cancel at the first signal; a second one meets Python's own handler, and ends everything at once."""
-    import anyio
-
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for number in signals:
-            told.append(number)
-            scope.cancel()
-            return
+    code = 128 + told[0] if told else int(reason not in DUE_ENDS)
+    end.must_end(code)
+    return code
 
 
 def _show_folder(console: Any, out: Path, began_s: float) -> None:

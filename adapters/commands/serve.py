@@ -4,15 +4,17 @@ import argparse
 import gc
 import ipaddress
 import os
-import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
 from adapters.commands.common import Refused, command
 from adapters.commands.dial import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from adapters.commands.extras import need
+
+if TYPE_CHECKING:
+    from adapters.hosts.ending import Ending
 
 
 def add(commands: Any) -> None:
@@ -41,6 +43,7 @@ def _serve(options: argparse.Namespace) -> int:
     from prometheus_client import disable_created_metrics
 
     from adapters.hosts.embedded import StandInError
+    from adapters.hosts.ending import Ending
     from adapters.hosts.phone import service as phone_service
     from adapters.hosts.phone.agent import ServedAgent
     from adapters.hosts.phone.log import logging_to
@@ -62,11 +65,14 @@ def _serve(options: argparse.Namespace) -> int:
         async with phone_service.checked(agent) as found, phone_service.serving(plan, found) as server:
             _tune_collector()
             _say_so(plan, server)
-            return await _until_told(server, options.drain_s)
+            with end.listening():
+                code = await _until_told(server, options.drain_s, end)
+            end.must_end(code)
+            return code
 
-    refusal = ""
+    refusal, end = "", Ending()
     try:
-        with logging_to():
+        with logging_to(), end:
             return anyio.run(serve)
     except* (StandInError, WebSocketError, ValueError) as group:
         refusal = str(first_of(group))
@@ -97,25 +103,22 @@ def _say_so(plan: Any, server: Any) -> None:
     print(f"ready {plan.public_url or server.url}/voice", flush=True)
 
 
-async def _until_told(server: Any, drain_s: float) -> int:
+async def _until_told(server: Any, drain_s: float, end: "Ending") -> int:
     """Serve until SIGTERM or Ctrl-C, then drain; a second signal ends everything at once. Gives the exit code."""
     import anyio
 
-    told: list[int] = []
+    await end.told()
+    code = 0
+    async with anyio.create_task_group() as tasks:
 
-    async def drain() -> None:
-        await server.drain(drain_s)
+        async def drain() -> None:
+            await server.drain(drain_s)
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(drain)
+        code = 128 + await end.told()
         tasks.cancel_scope.cancel()
-
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with anyio.create_task_group() as tasks:
-            async for number in signals:
-                told.append(number)
-                if len(told) == 2:
-                    tasks.cancel_scope.cancel()
-                    break
-                tasks.start_soon(drain)
-    return 0 if len(told) == 1 else 128 + told[-1]
+    return code
 
 
 def _plan(options: argparse.Namespace) -> Any:

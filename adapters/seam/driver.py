@@ -4,13 +4,15 @@ One screen on purpose. `post` answers an event at once, in the task that posts i
 caller's first sound and silence. Deadlines that have passed are answered before any event.
 """
 
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Concatenate, ParamSpec
+from typing import Concatenate
 
 import anyio
 
+from adapters.seam.errors import described, is_cancellation
 from adapters.seam.ports import P, Port
 from fsm.call.effects import Effect
 from fsm.call.events import CallerHungUp, Event, PortFailed
@@ -19,9 +21,12 @@ from fsm.call.snapshot import Call
 from fsm.call.states import CLOSED
 from fsm.engine.machine import Machine, Step
 
-Q = ParamSpec("Q")
 Watch = Callable[[Event, Step[Call]], None]
-"""Whoever looks on: a trace, a terminal, a metric. It sees each step after its effects have begun, and changes nothing."""
+"""Whoever looks on: a trace, a terminal, a metric. It sees each step after its effects have begun, and changes nothing.
+
+One that fails is dropped, and the call goes on without it (R105).
+"""
+_LOG = logging.getLogger("callfsm.driver")
 
 
 class Driver:
@@ -31,7 +36,7 @@ class Driver:
         self.call = call
         self._machine = machine
         self._ports = tuple(ports)
-        self._watches = tuple(watches)
+        self._watches = list(watches)
         self._inbox: deque[Event] = deque()
         self._draining = False
         self._sleep: anyio.CancelScope | None = None
@@ -84,9 +89,9 @@ class Driver:
                 self.call = answer.snapshot
                 for effect in answer.effects:
                     for port in self._performers.get(type(effect), ()):
-                        self._let(port, port.do, effect)
-                for watch in self._watches:
-                    self._let(watch, watch, event, answer)
+                        self._let(port, effect)
+                for watch in tuple(self._watches):
+                    self._show(watch, event, answer)
         finally:
             self._draining = False
 
@@ -97,22 +102,36 @@ class Driver:
         event: Event | None = self._machine.expiry(self.call, max(self.now_ms(), due) if passed else self.now_ms())
         return event
 
-    def _let(self, who: object, act: Callable[Q, None], *args: Q.args, **kwargs: Q.kwargs) -> None:
-        """Let a port or a watch act; its bug closes the call, and keeps no other from acting."""
+    def _let(self, port: Port, effect: Effect) -> None:
+        """Let a port act; its bug closes the call, and keeps no other from acting."""
         try:
-            act(*args, **kwargs)
-        except Exception as bug:
-            self._close_for(who, bug)
+            port.do(effect)
+        # An application's port may raise anything, SystemExit too: it is that port's bug, and ends no more than this call (R105).
+        except BaseException as bug:
+            self._close_for(port, bug)
 
-    def _close_for(self, who: object, bug: Exception) -> None:
+    def _show(self, watch: Watch, event: Event, answer: Step[Call]) -> None:
+        try:
+            watch(event, answer)
+        # Whatever an onlooker dies of, a full disk or a bug: the call is not its affair (R105).
+        except BaseException as bug:
+            self._watches.remove(watch)
+            _LOG.error("onlooker_dropped: %s", type(watch).__name__, exc_info=bug)
+
+    def _close_for(self, port: Port, bug: BaseException) -> None:
         if self._bug is None:
-            self._bug = bug
-            self.post(PortFailed, f"{type(who).__name__}: {type(bug).__name__}: {bug}")
+            words = f"{type(port).__name__}: {described(bug)}"
+            # What ends a program must not come out of a call.
+            self._bug = bug if isinstance(bug, Exception) else RuntimeError(words)
+            self.post(PortFailed, words)
 
     async def _own(self, port: Port) -> None:
         try:
             await port.run(self.post)
-        except Exception as bug:
+        # As in `_let`. A cancellation is ours only if we, or whoever runs the call, cancelled.
+        except BaseException as bug:
+            if anyio.current_effective_deadline() == -math.inf and is_cancellation(bug):
+                raise
             self._close_for(port, bug)
 
     def _deadline_s(self) -> float:

@@ -31,18 +31,19 @@ class Foreign:
         self.result: Any = None
         self.failure: BaseException | None = None
         self._work = partial(function, **arguments)
-        self._cancel: Callable[[], object] = _nothing
+        self.cancel: Callable[[], object] = _nothing
+        """Cancel it; what it makes of that is its own affair. Of no effect on a plain function."""
         if inspect.iscoroutinefunction(function):
-            self._cancel = _spawn(self._await)
+            self.cancel = _spawn(self._await)
         else:
-            context, told = copy_context(), _thread_safe(self.done.set)
+            context, told = copy_context(), thread_safe(self.done.set)
             # A daemon: the end of the process waits for no other kind of thread.
             threading.Thread(target=context.run, args=(self._call, told), name=f"foreign {name}", daemon=True).start()
 
     def abandon(self) -> None:
         """Nobody cares for it any more: cancel it, once, and log its name should it not end by that."""
         if not self.done.is_set():
-            self._cancel()
+            self.cancel()
             _spawn(self._look)
 
     async def _await(self) -> None:
@@ -98,7 +99,7 @@ def _spawn(work: Callable[[], Awaitable[None]]) -> Callable[[], object]:
     return task.cancel
 
 
-def _thread_safe(act: Callable[[], None]) -> Callable[[], None]:
+def thread_safe(act: Callable[[], None]) -> Callable[[], None]:
     """What another thread may call to have `act` done in this one; of no effect once the event loop has ended."""
     post: Callable[[Callable[[], None]], object]
     if not _on_asyncio():

@@ -223,7 +223,7 @@ def test_an_exception_is_logged_without_its_text() -> None:
 
     lines = logged(write)
     assert [line["type"] for line in lines] == ["KeyError", "KeyError"]
-    assert "write" in lines[0]["at"][-1]
+    assert "write" in lines[0]["where"][-1]
     assert "030" not in json.dumps(lines)
     assert "the caller said" not in json.dumps(lines)
 

@@ -3,10 +3,6 @@
 import json
 import signal
 import socket
-import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import anyio
@@ -35,10 +31,9 @@ from adapters.twilio.wire import Started
 from fsm.call.policy import Policy
 from tests.bench import phone as bench
 from tests.shared.phone_model import TOKEN, ToneModel, on_asyncio, tone_server
-from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm
+from tests.shared.phone_process import server
+from tests.shared.shell import PATIENCE_S, callfsm
 from tests.shared.telephone import Silent, Wire
-
-ANY_PORTS = ("--port", 0, "--metrics-port", 0)
 
 
 @pytest.mark.parametrize(
@@ -97,35 +92,6 @@ def test_a_port_that_is_taken_is_named() -> None:
         assert "Traceback" not in told.stderr
 
     on_asyncio(be)
-
-
-@contextmanager
-def server(*arguments: object, **variables: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str], list[str]]]:
-    """`callfsm serve` as a process: what it announced, and its log as it comes."""
-    process = begin_callfsm("serve", *ANY_PORTS, *arguments, **variables)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    log: list[str] = []
-    reader = threading.Thread(target=log.extend, args=(process.stderr,))
-    reader.start()
-    guard = threading.Timer(PATIENCE_S, process.kill)
-    guard.start()
-    try:
-        told = {}
-        for line in process.stdout:
-            name, _, rest = line.strip().partition(" ")
-            told[name] = rest
-            if name == "ready":
-                break
-        yield process, told, log
-    finally:
-        guard.cancel()
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        reader.join()
-        process.stdout.close()
-        process.stderr.close()
 
 
 async def _until_begun(call: Call) -> None:

@@ -503,7 +503,7 @@ def test_a_call_that_crashes_is_closed_alone_and_told(log: Lines) -> None:
     on_asyncio(be)
     [crash] = log.of("call_crashed")
     assert crash["type"] == "ValueError"
-    assert any("test_phone_server.py" in place for place in crash["at"])
+    assert any("test_phone_server.py" in place for place in crash["where"])
     assert "030" not in json.dumps(log.lines)
 
 

@@ -297,15 +297,56 @@ def test_a_port_that_fails_at_everything_still_lets_the_call_end(backend: str) -
 
 
 @both_backends
-def test_a_bug_in_a_watch_closes_the_call_and_is_raised(backend: str) -> None:
-    def watch(*_: object) -> None:
-        raise Bug("in a watch")
+@pytest.mark.parametrize("kind", [Bug, OSError, UnicodeEncodeError, SystemExit, KeyboardInterrupt])
+def test_an_onlooker_that_fails_is_dropped_and_said_once(backend: str, kind: type[BaseException], caplog: pytest.LogCaptureFixture) -> None:
+    """R105: the call goes on to its end, and the other onlookers see it to its end."""
 
-    port, onlooker = Puppet([at(0, ev.LineOpened)]), Onlooker()
-    with pytest.raises(Bug, match="in a watch"):
-        drive(backend, [port], watch, onlooker, policy=QUICK)
-    assert len(port.of(fx.TellEnded)) == 1
-    assert onlooker.events() == ["LineOpened", "PortFailed", "PhaseExpired"]
+    class Clumsy:
+        seen = 0
+
+        def __call__(self, *_: object) -> None:
+            self.seen += 1
+            raise kind("ascii", "\ud800", 0, 1, "in a watch") if kind is UnicodeEncodeError else kind("in a watch")
+
+    clumsy, onlooker, port = Clumsy(), Onlooker(), Puppet([*OPENING, at(30, ev.CallerHungUp)])
+    ended = drive(backend, [port], clumsy, onlooker)
+    assert ended.phase.state is CLOSED
+    assert port.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.CALLER_HUNG_UP)]
+    assert onlooker.events() == ["LineOpened", "SessionOpened", "SessionConfirmed", "VadCalibrated", "CallerHungUp"]
+    assert clumsy.seen == 1
+    assert [record.getMessage() for record in caplog.records] == ["onlooker_dropped: Clumsy"]
+
+
+class Unspeakable(BaseException):
+    """What fails even to say what it is."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
+@both_backends
+@pytest.mark.parametrize("where", ["run", "do"])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, Unspeakable])
+def test_whatever_a_port_raises_ends_its_call_and_no_more(backend: str, where: str, kind: type[BaseException]) -> None:
+    """R105: what would end a program is a bug of that port."""
+
+    class Foreign(Puppet):
+        async def after(self, post: Post) -> None:
+            if where == "run":
+                raise kind(1)
+            await super().after(post)
+
+        def do(self, effect: fx.Effect) -> None:
+            super().do(effect)
+            if where == "do" and isinstance(effect, fx.ConfigureSession):
+                raise kind(1)
+
+    healthy = Puppet()
+    with pytest.raises(RuntimeError, match=f"Foreign: {kind.__name__}"):
+        drive(backend, [Foreign(OPENING), healthy], policy=QUICK)
+    [told] = healthy.of(fx.TellEnded)
+    assert isinstance(told, fx.TellEnded)
+    assert told.reason is fx.Reason.INTERNAL
 
 
 def test_of_two_bugs_the_first_is_raised() -> None:

@@ -54,6 +54,8 @@ class ToneModel:
 
     answer_ms: float = 1_000
     greeting_ms: float = 400
+    tools: tuple[str, ...] = ()
+    """What it calls, one after the other, instead of an answer in words."""
     sessions: int = 0
     connections: set[ServerConnection] = attrs.Factory(set)
     received: list[dict[str, Any]] = attrs.Factory(list)
@@ -124,6 +126,12 @@ class _Session:
         of = {"id": response_id, "conversation_id": "c"}
         fields = {"response_id": response_id, "item_id": f"i_{response_id}"}
         await self.say("response.created", response={**of, "status": "in_progress"})
+        if self.responses <= len(self.model.tools):
+            call = {"call_id": f"call_{response_id}", "name": self.model.tools[self.responses - 1], "arguments": "{}"}
+            await self.say("response.function_call_arguments.done", **fields, **call)
+            item = {"id": fields["item_id"], "type": "function_call", "status": "completed", **call}
+            await self.say("response.done", response={**of, "status": "completed", "output": [item]})
+            return
         sound = tone(self.hz, self.model.answer_ms if self.turns else self.model.greeting_ms)
         for start in range(0, len(sound), 9_600):
             if self.cancelled:

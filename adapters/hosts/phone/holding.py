@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+import anyio
 import attrs
 
 from adapters.hosts.phone.agent import Agent
@@ -14,13 +15,18 @@ from adapters.hosts.phone.metrics import CallFigures, Metrics
 from adapters.hosts.phone.rest import TwilioRest
 from adapters.hosts.phone.wire import WatchedChannel
 from adapters.seam.driver import Driver, Watch
+from adapters.seam.errors import is_cancellation
+from adapters.seam.foreign import Foreign
 from adapters.telling.trace import Tracing
 from adapters.twilio.port import Answered, LineError, TwilioLine
 from fsm.call import effects as fx
 from fsm.call.events import Event
 from fsm.call.snapshot import Call, start
+from fsm.call.states import CLOSED
 from fsm.engine.machine import Step
 
+GRACE_S = 12.0
+"""How long the parts of a call may take to close, once it was cancelled: the line has five seconds to hang up, and five to close."""
 _LOUD = {fx.Level.WARNING: logging.WARNING, fx.Level.ERROR: logging.ERROR}
 
 
@@ -43,21 +49,24 @@ class Holding:
         trace = Tracing(self.traces and self.traces / f"{call.call_id}.trace", call, partial(_tell_of_trace, call.call_id))
         self.metrics.began.inc()
         tell(logging.INFO, "call_began", handler.call_id)
-        crashed = False
+        bug: BaseException | None = None
         try:
-            with handler.scope:
-                watches: list[Watch] = [handler.application, figures, partial(_log_effects, handler.call_id), trace]
-                driver = Driver(call, [line, handler.application, *self.agent.ports(line)], watches)
-                handler.call = partial(getattr, driver, "call")
-                await driver.run()
-        # The edge of a call: whatever bug one has, it is told, and no other call hears of it (R87). The driver has closed this one.
-        except Exception as bug:
-            crashed = True
-            self.metrics.crashed.inc()
-            tell_bug("call_crashed", bug, handler.call_id)
+            over = anyio.Event()
+            watches: list[Watch] = [handler.application, figures, partial(_log_effects, handler.call_id), trace, partial(_note_over, over)]
+            driver = Driver(call, [line, handler.application, *self.agent.ports(line)], watches)
+            handler.call = partial(getattr, driver, "call")
+            bug = await _held(handler, driver, over)
+        # An agent's own code made the ports: whatever it raises, SystemExit too, is told, and no other call hears of it (R87, R105).
+        except BaseException as error:
+            if is_cancellation(error):
+                raise
+            bug = error
         finally:
+            if bug is not None:
+                self.metrics.crashed.inc()
+                tell_bug("call_crashed", bug, handler.call_id)
             trace.close()
-            self._note_end(handler, figures, line, crashed)
+            self._note_end(handler, figures, line, bug is not None)
 
     def _note_end(self, handler: Handler, figures: CallFigures, line: TwilioLine, crashed: bool) -> None:
         ended, counts = handler.application.ended, line.counts
@@ -88,6 +97,36 @@ class Holding:
                 raise
 
         return hang_up
+
+
+async def _held(handler: Handler, driver: Driver, over: anyio.Event) -> BaseException | None:
+    """Run a call until it is `over`, and wait no longer for its parts than they may take; gives the bug that it died of.
+
+    An application's port that hears no cancellation would hold the place of the call, and the end of the server (R105).
+    """
+
+    async def drive() -> None:
+        try:
+            await driver.run()
+        finally:
+            over.set()
+
+    run = Foreign(handler.call_id, drive, {})
+    try:
+        with handler.scope:
+            await over.wait()
+    finally:
+        if not over.is_set():
+            run.cancel()
+        with anyio.move_on_after(GRACE_S, shield=True):
+            await run.done.wait()
+        run.abandon()
+    return run.failure if run.failure is not None and not is_cancellation(run.failure) else None
+
+
+def _note_over(over: anyio.Event, _: Event, answer: Step[Call]) -> None:
+    if answer.snapshot.phase.state is CLOSED:
+        over.set()
 
 
 def _tell_of_trace(call_id: str, error: OSError) -> None:

@@ -38,7 +38,7 @@ def described(bug: BaseException) -> dict[str, object]:
     """An exception without its text."""
     if isinstance(bug, BaseExceptionGroup) and len(bug.exceptions) == 1:
         return described(bug.exceptions[0])
-    return {"type": type(bug).__name__, "at": places(traceback.extract_tb(bug.__traceback__))}
+    return {"type": type(bug).__name__, "where": places(traceback.extract_tb(bug.__traceback__))}
 
 
 def places(frames: traceback.StackSummary) -> list[str]:

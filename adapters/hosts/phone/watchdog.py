@@ -47,4 +47,4 @@ class Watchdog:
             if looked_s - before_s < BLOCKED_S and looked_s - beat_s > LAG_S + BLOCKED_S and told_s != beat_s:
                 told_s = beat_s
                 frame = sys._current_frames().get(self._loop)
-                tell(logging.ERROR, "loop_blocked", at=places(traceback.extract_stack(frame)) if frame else [])
+                tell(logging.ERROR, "loop_blocked", where=places(traceback.extract_stack(frame)) if frame else [])

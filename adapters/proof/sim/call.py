@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import attrs
@@ -107,8 +107,9 @@ class _Held:
         if policy.voice == "chatterbox":
             server = Server(url=CHATTERBOX_URL, dialect=voice.dialect)
             ports.append(Chatterbox(url=server, speaker=device, timeout_s=policy.synthesis_ms / 1000, client=voice.client))
+        judge = _Judge(self._rules, self._parts.machine)
         with anyio.CancelScope() as self._scope:
-            held = Driver(self._call, ports, [self._rules], machine=self._parts.machine)
+            held = Driver(self._call, ports, [judge], machine=cast(Machine[Call], judge))
             world.post = held.post
             world.happened("start")
             await held.run()
@@ -141,6 +142,27 @@ class _Held:
     def _stop(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
+
+
+class _Judge:
+    """The rules as a watch, and the driver's machine: what they raise stops the call, where any other watch is only dropped."""
+
+    def __init__(self, rules: Rules, machine: Machine[Call]) -> None:
+        self._rules, self._machine = rules, machine
+        self.due_ms, self.expiry = machine.due_ms, machine.expiry
+        self._raised: BaseException | None = None
+
+    def __call__(self, event: Event, answer: Step[Call]) -> None:
+        try:
+            self._rules(event, answer)
+        # The driver drops a watch that fails: whatever it was comes out of the next step.
+        except BaseException as error:
+            self._raised = error
+
+    def step(self, call: Call, event: Event) -> Step[Call]:
+        if self._raised is not None:
+            raise self._raised
+        return self._machine.step(call, event)
 
 
 def _sizes(part: object, name: str, depth: int) -> Iterator[tuple[str, int]]:

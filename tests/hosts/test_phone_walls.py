@@ -1,0 +1,245 @@
+"""Claims about the wall between the phone server and the code of others: tools and ports end neither calls nor the server (R105)."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+from anyio import to_thread
+
+from adapters.hosts.phone import holding
+from adapters.hosts.phone.agent import ServedAgent
+from adapters.seam.ports import Port, Post
+from adapters.standin.twilio import http
+from adapters.standin.twilio.call import Call
+from adapters.standin.twilio.ids import Ids
+from adapters.standin.twilio.stream import Conditions, Hung
+from adapters.tools import Tools
+from adapters.twilio.port import TwilioLine
+from fsm.call.effects import Effect
+from tests.shared.phone_model import ToneModel, exchange, on_asyncio, tone_server
+from tests.shared.phone_process import server
+from tests.shared.shell import PATIENCE_S
+from tests.shared.telephone import Silent
+
+TOOLS = '''
+import asyncio
+import time
+
+from adapters.tools import Tools
+
+tools = Tools()
+
+
+@tools.tool
+async def deaf() -> str:
+    """Hears no cancellation."""
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except BaseException:
+            pass
+
+
+@tools.tool
+def blocking() -> str:
+    """Blocks its thread."""
+    time.sleep(3600)
+    return ""
+
+
+@tools.tool
+async def standing() -> str:
+    """Blocks the event loop."""
+    time.sleep(3600)
+    return ""
+'''
+
+
+def with_tools(*tools: Callable[..., Any]) -> Callable[[ServedAgent], ServedAgent]:
+    box = Tools()
+    for tool in tools:
+        box.tool(tool)
+    return lambda agent: attrs.evolve(agent, tools=box)
+
+
+async def leaving() -> str:
+    """Ends the program."""
+    raise SystemExit(3)
+
+
+def interrupting() -> str:
+    """Ends the program as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("tool", [leaving, interrupting])
+def test_a_tool_that_would_end_the_program_fails_alone(tool: Callable[..., Any]) -> None:
+    """The model is told, its call goes on, and another call beside it never notices."""
+
+    async def be() -> None:
+        model = ToneModel(tools=(tool.__name__,))
+        async with exchange(model=model, agent=with_tools(tool)) as phone:
+            calls = [phone.place(Silent(60)) for _ in range(2)]
+            async with anyio.create_task_group() as tasks:
+                for call in calls:
+                    tasks.start_soon(phone.dial, call)
+            await phone.server.calls.wait_until_empty()
+            assert [call.hung for call in calls] == [Hung.CALLER] * 2
+            outputs = [message["item"]["output"] for message in model.received if message["type"] == "conversation.item.create"]
+            assert len(outputs) == 2
+            assert all("failed" in output for output in outputs)
+            assert phone.count("crashed_total") == 0
+
+    on_asyncio(be)
+
+
+@attrs.define
+class ForeignPorts:
+    """An agent of an application's, with a port of its own."""
+
+    agent: ServedAgent
+    port: Callable[[], Port]
+
+    @property
+    def policy(self) -> Any:
+        return self.agent.policy
+
+    def ports(self, line: TwilioLine) -> Sequence[Port]:
+        return [*self.agent.ports(line), self.port()]
+
+
+class Deaf:
+    """A port that hears no cancellation until it is let go."""
+
+    performs: tuple[type[Effect], ...] = ()
+    free = False
+
+    async def run(self, _: Post) -> None:
+        while not self.free:
+            try:
+                await anyio.sleep(0.01)
+            except asyncio.CancelledError:
+                continue
+
+    def do(self, _: Effect) -> None:
+        """Nothing."""
+
+
+def test_a_port_that_hears_no_cancellation_holds_neither_a_place_nor_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holding, "GRACE_S", 0.2)
+    port = Deaf()
+
+    async def be() -> None:
+        async with exchange(agent=lambda agent: ForeignPorts(agent, lambda: port)) as phone:
+            call = await phone.dial(phone.place(Silent(20)))
+            assert call.hung is Hung.CALLER
+            with anyio.fail_after(PATIENCE_S):
+                await phone.server.calls.wait_until_empty()
+            assert phone.count("places_taken") == 0
+            assert phone.count("ended_total", reason="caller_hung_up") == 1
+            port.free = True
+
+    on_asyncio(be)
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, OSError])
+def test_an_agent_that_fails_to_make_a_call_ends_that_call_alone(kind: type[BaseException]) -> None:
+    made: list[int] = []
+
+    def port() -> Port:
+        made.append(1)
+        if len(made) == 1:
+            raise kind(3)
+        other = Deaf()
+        other.free = True
+        return other
+
+    async def be() -> None:
+        async with exchange(agent=lambda agent: ForeignPorts(agent, port)) as phone:
+            broken, fine = [await phone.dial(phone.place(Silent(20))) for _ in range(2)]
+            assert (broken.hung, fine.hung) == (Hung.APPLICATION, Hung.CALLER)
+            assert phone.count("crashed_total") == 1
+            assert phone.count("places_taken") == 0
+
+    on_asyncio(be)
+
+
+async def _logged(log: list[str], event: str) -> dict[str, Any]:
+    """The first line of the log of that event, once it has come."""
+    with anyio.fail_after(PATIENCE_S):
+        while True:
+            for line in log:
+                if event in line:
+                    found: dict[str, Any] = json.loads(line)
+                    return found
+            await anyio.sleep(0.01)
+
+
+def served(tools: tuple[str, ...], folder: Path, until: str, *, again: bool) -> tuple[int, list[str]]:
+    """The exit code and the log of a server, whose model calls tools, that is told to end once its log says something."""
+    file = folder / "tools.py"
+    file.write_text(TOOLS)
+    came: list[tuple[int, list[str]]] = []
+
+    async def be() -> None:
+        async with tone_server(ToneModel(tools=tools)) as (url, _):
+            opened = server(
+                "--realtime",
+                url,
+                "--voice",
+                "realtime",
+                "--tools",
+                file,
+                "--drain-s",
+                0,
+                "--set",
+                "tool_ms=300",
+                "--set",
+                "tool_filler_ms=200",
+            )
+            process, told, log = await to_thread.run_sync(opened.__enter__)
+            try:
+                call = Call(http.Application(Ids()), Silent(3_000), Conditions(), str)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_dial, call, told["ready"])
+                    await _logged(log, until)
+                    process.send_signal(signal.SIGTERM)
+                    while again and process.poll() is None:
+                        # Two that come at once are one.
+                        await anyio.sleep(0.05)
+                        process.send_signal(signal.SIGTERM)
+                    came.append((await to_thread.run_sync(process.wait), log))
+            finally:
+                await to_thread.run_sync(partial(opened.__exit__, None, None, None))
+
+    on_asyncio(be)
+    return came[0]
+
+
+async def _dial(call: Call, url: str) -> None:
+    """However it ends: the server is killed under it."""
+    try:
+        await call.dial(url, {})
+    except Exception as error:
+        print(f"the call ended with {error!r}")
+
+
+def test_a_drained_server_ends_although_tools_do_not(tmp_path: Path) -> None:
+    """One hears no cancellation, one blocks a thread: each is given up and named, and one signal ends the server with 0."""
+    code, log = served(("deaf", "blocking"), tmp_path, "tool_stuck: blocking", again=False)
+    assert code == 0
+    assert any("tool_stuck: deaf" in line for line in log)
+
+
+def test_a_loop_that_a_tool_blocks_is_named_and_two_signals_end_it(tmp_path: Path) -> None:
+    code, log = served(("standing",), tmp_path, "loop_blocked", again=True)
+    assert code == 128 + signal.SIGTERM
+    [blocked] = [json.loads(line) for line in log if "loop_blocked" in line]
+    assert blocked["where"][-1].endswith("standing")

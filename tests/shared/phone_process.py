@@ -1,0 +1,39 @@
+"""`callfsm serve` as a process, for tests that end it, freeze it or attack it; no claim is here."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.shared.shell import PATIENCE_S, begin_callfsm
+
+ANY_PORTS = ("--port", 0, "--metrics-port", 0)
+
+
+@contextmanager
+def server(*arguments: object, **variables: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str], list[str]]]:
+    """`callfsm serve` as a process: what it announced, and its log as it comes."""
+    process = begin_callfsm("serve", *ANY_PORTS, *arguments, **variables)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    log: list[str] = []
+    reader = threading.Thread(target=log.extend, args=(process.stderr,))
+    reader.start()
+    guard = threading.Timer(PATIENCE_S, process.kill)
+    guard.start()
+    try:
+        told = {}
+        for line in process.stdout:
+            name, _, rest = line.strip().partition(" ")
+            told[name] = rest
+            if name == "ready":
+                break
+        yield process, told, log
+    finally:
+        guard.cancel()
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        reader.join()
+        process.stdout.close()
+        process.stderr.close()
