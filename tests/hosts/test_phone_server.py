@@ -498,7 +498,7 @@ def test_a_call_that_crashes_is_closed_alone_and_told(log: Lines) -> None:
             assert second.hung is Hung.CALLER
             assert second.duration_ms == 1_200
             assert phone.count("crashed_total") == 1
-            assert phone.count("ended_total", reason="receiver_failed") == 1
+            assert phone.count("ended_total", reason="internal") == 1
 
     on_asyncio(be)
     [crash] = log.of("call_crashed")
