@@ -3,9 +3,9 @@
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.guards import may_replace, unheard
-from fsm.call.snapshot import Call, Cooldown
+from fsm.call.snapshot import Call
 from fsm.call.states import COOLING, OVER, WARM
-from fsm.engine.notation import always, go, ignore, region, row
+from fsm.engine.notation import Record, always, go, ignore, region, row
 
 LIVE = (WARM, COOLING)
 
@@ -25,7 +25,7 @@ COOLDOWN = region(
     row(LIVE,   (ev.ModelEvent, ev.CallerEvent, ev.DeviceEvent), always, ignore("only a response that brings no sound counts")),
     row(LIVE,   (ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always,   ignore("only a response that brings no sound counts")),
     doc="whether a response without sound may be replaced",
-    record=Cooldown,
+    record=Record,
     states=(*LIVE, OVER),
     expired=ev.CooldownExpired,
 )  # fmt: skip

@@ -7,9 +7,11 @@ from enum import StrEnum
 
 import attrs
 
+from fsm.engine.notation import Value
 
-@attrs.frozen
-class Effect:
+
+@attrs.frozen(eq=False, repr=False)
+class Effect(Value):
     """Anything that the core asks for."""
 
 
@@ -50,38 +52,40 @@ class Reason(StrEnum):
 # The audio device or line.
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Admit(Effect):
     """From now on frames of `response_id` may be heard; those of any id never admitted, or flushed, may not."""
 
     response_id: str
 
 
-@attrs.frozen
 class Hold(Effect):
     """Be silent at once and keep what is queued: the caller may be interrupting."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Resume(Effect):
     """End a hold: go on from the sample at which it stopped, with whatever is still queued (R74). One for each Hold."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class Flush(Effect):
     """Be silent at once, drop what is queued of `response_id`, refuse its frames for good; answer with PlayoutStopped (R30, R31)."""
 
     response_id: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Retire(Effect):
     """Nothing more of `response_id` is awaited: refuse what still comes of it, and drop what is queued of it; nothing is answered (R69)."""
 
     response_id: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class HangUp(Effect):
     """Close the line; at most once a call (R47)."""
 
@@ -91,32 +95,37 @@ class HangUp(Effect):
 # The realtime LLM.
 
 
-@attrs.frozen
 class OpenSession(Effect):
     """Open the realtime socket anew, and close the old one if it is still there (R60, R85); the first is opened unasked."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class ConfigureSession(Effect):
     """Send the session's one session.update (R39), and after it, in a session opened anew, what was said so far (R85)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class ProtectResponse(Effect):
     """Take from the server's VAD the rights to interrupt and to answer, while a notice is said (R36)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class ReleaseResponse(Effect):
     """Give the server's VAD the rights that it was denied while the greeting, or a notice, was protected (R36)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class CommitTurn(Effect):
     """Commit what the caller said as a turn: the server has no VAD, and ours heard the caller end."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class CreateResponse(Effect):
     """Send response.create; nothing else in the program does (R13)."""
 
@@ -124,21 +133,21 @@ class CreateResponse(Effect):
     instructions: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class CancelResponse(Effect):
     """Send response.cancel for `response_id`; nothing else in the program does (R04)."""
 
     response_id: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class AddEntry(Effect):
     """Add what the caller entered on the keypad to the conversation, as the caller's words; the response is asked for apart."""
 
     digits: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SendToolResult(Effect):
     """Add a tool's answer to the conversation; the response is asked for apart."""
 
@@ -146,7 +155,7 @@ class SendToolResult(Effect):
     output: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TruncateItem(Effect):
     """Make the model forget what of `item_id`'s content part the caller did not hear, from `audio_end_ms` on (R34, R71, R88)."""
 
@@ -155,7 +164,7 @@ class TruncateItem(Effect):
     content_index: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RewriteItem(Effect):
     """Make the model remember only `text` of `item_id`: a text that Chatterbox spoke cannot be truncated by milliseconds (R34)."""
 
@@ -163,22 +172,23 @@ class RewriteItem(Effect):
     text: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class DeleteItem(Effect):
     """Make the model forget `item_id`: nothing of it was heard (R71)."""
 
     item_id: str
 
 
-@attrs.frozen
 class CloseSession(Effect):
     """Close the realtime socket (R50)."""
+
+    __slots__ = ()
 
 
 # The Chatterbox server.
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Synthesise(Effect):
     """POST `text` for synthesis as `session_id`; its audio goes to the device as part of `response_id`."""
 
@@ -187,7 +197,7 @@ class Synthesise(Effect):
     text: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class CancelSynthesis(Effect):
     """POST /cancel/`session_id` on a connection of its own, and drop whatever still comes of it (R65, R66)."""
 
@@ -197,7 +207,7 @@ class CancelSynthesis(Effect):
 # The application.
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RunTool(Effect):
     """Run a tool of the application; it answers with ToolFinished. `arguments` is JSON."""
 
@@ -206,7 +216,7 @@ class RunTool(Effect):
     arguments: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TellEnded(Effect):
     """Tell the application that the call is over, and why: exactly once a call (R86). `detail` is the fault's own words, if any."""
 
@@ -223,7 +233,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Log(Effect):
     """Write a log line; `code` is an error's code or the name of what was noticed, never speech."""
 

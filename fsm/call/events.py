@@ -54,59 +54,66 @@ from fsm.call.signals import (
 # The call's ends: each closes a live call at once, whatever its regions are doing (R83).
 
 
-@attrs.frozen
 class CallerHungUp(Ending):
     """The line is gone: Twilio's `stop`, a closed window, Ctrl-C."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class ReceiverFailed(Ending):
     """The task that receives from the realtime LLM died, or its server said something fatal (R18, R59)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class PortFailed(Ending):
     """A port, the driver or a host has a bug: a fault of our own, and told as that (R87)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class SessionRefused(Ending):
     """The server refused our session.update; `reason` holds its words (R39)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class DeviceFailed(Ending):
     """The audio device or line can no longer play or record."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class LineClosed(LineEvent):
     """The hang-up that we asked for is done."""
+
+    __slots__ = ()
 
 
 # The line and the application.
 
 
-@attrs.frozen
 class LineOpened(LineEvent):
     """The audio device or telephone line carries sound both ways (R40)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class GreetingPrepared(AppEvent):
     """The application has the greeting's text at hand; `text` is an instruction to the LLM, empty for its own words."""
 
     text: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class NoticeRequested(AppEvent):
     """The application has something to say that must be heard to its end, a legal notice; `text` is an instruction to the LLM."""
 
     text: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class HangupRequested(AppEvent):
     """The application wishes to end politely once `response_id` (empty: whatever is being said) has been heard."""
 
@@ -114,7 +121,7 @@ class HangupRequested(AppEvent):
     reason: str = "application"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ToolFinished(AppEvent):
     """A tool that the model called has answered; `output` is what the model is told."""
 
@@ -122,39 +129,48 @@ class ToolFinished(AppEvent):
     output: str = ""
 
 
-@attrs.frozen
 class TurnDismissed(AppEvent):
     """What the caller said wants no answer: a "stop", a "be quiet" (R25)."""
+
+    __slots__ = ()
 
 
 # The realtime LLM.
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
+class ResponseEvent(ModelEvent):
+    """From the realtime LLM, about `response_id` and nothing else."""
+
+    response_id: str
+
+
 class SessionOpened(ModelEvent):
     """session.created: the socket talks; nothing is confirmed yet (R39)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class SessionConfirmed(ModelEvent):
     """A session.updated that matches what we asked for."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class SessionLost(ModelEvent):
     """The realtime socket closed, went silent, or could not be opened; `reason` names the close code (R60, R85)."""
 
     reason: str = ""
 
 
-@attrs.frozen
-class ResponseCreated(ModelEvent):
+class ResponseCreated(ResponseEvent):
     """response.created."""
 
-    response_id: str
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ResponseEnded(ModelEvent):
     """response.done, one subclass a status (R15); `reason` is status_details.reason or the error's code.
 
@@ -166,27 +182,31 @@ class ResponseEnded(ModelEvent):
     retry_after_ms: float = 0.0
 
 
-@attrs.frozen
 class ResponseCompleted(ResponseEnded):
     """The response is generated to its end; it may still be playing (R75)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class ResponseCancelled(ResponseEnded):
     """The response was cancelled, by us or by the server's VAD (`turn_detected`)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class ResponseFailed(ResponseEnded):
     """The response failed; `reason` is the server's error code."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class ResponseIncomplete(ResponseEnded):
     """The response stopped short: max_output_tokens or content_filter."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class ItemAdded(ModelEvent):
     """The conversation holds `item_id`, a message of the model's in this response; told once an item, before its sound (R88)."""
 
@@ -194,7 +214,7 @@ class ItemAdded(ModelEvent):
     item_id: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class AudioArrived(ModelEvent):
     """The first audio of a response's item, or of a further content part of it, reached the device; later frames are not events."""
 
@@ -203,14 +223,13 @@ class AudioArrived(ModelEvent):
     content_index: int = 0
 
 
-@attrs.frozen
-class TextArrived(ModelEvent):
+class TextArrived(ResponseEvent):
     """The first words of a response that is to be spoken by the model: its sound must follow (R16)."""
 
-    response_id: str
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ToolCalled(ModelEvent):
     """The model calls a tool, and the call is whole; `arguments` is JSON. Told before the end of its response (R89, R90)."""
 
@@ -220,7 +239,7 @@ class ToolCalled(ModelEvent):
     response_id: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ResponseTranscribed(ModelEvent):
     """What the response says, whole; nothing waits for it."""
 
@@ -228,21 +247,19 @@ class ResponseTranscribed(ModelEvent):
     text: str
 
 
-@attrs.frozen
-class GoodbyeSaid(ModelEvent):
+class GoodbyeSaid(ResponseEvent):
     """The final transcript of a response says goodbye (R46)."""
 
-    response_id: str
+    __slots__ = ()
 
 
-@attrs.frozen
-class QuestionAsked(ModelEvent):
+class QuestionAsked(ResponseEvent):
     """What the response says ends in a question: a short answer to it is a turn (R94)."""
 
-    response_id: str
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class CreateRefused(ModelEvent):
     """An error that names our response.create (R03); `code` is the server's, `retry_after_ms` the wait that it asks for, or 0 (R92)."""
 
@@ -250,7 +267,7 @@ class CreateRefused(ModelEvent):
     retry_after_ms: float = 0.0
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class CancelRefused(ModelEvent):
     """An error that names our response.cancel of `response_id`, response_cancel_not_active above all (R02)."""
 
@@ -258,14 +275,13 @@ class CancelRefused(ModelEvent):
     code: str
 
 
-@attrs.frozen
-class CancelUnsent(ModelEvent):
+class CancelUnsent(ResponseEvent):
     """Our response.cancel of `response_id` is known not to have left (R05)."""
 
-    response_id: str
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ErrorReceived(ModelEvent):
     """An error that names no command of ours, or a command whose failure changes nothing (R03, R84)."""
 
@@ -276,35 +292,39 @@ class ErrorReceived(ModelEvent):
 # The caller.
 
 
-@attrs.frozen
-class SpeechStarted(CallerEvent):
+@attrs.frozen(eq=False, repr=False)
+class TurnEvent(CallerEvent):
+    """What the caller does in a turn; `item_id` names it, where the server does."""
+
+    item_id: str = ""
+
+
+class SpeechStarted(TurnEvent):
     """The VAD that owns the turn hears the caller begin."""
 
-    item_id: str = ""
+    __slots__ = ()
 
 
-@attrs.frozen
-class SpeechStopped(CallerEvent):
+class SpeechStopped(TurnEvent):
     """The same VAD hears the caller end."""
 
-    item_id: str = ""
+    __slots__ = ()
 
 
-@attrs.frozen
-class TurnCommitted(CallerEvent):
+class TurnCommitted(TurnEvent):
     """input_audio_buffer.committed: the caller's turn is an item of the conversation."""
 
-    item_id: str = ""
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class CommitRefused(CallerEvent):
     """An error that names our input_audio_buffer.commit: nothing was said, and there is no turn (R95); `code` is the server's."""
 
     code: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Transcribed(CallerEvent):
     """What the caller said in `item_id`; may come long after the answer began, so nothing waits for it (R20)."""
 
@@ -312,61 +332,66 @@ class Transcribed(CallerEvent):
     text: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class VoiceHeard(CallerEvent):
     """Local voice energy above the noise floor; `rms` in 16-bit sample units."""
 
     rms: float = 0.0
 
 
-@attrs.frozen
 class BargeInDetected(CallerEvent):
     """A detector of our own has verified that the caller interrupts: a local VAD, a push-to-talk key."""
 
+    __slots__ = ()
 
-@attrs.frozen
-class BackchannelHeard(CallerEvent):
+
+class BackchannelHeard(TurnEvent):
     """What the caller says is a listener's word, "mm-hm", and no turn; `item_id` names its turn once that is committed."""
 
-    item_id: str = ""
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class DigitPressed(CallerEvent):
     """A key of the caller's keypad: one of 0123456789*#ABCD."""
 
     digit: str
 
 
-@attrs.frozen
 class VadCalibrated(CallerEvent):
     """The noise floor is known: speech_started may be believed from now on."""
+
+    __slots__ = ()
 
 
 # The audio device or line: what was really played.
 
 
-@attrs.frozen
-class PlayoutProgressed(DeviceEvent):
-    """Audio of `response_id` is being heard: posted as it starts, after each gap, and every half second (R79)."""
+@attrs.frozen(eq=False, repr=False)
+class PlayedEvent(DeviceEvent):
+    """Of `response_id`, `played_ms` have been heard so far."""
 
     response_id: str
     played_ms: float = 0.0
 
 
-@attrs.frozen
+class PlayoutProgressed(PlayedEvent):
+    """Audio of `response_id` is being heard: posted as it starts, after each gap, and every half second (R79)."""
+
+    __slots__ = ()
+
+
+@attrs.frozen(eq=False, repr=False)
 class QueueEmptied(DeviceEvent):
     """The last frame of `response_id` left for the line, which may hold a little more (R27)."""
 
     response_id: str
 
 
-@attrs.frozen
-class PlayoutFinished(DeviceEvent):
+class PlayoutFinished(PlayedEvent):
     """Everything queued of `response_id` has been heard: the device's clock or the line's mark says so."""
 
-    response_id: str
-    played_ms: float = 0.0
+    __slots__ = ()
 
 
 @attrs.frozen
@@ -379,7 +404,7 @@ class Heard:
     received_ms: float
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class PlayoutStopped(DeviceEvent):
     """The answer to a flush: of `received_ms` of `response_id`, `played_ms` were heard (R71); `items` says the same of each, in order.
 
@@ -392,7 +417,7 @@ class PlayoutStopped(DeviceEvent):
     items: tuple[Heard, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SentenceStarted(DeviceEvent):
     """The first frame of synthesis session `session_id` is being heard, after `played_ms` of its response; None if the device can't tell."""
 
@@ -403,7 +428,7 @@ class SentenceStarted(DeviceEvent):
 # Sentences and the Chatterbox server.
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SentenceCut(SentenceEvent):
     """Sentence number `sentence` (from 1) of `response_id` is at hand; `text` is what to say, `item_id` its item."""
 
@@ -413,33 +438,34 @@ class SentenceCut(SentenceEvent):
     item_id: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SynthesisEnded(SentenceEvent):
     """The POST of `session_id` was answered; one subclass an outcome."""
 
     session_id: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SentenceSynthesised(SynthesisEnded):
     """200: `audio_ms` of speech went to the device; of a voice that streams, its length is reckoned from the server's pace."""
 
     audio_ms: float = 0.0
 
 
-@attrs.frozen
 class SynthesisDiscarded(SynthesisEnded):
     """204: the server dropped the synthesis because it was cancelled (R66)."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class SynthesisFailed(SynthesisEnded):
     """A timeout, a refusal, a 4xx or 5xx, or a WAV that is none; `reason` says which."""
 
     reason: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SynthesisCancelAnswered(SentenceEvent):
     """What became of POST /cancel/<session_id>: acknowledged, too late, not needed, unsupported or failed (R64)."""
 

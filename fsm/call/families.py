@@ -2,50 +2,59 @@
 
 import attrs
 
+from fsm.engine.notation import Value
 
-@attrs.frozen
-class Event:
+
+@attrs.frozen(eq=False, repr=False)
+class Event(Value):
     """Anything that happens; `at_ms` is when, on the call's monotonic clock."""
 
     at_ms: float
 
 
-@attrs.frozen
 class LineEvent(Event):
     """From the line, other than its end."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class AppEvent(Event):
     """From the application that runs the call."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class ModelEvent(Event):
     """From the realtime LLM."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class CallerEvent(Event):
     """What the caller does, as a VAD or a transcriber tells it."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class DeviceEvent(Event):
     """From the audio device or line: what is really heard."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class SentenceEvent(Event):
     """From the sentence cutter and the synthesiser."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Signal(Event):
     """A fact that several tables act on: raised by a row, and answered by every table within the same step; nobody posts one."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class Ending(Event):
     """Something after which no call is left; `reason` is told to the application."""
 

@@ -256,6 +256,23 @@ def unheard(call: Call, _: object) -> bool:
     return call.playout.state in UNHEARD
 
 
+def last_heard(call: Call) -> bool:
+    """Is the response that was asked for last being heard?"""
+    return bool(call.response.id) and call.response.id == call.playout.id and call.playout.heard
+
+
+def last_unheard(call: Call) -> bool:
+    """Was nothing heard yet of the response that was asked for last, and may it still be?"""
+    under_way = call.response.id and call.response.id in (call.playout.id, call.playout.next_id)
+    return call.response.state is REQUESTED or (bool(under_way) and not last_heard(call))
+
+
+def cut_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Did the server cancel our response before anything of it was heard, or a notice before its end (R36, R93)?"""
+    cut = of_response(call, event) and call.response.state is IN_PROGRESS
+    return cut and (last_unheard(call) or call.response.cause is Cause.NOTICE)
+
+
 def free(call: Call, _: object) -> bool:
     """May a response be asked for: nobody speaks, nothing is under way, the session and the line are there (R11, R19, R39, R40)?"""
     return (

@@ -12,6 +12,7 @@ from fsm.call.guards import (
     FATAL,
     SOUNDING,
     beyond_reconnecting,
+    cut_unheard,
     fatal,
     heard_in_progress,
     known,
@@ -153,6 +154,12 @@ def failed_once_too_often(call: Call, _: ev.AnswerFailed) -> bool:
     return call.pending.state is NOTHING and not may_retry(call, None)
 
 
+def cut_once_too_often(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Did the server cancel one more answer unheard than may be, with nothing else owed and nobody speaking (R93)?"""
+    idle = call.pending.state is NOTHING and call.turn.state is QUIET
+    return idle and cut_unheard(call, event) and call.response.cause is not Cause.GREETING and not may_retry(call, None)
+
+
 def missed_once_too_often(call: Call, event: ev.VoiceMissing) -> bool:
     """Did one more response bring no sound than may, with nothing else owed (R16)?"""
     return call.pending.state is NOTHING and heard_in_progress(call, None) and not may_replace(call, event)
@@ -177,7 +184,7 @@ def model_failed(call: Call, _: ev.AnswerFailed) -> tuple[Reason, str]:
 
 
 @sets("reason", "detail")
-def no_sound_came(_: Call, __: ev.VoiceMissing) -> tuple[Reason, str]:
+def no_sound_came(_: Call, __: ev.Event) -> tuple[Reason, str]:
     """The model's answers bring no sound."""
     return Reason.MODEL_FAILED, "no answer came"
 
@@ -258,12 +265,12 @@ HANGUP = region(
     row(GOODBYE,     ev.HangupExpired,       still_heard,               go(GOODBYE)),
     row(GOODBYE,     ev.HangupExpired,       always,                    stay(raises(ev.HangupDue))),
     row(GOODBYE,     ev.SpeechStarted,       nothing_to_interrupt,      go(STAYING)),
-    row(GOODBYE,     ev.ResponseCancelled,   of_goodbye,                go(STAYING)),
-
     row(LIVE,        ev.ResponseFailed,      hopeless,                  stay(model_gone, raises(ev.HangupDue))),
     row(LIVE,        ev.CreateRefused,       refused_for_good,          stay(model_refuses, raises(ev.HangupDue))),
     row(LIVE,        ev.AnswerFailed,        failed_once_too_often,     stay(model_failed, raises(ev.HangupDue))),
+    row(LIVE,        ev.ResponseCancelled,   cut_once_too_often,        stay(no_sound_came, raises(ev.HangupDue))),
     row(LIVE,        ev.VoiceMissing,        missed_once_too_often,     stay(no_sound_came, raises(ev.HangupDue))),
+    row(GOODBYE,     ev.ResponseCancelled,   of_goodbye,                go(STAYING)),
     row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), farewell_failed, go(PARTING)),
     row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), goodbye_failed, go(STAYING)),
     row(LIVE,        (ev.SynthesisFailed, ev.SynthesisExpired), voice_lost, stay(voice_failed, raises(ev.HangupDue))),

@@ -7,9 +7,9 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import CommitTurn
 from fsm.call.guards import answers_by_itself, sessionless
-from fsm.call.snapshot import Calibration, Call, Line, Turn
+from fsm.call.snapshot import Call, Turn
 from fsm.call.states import CALIBRATED, CALIBRATING, LINE_AWAITED, OPEN, OVER, QUIET, SPEAKING, STOPPED
-from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
+from fsm.engine.notation import Record, always, go, ignore, raises, region, row, sets, stay
 
 
 def ours_to_commit(call: Call, _: ev.SpeechStopped) -> bool:
@@ -66,7 +66,7 @@ LINE = region(
     row((LINE_AWAITED, OPEN), (ev.Expired, ev.Signal), always, ignore("another region's deadline, or nothing of the line")),
     row((LINE_AWAITED, OPEN), (ev.ModelEvent, ev.CallerEvent, ev.DeviceEvent, ev.SentenceEvent), always, ignore("the line is as it was")),
     doc="whether the line carries sound",
-    record=Line,
+    record=Record,
     states=(LINE_AWAITED, OPEN, OVER),
     expired=ev.LineExpired,
 )  # fmt: skip
@@ -81,7 +81,7 @@ CALIBRATION = region(
     row((CALIBRATING, CALIBRATED), (ev.Expired, ev.Signal), always, ignore("another region's deadline, or nothing of the noise floor")),
     row((CALIBRATING, CALIBRATED), (ev.ModelEvent, ev.DeviceEvent, ev.SentenceEvent, ev.LineEvent, ev.AppEvent), always, ignore("it tells nothing about the noise floor")),
     doc="whether the noise floor is known",
-    record=Calibration,
+    record=Record,
     states=(CALIBRATING, CALIBRATED, OVER),
     expired=ev.CalibrationExpired,
 )  # fmt: skip

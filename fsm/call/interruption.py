@@ -8,9 +8,9 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Hold, Level, Log, Resume
 from fsm.call.guards import SOUNDING, nothing_to_interrupt, of_response, protected
-from fsm.call.snapshot import Call, Interruption
+from fsm.call.snapshot import Call
 from fsm.call.states import CALIBRATED, CLEAR, ECHOED, LOCKED, ONSET, OVER, SPEAKING, STARVED, SUBMITTED, SUSPECTED
-from fsm.engine.notation import always, go, ignore, raises, region, row, stay
+from fsm.engine.notation import Record, always, go, ignore, raises, region, row, stay
 
 LIVE = (CLEAR, ECHOED, SUSPECTED, LOCKED)
 
@@ -89,7 +89,7 @@ INTERRUPTION = region(
     row(LIVE,                          (ev.DeviceEvent, ev.SentenceEvent), always,     ignore("what the agent does is no sound of the caller")),
     row(LIVE,                          (ev.LineEvent, ev.AppEvent), always,            ignore("it is no sound of the caller")),
     doc="whether the caller interrupts: held at the first sound, decided by a deadline",
-    record=Interruption,
+    record=Record,
     states=(*LIVE, OVER),
     expired=ev.InterruptionExpired,
 )  # fmt: skip

@@ -3,9 +3,9 @@
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Level, Log
-from fsm.call.snapshot import Call, Limit
+from fsm.call.snapshot import Call
 from fsm.call.states import OVER, UNLIMITED, WARNED
-from fsm.engine.notation import always, go, ignore, region, row
+from fsm.engine.notation import Record, always, go, ignore, region, row
 
 LIVE = (UNLIMITED, WARNED)
 
@@ -25,7 +25,7 @@ LIMIT = region(
     row(LIVE,      (ev.ModelEvent, ev.CallerEvent, ev.DeviceEvent), always, ignore("nothing but time counts (R82)")),
     row(LIVE,      (ev.SentenceEvent, ev.LineEvent, ev.AppEvent),  always, ignore("nothing but time counts (R82)")),
     doc="the call's own maximum duration",
-    record=Limit,
+    record=Record,
     states=(*LIVE, OVER),
     expired=ev.LimitExpired,
 )  # fmt: skip

@@ -13,23 +13,23 @@ from fsm.call.guards import (
     AUDIBLE,
     PROMPTS,
     PROTECTED,
-    UNHEARD,
     answers_by_itself,
+    cut_unheard,
     free,
     heard_in_progress,
-    in_progress,
+    last_heard,
+    last_unheard,
     may_ask,
     may_replace,
     may_retry,
     may_wait,
     next_cause,
-    of_response,
     payable,
     server_answers,
 )
 from fsm.call.idle import gives_up_waiting, prompts_left
 from fsm.call.snapshot import Call, Debt, Pending
-from fsm.call.states import IN_PROGRESS, NOTHING, OVER, OWED, PAUSED, PREPARING, REQUESTED, WANTED
+from fsm.call.states import IN_PROGRESS, NOTHING, OVER, OWED, PAUSED, PREPARING, QUIET, REQUESTED, WANTED
 from fsm.call.tool import waits_for_filler
 from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
@@ -59,13 +59,16 @@ def servers_pays_all(call: Call, event: ev.ResponseCreated) -> bool:
     return answers_by_itself(call, event) and not _left_by_server(call)
 
 
-def cut_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
-    """Did the server cancel a response before anything of it was heard, or a notice before its end, and may it be asked for again (R36)?"""
-    cut = of_response(call, event) and in_progress(call, None)
-    if call.response.cause in PROTECTED:
-        notice = call.response.cause is Cause.NOTICE
-        return cut and (notice or _interrupted_unheard(call)) and (not call.pending.recoveries or (notice and may_retry(call, None)))
-    return cut and _interrupted_unheard(call) and may_retry(call, None)
+def cut_over_speech(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Did the server cancel a response before anything of it was heard, for a caller who speaks, so that their turn is answered first?"""
+    return cut_unheard(call, event) and call.response.cause not in PROTECTED and call.turn.state is not QUIET
+
+
+def may_say_again(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Did the server cancel a response unheard, that may be asked for again: a greeting once, another as often as any failure (R36)?"""
+    return cut_unheard(call, event) and (
+        not call.pending.recoveries or (call.response.cause is not Cause.GREETING and may_retry(call, None))
+    )
 
 
 def cut_with_debts(call: Call, _: ev.BargedIn) -> bool:
@@ -248,18 +251,8 @@ def _left_by_server(call: Call) -> Debts:
     return tuple(debt for debt in owed if debt.cause not in paid or (since_ms is not None and debt.at_ms > since_ms))
 
 
-def _heard(call: Call) -> bool:
-    """Was something heard of the response that was asked for last?"""
-    return bool(call.playout.id) and call.playout.id == call.response.id and call.playout.state not in UNHEARD
-
-
-def _interrupted_unheard(call: Call) -> bool:
-    """Was nothing heard of the response that is asked for or generated?"""
-    return call.response.state in (REQUESTED, IN_PROGRESS) and not _heard(call)
-
-
 def _back_from_interruption(call: Call) -> Debts:
-    if not _interrupted_unheard(call):
+    if not last_unheard(call):
         return ()
     kept = (*ANSWERS, Cause.LIMIT_WARNING, *([Cause.NOTICE] if call.response.cause is Cause.NOTICE else []))
     return tuple(debt for debt in call.pending.asked if debt.cause in kept)
@@ -269,7 +262,11 @@ def _failed(call: Call) -> Debts:
     """What was asked for, as it is asked for again: a greeting that was heard in part is gone on with."""
     return tuple(
         Debt(
-            Cause.RECOVERY if _heard(call) and debt.cause is Cause.GREETING else debt.cause, debt.at_ms, debt.text, debt.item_id, again=True
+            Cause.RECOVERY if last_heard(call) and debt.cause is Cause.GREETING else debt.cause,
+            debt.at_ms,
+            debt.text,
+            debt.item_id,
+            again=True,
         )
         for debt in call.pending.asked
     )
@@ -330,8 +327,9 @@ PENDING = region(
     row(OWING,                   ev.VoiceMissing,       heard_in_progress,   stay(put_back)),
     row((NOTHING, WANTED),       ev.CreateRefused,      may_wait,            go(WANTED, put_back_refused)),
     row((PREPARING, PAUSED, OWED), ev.CreateRefused,    may_wait,            stay(put_back_refused)),
-    row((NOTHING, WANTED),       ev.ResponseCancelled,  cut_unheard,         go(PAUSED, put_back_counted)),
-    row((PREPARING, PAUSED, OWED), ev.ResponseCancelled, cut_unheard,        stay(put_back_counted)),
+    row((NOTHING, WANTED),       ev.ResponseCancelled,  cut_over_speech,     go(WANTED, put_back_interrupted)),
+    row((NOTHING, WANTED),       ev.ResponseCancelled,  may_say_again,       go(PAUSED, put_back_counted)),
+    row((PREPARING, PAUSED, OWED), ev.ResponseCancelled, cut_unheard,        stay(put_back_interrupted)),
     row(NOTHING,                 ev.BargedIn,           cut_with_debts,      go(WANTED, put_back_interrupted, raises(ev.ResponseDue))),
     row(WANTED,                  ev.BargedIn,           always,              stay(put_back_interrupted, raises(ev.ResponseDue))),
     row((PREPARING, PAUSED, OWED), ev.BargedIn,         always,              stay(put_back_interrupted)),

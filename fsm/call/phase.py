@@ -15,7 +15,7 @@ from fsm.call.guards import (
     welcome,
 )
 from fsm.call.response import out_of_attempts
-from fsm.call.snapshot import Call, Phase
+from fsm.call.snapshot import Call
 from fsm.call.states import (
     AI_SPEAKING,
     CANCEL_IN_FLIGHT,
@@ -26,7 +26,7 @@ from fsm.call.states import (
     LISTENING,
     REQUESTED,
 )
-from fsm.engine.notation import always, go, ignore, region, row
+from fsm.engine.notation import Record, always, go, ignore, region, row
 
 LIVE = (LISTENING, GREETING_LOCK, AI_SPEAKING, CANCELLING)
 
@@ -126,7 +126,7 @@ PHASE = region(
     row(LIVE,                          ev.CallerEvent,        always,                   ignore("the interruption region decides whether the caller takes the floor")),
     row(LIVE,                          (ev.LineEvent, ev.AppEvent, ev.SentenceEvent), always, ignore("it does not change who has the floor")),
     doc="who has the floor, and whether the call is alive",
-    record=Phase,
+    record=Record,
     states=(*LIVE, CLOSING, CLOSED),
     expired=ev.PhaseExpired,
 )  # fmt: skip

@@ -91,10 +91,10 @@ def log_stalled(call: Call, _: ev.Event) -> Log:
     return Log(Level.WARNING, "playout_without_progress", call.playout.id)
 
 
-@sets("id", "next_id", "arrived_id", "asks")
-def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, bool]:
+@sets("id", "next_id", "arrived_id", "heard", "asks")
+def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, bool, bool]:
     """The admitted response."""
-    return event.response_id, "", "", False
+    return event.response_id, "", "", False, False
 
 
 @sets("next_id", "arrived_id")
@@ -109,16 +109,22 @@ def note_arrival(_: Call, event: ev.AudioArrived) -> str:
     return event.response_id
 
 
-@sets("id", "next_id", "arrived_id", "asks")
-def promote_next(call: Call, _: ev.PlayoutOver) -> tuple[str, str, str, bool]:
+@sets("id", "next_id", "arrived_id", "heard", "asks")
+def promote_next(call: Call, _: ev.PlayoutOver) -> tuple[str, str, str, bool, bool]:
     """The response that follows is the one heard now."""
-    return call.playout.next_id, "", "", False
+    return call.playout.next_id, "", "", False, False
 
 
-@sets("id", "next_id", "arrived_id", "asks")
-def forget(_: Call, __: ev.Event) -> tuple[str, str, str, bool]:
+@sets("id", "next_id", "arrived_id", "heard", "asks")
+def forget(_: Call, __: ev.Event) -> tuple[str, str, str, bool, bool]:
     """Nothing is heard."""
-    return "", "", "", False
+    return "", "", "", False, False
+
+
+@sets("heard")
+def note_heard(_: Call, __: ev.PlayoutProgressed) -> bool:
+    """Some of the response was heard."""
+    return True
 
 
 @sets("next_id", "arrived_id")
@@ -158,7 +164,9 @@ PLAYOUT = region(
     row(AUDIBLE,                 ev.AudioArrived,         of_next,              stay(note_arrival)),
     row(AUDIBLE,                 ev.QuestionAsked,        of_playout,           stay(note_question)),
     row(ADMITTED,                ev.TextArrived,          words_to_be_spoken,   go(VOICELESS)),
-    row(UNHEARD,                 (ev.AudioArrived, ev.PlayoutProgressed), of_playout, go(ONSET)),
+    row(UNHEARD,                 ev.AudioArrived,         of_playout,           go(ONSET)),
+    row(UNHEARD,                 ev.PlayoutProgressed,    of_playout,           go(ONSET, note_heard)),
+    row(ONSET,                   ev.PlayoutProgressed,    of_playout,           stay(note_heard)),
     row(UNHEARD,                 ev.ResponseEnded,        last_of_playout,      stay(raises(ev.PlayoutOver))),
     row((*UNHEARD, STARVED),     ev.SessionLost,          ends_with_session,    stay(raises(ev.PlayoutOver))),
     row(ADMITTED,                UNSPOKEN,                last_word_lost,       stay(raises(ev.AnswerFailed), raises(ev.PlayoutOver))),
@@ -170,7 +178,7 @@ PLAYOUT = region(
     row(VOICELESS,               ev.PlayoutExpired,       always,               stay(raises(ev.VoiceMissing))),
 
     row(ONSET,                   ev.PlayoutExpired,       always,               go(PLAYING)),
-    row(PLAYING,                 ev.PlayoutProgressed,    of_playout,           go(PLAYING)),
+    row(PLAYING,                 ev.PlayoutProgressed,    of_playout,           go(PLAYING, note_heard)),
     row(PLAYING,                 ev.PlayoutExpired,       always,               go(PLAYING)),
     row((ONSET, PLAYING),        ev.QueueEmptied,         of_playout,           go(TAIL)),
     row(SOUNDING,                ev.PlayoutFinished,      starved_of_more,      go(STARVED)),
@@ -178,7 +186,7 @@ PLAYOUT = region(
     row(TAIL,                    ev.PlayoutExpired,       more_to_come,         go(STARVED)),
     row(TAIL,                    ev.PlayoutExpired,       always,               stay(raises(ev.PlayoutOver))),
 
-    row((TAIL, STARVED),         ev.PlayoutProgressed,    of_playout,           go(PLAYING)),
+    row((TAIL, STARVED),         ev.PlayoutProgressed,    of_playout,           go(PLAYING, note_heard)),
     row(STARVED,                 ev.ResponseEnded,        last_of_playout,      stay(raises(ev.PlayoutOver))),
     row(STARVED,                 ev.SentenceSynthesised,  of_session,           go(STARVED)),
     row(STARVED,                 ev.PlayoutExpired,       tool_explains,        go(STARVED)),

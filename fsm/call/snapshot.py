@@ -57,13 +57,6 @@ class Debt:
 
 
 @attrs.frozen
-class Phase(Record):
-    """The call phase."""
-
-    state: State = states.LISTENING
-
-
-@attrs.frozen
 class Response(Record):
     """The response status: of which response, why it was asked for, how often its cancel failed to leave, and which are done with."""
 
@@ -92,15 +85,10 @@ class Playout(Record):
     next_id: str = ""
     arrived_id: str = ""
     """The response that follows, once its first sound has come."""
+    heard: bool = False
+    """Was anything of the response heard?"""
     asks: bool = False
     """Does what is said end in a question (R94)?"""
-
-
-@attrs.frozen
-class Interruption(Record):
-    """Whether the caller interrupts."""
-
-    state: State = states.CLEAR
 
 
 @attrs.frozen
@@ -137,20 +125,6 @@ class Session(Record):
 
     state: State = states.CONNECTING
     lost: int = 0
-
-
-@attrs.frozen
-class Line(Record):
-    """The audio device or telephone line."""
-
-    state: State = states.LINE_AWAITED
-
-
-@attrs.frozen
-class Calibration(Record):
-    """The noise floor."""
-
-    state: State = states.CALIBRATING
 
 
 @attrs.frozen
@@ -195,13 +169,6 @@ class Tool(Record):
 
 
 @attrs.frozen
-class Cooldown(Record):
-    """Whether a response without sound may be replaced."""
-
-    state: State = states.WARM
-
-
-@attrs.frozen
 class Idle(Record):
     """Silence on both sides, and how often in a row the caller was asked."""
 
@@ -209,13 +176,6 @@ class Idle(Record):
     prompts: int = 0
     asked: int = 0
     """How often in the whole call."""
-
-
-@attrs.frozen
-class Limit(Record):
-    """The maximum duration."""
-
-    state: State = states.UNLIMITED
 
 
 @attrs.frozen
@@ -246,20 +206,20 @@ class Call:
     call_id: str
     policy: Policy
     playout: Playout
-    interruption: Interruption
+    interruption: Record
     synthesis: Synthesis
     session: Session
     response: Response
     truncation: Truncation
-    phase: Phase
-    line: Line
-    calibration: Calibration
+    phase: Record
+    line: Record
+    calibration: Record
     turn: Turn
     dtmf: Dtmf
     tool: Tool
-    cooldown: Cooldown
+    cooldown: Record
     idle: Idle
-    limit: Limit
+    limit: Record
     pending: Pending
     hangup: Hangup
 
@@ -271,20 +231,20 @@ def start(policy: Policy, call_id: str = "call", at_ms: float = 0.0) -> Call:
         call_id=call_id,
         policy=policy,
         playout=Playout(),
-        interruption=Interruption(),
+        interruption=Record(states.CLEAR),
         synthesis=Synthesis(),
         session=Session(due_ms=at_ms + policy.session_ms),
         response=Response(),
         truncation=Truncation(),
-        phase=Phase(),
-        line=Line(due_ms=at_ms + policy.line_ms),
-        calibration=Calibration(due_ms=at_ms + policy.calibration_ms),
+        phase=Record(states.LISTENING),
+        line=Record(states.LINE_AWAITED, due_ms=at_ms + policy.line_ms),
+        calibration=Record(states.CALIBRATING, due_ms=at_ms + policy.calibration_ms),
         turn=Turn(),
         dtmf=Dtmf(),
         tool=Tool(),
-        cooldown=Cooldown(),
+        cooldown=Record(states.WARM),
         idle=Idle(),
-        limit=Limit(due_ms=at_ms + policy.call_ms - policy.call_warning_ms),
+        limit=Record(states.UNLIMITED, due_ms=at_ms + policy.call_ms - policy.call_warning_ms),
         pending=Pending(state=states.PREPARING, due_ms=at_ms + policy.session_ms, owed=(greeting,)) if policy.greets else Pending(),
         hangup=Hangup(),
     )

@@ -205,19 +205,17 @@ def forget_heard(call: Call, _: ev.PlayoutOver) -> tuple[tuple[Item, ...], tuple
     return _without(call, "" if call.playout.id in call.truncation.awaited else call.playout.id)
 
 
-@sets("items", "spoken", "awaited")
-def settle(call: Call, event: ev.PlayoutStopped) -> tuple[tuple[Item, ...], tuple[Spoken, ...], tuple[str, ...]]:
-    """The flushed response is accounted for."""
+@sets("spoken", "awaited")
+def settle(call: Call, event: ev.PlayoutStopped) -> tuple[tuple[Spoken, ...], tuple[str, ...]]:
+    """The flushed response is accounted for; its items stay known, so that none is corrected twice."""
     awaited = tuple(other for other in call.truncation.awaited if other != event.response_id)
-    return *_without(call, event.response_id), awaited
+    return _without(call, event.response_id)[1], awaited
 
 
-@sets("items", "spoken", "awaited")
-def give_up(call: Call, _: ev.TruncationExpired) -> tuple[tuple[Item, ...], tuple[Spoken, ...], tuple[str, ...]]:
+@sets("spoken", "awaited")
+def give_up(call: Call, _: ev.TruncationExpired) -> tuple[tuple[Spoken, ...], tuple[str, ...]]:
     """What was heard will not be known."""
-    gone = call.truncation.awaited
-    items = tuple(item for item in call.truncation.items if item.response_id not in gone)
-    return items, tuple(sentence for sentence in call.truncation.spoken if sentence.response_id not in gone), ()
+    return tuple(sentence for sentence in call.truncation.spoken if sentence.response_id not in call.truncation.awaited), ()
 
 
 def _listed(call: Call, event: Named) -> bool:

@@ -14,9 +14,17 @@ def candidates(region: Region, state: State, event: type) -> tuple[Row, ...]:
 
 
 def answers_of(region: Region, events: Iterable[type]) -> Answers:
-    """The same for each of `events` in every state."""
+    """The same for each of `events` in every state; events that the same rows are for share one answer."""
+    kinds = dict.fromkeys(row.on for row in region.rows)
     rows = {state: [row for row in region.rows if row.state is state] for state in region.states}
-    return {event: {state: _first_of(rows[state], event) for state in region.states} for event in events}
+    shared: dict[tuple[type, ...], dict[State, tuple[Row, ...]]] = {}
+    answers: Answers = {}
+    for event in events:
+        of = tuple([kind for kind in kinds if issubclass(event, kind)])
+        if of not in shared:
+            shared[of] = {state: _first_of(rows[state], event) for state in region.states}
+        answers[event] = shared[of]
+    return answers
 
 
 def check(regions: Iterable[Region], events: Iterable[type], signals: Iterable[type] = ()) -> tuple[Answers, ...]:
@@ -24,7 +32,7 @@ def check(regions: Iterable[Region], events: Iterable[type], signals: Iterable[t
     events, signals = tuple(events), tuple(signals)
     tables = {region: answers_of(region, (*events, *signals)) for region in regions}
     faults = [fault for region, answers in tables.items() for fault in faults_of(region, answers)]
-    faults += [fault for region, answers in tables.items() for fault in signal_faults_of(region, answers, signals)]
+    faults += [fault for region in tables for fault in signal_faults_of(region, signals)]
     if faults:
         raise ValueError("the tables are not sound:\n  " + "\n  ".join(faults))
     return tuple(tables.values())
@@ -34,11 +42,11 @@ def faults_of(region: Region, answers: Answers) -> list[str]:
     """The faults of one region's table, in words."""
     reached: set[int] = set()
     faults: list[str] = []
-    for event, by_state in answers.items():
-        for state, rows in by_state.items():
-            reached |= {row.declared for row in rows}
-            if not rows or not rows[-1].unconditional:
-                faults.append(f"{region.name}: nothing answers {event.__name__} in {state!r}")
+    for by_state in {id(by_state): by_state for by_state in answers.values()}.values():
+        for rows in by_state.values():
+            reached.update([row.declared for row in rows])
+        for state in [state for state, rows in by_state.items() if not rows or not rows[-1].unconditional]:
+            faults += [f"{region.name}: nothing answers {event.__name__} in {state!r}" for event in answers if answers[event] is by_state]
     for state in region.states:
         if state.at_most is not None and all(row.ignores for row in candidates(region, state, region.expired)):
             faults.append(f"{region.name}: {state!r} has a deadline, but no row acts on {region.expired.__name__}")
@@ -49,20 +57,20 @@ def faults_of(region: Region, answers: Answers) -> list[str]:
     return faults
 
 
-def signal_faults_of(region: Region, answers: Answers, signals: tuple[type, ...]) -> list[str]:
+def signal_faults_of(region: Region, signals: tuple[type, ...]) -> list[str]:
     """Where a row raises what is no signal, or a signal that does not stand behind the one that it answers.
 
     Signals stand in an order, and a row that answers one raises later ones only: so each is raised at most once a step, and signals end.
     """
     order = {signal: place for place, signal in enumerate(signals)}
     faults: list[str] = []
-    for event, by_state in answers.items():
-        for row in dict.fromkeys(row for rows in by_state.values() for row in rows):
-            for signal in row.then.signals:
-                if signal not in order:
-                    faults.append(f"{region.name}: {row.name} raises {signal.__name__}, which is no signal of this machine")
-                elif order[signal] <= order.get(event, -1):
-                    faults.append(f"{region.name}: {row.name} raises {signal.__name__}, which does not stand behind {event.__name__}")
+    for row in [row for row in region.rows if row.then.signals]:
+        answered = max([order[signal] for signal in signals if issubclass(signal, row.on)], default=-1)
+        for signal in row.then.signals:
+            if signal not in order:
+                faults.append(f"{region.name}: {row.name} raises {signal.__name__}, which is no signal of this machine")
+            elif order[signal] <= answered:
+                faults.append(f"{region.name}: {row.name} raises {signal.__name__}, which does not stand behind {row.on.__name__}")
     return faults
 
 

@@ -5,6 +5,8 @@ another's change, so their order cannot matter to the state. Effects come out in
 raise are answered next, in the same step and in the same way, each from the snapshot that was left behind by what came before it.
 """
 
+import functools
+import types
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -214,5 +216,11 @@ def _rebuilder(snapshot: type[Any], regions: tuple[Region, ...]) -> Callable[[An
 
 def _define(source: str, names: dict[str, Any], function: str) -> Any:
     """Compile a function from `source`, which is made of our own tables' field names only, as attrs makes its constructors."""
-    exec(source, names)
+    exec(_code(source), names)
     return names[function]
+
+
+@functools.cache
+def _code(source: str) -> types.CodeType:
+    """Many rows are alike but for the functions that they name: each text is compiled once."""
+    return compile(source, "<table>", "exec")

@@ -12,9 +12,9 @@ from adapters.proof.handover import Walker, run
 from adapters.telling.trace import event_from_json, read_trace
 from fsm import CALL, Call, step
 from fsm.call.events import Event
-from fsm.call.snapshot import Phase
 from fsm.call.states import CLOSED, LISTENING
 from fsm.engine.machine import Machine
+from fsm.engine.notation import Record
 from fsm.engine.reference import walk
 
 RECORDED = Path(__file__).with_name("recorded.trace")
@@ -137,12 +137,12 @@ def _transitions_through(walker: Walker, call: Call, events: Events) -> Call:
     return end
 
 
-_ENTERS = dict.fromkeys(CALL.events, Phase)
+_ENTERS = dict.fromkeys(CALL.events, Record)
 
 
-def _floor(events: Events) -> Phase:
+def _floor(events: Events) -> Record:
     """The least that a table and an immutable snapshot can cost: the event is looked up, and one record is made."""
-    record = Phase()
+    record = Record(LISTENING)
     for event in events:
-        record = _ENTERS[type(event)](record.epoch + 1, event.at_ms, LISTENING)
+        record = _ENTERS[type(event)](LISTENING, record.epoch + 1, event.at_ms)
     return record

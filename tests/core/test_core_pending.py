@@ -627,3 +627,28 @@ def test_interruption_of_the_greetings_wait_is_no_turn() -> None:
     script.post(ev.SpeechStopped, "u2")
     script.post(ev.ResponseCancelled, "r1")
     assert script.wait(1_800)[-1] == USER_TURN
+
+
+def test_an_answer_that_the_server_always_cancels_ends_the_call() -> None:
+    """R12, R93: it is owed, and asked for again a few times; a caller who speaks has another coming."""
+    script = answering(recoveries=1)
+    script.post(ev.ResponseCancelled, "r1", "turn_detected")
+    script.wait(500)
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.ResponseCancelled, "r2", "turn_detected")
+    assert script.of(TellEnded) == [TellEnded(Reason.MODEL_FAILED, "no answer came")]
+    script = answering(recoveries=0)
+    script.post(ev.SpeechStarted, "u2")
+    script.post(ev.ResponseCancelled, "r1", "turn_detected")
+    script.expects(pending=states.WANTED, hangup=states.STAYING)
+
+
+def test_what_was_generated_and_not_heard_is_owed_again() -> None:
+    """R93: the voice was held when its sound came, and a cough is no turn that would be answered instead."""
+    script = answering(turns="local")
+    script.post(ev.SpeechStarted)
+    script.post(ev.AudioArrived, "r1", "item_r1")
+    script.post(ev.ResponseCompleted, "r1")
+    assert script.wait(150)[:1] == [Flush("r1")]
+    script.post(ev.SpeechStopped)
+    assert script.post(ev.CommitRefused, "input_audio_buffer_commit_empty") == [USER_TURN]
