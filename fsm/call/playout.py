@@ -122,7 +122,7 @@ def forget(_: Call, __: ev.Event) -> tuple[str, str, str, bool, bool]:
 
 
 @sets("heard")
-def note_heard(_: Call, __: ev.PlayoutProgressed) -> bool:
+def note_heard(_: Call, __: ev.DeviceEvent) -> bool:
     """Some of the response was heard."""
     return True
 
@@ -180,9 +180,9 @@ PLAYOUT = region(
     row(ONSET,                   ev.PlayoutExpired,       always,               go(PLAYING)),
     row(PLAYING,                 ev.PlayoutProgressed,    of_playout,           go(PLAYING, note_heard)),
     row(PLAYING,                 ev.PlayoutExpired,       always,               go(PLAYING)),
-    row((ONSET, PLAYING),        ev.QueueEmptied,         of_playout,           go(TAIL)),
-    row(SOUNDING,                ev.PlayoutFinished,      starved_of_more,      go(STARVED)),
-    row(SOUNDING,                ev.PlayoutFinished,      of_playout,           stay(raises(ev.PlayoutOver))),
+    row((ONSET, PLAYING),        ev.QueueEmptied,         of_playout,           go(TAIL, note_heard)),
+    row(SOUNDING,                ev.PlayoutFinished,      starved_of_more,      go(STARVED, note_heard)),
+    row(SOUNDING,                ev.PlayoutFinished,      of_playout,           stay(note_heard, raises(ev.PlayoutOver))),
     row(TAIL,                    ev.PlayoutExpired,       more_to_come,         go(STARVED)),
     row(TAIL,                    ev.PlayoutExpired,       always,               stay(raises(ev.PlayoutOver))),
 

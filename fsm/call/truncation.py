@@ -42,6 +42,11 @@ def unwelcome(call: Call, event: ev.ResponseCreated) -> bool:
     return not known(call, event) and (call.response.state is WITHDRAWN or in_progress(call, None) or not welcome(call, event))
 
 
+def over_unheard(call: Call, _: ev.PlayoutOver) -> bool:
+    """Is a response over of which nothing was heard, and that was not flushed, so that no device accounts for it (R91)?"""
+    return not call.playout.heard and call.playout.id not in call.truncation.awaited
+
+
 def late(call: Call, event: Named) -> bool:
     """Does the conversation get an item of a response that was flushed or never admitted, told for the first time?"""
     gone = event.response_id in call.truncation.cut and event.response_id not in call.truncation.awaited
@@ -78,6 +83,12 @@ def awaited(call: Call, event: ev.PlayoutStopped) -> bool:
 def delete_late(_: Call, event: Named) -> DeleteItem:
     """Forget an item of which nothing was or will be heard."""
     return DeleteItem(event.item_id)
+
+
+@several
+def delete_unheard(call: Call, _: ev.PlayoutOver) -> tuple[DeleteItem, ...]:
+    """Forget the items of a response of which nothing was heard."""
+    return tuple(DeleteItem(item.item_id) for item in call.truncation.items if item.response_id == call.playout.id)
 
 
 @several
@@ -199,6 +210,12 @@ def note_cut(call: Call, event: ev.ResponseCreated) -> tuple[str, ...]:
     return _remembered(call, event.response_id)
 
 
+@sets("spoken", "cut")
+def forget_unheard(call: Call, _: ev.PlayoutOver) -> tuple[tuple[Spoken, ...], tuple[str, ...]]:
+    """What was not heard needs no further correction; its items stay known."""
+    return _without(call, call.playout.id)[1], _remembered(call, call.playout.id)
+
+
 @sets("items", "spoken")
 def forget_heard(call: Call, _: ev.PlayoutOver) -> tuple[tuple[Item, ...], tuple[Spoken, ...]]:
     """What was heard to its end needs no correction."""
@@ -250,6 +267,7 @@ TRUNCATION = region(
     row(LIVE,               ev.ResponseCancelled,    cut_heard,         go(POSITION_AWAITED, await_played)),
     row(LIVE,               ev.ResponseEnded,        cut_next,          go(POSITION_AWAITED, await_next)),
     row(LIVE,               ev.ResponseCreated,      unwelcome,         stay(note_cut)),
+    row(LIVE,               ev.PlayoutOver,          over_unheard,      stay(delete_unheard, forget_unheard)),
     row(LIVE,               ev.PlayoutOver,          always,            stay(forget_heard)),
 
     row(LIVE,               (ev.ItemAdded, ev.AudioArrived, ev.SentenceCut), late, stay(delete_late, note_item)),

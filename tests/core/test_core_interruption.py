@@ -14,6 +14,7 @@ from fsm.call.effects import (
     Log,
     Resume,
     Retire,
+    RewriteItem,
     TruncateItem,
 )
 from tests.shared.core import (
@@ -501,3 +502,47 @@ def test_a_response_whose_sound_came_behind_another_is_truncated_too() -> None:
     assert script.call.playout.id == "r3"
     assert script.post(ev.PlayoutStopped, "r2", 0.0, 900.0) == [DeleteItem("item_r2")]
     assert script.post(ev.AudioArrived, "r2", "item_r2", 1) == []
+
+
+def test_items_of_an_answer_that_was_never_heard_are_forgotten() -> None:
+    """R88, R91: nothing is flushed, and nobody answers for them; and whatever comes late of it is forgotten too."""
+    script = answering()
+    script.post(ev.ItemAdded, "r1", "item_r1")
+    assert DeleteItem("item_r1") in script.post(ev.ResponseCompleted, "r1")
+    assert script.post(ev.AudioArrived, "r1", "item_r1") == []
+    assert script.post(ev.ItemAdded, "r1", "item_r2") == [DeleteItem("item_r2")]
+    script = reading()
+    script.post(ev.ResponseCompleted, "r1")
+    assert DeleteItem("item_r1") in script.post(ev.SynthesisFailed, "call.r1.1", "500")
+
+
+def test_each_item_is_corrected_by_what_was_heard_of_it() -> None:
+    """R88: those heard whole stay, the one that was being heard is cut in its own content part, the rest go."""
+    script = hear(answering())
+    for item_id in ("item_b", "item_c", "item_d"):
+        script.post(ev.ItemAdded, "r1", item_id)
+    script.post(ev.BargeInDetected)
+    heard = (
+        ev.Heard("item_r1", 0, 800.0, 800.0),
+        ev.Heard("item_b", 0, 100.0, 100.0),
+        ev.Heard("item_b", 1, 100.0, 900.0),
+        ev.Heard("item_c", 0, 0.0, 400.0),
+    )
+    assert script.post(ev.PlayoutStopped, "r1", 1000.0, 2200.0, heard) == [
+        TruncateItem("item_b", 100, 1),
+        DeleteItem("item_c"),
+        DeleteItem("item_d"),
+    ]
+
+
+def test_two_texts_are_cut_apart() -> None:
+    """R34, R88: the first stays, the second keeps the words of it that were heard, the third goes."""
+    script = hear(reading(), ms=0)
+    for number, item_id in ((1, "item_r1"), (2, "item_b"), (3, "item_c")):
+        if number > 1:
+            script.post(ev.SentenceCut, "r1", number, "Two words more.", item_id)
+        script.post(ev.SentenceSynthesised, f"call.r1.{number}", 900.0)
+        if number < 3:
+            script.post(ev.SentenceStarted, f"call.r1.{number}", 900.0 * (number - 1))
+    script.post(ev.BargeInDetected)
+    assert script.post(ev.PlayoutStopped, "r1", 1500.0, 2700.0) == [RewriteItem("item_b", "Two words"), DeleteItem("item_c")]
