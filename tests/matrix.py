@@ -39,7 +39,7 @@ ATTEMPTS = 8
 """A call that went wrong while this machine was LATE_MS late is no evidence: it is held again, alone, until it was held so often."""
 LATE_MS = 100.0
 SERVERS = Path(__file__).with_name("matrix_servers.py")
-SETTINGS = RealtimeSettings(vad_silence_ms=100)
+SETTINGS = RealtimeSettings(vad_silence_ms=100, transcription="gpt-4o-mini-transcribe")
 VOICED = (np.sin(np.arange(RATE_HZ * FRAME_MS // 1000) * (2 * np.pi * 300 / RATE_HZ)) * 9_000).astype("<i2").tobytes()
 SILENT = bytes(len(VOICED))
 
@@ -151,7 +151,7 @@ class Held:
     @property
     def struck(self) -> bool:
         """Did the fault strike?"""
-        return self.cell.fault == "none" or any("fault" in (line, line.get("event")) or "fault" in line for line in self.log)
+        return not self.fault.script or any("fault" in (line, line.get("event")) or "fault" in line for line in self.log)
 
     @property
     def old_audio_ms(self) -> list[float]:
@@ -257,12 +257,12 @@ class Servers:
         log = self._folder / "late.log"
         return [Wait(*map(float, line.split())) for line in log.read_text().splitlines()] if log.exists() else []
 
-    def begin(self, kind: str, script: str = "") -> tuple[str, Path]:
-        """A server with a script: its URL, and its log."""
+    def begin(self, kind: str, script: str = "", without: Sequence[str] = ()) -> tuple[str, Path]:
+        """A server with a script, which lacks some things: its URL, and its log."""
         self._count += 1
         log = self._folder / f"{self._count}.log"
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps({"kind": kind, "script": script, "log": str(log)}) + "\n")
+        self._process.stdin.write(json.dumps({"kind": kind, "script": script, "without": without, "log": str(log)}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         assert answer.startswith("ready "), f"the servers are gone: {answer!r}"
@@ -302,7 +302,7 @@ def _side_by_side(backend: str, cells: Sequence[Cell], world: Servers, at_once: 
     for cell in cells:
         one = FAULTS[cell.fault]
         script = one.script.replace(DELTA, DELTAS[cell.voice])
-        realtime = world.begin("realtime", script if one.server == "realtime" else "")
+        realtime = world.begin("realtime", script if one.server == "realtime" else "", one.without)
         speech = (speech_url, speech_log) if one.server == "realtime" else world.begin("chatterbox", script)
         begun.append((cell, realtime, speech))
     held: list[Held] = []

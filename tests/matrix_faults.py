@@ -34,6 +34,8 @@ class Fault:
     """Does the caller speak again before the answer has begun, and not over its sound?"""
     pings: bool = False
     """Is the server to be asked often whether it is there?"""
+    without: tuple[str, ...] = ()
+    """What of the original's the server lacks."""
     settings: Mapping[str, float] = attrs.Factory(dict)
     """What of the policy is otherwise under it."""
 
@@ -145,6 +147,27 @@ REALTIME_FAULTS = (
     _simple("stalled_response", "nth = 1"),
     _simple("response_never_created", "nth = 1"),
     _simple("no_transcript", 'nth = "every"'),
+    _simple("text_response", "nth = 1", voices=AUDIO_ONLY),
+    _simple("two_items", EVERY, voices=AUDIO_ONLY),
+    _simple("error_flood", codes=["invalid_request_error"]),
+    fault("rate limit with its wait", 'name = "failed_response"; code = "rate_limit_exceeded"; wait_s = 0.5'),
+)
+SERVER_LACKS = (
+    fault("a beta server", without=("ga_names", "ga_session")),
+    fault("formats and falsehoods left out", without=("told_formats",)),
+    fault("text echoed and not obeyed", without=("session_text",)),
+    fault("turns told by their transcripts", without=("committed",)),
+    fault("ended before speech_started", without=("cancel_order",), races=True),
+    fault(
+        "one place, released late", f'name = "close"; on = "{DELTA}"; nth = 4', without=("places",), settings={"reconnect_pause_ms": 1_300}
+    ),
+    fault("a subprotocol unasked", without=("subprotocol",)),
+    fault("delete done and create refused", without=("assistant_items",), codes=["invalid_value"]),
+    fault("delete and truncate refused", without=("delete", "truncate"), codes=["invalid_value"]),
+    fault("response.done without output", without=("output",)),
+    fault("no item ids", without=("item_id",)),
+    fault("an LLM that reads transcripts", without=("early_hearing",)),
+    fault("errors that name nothing", without=("error_event_id",), races=True),
 )
 SPEECH_FAULTS = (
     fault("speech: refuse", 'name = "refuse"; on = "tts"; ms = 400', server="chatterbox", voices=SPOKEN),
@@ -174,7 +197,7 @@ SPEECH_FAULTS = (
         "speech: cancel_404", 'name = "slow"; ms = 600; nth = 2', 'name = "cancel_404"; nth = "every"', server="chatterbox", voices=SPOKEN
     ),
 )
-FAULTS = {one.name: one for one in (*REALTIME_FAULTS, *SPEECH_FAULTS)}
+FAULTS = {one.name: one for one in (*REALTIME_FAULTS, *SERVER_LACKS, *SPEECH_FAULTS)}
 
 
 @attrs.frozen

@@ -1,9 +1,9 @@
 """The stand-in servers of the fault matrix, any number in one process of their own; run as a program by `matrix.Servers`.
 
 Its argument is the file in which it notes the waits of its event loop that took too long. A line of JSON on standard input asks for a
-server, `{"kind": "realtime", "script": "…TOML…", "log": "path"}`, and a line on standard output answers `ready URL`; the end of standard
-input ends them all. Real servers and sockets with a cheap agent: it speaks a tone of a known length, hears by loudness, and writes down
-the same words whatever was said.
+server, `{"kind": "realtime", "script": "…TOML…", "without": [], "log": "path"}`; a line on standard output answers `ready URL`; the end
+of standard input ends them all. Real servers and sockets with a cheap agent: it speaks a tone of a known length, hears by loudness, and
+writes down the same words whatever was said.
 """
 
 import asyncio
@@ -80,7 +80,9 @@ async def main() -> None:
                 ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
                 script = parse(wish["script"], REALTIME)
                 parts: dict[str, Any] = {"voice": Tone(), "transcriber": Words(), "dialogue": Counting(), "pace": PACE}
-                group.create_task(serve(port=0, on_ready=ready.set_result, log=Path(wish["log"]), faults=script, **parts))
+                group.create_task(
+                    serve(port=0, on_ready=ready.set_result, log=Path(wish["log"]), faults=script, without=wish["without"], **parts)
+                )
                 print("ready", await ready, flush=True)
             else:
                 speech.append(_begin_chatterbox(wish))

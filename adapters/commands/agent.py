@@ -57,6 +57,7 @@ def add_agent(parser: argparse.ArgumentParser, *, voice: str) -> None:
         help="a field of the policy, e.g. interruption_min_ms=300; `--set help` lists them",
     )
     parser.add_argument("--tools", type=Path, metavar="FILE", help="a Python file with a `Tools()` whose functions the model may call")
+    _add_wire(parser)
     _add_speech(parser)
 
 
@@ -74,14 +75,21 @@ def list_policy() -> int:
 
 def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
     """What the options come to; `ours` are fields of the policy that other options decide, and `--set` wins. Raises Refused."""
+    from adapters.realtime.profiles import PROFILES
     from adapters.realtime.settings import RealtimeSettings
 
+    profile = PROFILES[options.server or "openai"]
     try:
-        policy = Policy(**{"voice": options.voice, "interrupts": options.interrupts, **ours, **settings(options.set)})
+        policy = Policy(**{**profile.policy, "voice": options.voice, "interrupts": options.interrupts, **ours, **settings(options.set)})
     except ValueError as error:
         raise Refused(f"{error}; correct the option or the --set of that name") from None
     tools = _tools(options.tools, policy)
     wanted: dict[str, Any] = {
+        **profile.settings,
+        **_session_file(options.realtime_session),
+        "wire": options.realtime_wire,
+        "voice": options.realtime_voice,
+        "transcription": options.transcription,
         "model": options.model,
         "instructions": options.instructions,
         "greeting": options.greeting,
@@ -99,6 +107,36 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
         voice=_voice(options),
         tools=tools,
     )
+
+
+def _add_wire(parser: argparse.ArgumentParser) -> None:
+    """The options for what kind of server the realtime LLM's is."""
+    parser.add_argument("--server", choices=("openai", "chained"), help="its kind, for the waits that fit it (default: openai)")
+    parser.add_argument(
+        "--realtime-wire", choices=("auto", "ga", "beta"), default="auto", help="its dialect (default: auto, by its first message)"
+    )
+    parser.add_argument(
+        "--realtime-session", type=Path, metavar="FILE", help="a JSON file with further fields of the session, in the server's own words"
+    )
+    parser.add_argument("--realtime-voice", metavar="NAME", help="the model's voice (default: the server's; at OpenAI marin)")
+    parser.add_argument(
+        "--transcription",
+        metavar="MODEL",
+        help="what writes down the caller's words, or none (default: the server's; at OpenAI gpt-4o-mini-transcribe)",
+    )
+
+
+def _session_file(path: Path | None) -> dict[str, Any]:
+    """The settings that a file with further fields of the session comes to. Raises Refused."""
+    from adapters.realtime.session_file import read_session_file
+
+    if path is None:
+        return {}
+    try:
+        session, turn_detection = read_session_file(path)
+    except ValueError as error:
+        raise Refused(f"--realtime-session {path}: {error}") from None
+    return {"session": session, "turn_detection": turn_detection}
 
 
 def _add_speech(parser: argparse.ArgumentParser) -> None:

@@ -11,18 +11,23 @@ from adapters.commands.extras import need
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = command(
-        commands, "diagrams", _diagrams, "draw the tables: diagrams, the full transition table, a barge-in", "callfsm diagrams diagrams"
+        commands,
+        "diagrams",
+        _diagrams,
+        "draw the tables: diagrams, transitions, the realtime wire",
+        "callfsm diagrams diagrams",
     )
     parser.add_argument("folder", type=Path, nargs="?", default=Path("diagrams"))
 
 
 def _diagrams(options: argparse.Namespace) -> int:
     need("callfsm diagrams", "tables")
+    from adapters.realtime import rendering
     from adapters.telling.diagrams.drawing import write
     from adapters.telling.diagrams.page import DiagramError
 
     try:
-        paths = write(options.folder)
+        paths = write(options.folder) + rendering.write(options.folder)
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}; give a folder that can be written") from None
     except DiagramError as error:

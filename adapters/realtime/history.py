@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from adapters.realtime.commands import function_call_output
-from adapters.realtime.wire import Audio, Happened, Incoming, SpokenDelta, TextDelta
+from adapters.realtime.incoming import Audio, Happened, Incoming, SpokenDelta, TextDelta
 from fsm.call.effects import AddEntry, DeleteItem, Effect, RewriteItem, SendToolResult, TruncateItem
 from fsm.call.events import ResponseTranscribed, ToolCalled, Transcribed, TurnCommitted
 
@@ -129,7 +129,7 @@ class History:
         elif event is ResponseTranscribed and (item_id := self._item_of.get(args[0])) and item_id in self._items:
             self._items[item_id].text = args[1]
         elif event is ToolCalled:
-            call_id, name, arguments = args
+            call_id, name, arguments = args[:3]
             self._add(f"call {call_id}", {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments})
 
     def _agents(self, response_id: str, item_id: str) -> _Item:

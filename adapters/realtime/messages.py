@@ -1,7 +1,14 @@
-"""The server's messages by name, and how their fields are read whatever it may have sent; what a message says is not in here."""
+"""The fields of the server's messages: where each may stand, and what it means that one is absent, said once for all of them.
+
+Absent and null are the same. A field of another type than it must have makes the message malformed; what a message says is not in here.
+"""
 
 from collections.abc import Mapping
 from typing import Any
+
+import attrs
+
+from adapters.realtime.surrogates import whole
 
 GA_NAMES = {
     "response.audio.delta": "response.output_audio.delta",
@@ -11,32 +18,119 @@ GA_NAMES = {
     "response.text.delta": "response.output_text.delta",
     "response.text.done": "response.output_text.done",
 }
-"""What the beta called an event, and the GA wire calls it."""
-
-WITHOUT_MEANING = frozenset(
-    f"{family}.{name}"
-    for family, names in {
-        "conversation": "created",
-        "conversation.item": "added created deleted done retrieved truncated",
-        "conversation.item.input_audio_transcription": "delta segment",
-        "input_audio_buffer": "cleared dtmf_event_received timeout_triggered",
-        "mcp_list_tools": "completed failed in_progress",
-        "output_audio_buffer": "cleared started stopped",
-        "rate_limits": "updated",
-        "response.content_part": "added done",
-        "response.function_call_arguments": "delta",
-        "response.mcp_call": "completed failed in_progress",
-        "response.mcp_call_arguments": "delta done",
-        "response.output_audio": "done",
-        "response.output_item": "done",
-    }.items()
-    for name in names.split()
-)
-"""Events that the server really sends and that change nothing here."""
+"""What the beta calls a message, and the GA wire calls it."""
+_NAMES = {**GA_NAMES, "response.cancelled": "response.done"}
+"""And what compatible servers call one."""
 
 
 class Malformed(Exception):
     """A message lacks what its type promises; the text says what."""
+
+
+@attrs.frozen
+class Field:
+    """A field: the places where it was seen, best first, its type, and what stands in for it where it is absent."""
+
+    places: tuple[str, ...]
+    type: type = str
+    absent: str = "the message is malformed"
+
+
+FIELDS = {
+    "response_id": Field(("response_id", "response.id"), absent="the response of its item, else the one in progress"),
+    "item_id": Field(("item_id", "item.id"), absent="the item at its output_index, else the last of its response"),
+    "output_index": Field(("output_index",), int, "behind the others"),
+    "content_index": Field(("content_index",), int, "the first part of its item"),
+    "previous_item_id": Field(("previous_item_id",), absent="where it stands is not known"),
+    "call_id": Field(("call_id", "item.call_id"), absent="that of its item, else the item's id"),
+    "name": Field(("name", "item.name"), absent="that of its item"),
+    "arguments": Field(("arguments", "item.arguments"), absent="what came in deltas"),
+    "delta": Field(("delta",)),
+    "words": Field(("transcript", "text", "part.transcript", "part.text"), absent="what came in deltas"),
+    "transcript": Field(("transcript", "text"), absent="nothing was understood"),
+    "item_type": Field(("item.type",), absent="a message"),
+    "role": Field(("item.role",), absent="the assistant where a response adds it"),
+    "item_status": Field(("item.status",), absent="completed"),
+    "status": Field(("response.status", "status"), absent="completed"),
+    "reason": Field(
+        (
+            *("response.status_details.reason", "response.status_details.error.code", "response.status_details.error.type"),
+            *("response.error.code", "response.error.type", "status_details.reason", "reason"),
+        ),
+        absent="none is told",
+    ),
+    "output": Field(("response.output",), list, "nothing that was not told before"),
+    "session": Field(("session",), dict, "nothing is contradicted"),
+    "error": Field(("error",), dict),
+    "code": Field(("error.code", "code", "error.type"), absent="unknown_error"),
+    "type": Field(("error.type",), absent="unknown_error"),
+    "message": Field(("error.message", "message"), absent="no words"),
+    "event_id": Field(("error.event_id",), absent="the error names no command of ours"),
+    "rate_limits": Field(("rate_limits",), list, "none is used up"),
+}
+"""Every field that is read, by the name that it has in here."""
+_PATHS = {name: tuple(tuple(place.split(".")) for place in field.places) for name, field in FIELDS.items()}
+
+
+class Told:
+    """One message of the server's, read field by field. Reading raises Malformed where a field has another type than it must have."""
+
+    def __init__(self, message: Any) -> None:
+        """`message` is what the JSON held."""
+        self.message = message
+        kind = value_at(message, "type")
+        if not isinstance(kind, str) or not kind:
+            raise Malformed("type is missing, empty or is no text")
+        self.told_as = kind
+        """What the server calls the message."""
+        self.kind = _NAMES.get(kind, kind)
+        """What the GA wire calls it."""
+
+    def has(self, name: str) -> bool:
+        """Does the field stand anywhere?"""
+        return self._value(name) is not None
+
+    def text(self, name: str) -> str:
+        """A field of text, made whole; empty where it is absent."""
+        return whole(self.raw(name))
+
+    def raw(self, name: str) -> str:
+        """A field of text as it came, perhaps with half a character at an end."""
+        value = self._value(name)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise Malformed(f"{FIELDS[name].places[0]} is no text")
+        return value
+
+    def delta(self) -> str:
+        """The delta, which must be there."""
+        if value_at(self.message, "delta") is None:
+            raise Malformed("delta is missing")
+        return self.raw("delta")
+
+    def number(self, name: str) -> int:
+        """A field that counts, 0 where it is absent or counts nothing."""
+        value = self._value(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+    def items(self, name: str) -> list[Any]:
+        """A list, empty where it is absent."""
+        value = self._value(name)
+        return value if isinstance(value, list) else []
+
+    def object(self, name: str) -> Mapping[str, Any]:
+        """An object, empty where it is absent."""
+        value = self._value(name)
+        if value is not None and not isinstance(value, Mapping):
+            raise Malformed(f"{FIELDS[name].places[0]} is no object")
+        return value or {}
+
+    def _value(self, name: str) -> Any:
+        for path in _PATHS[name]:
+            if (value := value_at(self.message, *path)) is not None and value != "":
+                return value
+        return None
 
 
 def value_at(message: Any, *path: str) -> Any:
@@ -44,20 +138,3 @@ def value_at(message: Any, *path: str) -> Any:
     for name in path:
         message = message.get(name) if isinstance(message, Mapping) else None
     return message
-
-
-def text_at(message: Any, *path: str, default: str | None = None) -> str:
-    """The text at a path; `default` stands in for null or nothing. Raises Malformed."""
-    value = value_at(message, *path)
-    value = default if value is None else value
-    if not isinstance(value, str):
-        raise Malformed(f"{'.'.join(path)} is missing or is no text")
-    return value
-
-
-def name_at(message: Any, *path: str) -> str:
-    """The text at a path, which must not be empty. Raises Malformed."""
-    value = text_at(message, *path)
-    if not value:
-        raise Malformed(f"{'.'.join(path)} is empty")
-    return value

@@ -5,20 +5,20 @@ Sound goes straight from the wire to the speaker, whose frame gate refuses what 
 
 import json
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
 import attrs
 
-from adapters.realtime.commands import address
 from adapters.realtime.history import History
+from adapters.realtime.incoming import Audio, Happened, Incoming, Reply, TextDelta
 from adapters.realtime.numbering import Cutter, ResponseSentences
 from adapters.realtime.outbox import Outbox
+from adapters.realtime.place import address, headers, is_openai
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocket, WebSocketError, connect
-from adapters.realtime.wire import Audio, Happened, Incoming, TextDelta, Wire
+from adapters.realtime.wire import Wire
 from adapters.seam.errors import unkeyed
 from adapters.seam.ports import Post, Speaker
 from fsm.call.effects import (
@@ -60,8 +60,8 @@ class RealtimeLLM:
 
     A connection that cannot be made, or ends without our asking, is posted as SessionLost with one plain line; `run` then waits for
     OpenSession, which also replaces a session that works. The next session is given what was said so far, and what the caller said
-    of the turn that was cut (R85). A server that refuses us for good is ReceiverFailed. `check` makes the same connection and raises
-    that line as a WebSocketError: a preflight for a command line.
+    of the turn that was cut (R85). A server that refuses us for good is ReceiverFailed. `checked` makes the connection ahead, on which
+    `run` then holds its first session (R104), and raises that line as a WebSocketError: a preflight for a command line.
     """
 
     performs: tuple[type[Effect], ...] = (
@@ -89,13 +89,16 @@ class RealtimeLLM:
         policy: Policy,
         speaker: Speaker,
         cutter: Callable[[], Cutter] | None = None,
+        openai: bool | None = None,
         open_timeout_s: float = 10.0,
         ping_interval_s: float = 5.0,
         ping_timeout_s: float = 5.0,
         write_timeout_s: float = 5.0,
         connect: Connect = connect,
     ) -> None:
-        """Prepare; nothing is opened. `key` is sent as a bearer token; `cutter` makes a sentence cutter, which voice="chatterbox" needs.
+        """Prepare; nothing is opened. `cutter` makes sentence cutters, which voice="chatterbox" needs; `key` is sent as the server wants.
+
+        `openai`: has the server OpenAI's voices and transcription models? None: its address says so (R102).
 
         A silent server is noticed `ping_interval_s + ping_timeout_s` after its last word, a stalled one after `write_timeout_s`
         (R85). Raises ValueError.
@@ -110,7 +113,9 @@ class RealtimeLLM:
         self._sentences = ResponseSentences(cutter) if policy.voice == "chatterbox" and cutter else None
         self._timeouts = _Timeouts(open_timeout_s, ping_interval_s, ping_timeout_s, write_timeout_s)
         self._policy = policy
-        self._wire = Wire(settings, policy)
+        self._openai = is_openai(url) if openai is None else openai
+        self._wire = self._new_wire()
+        self._checked: WebSocket | None = None
         self._quarantined: Counter[str] = Counter()
         self._outbox = Outbox(self._is_confirmed)
         self._history = History()
@@ -126,10 +131,17 @@ class RealtimeLLM:
         """Frames of the caller (`heard` = `sent` + `dropped: …` + those that wait), and messages set aside, by code (R57, R84)."""
         return self._outbox.counts + self._quarantined + self._wire.quarantined
 
-    async def check(self) -> None:
-        """Open a connection and close it again. Raises WebSocketError, whose text is one plain line without a secret."""
-        async with self._connect(self._address(), headers=self._headers(), open_timeout_s=self._timeouts.open_s):
-            pass
+    @asynccontextmanager
+    async def checked(self) -> AsyncIterator[None]:
+        """Open the connection that the first session is held on, to be used within the block and closed at its end at the latest (R104).
+
+        Raises WebSocketError, whose text is one plain line without a secret.
+        """
+        async with self._open() as self._checked:
+            try:
+                yield
+            finally:
+                self._checked = None
 
     async def run(self, post: Post) -> None:
         """Hold one session after the other until CloseSession is performed or the task is cancelled; a second run is refused."""
@@ -144,7 +156,7 @@ class RealtimeLLM:
                 self._session = None
                 if end is not None:
                     self._lose()
-                    post(end.event, *self._unkeyed(end.args))
+                    post(end.event, *(unkeyed(words, self._key) for words in end.args))
                     await self._opens.wait()
                 self._opens = anyio.Event()
         finally:
@@ -187,7 +199,7 @@ class RealtimeLLM:
     def _lose(self) -> None:
         """Begin anew with a session that knows nothing; what has not left never will."""
         self._quarantined += self._wire.quarantined
-        self._wire = Wire(self._settings, self._policy)
+        self._wire = self._new_wire()
         self._report_unsent(self._outbox.lose())
 
     def _replace(self) -> None:
@@ -196,28 +208,45 @@ class RealtimeLLM:
         if self._session is not None:
             self._session.cancel()
 
+    def _new_wire(self) -> Wire:
+        return Wire(self._settings, self._policy, openai=self._openai, key=self._key)
+
     def _address(self) -> str:
         try:
             return address(self._url, self._settings.model)
         except ValueError:
             return self._url
 
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
+    def _open(self) -> AbstractAsyncContextManager[WebSocket]:
+        limits = self._timeouts
+        return self._connect(
+            self._address(),
+            headers=headers(self._url, self._key),
+            open_timeout_s=limits.open_s,
+            write_timeout_s=limits.write_s,
+            ping_interval_s=limits.ping_interval_s,
+            ping_timeout_s=limits.ping_s,
+            drained=self._outbox.pump,
+        )
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[WebSocket]:
+        """The connection that was made ahead, the first time; else a new one. It is closed at the end of the block."""
+        ready, self._checked = self._checked, None
+        if ready is None:
+            async with self._open() as ws:
+                yield ws
+            return
+        try:
+            yield ready
+        finally:
+            with anyio.CancelScope(shield=True):
+                await ready.close()
 
     async def _hold(self, post: Post) -> Happened:
         """Connect, and receive until the connection ends; return what to post about that."""
-        limits = self._timeouts
         try:
-            async with self._connect(
-                self._address(),
-                headers=self._headers(),
-                open_timeout_s=limits.open_s,
-                write_timeout_s=limits.write_s,
-                ping_interval_s=limits.ping_interval_s,
-                ping_timeout_s=limits.ping_s,
-                drained=self._outbox.pump,
-            ) as ws:
+            async with self._connection() as ws:
                 self._outbox.open(ws)
                 async for text in ws:
                     if (told := self._take_all(text, post)) is not None:
@@ -241,9 +270,11 @@ class RealtimeLLM:
         """Pass on what the server said. Posting may bring effects back to `do` before it returns, so state changes come first."""
         self._history.hear(incoming)
         match incoming:
-            case Audio(response_id, item_id, pcm):
-                if self._sentences is None:
-                    self._speaker.play(response_id, pcm, item_id=item_id)
+            case Audio(response_id, item_id, pcm, content_index):
+                self._speaker.play(response_id, pcm, item_id=item_id, content_index=content_index)
+            case Reply(effect):
+                if not self._outbox.put(effect, json.dumps(self._wire.answer(incoming))):
+                    self._report_unsent([effect])
             case TextDelta(response_id, item_id, delta):
                 if self._sentences is not None:
                     for sentence in self._sentences.feed(response_id, item_id, delta):
@@ -258,11 +289,7 @@ class RealtimeLLM:
                     # What a cancelled or broken response left unfinished is no sentence.
                     for sentence in last if event is ResponseCompleted else ():
                         post(SentenceCut, *sentence)
-                post(event, *self._unkeyed(args))
-
-    def _unkeyed(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What the server said, without our key, should it quote that."""
-        return tuple(unkeyed(one, self._key) if isinstance(one, str) else one for one in args)
+                post(event, *args)
 
     def _report_unsent(self, effects: list[Effect]) -> None:
         """Tell the core of cancels that have not left (R05); other commands have deadlines of their own."""

@@ -1,39 +1,17 @@
-"""What the realtime LLM is asked to be, as one validated record; and what counts as a goodbye."""
+"""What the realtime LLM is asked to be, as one validated record."""
 
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-GOODBYES = (
-    *("goodbye", "good bye", "bye", "bye bye", "have a nice day", "have a great day", "talk to you soon"),
-    *("auf wiedersehen", "auf wiederhören", "tschüss", "schönen tag noch", "au revoir", "bonne journée", "adiós", "hasta luego"),
-    *(
-        "arrivederci",
-        "buona giornata",
-        "adeus",
-        "tchau",
-        "tot ziens",
-        "do widzenia",
-        "hej då",
-        "до свидания",
-        "להתראות",
-        "ביי",
-        "مع السلامة",
-    ),
-)
-"""Phrases that end a call when the agent says them last; a setting, since every product says goodbye in its own way (R46)."""
+from adapters.realtime.dialects import WIRES
+from adapters.realtime.said import BACKCHANNELS, DISMISSALS, GOODBYES, words_of
 
-
-BACKCHANNELS = (
-    *("mm-hm", "mmhm", "mhm", "mm", "hm", "uh-huh", "uh huh", "aha", "yeah", "yep", "right", "okay", "ok", "i see", "sure"),
-    *("ja", "genau", "ach so", "oui", "d'accord", "sí", "claro", "certo", "si", "tá", "hai", "да"),
-)
-"""A listener's words: over the agent's voice they are no turn, in silence they are (R29)."""
-DISMISSALS = ("stop", "be quiet", "quiet", "quiet please", "shut up", "hold on", "wait", "sei still", "stopp", "halt", "silence", "cállate")
-"""What silences the agent and wants no answer (R25)."""
+OPENAI_VOICE, OPENAI_TRANSCRIPTION = "marin", "gpt-4o-mini-transcribe"
+"""What OpenAI's own servers are asked for where the user asks for nothing; other servers need not have them (R102)."""
+NO_TRANSCRIPTION = "none"
+"""A transcription model of this name is no transcription."""
 
 
 def _between(low: float, high: float, *, whole: bool = False) -> Any:
@@ -65,9 +43,19 @@ def _named_or_none(scope: object, field: "attrs.Attribute[Any]", value: object) 
         _named(scope, field, value)
 
 
+def _one_of(*choices: str) -> Any:
+    """A validator for a word of a fixed set."""
+
+    def check(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        if value not in choices:
+            raise ValueError(f"{field.name} is {value!r}: it takes one of {', '.join(choices)}")
+
+    return check
+
+
 def _phrases(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
     """A validator for phrases that each hold a word."""
-    if not isinstance(value, tuple) or not all(isinstance(phrase, str) and _words(phrase) for phrase in value):
+    if not isinstance(value, tuple) or not all(isinstance(phrase, str) and words_of(phrase) for phrase in value):
         raise ValueError(f"{field.name} is {value!r}: it takes a tuple of phrases, each with a word in it")
 
 
@@ -98,12 +86,12 @@ class RealtimeSettings:
         default="You are a friendly voice on the telephone. Answer in one or two short spoken sentences.", validator=_written
     )
     """Who the model is, for the whole session."""
-    voice: str = attrs.field(default="marin", validator=_named)
-    """The model's voice, when it is the model that speaks."""
+    voice: str | None = attrs.field(default=None, validator=_named_or_none)
+    """The model's voice, when it is the model that speaks; None for the server's own, at OpenAI marin (R102)."""
     greeting: str = attrs.field(default="Greet the caller in one short sentence and ask how you can help.", validator=_written)
     """The instruction for the greeting when the application gives none; empty leaves it to the session's instructions."""
-    transcription: str | None = attrs.field(default="gpt-4o-mini-transcribe", validator=_named_or_none)
-    """The model that writes down what the caller says; None for no transcripts."""
+    transcription: str | None = attrs.field(default=None, validator=_named_or_none)
+    """The model that writes down what the caller says; None for the server's own, at OpenAI gpt-4o-mini-transcribe; "none": no words."""
     vad_threshold: float = attrs.field(default=0.5, validator=_between(0, 1))
     """How sure the server's VAD must be (OpenAI's default)."""
     vad_prefix_ms: int = attrs.field(default=300, validator=_between(0, 5_000, whole=True))
@@ -132,28 +120,11 @@ class RealtimeSettings:
     """What a caller says who wants no answer (R25)."""
     goodbye_phrases: tuple[str, ...] = attrs.field(default=GOODBYES, validator=_phrases)
     """What counts as a goodbye, in the last sentence of a response (R46)."""
-
-
-def is_one_of(text: str, phrases: Sequence[str]) -> bool:
-    """Is `text` one of the phrases, said once or several times, whatever its case and punctuation?"""
-    words = _words(text)
-    return bool(words) and any(not words.replace(phrase, "").strip() for phrase in map(_words, phrases) if phrase in words)
-
-
-def says_goodbye(text: str, phrases: Sequence[str]) -> bool:
-    """Does the last sentence of `text` hold one of the phrases as whole words? A question never does: it awaits an answer (R46)."""
-    spoken = [sentence for sentence in re.findall(r"[^.!?。؟]+[.!?。؟]*", _plain(text)) if _words(sentence)]
-    if not spoken or spoken[-1].rstrip().endswith(("?", "؟")):
-        return False
-    last = f" {_words(spoken[-1])} "
-    return any(f" {_words(phrase)} " in last for phrase in phrases)
-
-
-def _words(text: str) -> str:
-    """The words of a text in small letters, one blank between them, without punctuation."""
-    return " ".join(re.findall(r"[^\W_]+(?:'[^\W_]+)*", _plain(text).casefold()))
-
-
-def _plain(text: str) -> str:
-    """The text with one form for each letter, mark and apostrophe."""
-    return unicodedata.normalize("NFKC", text).replace("\u2019", "'")
+    wire: str = attrs.field(default="auto", validator=_one_of(*WIRES))
+    """The dialect of the wire: ga, beta, or auto, which goes by the server's first message (R103)."""
+    session: Mapping[str, Any] = attrs.field(factory=dict)
+    """Further fields of the session, in the server's own words; see `adapters.realtime.session_file`."""
+    turn_detection: Mapping[str, Any] = attrs.field(factory=dict)
+    """Further fields of the server's VAD: another type, its eagerness; see `adapters.realtime.session_file`."""
+    transcript_first: bool | None = attrs.field(default=None)
+    """Is a turn taken once its transcript has come, as the server's LLM reads that? None: where the server transcribes unasked."""

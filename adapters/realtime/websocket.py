@@ -15,9 +15,11 @@ from math import inf
 
 import anyio
 from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
+from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from adapters.realtime.proxy import ProxyFault, Way, way_to
@@ -27,6 +29,9 @@ MAX_MESSAGE_BYTES = 16 * 2**20
 """The longest message taken: OpenAI's own limit of 15 MiB a message, rounded up."""
 ABNORMAL = 1006
 """The close code of RFC 6455 for a connection that ended without a close frame."""
+
+SUBPROTOCOL = Subprotocol("realtime")
+"""What OpenAI's own browser clients offer, and some servers wait for."""
 
 _STATUS_HINTS = {
     401: "the key is missing or not accepted",
@@ -46,6 +51,14 @@ class WebSocketError(Exception):
 
 class WebSocketClosed(Exception):
     """A message could not be sent because the connection is closed, or closing."""
+
+
+class _Protocol(ClientProtocol):
+    """A client that offers a subprotocol, and takes any answer to that: servers name one unasked, or another, and mean nothing by it."""
+
+    def process_subprotocol(self, headers: Headers) -> Subprotocol | None:
+        """Take what the server names."""
+        return None
 
 
 def _nothing() -> None:
@@ -291,7 +304,7 @@ def _protocol(url: str, max_size: int) -> tuple[ClientProtocol, str]:
         uri = parse_uri(url)
     except (InvalidURI, ValueError):
         raise WebSocketError("that is no WebSocket URL: it must look like wss://host/path or ws://127.0.0.1:8000/path") from None
-    return ClientProtocol(uri, max_size=max_size, logger=logger), f"{uri.host}:{uri.port}"
+    return _Protocol(uri, subprotocols=[SUBPROTOCOL], max_size=max_size, logger=logger), f"{uri.host}:{uri.port}"
 
 
 @contextmanager

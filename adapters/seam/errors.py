@@ -13,9 +13,18 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
+LEAST_SECRET = 8
+"""A shorter key, "none" or "local" for a server that wants none, is no secret but a word."""
+
+
 def unkeyed(words: str, key: str | None) -> str:
-    """What a server said, without our key, and without what looks like one of OpenAI's: it goes into traces and logs."""
-    return re.sub(r"\bsk-\S+", "sk-…", words.replace(key, "…") if key else words)
+    """An error's words as a server said them, without our key, and without what looks like one of OpenAI's. Never for live data (R96)."""
+    return re.sub(r"\bsk-\S+", "sk-…", without_key(words, key))
+
+
+def without_key(text: str, key: str | None) -> str:
+    """What is shown or kept of a call for people: without our key, and otherwise as it is (R96)."""
+    return text.replace(key, "…") if key and len(key) >= LEAST_SECRET else text
 
 
 def described(error: BaseException) -> str:

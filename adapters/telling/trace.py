@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from adapters.seam.errors import without_key
 from fsm.call import effects as fx, events as ev
 from fsm.call.machine import step
 from fsm.call.policy import Policy
@@ -30,7 +31,9 @@ class TraceError(ValueError):
 class TraceWriter:
     """Writes the trace of a call as it happens; a `Watch` of the driver. Close it, and the file is sealed."""
 
-    def __init__(self, path: Path, call: Call, at_ms: float = 0.0) -> None:
+    def __init__(self, path: Path, call: Call, at_ms: float = 0.0, key: str | None = None) -> None:
+        """Begin; `key` is what nobody may read in it (R96)."""
+        self._key = key
         self._file = path.open("w", encoding="utf-8", buffering=1)
         self._seal = hashlib.sha256()
         self._steps = 0
@@ -48,7 +51,7 @@ class TraceWriter:
             self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
-        text = json.dumps(line, ensure_ascii=False) + "\n"
+        text = without_key(json.dumps(line, ensure_ascii=False), self._key) + "\n"
         self._seal.update(text.encode())
         self._file.write(text)
 
@@ -56,11 +59,11 @@ class TraceWriter:
 class Tracing:
     """The trace of a call in a file, or none, as a `Watch`; a disk that takes no more ends the trace, is told once, and not the call."""
 
-    def __init__(self, path: Path | None, call: Call, failed: Callable[[OSError], None]) -> None:
+    def __init__(self, path: Path | None, call: Call, failed: Callable[[OSError], None], key: str | None = None) -> None:
         self._failed = failed
         self._writer: TraceWriter | None = None
         with self._on_disk():
-            self._writer = TraceWriter(path, call) if path is not None else None
+            self._writer = TraceWriter(path, call, key=key) if path is not None else None
 
     def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
         """Write a step."""

@@ -117,7 +117,7 @@ class PlainDevice:
         if isinstance(effect, fx.Admit):
             self.playout.admit(effect.response_id)
 
-    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
+    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
         """Queue sound."""
         taken = self.playout.play(response_id, pcm, item_id, sentence)
         assert self._post is not None
@@ -200,7 +200,7 @@ async def _recorded(url: str, seconds: float, after_s: float, tally: Tally) -> N
 
 async def _call(url: str, after_s: float, device: Port, speaker: Speaker, ears: list[Any]) -> None:
     await anyio.sleep(after_s)
-    llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=POLICY, speaker=speaker)
+    llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=POLICY, speaker=speaker, openai=True)
     ears.append(llm)
     await Driver(start(POLICY), [device, llm]).run()
 

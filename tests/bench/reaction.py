@@ -137,7 +137,7 @@ async def _call(url: str, taken: Taken, after_s: float) -> None:
     await anyio.sleep(after_s)
     with TemporaryDirectory() as folder:
         device = StampedDevice(Path(folder) / "call.wav", PatientCaller())
-        llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=POLICY, speaker=device)
+        llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=POLICY, speaker=device, openai=True)
         device.ears.append(llm)
         onlooker = Onlooker(device, taken)
         await Driver(start(POLICY), [device, llm], [onlooker]).run()

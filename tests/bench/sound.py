@@ -74,7 +74,7 @@ class AfterAPause:
         self._device = device
         self._begun = ""
 
-    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
+    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
         """Play a piece."""
         pcm = pcm if self._begun == response_id else PAUSE + pcm
         self._begun = response_id
@@ -149,7 +149,9 @@ async def _from_server(pulse: Pulse) -> list[float]:
     with TemporaryDirectory() as folder:
         async with serving() as url:
             device = _device(folder, PortAudioLoudspeaker(find("speaker", "loudspeaker")))
-            llm = RealtimeLLM(url=LOAD.url(url), key=None, settings=RealtimeSettings(), policy=POLICY, speaker=AfterAPause(device))
+            llm = RealtimeLLM(
+                url=LOAD.url(url), key=None, settings=RealtimeSettings(), policy=POLICY, speaker=AfterAPause(device), openai=True
+            )
             device.ears.append(llm)
             recorder = pulse.record()
             with anyio.fail_after(RUN_S):

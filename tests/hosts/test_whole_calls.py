@@ -130,7 +130,7 @@ def hold(folder: Path, kind: str, lines: list[Line], realtime_url: str, chatterb
     call = start(policy, folder.name)
     device = WavDevice(folder / "call.wav", ScriptedCaller(lines))
     settings = RealtimeSettings()
-    llm = RealtimeLLM(url=realtime_url, key=None, settings=settings, policy=policy, speaker=device, cutter=SentenceCutter)
+    llm = RealtimeLLM(url=realtime_url, key=None, settings=settings, policy=policy, speaker=device, cutter=SentenceCutter, openai=True)
     device.ears.append(llm)
     ports: list[Port] = [device, llm, Prompter()]
     if policy.voice == "chatterbox":

@@ -197,7 +197,7 @@ async def test_a_refused_key_is_one_line_from_check_and_from_run(status: int, li
     with scripted(Server.stay, process_request=lambda ws, _: ws.respond(status, KEY)) as (url, _):
         llm = llm_at(url)
         with pytest.raises(WebSocketError, match=line) as caught:
-            await llm.check()
+            await check(llm)
         core = await played_out(llm)
     assert core.events == [ev.ReceiverFailed(0.0, str(caught.value))]
     assert KEY not in f"{core.events}{llm!r}"
@@ -207,16 +207,45 @@ async def test_a_refused_key_is_one_line_from_check_and_from_run(status: int, li
 async def test_a_bad_url_is_one_line_too(url: str) -> None:
     llm = llm_at(url)
     with pytest.raises(WebSocketError, match="no WebSocket URL"):
-        await llm.check()
+        await check(llm)
     (event,) = (await played_out(llm)).events
     assert isinstance(event, ev.SessionLost)
     assert KEY not in f"{event}{llm!r}"
 
 
-async def test_check_passes_where_a_server_answers() -> None:
-    with scripted(Server.stay) as (url, over):
-        await llm_at(url).check()
+async def check(llm: RealtimeLLM) -> None:
+    async with llm.checked():
+        pass
+
+
+async def test_the_connection_that_is_checked_is_the_calls() -> None:
+    """R104: a server may have one place."""
+
+    def script(server: Server) -> None:
+        server.set_up()
+        server.stay()
+
+    with scripted(script) as (url, over):
+        llm = llm_at(url)
+        async with llm.checked():
+            core = await played_out(llm, {ev.SessionConfirmed: CloseSession()})
         assert over.get(timeout=PATIENCE_S).ws.close_code == 1000
+        assert over.empty()
+    assert core.events == [ev.SessionOpened(0.0), ev.SessionConfirmed(0.0)]
+
+
+async def test_a_checked_connection_that_no_call_is_held_on_is_closed() -> None:
+    with scripted(Server.stay) as (url, over):
+        await check(llm_at(url))
+        assert over.get(timeout=PATIENCE_S).ws.close_code == 1000
+
+
+async def test_a_checked_connection_that_is_lost_before_the_call_is_a_lost_session() -> None:
+    with scripted(lambda server: server.ws.close(1011, "full")) as (url, _):
+        llm = llm_at(url)
+        async with llm.checked():
+            core = await played_out(llm)
+    assert core.events == [ev.SessionLost(0.0, "closed with 1011 full")]
 
 
 async def test_a_run_serves_one_call() -> None:
@@ -239,7 +268,7 @@ async def test_sound_goes_to_the_speaker_with_its_response_and_item() -> None:
     with scripted(script) as (url, _):
         core = await played_out(llm_at(url, speaker=speaker))
     assert speaker.played == [("r1", "i1", frame(1)), ("r1", "i1", frame(2))]
-    assert len(core.events) == 3
+    assert core.events[2:-1] == [ev.ItemAdded(0.0, "r1", "i1")]
 
 
 async def test_a_written_answer_is_posted_sentence_by_sentence_and_its_rest_before_its_end() -> None:
@@ -251,6 +280,7 @@ async def test_a_written_answer_is_posted_sentence_by_sentence_and_its_rest_befo
         core = await played_out(llm_at(url, WRITING))
     assert core.events[2:-1] == [
         ev.ResponseCreated(0.0, "r1"),
+        ev.ItemAdded(0.0, "r1", "i1"),
         ev.SentenceCut(0.0, "r1", 1, "Hello there.", "i1"),
         ev.SentenceCut(0.0, "r1", 2, "How are you?", "i1"),
         ev.SentenceCut(0.0, "r1", 3, "Fine", "i1"),
@@ -323,7 +353,7 @@ async def test_a_fatal_error_is_posted_as_an_end() -> None:
 
 async def test_a_bug_in_the_speaker_ends_the_run() -> None:
     class Broken(Loudspeaker):
-        def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
+        def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
             raise ZeroDivisionError
 
     def script(server: Server) -> None:

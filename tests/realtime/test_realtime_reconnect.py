@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from adapters.realtime.history import KEPT_ITEMS, History
+from adapters.realtime.incoming import Audio, Happened, SpokenDelta, TextDelta
 from adapters.realtime.outbox import KEPT_BEFORE_TURN, KEPT_UNANSWERED
-from adapters.realtime.wire import Audio, Happened, SpokenDelta, TextDelta
 from fsm.call import events as ev
 from fsm.call.effects import (
     AddEntry,
@@ -316,7 +316,7 @@ async def test_an_answer_that_was_cut_by_the_loss_goes_to_the_new_session_as_far
 
     def second(server: Server) -> None:
         server.set_up()
-        server.expect("conversation.item.delete")
+        server.say("conversation.item.deleted", item_id=server.expect("conversation.item.delete")["item_id"])
         server.expect("conversation.item.create")
         server.say("input_audio_buffer.speech_stopped", item_id="")
 

@@ -116,7 +116,7 @@ class Loudspeaker:
     def __init__(self) -> None:
         self.played: list[tuple[str, str, bytes]] = []
 
-    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
+    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
         assert not sentence
         self.played.append((response_id, item_id, pcm))
         return True

@@ -53,7 +53,7 @@ class Ends:
     def post(self, event: Callable[..., Event], *args: Any, **kwargs: Any) -> None:
         self._add(event(0.0, *args, **kwargs))
 
-    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", sentence: str = "") -> bool:
+    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
         if not self.refuses:
             self._add(Played(response_id, pcm, sentence))
         return not self.refuses

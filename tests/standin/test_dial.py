@@ -472,7 +472,7 @@ def test_a_whole_call_is_greeted_interrupted_and_hung_up_by_rest() -> None:
                     raise LineError(f"{response.status_code}")
 
             line = TwilioLine(answered, hang_up=hang_up)
-            llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=policy, speaker=line)
+            llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=policy, speaker=line, openai=True)
             line.ears.append(llm)
             lines_held.append(line)
             await Driver(start(policy, "call"), [line, llm, Prompter()], [lambda event, step: steps.append((event, step))]).run()

@@ -39,6 +39,8 @@ class ServedAgent:
     """The Chatterbox voice; without a server the model speaks itself."""
     tools: Tools | None = None
     """What the model may call; `settings` declare them."""
+    openai: bool | None = None
+    """Has the realtime server OpenAI's voices and transcription models? None: its address says so."""
 
     def ports(self, line: TwilioLine) -> list[Port]:
         """See Agent."""
@@ -53,14 +55,21 @@ class ServedAgent:
 
     async def check(self) -> None:
         """Are the servers there? Raises WebSocketError, ValueError or ConnectionError, each in one plain line."""
-        await self._llm(_Nobody()).check()
+        async with self._llm(_Nobody()).checked():
+            pass
         if self.voice.speech is not None:
             self.voice.port(self.policy, _Nobody())
             await check_chatterbox(self.voice.speech)
 
     def _llm(self, speaker: Speaker) -> RealtimeLLM:
         return RealtimeLLM(
-            url=self.realtime_url, key=self.key, settings=self.settings, policy=self.policy, speaker=speaker, cutter=SentenceCutter
+            url=self.realtime_url,
+            key=self.key,
+            settings=self.settings,
+            policy=self.policy,
+            speaker=speaker,
+            cutter=SentenceCutter,
+            openai=self.openai,
         )
 
 

@@ -124,7 +124,8 @@ async def checked(agent: ServedAgent) -> AsyncIterator[ServedAgent]:
     """The agent with its servers checked; where it names none, stand-ins are started. Raises what `ServedAgent.check` does."""
     async with AsyncExitStack() as stack:
         if not agent.realtime_url:
-            agent = attrs.evolve(agent, realtime_url=await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12")))
+            url = await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))
+            agent = attrs.evolve(agent, realtime_url=url, openai=True)
         if agent.policy.voice != "chatterbox":
             agent = attrs.evolve(agent, voice=Voice())
         elif agent.voice.speech is None:

@@ -110,7 +110,11 @@ async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple
             for name, url, arguments in _servers(plan):
                 group.start_soon(_find_server, stack, urls, name, url, arguments)
     device = _device(plan, made, loudspeaker, microphone)
-    llm = RealtimeLLM(url=urls["realtime"], key=plan.key, settings=plan.settings, policy=plan.policy, speaker=device, cutter=SentenceCutter)
+    # the stand-in has what OpenAI's servers have
+    openai = None if plan.realtime_url else True
+    llm = RealtimeLLM(
+        url=urls["realtime"], key=plan.key, settings=plan.settings, policy=plan.policy, speaker=device, cutter=SentenceCutter, openai=openai
+    )
     device.ears.append(llm)
     ports: list[Port] = [device, llm, Prompter()]
     ports += _ears(plan, device)
@@ -120,7 +124,7 @@ async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple
         await check_chatterbox(speech)
     if plan.tools is not None:
         ports.append(plan.tools)
-    await llm.check()
+    await stack.enter_async_context(llm.checked())
     plan.out.mkdir(parents=True, exist_ok=True)
     return device, ports
 
@@ -180,8 +184,8 @@ async def _drive(plan: Plan, console: Console, device: WavDevice | SoundDevice, 
     def note_end(_: ev.Event, answer: Step[Call]) -> None:
         ends.extend(effect.reason for effect in answer.effects if isinstance(effect, fx.TellEnded))
 
-    trace = Tracing(plan.out / "call.trace", call, say_so)
-    driver = Driver(call, ports, [trace, Show(console, call, old_audio), note_end])
+    trace = Tracing(plan.out / "call.trace", call, say_so, plan.key)
+    driver = Driver(call, ports, [trace, Show(console, call, old_audio, plan.key), note_end])
     try:
         await driver.run()
     finally:

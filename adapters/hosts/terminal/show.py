@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.text import Text
 
+from adapters.seam.errors import without_key
 from adapters.telling.steps import barged_in, false_alarm
 from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
@@ -23,7 +24,8 @@ STYLES = {
 class Show:
     """Prints a call line by line; `old_audio` answers how many ms of old sound were played since a time in ms."""
 
-    def __init__(self, console: Console, call: Call, old_audio: Callable[[float, str], float | None]) -> None:
+    def __init__(self, console: Console, call: Call, old_audio: Callable[[float, str], float | None], key: str | None = None) -> None:
+        self._key = key
         self._console = console
         self._call = call
         self._old_audio = old_audio
@@ -92,10 +94,13 @@ class Show:
                 pass
 
     def _say(self, event: ev.Event, who: str, text: str) -> None:
-        self._print(event.at_ms, Text.assemble((f"{who:>14}  ", "bold cyan" if who == "caller" else "bold blue"), (text, "")))
+        self._print(
+            event.at_ms,
+            Text.assemble((f"{who:>14}  ", "bold cyan" if who == "caller" else "bold blue"), (without_key(text, self._key), "")),
+        )
 
     def _note(self, event: ev.Event, text: str, style: str) -> None:
-        self._print(event.at_ms, Text(" " * 16 + text, style=style))
+        self._print(event.at_ms, Text(" " * 16 + without_key(text, self._key), style=style))
 
     def _print(self, at_ms: float, line: Text) -> None:
         self._console.print(Text.assemble((f"{at_ms / 1000:7.2f} s  ", "dim"), line), soft_wrap=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from adapters.proof.cases.fields import Row, RowError, fields_of, is_fed, is_heartbeat, kind, number_of, reason_of, text_of
 from adapters.proof.cases.line import FRAME_MS, Core, Line
 from adapters.proof.cases.survey import UNNAMED, response_of
-from adapters.realtime.messages import WITHOUT_MEANING
+from adapters.realtime.table import WITHOUT_MEANING
 from fsm.call import events as ev
 from fsm.call.guards import FATAL, IDLE
 from fsm.call.states import CONFIGURING, IN_PROGRESS, REQUESTED

@@ -25,6 +25,10 @@ class Network:
         self._world = world
         world.acts |= {"close": self._close, "hush": self._hush, "block": self._block}
 
+    def make(self, world: World, patience_ms: float, drained: Callable[[], None]) -> "Socket":
+        """A connection that stands."""
+        return Socket(world, patience_ms, drained)
+
     def live(self) -> Model | None:
         """The server at the other end of the connection that is open, if one is."""
         return self.sockets[-1].model if self.sockets and not self.sockets[-1].closed else None
@@ -50,7 +54,7 @@ class Network:
             await anyio.sleep(open_timeout_s)
             raise WebSocketError(f"the simulated server did not answer within {open_timeout_s:g} s")
         await anyio.sleep(delay_ms / 1000)
-        socket = Socket(self._world, (ping_interval_s + ping_timeout_s) * 1000, drained)
+        socket = self.make(self._world, (ping_interval_s + ping_timeout_s) * 1000, drained)
         self.sockets.append(socket)
         socket.model.open()
         try:

@@ -1,6 +1,7 @@
 """One client of the stand-in realtime server: its session at a natural pace, with voice, ears and dialogue; the protocol is not in here."""
 
 import asyncio
+import json
 import re
 import secrets
 import time
@@ -27,6 +28,10 @@ from adapters.standin.realtime.session import Session, expiry_words
 from adapters.standin.realtime.settings import DEFAULT_MODEL
 from adapters.standin.realtime.trouble import Trouble
 
+FULL = {"type": "error", "event_id": "event_full", "error": {"type": "session_limit_reached", "message": "All places are taken."}}
+"""What a client is told who finds no place, by a server that has one."""
+RELEASE_S = 1.0
+"""How long such a place stays taken."""
 SLOWEST = 0.5
 """The slowest pace of the voice; the wire allows 0.25."""
 
@@ -74,6 +79,8 @@ class House:
     _at_the_door: "WeakKeyDictionary[ServerConnection, tuple[int, Schedule]]" = attrs.field(factory=WeakKeyDictionary, init=False)
     _schedules: list[Schedule] = attrs.field(factory=list, init=False)
     _guests: "WeakSet[Guest]" = attrs.field(factory=WeakSet, init=False)
+    _taken: bool = attrs.field(default=False, init=False)
+    _free_at: float = attrs.field(default=0.0, init=False)
 
     def knock(self, connection: ServerConnection) -> int | None:
         """Somebody wants in: the HTTP status with which the script refuses them, None to let them in."""
@@ -93,9 +100,18 @@ class House:
     async def receive(self, connection: ServerConnection) -> None:
         """Hold one session, to its end."""
         number, schedule = self._at_the_door.pop(connection)
+        if "places" in self.lacks and (self._taken or time.monotonic() < self._free_at):
+            with suppress(ConnectionClosed):
+                await connection.send(json.dumps(FULL))
+            await connection.close(1008, "session_limit_reached")
+            return
+        self._taken = True
         guest = Guest(self, connection, number, schedule)
         self._guests.add(guest)
-        await guest.stay()
+        try:
+            await guest.stay()
+        finally:
+            self._taken, self._free_at = False, time.monotonic() + RELEASE_S
 
     def let_go(self) -> None:
         """The server ends: connections that would not notice are cut."""
@@ -196,11 +212,16 @@ class Guest:
     async def _hear(self, turn: Transcribe, heard: asyncio.Event) -> None:
         """Find out what the caller said: for the dialogue at once, for the client when the original would tell it."""
         due = time.monotonic() + self._pace.transcript_s
+        reads = "early_hearing" in self._house.lacks
+        if reads:
+            heard.set()
         words = await asyncio.to_thread(self._house.transcriber.words, turn.kind, turn.sound)
-        self._session.heard(turn.item_id, words)
-        heard.set()
+        if not reads:
+            self._session.heard(turn.item_id, words)
+            heard.set()
         if turn.told:
             await _until(due)
+            self._session.heard(turn.item_id, words)
             await self._do(self._session.transcribed, turn.item_id, words, len(turn.sound) / bytes_per_ms(turn.kind) / 1000)
 
     async def _respond(self, response_id: str, heard: asyncio.Event | None) -> None:
@@ -237,6 +258,7 @@ class Guest:
         chunk = self._pace.chunk_ms * bytes_per_ms(plan.kind)
         between = ""
         for sentence in re.split(r"(?<=[.!?])\s+", text):
+            await self._do(self._responses.next_item, response_id)
             sound = await asyncio.to_thread(self._spoken, sentence, plan)
             words = [between + word if not at else word for at, word in enumerate(_words(sentence))]
             between = " "

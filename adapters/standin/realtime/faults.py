@@ -22,6 +22,7 @@ _ON_THE_WIRE = {
     "server_error": Kind(
         "an error event of type server_error; on a client event it names that, which is not carried out", {"code": Param("server_error")}
     ),
+    "error_flood": Kind("so many errors alike, which name nothing", {"times": Param(100, low=1, high=10_000)}),
     "rate_limits": Kind(
         "rate_limits.updated with little left",
         {"limit": Param("tokens", choices=("requests", "tokens")), "remaining": Param(0, low=0), "reset_s": Param(60.0)},
@@ -65,7 +66,13 @@ _TO_A_RESPONSE = {
     "slow_created": Kind(
         "the response begins so late; a cancel that comes before finds nothing to cancel", _LATE, occasion="a wish for a response"
     ),
-    "failed_response": Kind("it ends as failed", {"code": Param("server_error")}, occasion=_IN_PROGRESS),
+    "failed_response": Kind(
+        "it ends as failed; with wait_s its words ask to wait so long",
+        {"code": Param("server_error"), "wait_s": Param(0.0, low=0, high=600)},
+        occasion=_IN_PROGRESS,
+    ),
+    "text_response": Kind("it is given in text, although sound is due", occasion=_RESPONSE),
+    "two_items": Kind("in sound: each sentence is an item of its own", occasion=_RESPONSE),
     "incomplete_response": Kind(
         "it ends as incomplete", {"reason": Param("content_filter", choices=("content_filter", "max_output_tokens"))}, occasion=_IN_PROGRESS
     ),

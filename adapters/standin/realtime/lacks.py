@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import attrs
 
 from adapters.standin.checks import Refused
+from adapters.standin.realtime import beta
 from adapters.standin.realtime.grammar import Json
 
 Path = tuple[str, ...]
@@ -60,6 +61,21 @@ LACKS = {
     "error_event_id": Lack("an error does not name the client event that caused it"),
     "usage": Lack("response.done holds no usage"),
     "ga_names": Lack("events have their beta names, response.audio.delta and such", untold=("conversation.item.done",)),
+    "ga_session": Lack("the session, a response's wishes and the agent's text have the beta's shape, and no other"),
+    "told_formats": Lack("the session is told without its formats, and without what is false in its turn detection"),
+    "session_text": Lack("a session in text is echoed, and only a response that asks for text itself is given in it"),
+    "committed": Lack("a turn is told by its transcript alone", untold=("input_audio_buffer.committed",)),
+    "cancel_order": Lack("what speech interrupts has ended before the speech is told to have started"),
+    "places": Lack("there is one place, which is free again a second after its client has left"),
+    "subprotocol": Lack("it answers a subprotocol that nobody offered"),
+    "assistant_items": Lack("a client may make no message of the agent's"),
+    "output": Lack("response.done holds no output"),
+    "call_name": Lack("a call's name stands in its item alone"),
+    "arguments": Lack(
+        "a call is told by its item alone", untold=("response.function_call_arguments.delta", "response.function_call_arguments.done")
+    ),
+    "item_id": Lack("the events of a response do not name its item, but where it is added"),
+    "early_hearing": Lack("the agent reads what was said: it knows of a turn with its transcript, which comes unasked"),
 }
 """What `--without` takes."""
 
@@ -71,8 +87,17 @@ class Lacks:
         self._names = frozenset(names)
         self._lacks = [LACKS[name] for name in sorted(self._names)]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def understood(self, event: Json) -> Json:
+        """A client event in the words that the server knows. Raises Refused for one in other words."""
+        return beta.understood(event) if "ga_session" in self._names else event
+
     def refuse(self, event: Json) -> None:
         """Raise Refused for a client event that the server does not know, or for a value in it."""
+        if "assistant_items" in self._names and _at(event, ("item", "role")) == "assistant":
+            raise Refused("invalid_value", "Invalid value: 'assistant'. This server does not support it.", "item.role")
         for lack in self._lacks:
             if event.get("type") in lack.events:
                 raise Refused("invalid_value", f"Invalid value: '{event['type']}'. This server does not support it.", "type")
@@ -97,7 +122,26 @@ class Lacks:
             event = event | {"error": event["error"] | {"event_id": None}}
         if kind == "response.done" and "usage" in self._names:
             event = event | {"response": event["response"] | {"usage": None}}
+        if kind in ("session.created", "session.updated"):
+            event = event | {"session": self._session(event["session"])}
+        if "committed" in self._names and kind.startswith("conversation.item.") and _at(event, ("item", "role")) == "user":
+            return None
+        if kind == "response.done" and "output" in self._names:
+            event = event | {"response": event["response"] | {"output": None}}
+        left_out = {"name"} if "call_name" in self._names and kind == "response.function_call_arguments.done" else set()
+        if "item_id" in self._names and kind.startswith("response."):
+            left_out |= {"item_id"}
+        event = {name: value for name, value in event.items() if name not in left_out}
         return event | {"type": _BETA_NAMES.get(kind, kind)} if "ga_names" in self._names else event
+
+    def _session(self, session: Json) -> Json:
+        """The session as it is told."""
+        if "told_formats" in self._names:
+            audio = {way: {name: value for name, value in told.items() if name != "format"} for way, told in session["audio"].items()}
+            vad = audio["input"]["turn_detection"]
+            audio["input"]["turn_detection"] = vad and {name: value for name, value in vad.items() if value or name == "type"}
+            session = session | {"audio": audio}
+        return beta.told(session) if "ga_session" in self._names else session
 
 
 def _at(event: object, path: Path) -> object:

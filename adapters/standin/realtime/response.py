@@ -110,6 +110,12 @@ class Response:
         self._settings.fix_voice()
         return [*events, self._part_event("response.output_audio.delta", delta=base64.b64encode(data).decode())]
 
+    def next_item(self) -> list[Out]:
+        """What it says from now on is another item."""
+        out = self._close_item("completed")
+        self._said, self._sound_ms = "", 0.0
+        return out
+
     def call(self, name: str, arguments: str) -> list[Out]:
         """It calls a function, after what it has said so far; `arguments` is JSON."""
         events = self._close_item("completed")

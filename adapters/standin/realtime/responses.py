@@ -16,7 +16,7 @@ from adapters.standin.realtime.grammar import Json
 from adapters.standin.realtime.response import STRAGGLER, STRAGGLER_MS, Plan, Response
 from adapters.standin.realtime.settings import SessionSettings
 
-_FLAWS = ("silent_response", "empty_response", "stalled_response")
+_FLAWS = ("silent_response", "empty_response", "stalled_response", "two_items")
 RATE_LIMITS = {"requests": 20_000, "tokens": 15_000_000}
 """The limits that the stand-in tells: those of a large account."""
 FAILURES = {
@@ -106,6 +106,11 @@ class Responses:
         flaw = self._flaws.get(response_id)
         return [] if self._is_mute(response) or (flaw and flaw.name == "silent_response") else response.sound(data)
 
+    def next_item(self, response_id: str) -> list[Out]:
+        """The response comes to its next sentence, which may be an item of its own."""
+        response, flaw = self._given(response_id), self._flaws.get(response_id)
+        return response.next_item() if response and flaw and flaw.name == "two_items" else []
+
     def call(self, response_id: str, name: str, arguments: str) -> list[Out]:
         """The response is a function call; `arguments` is JSON. The client answers with a function_call_output item."""
         response = self._given(response_id)
@@ -130,6 +135,8 @@ class Responses:
             raise Refused("conversation_already_has_active_response", f"{busy} {advice}")
 
     def _begin(self, wishes: Json) -> list[Out]:
+        if self._faults.occasion("text_response"):
+            wishes = wishes | {"output_modalities": ["text"]}
         response = Response(wishes, events=self._events, settings=self._settings, conversation=self._conversation)
         self._active[response.id] = response
         asked = _FLAWS if response.plan.modality == "audio" else _FLAWS[1:]
@@ -178,6 +185,7 @@ class Responses:
         if fault.name == "incomplete_response":
             return self._end(response, "incomplete", {"type": "incomplete", "reason": fault["reason"]})
         kind, message = FAILURES.get(fault["code"], FAILURES["server_error"])
+        message = f"{message} Please try again in {fault['wait_s']:g}s." if fault["wait_s"] else message
         error = {"type": kind, "code": fault["code"], "message": message}
         return self._end(response, "failed", {"type": "failed", "error": error})
 

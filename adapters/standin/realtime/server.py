@@ -71,7 +71,7 @@ async def serve(
     replaced by its size, and the faults that struck; `faults` is a script of the REALTIME repertoire, `without` names from LACKS.
     OSError when the port is taken or the log cannot be written; RuntimeError without a voice.
     """
-    ears = transcriber or Transcriber()
+    ears, without = transcriber or Transcriber(), tuple(without)
     spoken, _ = await asyncio.gather(_loaded(voice), asyncio.to_thread(ears.load))
     with ClientLog(log) as notes:
         script = faults or Script(REALTIME)
@@ -81,6 +81,7 @@ async def serve(
             host,
             port,
             process_request=_door(key, house),
+            process_response=_answer_a_subprotocol if "subprotocol" in without else None,
             max_size=MESSAGE_BYTES,
             compression=None,
             close_timeout=CLOSE_S,
@@ -115,6 +116,11 @@ async def _loaded(voice: Speech | None) -> Speech:
 
 def _port_of(server: Server) -> int:
     return int(next(iter(server.sockets)).getsockname()[1])
+
+
+def _answer_a_subprotocol(_: ServerConnection, __: Request, response: Response) -> None:
+    """Name a subprotocol, whatever was offered."""
+    response.headers["Sec-WebSocket-Protocol"] = "realtime-by-the-server"
 
 
 def _limited(pace: Pace, script: Script) -> Pace:

@@ -43,6 +43,9 @@ class Session:
         self._settings = SessionSettings(session_id=f"sess_{events.name}", model=model, expires_at=expires_at)
         self._conversation = Conversation(events.name, self._events, self._settings)
         self._buffer = InputBuffer(self._settings.kind)
+        if "early_hearing" in self._lacks:
+            self._settings.transcribe_unasked()
+        self._settings.ignores_text = "session_text" in self._lacks
         self.responses = Responses(self._events, self._settings, self._conversation, self._faults)
         self._turn_item = ""
         self._handlers: dict[str, Callable[[Json], list[Out]]] = {
@@ -69,6 +72,7 @@ class Session:
             event = parsed(message)
             event_id = event.get("event_id") if isinstance(event.get("event_id"), str) else None
             self._lacks.refuse(event)
+            event = self._lacks.understood(event)
             EVENT(event, "")
             self._lacks.ignore(event)
             return self._handlers[event["type"]](event)
@@ -148,7 +152,8 @@ class Session:
         times = 1 + (int(fault["times"]) if fault else 0)
         began = {"audio_start_ms": int(start_ms), "item_id": self._turn_item}
         out: list[Out] = [self._events.event("input_audio_buffer.speech_started", **began) for _ in range(times)]
-        return out + (self.responses.interrupt() if self._settings.vad["interrupt_response"] else [])
+        ended = self.responses.interrupt() if self._settings.vad["interrupt_response"] else []
+        return ended + out if "cancel_order" in self._lacks else out + ended
 
     def _speech_ended(self, change: SpeechEnded) -> list[Out]:
         """The caller ends: the turn is committed, and answered if that is the server's to do."""
@@ -168,7 +173,8 @@ class Session:
         previous = self._conversation.last_id
         committed = self._events.event("input_audio_buffer.committed", previous_item_id=previous, item_id=item_id)
         item = self._conversation.add_turn(item_id, sound)
-        return [committed, *item, Transcribe(item_id, self._settings.kind, sound, self._settings.transcribes)]
+        told = self._settings.transcribes or "early_hearing" in self._lacks
+        return [committed, *item, Transcribe(item_id, self._settings.kind, sound, told)]
 
     def _on_response_create(self, event: Json) -> list[Out]:
         return self.responses.create(event.get("response") or {}, event.get("event_id"))

@@ -20,6 +20,8 @@ class SessionSettings:
         """`expires_at` is in Unix seconds and only told."""
         self._now = _first_settings(session_id, model, expires_at)
         self._voice_is_fixed = False
+        self.ignores_text = False
+        """Does only the wish of a response for text count?"""
 
     @property
     def kind(self) -> str:
@@ -45,6 +47,10 @@ class SessionSettings:
         """Does the client want the caller's words?"""
         return self._now["audio"]["input"]["transcription"] is not None
 
+    def transcribe_unasked(self) -> None:
+        """Write down the caller's words from the beginning on."""
+        self._now["audio"]["input"]["transcription"] = {"model": "whisper-1"}
+
     def told(self) -> Json:
         """A copy, as the client is told."""
         return copy.deepcopy(self._now)
@@ -58,7 +64,8 @@ class SessionSettings:
 
     def with_wishes(self, wishes: Json) -> Json:
         """The settings with the wishes of one response before them, but for its sound."""
-        return self._now | {name: wish for name, wish in wishes.items() if wish is not None}
+        obeyed = {"output_modalities": ["audio"]} if self.ignores_text else {}
+        return self._now | obeyed | {name: wish for name, wish in wishes.items() if wish is not None}
 
     def output_for(self, wishes: Json, modalities: list[str]) -> Json:
         """The format, voice and speed of a response's sound. Raises Refused for another voice than has been heard."""

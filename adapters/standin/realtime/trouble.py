@@ -179,6 +179,13 @@ class Trouble:
         error = {"type": "server_error", "code": fault["code"], "message": words, "param": None, "event_id": _event_id_of(message)}
         await self._tell("error", error=error)
 
+    async def _error_flood(self, fault: Fault, _: object) -> None:
+        for number in range(int(fault["times"])):
+            words = f"The client's message {number} could not be handled."
+            await self._tell(
+                "error", error={"type": "invalid_request_error", "code": None, "message": words, "param": None, "event_id": None}
+            )
+
     async def _rate_limits(self, fault: Fault, _: object) -> None:
         limits = [
             {"name": name, "limit": most, "remaining": min(fault["remaining"], most), "reset_seconds": fault["reset_s"]}
@@ -228,6 +235,7 @@ _STRIKES: dict[str, Callable[[Trouble, Fault, str | bytes | None], Awaitable[Non
     "oversized_frame": Trouble._oversized_frame,
     "binary_frame": Trouble._binary_frame,
     "server_error": Trouble._server_error,
+    "error_flood": Trouble._error_flood,
     "rate_limits": Trouble._rate_limits,
     "foreign_done": Trouble._foreign_done,
     "session_expired": Trouble._session_expired,

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parents[3] / "diagrams"
 """Where the committed diagrams are."""
 KINDS = (".svg", ".mmd", ".md")
 """What `diagrams/` holds; a file of these kinds that no table makes any more is stale too."""
-KEPT = frozenset({"call.svg"})
+KEPT = frozenset({"call.svg", "wire.md"})
 """What lies there besides: the picture of a call, as `callfsm call` draws it."""
 STARTS = {"the caller speaks first": Policy(greeting=False), "the agent greets": Policy()}
 """The kinds of calls that start in different states."""
@@ -31,8 +31,8 @@ STARTS = {"the caller speaks first": Policy(greeting=False), "the agent greets":
 def files(machine: Machine[Call] = CALL) -> dict[str, str]:
     """Every diagram of `machine`: file name to content, the same on every machine.
 
-    `NAME.svg` and `NAME.mmd` (Mermaid) for each region, `transitions.md`, `barge_in.mmd`. Raises DiagramError where graphviz-pure
-    is not installed.
+    `NAME.svg` and `NAME.mmd` (Mermaid) for each region, `transitions.md`, `barge_in.mmd`. Raises DiagramError where
+    graphviz-pure is not installed.
     """
     drawn = {region.name: drawing(region, starts(region)) for region in machine.regions}
     return {

@@ -65,7 +65,7 @@ async def perform(scene: Stage, url: str) -> None:
     caller = Caller(scene)
     with tempfile.TemporaryDirectory(prefix="callfsm-compare-") as folder:
         device = WavDevice(Path(folder) / "call.wav", caller)
-        llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=POLICY, speaker=device)
+        llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=POLICY, speaker=device, openai=True)
         device.ears.append(llm)
         async with anyio.create_task_group() as group:
             group.start_soon(Driver(start(POLICY, "compared"), [device, llm], [Watch(scene)]).run)

@@ -1,0 +1,78 @@
+"""The two dialects of the wire, GA and beta: which one a server speaks, and our messages and its session in the other (R103).
+
+All else of the room speaks GA; the beta is written and read in here alone.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.realtime.messages import value_at
+
+GA, BETA = "ga", "beta"
+WIRES = ("auto", GA, BETA)
+"""What `--realtime-wire` takes; `auto` goes by the server's first message."""
+_BETA_FIELDS = frozenset(("modalities", "input_audio_format", "output_audio_format", "input_audio_transcription", "turn_detection"))
+"""Fields of a session that the beta has at its top and the GA has not."""
+_BETA_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
+
+
+def dialect_of(session: Any) -> str:
+    """The dialect of a server whose session.created holds `session`: GA, unless fields that the beta alone has are there."""
+    if not isinstance(session, Mapping) or "audio" in session or "output_modalities" in session:
+        return GA
+    return BETA if _BETA_FIELDS & session.keys() else GA
+
+
+def to_beta(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A GA message of ours in the beta's words."""
+    told = dict(message)
+    if "session" in told:
+        told["session"] = _session_to_beta(told["session"])
+    if "response" in told:
+        told["response"] = _renamed_modalities(told["response"])
+    if value_at(told, "item", "role") == "assistant":
+        content = [part | {"type": "text"} if part["type"] == "output_text" else part for part in told["item"]["content"]]
+        told["item"] = told["item"] | {"content": content}
+    return told
+
+
+def session_from_beta(session: Mapping[str, Any]) -> dict[str, Any]:
+    """The beta's session as the GA has it, as far as we look at one; what is absent stays absent."""
+    told: dict[str, Any] = {}
+    modalities = session.get("modalities")
+    if isinstance(modalities, list):
+        told["output_modalities"] = ["audio"] if "audio" in modalities else modalities
+    audio: dict[str, dict[str, Any]] = {"input": {}, "output": {}}
+    for way in audio:
+        named = session.get(f"{way}_audio_format")
+        if named is not None:
+            audio[way]["format"] = {"type": _BETA_FORMATS.get(named, named) if isinstance(named, str) else named}
+    if "turn_detection" in session:
+        audio["input"]["turn_detection"] = session["turn_detection"]
+    if session.get("input_audio_transcription") is not None:
+        audio["input"]["transcription"] = session["input_audio_transcription"]
+    return {**told, "audio": audio}
+
+
+def _session_to_beta(session: Mapping[str, Any]) -> dict[str, Any]:
+    told = _renamed_modalities({name: value for name, value in session.items() if name not in ("type", "audio")})
+    audio = session.get("audio", {})
+    formats = {kind: name for name, kind in _BETA_FORMATS.items()}
+    for way, settings in audio.items():
+        if "format" in settings:
+            told[f"{way}_audio_format"] = formats[settings["format"]["type"]]
+    heard = audio.get("input", {})
+    for name in ("turn_detection", "transcription"):
+        if name in heard:
+            told[name if name == "turn_detection" else f"input_audio_{name}"] = heard[name]
+    if "voice" in audio.get("output", {}):
+        told["voice"] = audio["output"]["voice"]
+    return told
+
+
+def _renamed_modalities(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The beta's sound is always with text."""
+    renamed = {name: value for name, value in told.items() if name != "output_modalities"}
+    if "output_modalities" in told:
+        renamed["modalities"] = ["audio", "text"] if told["output_modalities"] == ["audio"] else told["output_modalities"]
+    return renamed

@@ -1,0 +1,473 @@
+"""What each form of a message comes to: the tests and the acts that the table names. Pure; what is remembered is in `memory`."""
+
+import binascii
+import re
+from collections.abc import Callable
+
+from adapters.realtime.calls import ToolCall, is_whole
+from adapters.realtime.incoming import Audio, Happened, Incoming, Reply, SpokenDelta, TextDelta
+from adapters.realtime.memory import KINDS, Gate, Memory, Turn
+from adapters.realtime.messages import Malformed, Told, value_at
+from adapters.realtime.said import asks, is_one_of, says_goodbye
+from adapters.realtime.surrogates import whole
+from adapters.realtime.waits import stated_wait_ms
+from adapters.seam.bounded import remember
+from adapters.seam.errors import unkeyed
+from fsm.call import events as ev
+from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, Effect, RewriteItem
+from fsm.call.guards import FATAL
+
+Act = Callable[[Memory, Told], list[Incoming]]
+MOST_WORDS = 300
+"""How many characters of a server's words about an error are passed on."""
+_CUT_OFF = ("incomplete", "cancelled", "failed")
+"""An item that ended so was not made to its end."""
+
+
+# The session.
+
+
+def opened(memory: Memory, told: Told) -> list[Incoming]:
+    """Note what the server shows of itself; what it asks for comes next."""
+    if memory.gate is Gate.UNASKED:
+        memory.setup.show(told.object("session"))
+    return [Happened(ev.SessionOpened)]
+
+
+def is_unasked(memory: Memory, _: Told) -> bool:
+    """Have we not asked for a session?"""
+    return memory.gate is Gate.UNASKED
+
+
+def is_settled(memory: Memory, _: Told) -> bool:
+    """Was the session confirmed before?"""
+    return memory.gate is Gate.CONFIRMED
+
+
+def contradicts(memory: Memory, told: Told) -> bool:
+    """Is a field of the session there, and another than we asked for?"""
+    return bool(memory.setup.difference(told.object("session")))
+
+
+def refused(memory: Memory, told: Told) -> list[Incoming]:
+    """Say in what the session differs."""
+    memory.gate = Gate.UNASKED
+    return [Happened(ev.SessionRefused, (memory.setup.difference(told.object("session")),))]
+
+
+def confirmed(memory: Memory, _: Told) -> list[Incoming]:
+    """The session is what we asked for."""
+    memory.gate = Gate.CONFIRMED
+    return [Happened(ev.SessionConfirmed)]
+
+
+def differs_later(memory: Memory, told: Told) -> list[Incoming]:
+    """A session that stands is now another: an error, and no second answer (R39)."""
+    return note(memory, "error", memory.setup.difference(told.object("session")))
+
+
+# The caller.
+
+
+def speech_started(memory: Memory, told: Told) -> list[Incoming]:
+    """A turn begins."""
+    memory.spoken_item = told.text("item_id")
+    remember(memory.turns, memory.spoken_item, Turn.SPOKEN)
+    return [Happened(ev.SpeechStarted, (memory.spoken_item,))]
+
+
+def speech_stopped(memory: Memory, told: Told) -> list[Incoming]:
+    """A turn ends."""
+    memory.spoken_item = told.text("item_id") or memory.spoken_item
+    memory.turns.setdefault(memory.spoken_item, Turn.SPOKEN)
+    return [Happened(ev.SpeechStopped, (told.text("item_id"),))]
+
+
+def is_proved(memory: Memory, told: Told) -> bool:
+    """Has the turn's transcript told already that it is committed?"""
+    return memory.turns.get(_turn_of(memory, told)) is Turn.PROVED
+
+
+def is_read_later(memory: Memory, told: Told) -> bool:
+    """Will the model know of the turn only by its transcript, which has not come?"""
+    return memory.transcript_first and bool(_turn_of(memory, told))
+
+
+def wait_for_words(memory: Memory, told: Told) -> list[Incoming]:
+    """Keep the turn until its words come."""
+    memory.spoken_item = _turn_of(memory, told)
+    remember(memory.turns, memory.spoken_item, Turn.UNREAD)
+    return []
+
+
+def proved(memory: Memory, told: Told) -> list[Incoming]:
+    """It was taken already."""
+    remember(memory.turns, _turn_of(memory, told), Turn.COMMITTED)
+    return []
+
+
+def committed(memory: Memory, told: Told) -> list[Incoming]:
+    """The turn is an item of the conversation."""
+    item_id = told.text("item_id")
+    memory.open_commits = max(memory.open_commits - 1, 0)
+    memory.spoken_item = item_id or memory.spoken_item
+    remember(memory.turns, memory.spoken_item, Turn.COMMITTED)
+    return [Happened(ev.TurnCommitted, (item_id,))]
+
+
+def transcribed(memory: Memory, told: Told) -> list[Incoming]:
+    """What the caller said; a turn that was not told as committed is, as the server has understood it."""
+    item_id, text = _turn_of(memory, told), told.text("transcript")
+    said: list[Incoming] = [*_prove(memory, item_id), Happened(ev.Transcribed, (item_id, text))]
+    if is_one_of(text, memory.settings.backchannels):
+        said.append(Happened(ev.BackchannelHeard, (item_id,)))
+    elif is_one_of(text, memory.settings.dismissals):
+        said.append(Happened(ev.TurnDismissed))
+    return said
+
+
+def not_transcribed(memory: Memory, told: Told) -> list[Incoming]:
+    """No words will come of the turn; it is a turn all the same (R24)."""
+    code = told.text("code") or "transcription_failed"
+    proof = _prove(memory, _turn_of(memory, told)) if memory.turns.get(_turn_of(memory, told)) is Turn.UNREAD else []
+    return [*proof, *note(memory, "error", told.text("message"), code=code)]
+
+
+def _turn_of(memory: Memory, told: Told) -> str:
+    return told.text("item_id") or memory.spoken_item
+
+
+def _prove(memory: Memory, item_id: str) -> list[Incoming]:
+    """Take a turn that nobody told of as committed."""
+    if memory.turns.get(item_id) not in (Turn.SPOKEN, Turn.UNREAD):
+        return []
+    remember(memory.turns, item_id, Turn.PROVED if memory.turns[item_id] is Turn.SPOKEN else Turn.COMMITTED)
+    return [Happened(ev.TurnCommitted, (item_id,))]
+
+
+# Responses, and what they say.
+
+
+def created(memory: Memory, told: Told) -> list[Incoming]:
+    """A response of the conversation begins."""
+    response_id = told.text("response_id")
+    if not response_id:
+        raise Malformed("response.id is missing or empty")
+    memory.notes(response_id)
+    memory.running = response_id
+    return [Happened(ev.ResponseCreated, (response_id,))]
+
+
+def ended_as(kind: type[ev.ResponseEnded], default: str = "") -> Act:
+    """The act that ends a response; what its end tells for the first time is told before it."""
+
+    def act(memory: Memory, told: Told) -> list[Incoming]:
+        response_id = told.text("response_id") or memory.running
+        if not response_id:
+            raise Malformed("it names no response, and none is in progress")
+        reason = told.text("reason") or default
+        late = _told_at_the_end(memory, told, response_id, whole_answer=kind is ev.ResponseCompleted)
+        if memory.running == response_id:
+            memory.running = ""
+        if kind is ev.ResponseCompleted:
+            return [*late, Happened(kind, (response_id, ""))]
+        return [*late, Happened(kind, (response_id, reason, *_wait_ms(memory, reason, told.message)))]
+
+    return act
+
+
+def has_status(*statuses: str) -> Callable[[Memory, Told], bool]:
+    """The test for the status that a response ended with; `response.cancelled` says it by its name."""
+
+    def holds(_: Memory, told: Told) -> bool:
+        named = "cancelled" if told.told_as == "response.cancelled" else "completed"
+        return (told.text("status") or named) in statuses
+
+    return holds
+
+
+def _wait_ms(memory: Memory, code: str, message: object) -> tuple[float, ...]:
+    """The wait that the server asks for, in whatever field, if it does; of a rate limit at least until it is whole again (R92)."""
+    wait_ms = stated_wait_ms(message) or (memory.reset_ms if "rate_limit" in code else 0.0)
+    return (wait_ms,) if wait_ms else ()
+
+
+def _told_at_the_end(memory: Memory, told: Told, response_id: str, *, whole_answer: bool) -> list[Incoming]:
+    """The calls and the words that the end of a response is the first to tell."""
+    late: list[Incoming] = []
+    for item in told.items("output"):
+        part = Told({"type": "response.output_item.done", "response_id": response_id, "item": item})
+        if part.text("item_type") == "function_call":
+            call = _call(memory, part)
+            call.cut = call.cut or part.text("item_status") in _CUT_OFF
+            late += _tell(call) if whole_answer else []
+        elif part.text("item_type") in ("", "message") and whole_answer:
+            late += _words_of(memory, part, response_id)
+    if whole_answer:
+        for call in memory.calls.of(response_id):
+            late += _tell(call) if not call.said or is_whole(call.said) else []
+    return late
+
+
+def _words_of(memory: Memory, part: Told, response_id: str) -> list[Incoming]:
+    """The words of a message that its response's end tells, if nothing told them before."""
+    item_id = part.text("item_id")
+    content = value_at(part.message, "item", "content")
+    texts = [value_at(one, "transcript") or value_at(one, "text") for one in content] if isinstance(content, list) else []
+    text = whole(" ".join(one for one in texts if isinstance(one, str)))
+    notes = memory.notes(response_id)
+    if not text or item_id in notes.transcribed or (not item_id and notes.transcribed):
+        return []
+    return _say_whole(memory, response_id, item_id or notes.last_item, "text", text)
+
+
+def item_added(memory: Memory, told: Told) -> list[Incoming]:
+    """A response has an item: a message of its own, or a call that begins."""
+    if previous := told.text("previous_item_id"):
+        remember(memory.previous, told.text("item_id"), previous)
+    if told.text("item_type") == "function_call":
+        memory.whose(told)
+        _call(memory, told)
+        return []
+    if told.text("item_type") in ("", "message") and told.text("role") in ("", "assistant"):
+        if not told.text("item_id"):
+            raise Malformed("item.id is missing or empty")
+        return _new_item(memory, *memory.whose(told))
+    return []
+
+
+def _new_item(memory: Memory, response_id: str, item_id: str) -> list[Incoming]:
+    """The item of a response, told once, before its sound (R88)."""
+    if not item_id or item_id in memory.added:
+        return []
+    remember(memory.added, item_id, True)
+    return [Happened(ev.ItemAdded, (response_id, item_id))]
+
+
+def item_done(memory: Memory, told: Told) -> list[Incoming]:
+    """An item of a response is done: a call that was not cut off is whole (R89, R90)."""
+    if told.text("item_type") != "function_call":
+        return item_added(memory, told) if told.text("item_id") else []
+    memory.whose(told)
+    call = _call(memory, told)
+    call.cut = call.cut or told.text("item_status") in _CUT_OFF
+    return _tell(call)
+
+
+def is_of_a_response(memory: Memory, told: Told) -> bool:
+    """Is it about an item that a response has?"""
+    return told.text("item_id") in memory.items
+
+
+def is_asked_for(memory: Memory, told: Told) -> bool:
+    """Is it an item that we had made, in place of one that the caller did not hear to its end?"""
+    return memory.rewrites.awaits(told.text("item_id"))
+
+
+def made(memory: Memory, told: Told) -> list[Incoming]:
+    """It is there."""
+    memory.rewrites.made(told.text("item_id"))
+    return []
+
+
+def deleted(memory: Memory, told: Told) -> list[Incoming]:
+    """An item is gone; what is to stand in its place is made."""
+    return [Reply(*one) for one in memory.rewrites.deleted(told.text("item_id"))]
+
+
+def is_writing(memory: Memory, _: Told) -> bool:
+    """Is the model to write what a voice of ours speaks?"""
+    return memory.writes
+
+
+def audio(memory: Memory, told: Told) -> list[Incoming]:
+    """Sound, in whole samples: half of one waits for the other."""
+    try:
+        sound = binascii.a2b_base64(told.delta(), strict_mode=True)
+    except ValueError:
+        raise Malformed("delta is not base64") from None
+    response_id, item_id = memory.whose(told)
+    place = (response_id, item_id, told.number("content_index"))
+    owner, rest = memory.half_sample
+    sound = rest + sound if owner == place else sound
+    full = len(sound) // 2 * 2
+    memory.half_sample = (place, sound[full:])
+    return [*_new_item(memory, response_id, item_id), Audio(response_id, item_id, sound[:full], place[2])] if full else []
+
+
+def words(kind: str) -> Act:
+    """The act for a delta of an item's words, `kind` text or transcript: of both the one that came first counts."""
+
+    def act(memory: Memory, told: Told) -> list[Incoming]:
+        delta = told.delta()
+        response_id, item_id = memory.whose(told)
+        return _say(memory, response_id, item_id, kind, memory.pieces.join(f"{response_id} {item_id} {kind}", delta))
+
+    return act
+
+
+def words_done(kind: str) -> Act:
+    """The act for all the words of an item."""
+
+    def act(memory: Memory, told: Told) -> list[Incoming]:
+        response_id, item_id = memory.whose(told)
+        notes = memory.notes(response_id)
+        if notes.kinds.get(item_id, kind) != kind:
+            return []
+        return _say_whole(memory, response_id, item_id, kind, told.text("words") or notes.words.get(item_id, ""))
+
+    return act
+
+
+def _say(memory: Memory, response_id: str, item_id: str, kind: str, delta: str) -> list[Incoming]:
+    """Words of an item; the first of a response that speaks by itself are told, as its sound must follow (R16)."""
+    notes = memory.notes(response_id)
+    if not delta or (len(notes.kinds) >= KINDS and item_id not in notes.kinds) or notes.kinds.setdefault(item_id, kind) != kind:
+        return []
+    notes.words[item_id] = notes.words.get(item_id, "") + delta
+    said = _new_item(memory, response_id, item_id)
+    if memory.writes:
+        return [*said, TextDelta(response_id, item_id, delta)]
+    said.append(SpokenDelta(response_id, item_id, delta))
+    if not notes.told_words:
+        notes.told_words = True
+        said.append(Happened(ev.TextArrived, (response_id,)))
+    return said
+
+
+def _say_whole(memory: Memory, response_id: str, item_id: str, kind: str, text: str) -> list[Incoming]:
+    """All the words of an item, which may be the first that come of it."""
+    notes = memory.notes(response_id)
+    said = [] if item_id in notes.words else _say(memory, response_id, item_id, kind, text)
+    notes.transcribed[item_id] = True
+    said.append(Happened(ev.ResponseTranscribed, (response_id, text)))
+    if says_goodbye(text, memory.settings.goodbye_phrases):
+        said.append(Happened(ev.GoodbyeSaid, (response_id,)))
+    elif asks(text):
+        said.append(Happened(ev.QuestionAsked, (response_id,)))
+    return said
+
+
+# Tool calls.
+
+
+def arguments(memory: Memory, told: Told) -> list[Incoming]:
+    """A piece of a call's arguments."""
+    delta = told.delta()
+    memory.whose(told)
+    call = _call(memory, told, told.text("call_id"))
+    call.deltas += memory.pieces.join(f"{call.response_id} {call.id}", delta)
+    return []
+
+
+def arguments_done(memory: Memory, told: Told) -> list[Incoming]:
+    """A call's arguments are told to be done, which they are for one that was cut off as well: what comes next says which."""
+    memory.whose(told)
+    call = _call(memory, told)
+    memory.calls.settles_next = call
+    return []
+
+
+def settle(memory: Memory, told: Told) -> list[Incoming]:
+    """Tell the call whose arguments were done, unless this message, the next, is about that call or its response's end."""
+    call, memory.calls.settles_next = memory.calls.settles_next, None
+    if call is None or told.kind in ("response.done", "response.output_item.done", "conversation.item.done"):
+        return []
+    return _tell(call) if is_whole(call.said) else []
+
+
+def _call(memory: Memory, told: Told, call_id: str = "") -> ToolCall:
+    """The call that a message means, with what it says of it."""
+    item_id = told.text("item_id")
+    response_id = told.text("response_id") or memory.items.get(item_id, "") or memory.running
+    call = memory.calls.find(response_id, item_id, call_id or told.text("call_id"))
+    call.name = call.name or told.text("name")
+    call.arguments = told.text("arguments") or call.arguments
+    return call
+
+
+def _tell(call: ToolCall) -> list[Incoming]:
+    """The call, once, unless it was cut off or nothing says what is called."""
+    if call.told or call.cut or not call.name or not call.id:
+        return []
+    call.told = True
+    return [Happened(ev.ToolCalled, (call.id, call.name, call.said or "{}", call.response_id))]
+
+
+# Errors and limits.
+
+
+def rate_limits(memory: Memory, told: Told) -> list[Incoming]:
+    """Note when a limit that is used up is whole again."""
+    used_up = [one for one in told.items("rate_limits") if value_at(one, "remaining") == 0]
+    waits = [value_at(one, "reset_seconds") for one in used_up]
+    memory.reset_ms = max((one * 1000.0 for one in waits if isinstance(one, int | float)), default=0.0)
+    return []
+
+
+def error(memory: Memory, told: Told) -> list[Incoming]:
+    """An error, told as the refusal of the command that it names; one after which no answer comes ends the call (R03, R18)."""
+    if not isinstance(value_at(told.message, "error"), dict):
+        raise Malformed("error is missing or is no object")
+    kind = told.text("type")
+    code = told.text("code") or kind or "unknown_error"
+    message = told_words(memory, told.text("message"))
+    reason = f"{code}: {message}" if message else code
+    command = memory.commands.pop(told.text("event_id"), None)
+    refusal: list[Incoming] = []
+    match command:
+        case _ if code == "session_expired":
+            refusal = [Happened(ev.SessionLost, (reason,))]
+        case _ if not FATAL.isdisjoint((code, kind)):
+            refusal = [Happened(ev.ReceiverFailed, (reason,))]
+        case ConfigureSession():
+            refusal = [Happened(ev.SessionRefused, (reason,))]
+        case CreateResponse():
+            refusal = [Happened(ev.CreateRefused, (code, *_wait_ms(memory, code, told.message)))]
+        case CancelResponse(response_id=response_id):
+            refusal = [Happened(ev.CancelRefused, (response_id, code))]
+        case CommitTurn() | None if command is not None or _is_about_a_commit(memory, code, message):
+            memory.open_commits = max(memory.open_commits - 1, 0)
+            refusal = [Happened(ev.CommitRefused, (code,))]
+    if refusal:
+        memory.set_aside["error"] += 1
+        return refusal
+    return [*_refused_items(memory, command), *note(memory, "error", message, code=code)]
+
+
+def _is_about_a_commit(memory: Memory, code: str, message: str) -> bool:
+    """Can an error that names no command be about nothing else than a commit of ours that was not answered (R95)?"""
+    return bool(memory.open_commits) and (code == "input_audio_buffer_commit_empty" or "committing input audio buffer" in message.lower())
+
+
+def _refused_items(memory: Memory, command: Effect | None) -> list[Incoming]:
+    """What follows from an error for an item that is being rewritten."""
+    match command:
+        case RewriteItem(item_id=item_id):
+            return [Reply(*one) for one in memory.rewrites.refused(item_id)]
+        case None:
+            return [Reply(*one) for one in memory.rewrites.refused()]
+    return []
+
+
+def told_words(memory: Memory, text: str) -> str:
+    """A server's words about an error, bounded and without a key."""
+    return unkeyed(text, memory.key)[:MOST_WORDS]
+
+
+def note(memory: Memory, kind: str, message: str, code: str = "") -> list[Incoming]:
+    """Tell an error that is nobody's refusal, if it is one of the first few of its kind (R84, R108)."""
+    memory.set_aside[kind] += 1
+    code = code or kind
+    alike = f"{kind} {code} {re.sub(r'[0-9a-f]*[0-9][0-9a-f]*', '#', message)[:80]}"
+    return [Happened(ev.ErrorReceived, (code, told_words(memory, message)))] if memory.is_told(alike) else []
+
+
+def nothing(_: Memory, __: Told) -> list[Incoming]:
+    """It is set aside."""
+    return []
+
+
+def always(_: Memory, __: Told) -> bool:
+    """In every other form."""
+    return True

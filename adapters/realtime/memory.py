@@ -1,0 +1,140 @@
+"""What one connection of the realtime wire remembers, all of it bounded (R07); what a message means is not in here."""
+
+from collections import Counter
+from enum import StrEnum
+
+import attrs
+
+from adapters.realtime.calls import Calls
+from adapters.realtime.messages import Malformed, Told, value_at
+from adapters.realtime.rewrites import Rewrites
+from adapters.realtime.session import SessionSetup
+from adapters.realtime.settings import RealtimeSettings
+from adapters.realtime.surrogates import Pieces
+from adapters.seam.bounded import remember
+from fsm.call.effects import Effect
+from fsm.call.policy import Policy
+
+FIRST_FEW = 3
+"""So many errors of a kind are told; of more only their number is kept (R108)."""
+KINDS = 32
+"""So many kinds of errors are told apart; what comes then is of one kind."""
+
+
+class Gate(StrEnum):
+    """How far the session is set up (R39)."""
+
+    UNASKED = "unasked"
+    ASKED = "asked"
+    CONFIRMED = "confirmed"
+
+
+class Turn(StrEnum):
+    """How far a turn of the caller's has come."""
+
+    SPOKEN = "spoken"
+    UNREAD = "committed, and its words are not known"
+    PROVED = "known by its words alone"
+    COMMITTED = "committed"
+
+
+@attrs.define
+class ResponseNotes:
+    """What is known of a response: its items by their output_index, the latest of them, and the words of each so far."""
+
+    at: dict[int, str] = attrs.field(factory=dict)
+    last_item: str = ""
+    words: dict[str, str] = attrs.field(factory=dict)
+    kinds: dict[str, str] = attrs.field(factory=dict)
+    """Whether an item's words came as text or as a transcript: the first counts."""
+    transcribed: dict[str, bool] = attrs.field(factory=dict)
+    told_words: bool = False
+    """Has the core been told that words came?"""
+
+
+@attrs.define
+class Memory:
+    """The memory of a connection; the rows of the table read and change it."""
+
+    settings: RealtimeSettings
+    policy: Policy
+    setup: SessionSetup
+    key: str | None = attrs.field(default=None, repr=False)
+    gate: Gate = Gate.UNASKED
+    running: str = ""
+    """The response in progress, empty between two."""
+    spoken_item: str = ""
+    """The item of the caller's that was last heard of."""
+    open_commits: int = 0
+    """How many commits of ours are not answered."""
+    reset_ms: float = 0.0
+    """When the rate limit that is used up is whole again, after it was told."""
+    half_sample: tuple[tuple[str, str, int], bytes] = (("", "", 0), b"")
+    commands: dict[str, Effect] = attrs.field(factory=dict)
+    foreign: dict[str, bool] = attrs.field(factory=dict)
+    responses: dict[str, ResponseNotes] = attrs.field(factory=dict)
+    items: dict[str, str] = attrs.field(factory=dict)
+    """The response of each item."""
+    previous: dict[str, str] = attrs.field(factory=dict)
+    """The item that each stands behind, as far as the server said."""
+    added: dict[str, bool] = attrs.field(factory=dict)
+    """The items that the core was told of."""
+    turns: dict[str, Turn] = attrs.field(factory=dict)
+    calls: Calls = attrs.field(factory=Calls)
+    pieces: Pieces = attrs.field(factory=Pieces)
+    rewrites: Rewrites = attrs.field(factory=Rewrites)
+    errors: Counter[str] = attrs.field(factory=Counter)
+    """How often each kind of error came."""
+    set_aside: Counter[str] = attrs.field(factory=Counter)
+    """How many messages were set aside, by code: `malformed_event`, `unknown_event`, `error` (R84)."""
+
+    @property
+    def writes(self) -> bool:
+        """Does the model write what a voice of ours speaks?"""
+        return self.policy.voice == "chatterbox"
+
+    @property
+    def transcript_first(self) -> bool:
+        """Is a turn taken only once its words are known?"""
+        asked = self.settings.transcript_first
+        return self.setup.transcribes_unasked if asked is None else asked
+
+    def notes(self, response_id: str) -> ResponseNotes:
+        """What is known of a response."""
+        if response_id not in self.responses:
+            remember(self.responses, response_id, ResponseNotes())
+        return self.responses[response_id]
+
+    def whose(self, told: Told) -> tuple[str, str]:
+        """The response and the item of a message; what it leaves out is known by the rest. Raises Malformed where nothing says whose."""
+        item_id = told.text("item_id")
+        response_id = told.text("response_id") or self.items.get(item_id, "") or self.running
+        if not response_id:
+            raise Malformed("it names no response, and none is in progress")
+        notes = self.notes(response_id)
+        if not item_id:
+            place = told.number("output_index") if told.has("output_index") else -1
+            return response_id, notes.at.get(place, notes.last_item)
+        if told.has("output_index") and len(notes.at) < KINDS:
+            notes.at[told.number("output_index")] = item_id
+        notes.last_item = item_id
+        remember(self.items, item_id, response_id)
+        return response_id, item_id
+
+    def is_foreign(self, told: Told) -> bool:
+        """Does a message belong to a response that is somebody else's? Such a one is in no conversation."""
+        response = value_at(told.message, "response")
+        if isinstance(response, dict) and response.get("conversation_id", "ours") in (None, "none"):
+            if response_id := told.text("response_id"):
+                remember(self.foreign, response_id, True)
+            return True
+        named = told.text("response_id") or self.items.get(told.text("item_id"), "")
+        if named in self.foreign and (item_id := told.text("item_id")):
+            remember(self.items, item_id, named)
+        return named in self.foreign
+
+    def is_told(self, kind: str) -> bool:
+        """Is an error of this kind told, being one of the first few?"""
+        kind = kind if kind in self.errors or len(self.errors) < KINDS else "others"
+        self.errors[kind] += 1
+        return self.errors[kind] <= FIRST_FEW

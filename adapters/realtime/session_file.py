@@ -1,0 +1,70 @@
+"""A file with further fields of the session, as the server's documentation writes them; what other options decide is refused (R109)."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+OURS = {
+    "type": "it is always realtime",
+    "model": "give --model",
+    "instructions": "give --instructions",
+    "output_modalities": "give --voice",
+    "modalities": "give --voice",
+    "input_audio_format": "a call's sound is always PCM at 24 kHz",
+    "output_audio_format": "a call's sound is always PCM at 24 kHz",
+    "audio.input.format": "a call's sound is always PCM at 24 kHz",
+    "audio.output.format": "a call's sound is always PCM at 24 kHz",
+    "turn_detection.create_response": "give --set create_response=true",
+    "turn_detection.interrupt_response": "give --interrupts server",
+}
+"""What other options decide, and which."""
+
+
+def read_session_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a JSON file: those of the session, and those of its turn detection. Raises ValueError in one line."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{error.strerror}; give a JSON file with fields of the session") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is no JSON: {str(error)[:120]}") from None
+    if isinstance(held, Mapping) and isinstance(held.get("session"), Mapping):
+        held = held["session"]
+    if not isinstance(held, Mapping):
+        raise ValueError('it must hold an object with fields of the session, {"audio": {"output": {"speed": 1.1}}} for one')
+    return _parted(held)
+
+
+def _parted(held: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Without what is ours: the session's fields, and the turn detection's, which may stand in two places."""
+    session = json.loads(json.dumps(held))
+    heard = session.get("audio", {}).get("input", {}) if _are_objects(session, "audio", "input") else {}
+    found = [place.pop("turn_detection") for place in (session, heard) if "turn_detection" in place]
+    if not all(isinstance(one, Mapping) for one in found):
+        raise ValueError("turn_detection must be an object; for a detector of our own give --vad local")
+    turn_detection = {name: value for one in found for name, value in one.items()}
+    for path, instead in OURS.items():
+        if _holds({**session, "turn_detection": turn_detection}, path.split(".")):
+            if path == "type" and session["type"] == "realtime":
+                del session["type"]
+                continue
+            raise ValueError(f"{path} is not for this file: {instead}")
+    return session, turn_detection
+
+
+def _are_objects(session: Mapping[str, Any], *path: str) -> bool:
+    place: Any = session
+    for name in path:
+        place = place.get(name, {})
+        if not isinstance(place, Mapping):
+            raise ValueError(f"{name} must be an object")
+    return True
+
+
+def _holds(place: Any, path: list[str]) -> bool:
+    for name in path:
+        if not isinstance(place, Mapping) or name not in place:
+            return False
+        place = place[name]
+    return True

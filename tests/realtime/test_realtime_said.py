@@ -1,0 +1,159 @@
+"""What words mean: goodbyes that are said and not mentioned, questions, waits that a server states, halves of characters."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, strategies as st
+
+from adapters.realtime.said import GOODBYES, asks, says_goodbye
+from adapters.realtime.surrogates import Pieces, whole
+from adapters.realtime.waits import stated_wait_ms, wait_in
+
+SAID = [
+    "Goodbye!",
+    "Thank you for calling. Good-bye",
+    "It was nice. Bye-bye! 👋",
+    "Have a nice day!",
+    "GOODBYE...",
+    "Bye!",
+    "Tschüss!",
+    "Bonne journée et au revoir.",
+    "Merci. Bonne journe\u0301e !",
+    "¡Adiós!",
+    "תודה, להתראות",
+    "So, goodbye, Dr Who!",
+    "Bye now!",
+    "Thanks for calling Bluebird Cycles, goodbye!",
+    "Goodbye for now.",
+    "Thank you for calling Bluebird and goodbye.",
+    "Goodbye Robin.",
+    "I wish you a nice evening, bye!",
+    "Ich wünsche Ihnen einen schönen Tag noch.",
+    "Okay, bye then!",
+    "Je vous souhaite une bonne journée.",
+    "Auf Wiederhören, Frau Müller!",
+    "Goodbye - and take care!",
+    "Thanks again, have a great day ahead!",
+    "I hope you have a great day.",
+    "We'll talk to you soon!",
+    "Alright. Talk to you soon, Robin. Bye.",
+    "Goodbye, and thanks for calling.",
+    "You're all set, goodbye!",
+    "Have a nice day at work!",
+    "Bye bye, and see you on Friday.",
+    "Well then, goodbye everyone!",
+    "Hasta luego, María.",
+]
+MENTIONED = [
+    "You can say goodbye to long queues with our app.",
+    "Whenever you want to finish, just say bye.",
+    "Bye-laws forbid that.",
+    "Our goodbye party is on Friday.",
+    "The bye-bye discount is over.",
+    "The song is called Goodbye.",
+    "Never say goodbye.",
+    "Goodbyes are hard.",
+    "Kiss goodbye to paperwork.",
+    "Sagen Sie Tschüss zu hohen Preisen.",
+    "Dites au revoir aux factures.",
+    "Diga adiós a los atascos.",
+    'Say "goodbye" to hang up.',
+    "Goodbye to rust and hello to shine.",
+    "Say hello to savings and goodbye to fees.",
+    "Thanks for saying bye.",
+    "Goodbye is a sad word.",
+    "The word bye means farewell.",
+    "You will get a goodbye gift.",
+    "Press one, or say goodbye.",
+    "We'll talk to you soon about the contract.",
+    "It is time to wave goodbye to waiting.",
+    "The bye week is in May.",
+    "Type bye to leave.",
+    "Goodbye is a sad word. What else can I do?",
+    "Before we say goodbye, do you need a receipt?",
+    "Do you want to say goodbye\uff1f",
+    "Bye. Oh, wait, there is one more thing.",
+    "I am standing by.",
+    "He is a bystander.",
+    "Please hold.",
+    "",
+    "...",
+]
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_a_goodbye_that_is_said_ends_the_call(text: str) -> None:
+    """R46: in the last sentence of the final transcript."""
+    assert says_goodbye(text, GOODBYES)
+
+
+@pytest.mark.parametrize("text", MENTIONED)
+def test_a_goodbye_that_is_mentioned_ends_nothing(text: str) -> None:
+    """R99."""
+    assert not says_goodbye(text, GOODBYES)
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        *[("Shall I book it?", True), ("Am I speaking with Robin\uff1f", True), ('He asked: "Ready?"', True), ("هل أنت جاهز؟", True)],
+        *[("Είσαι έτοιμος\u037e", True), ("Is it? Yes.", False), ("Yes.", False), ("", False), ("What is it? (Tell me!)", False)],
+    ],
+)
+def test_what_ends_in_a_question_asks(text: str, question: bool) -> None:
+    """R94."""
+    assert asks(text) is question
+
+
+@pytest.mark.parametrize(
+    ("words", "wait_ms"),
+    [
+        *[("Limit 40000, Used 39000. Please try again in 2.5s. Visit https://example.org", 2_500), ("try again in 20ms.", 20)],
+        *[("Please try again in 1m12.5s.", 72_500), ("try again in 2 seconds", 2_000), ("Please retry after 3 seconds.", 3_000)],
+        *[
+            ("Retry-After: 4", 4_000),
+            ("wait 1 minute and retry", 60_000),
+            ("Please wait 7 more seconds", 7_000),
+            ("try again in 1h", 3_600_000),
+        ],
+        *[("Rate limit reached. Please try again later.", 0), ("", 0), ("Used 39000 of 40000.", 0), ("wait for 0.5s", 500)],
+    ],
+)
+def test_the_wait_that_words_state_is_read(words: str, wait_ms: float) -> None:
+    """R92."""
+    assert wait_in(words) == pytest.approx(wait_ms)
+
+
+@pytest.mark.parametrize(
+    ("told", "wait_ms"),
+    [
+        *[({"error": {"retry_after": 2.5}}, 2_500), ({"status_details": {"error": {"retry-after-ms": "1500"}}}, 1_500)],
+        *[({"headers": {"Retry-After": "3"}}, 3_000), ({"retryAfter": 1}, 1_000), ({"retry_after_seconds": 4}, 4_000)],
+        *[({"error": {"message": "try again in 2s"}}, 2_000), ({"error": {"details": [{"retryDelay": "9s"}]}}, 9_000)],
+        *[({"error": {"code": "rate"}}, 0), ({"retry_after": None}, 0), ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0)],
+        *[({"retry_after_ms": float("nan")}, 0), ({"retry_after": -3}, 0), ({"retry_after": True}, 0), ("try again in 2s", 0), (None, 0)],
+    ],
+)
+def test_the_wait_that_a_field_states_is_read_wherever_it_stands(told: object, wait_ms: float) -> None:
+    """R92."""
+    assert stated_wait_ms(told) == pytest.approx(wait_ms)
+
+
+@given(text=st.text(), cuts=st.lists(st.integers(0, 20), max_size=5))
+def test_a_text_whose_characters_are_cut_in_halves_is_put_together_again(text: str, cuts: list[int]) -> None:
+    units = text.encode("utf-16-le", "surrogatepass")
+    halves = [units[at : at + 2].decode("utf-16-le", "surrogatepass") for at in range(0, len(units), 2)]
+    places = [0, *sorted(min(cut, len(halves)) for cut in cuts), len(halves)]
+    pieces = Pieces()
+    deltas = ["".join(halves[start:end]) for start, end in pairwise(places)]
+    joined = "".join(pieces.join("a", delta) for delta in deltas)
+    joined.encode()
+    assert joined == whole(text) or (text[-1] >= "\ud800" and joined == whole(text[:-1]))
+
+
+def test_a_half_alone_is_replaced_and_spoils_nothing() -> None:
+    assert whole("a\ud83d b\ude00") == "a\ufffd b\ufffd"
+    assert whole(json.loads('"\\ud83d\\ude00"')) == "😀"
+    pieces = Pieces()
+    assert [pieces.join("a", "x\ud83d"), pieces.join("b", "y"), pieces.join("a", "\ude00z")] == ["x", "y", "😀z"]
