@@ -25,6 +25,7 @@ from adapters.hosts.terminal.show import Show
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocketError
+from adapters.seam.device import CALIBRATION_MS, Device
 from adapters.seam.driver import Driver
 from adapters.seam.errors import first_of
 from adapters.seam.ports import Caller, Port, Post
@@ -98,7 +99,7 @@ async def hold_call(plan: Plan, console: Console) -> fx.Reason | None:
         return await _drive(plan, console, device, ports)
 
 
-async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[WavDevice | SoundDevice, list[Port]]:
+async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[Device, list[Port]]:
     """Start or find every part of the call."""
     made: list[Caller] = [WavCaller(read_caller(plan.caller))] if plan.caller else []
     loudspeaker, microphone = _loudspeaker(plan), _microphone(plan)
@@ -140,36 +141,32 @@ def _microphone(plan: Plan) -> Microphone | None:
     return Microphone(find(wanted, "microphone")) if wanted is not None and plan.caller is None else None
 
 
-def _device(
-    plan: Plan, made: list[Caller], loudspeaker: Loudspeaker | Player | None, microphone: Microphone | None
-) -> WavDevice | SoundDevice:
+def _device(plan: Plan, made: list[Caller], loudspeaker: Loudspeaker | Player | None, microphone: Microphone | None) -> Device:
     """Tie the two sides of the line together; whoever is on no microphone paces a virtual device, or a virtual microphone."""
-    path = plan.out / "call.wav"
+    path, calibration_ms = plan.out / "call.wav", None if plan.vad == "local" else CALIBRATION_MS
     if loudspeaker is None:
         return WavDevice(path, made[0])
-    ears = microphone or CallerMicrophone(made[0])
-    device = SoundDevice(path, ears, loudspeaker, calibration_ms=None if plan.vad == "local" else 500)
-    if isinstance(ears, CallerMicrophone):
-        ears.agent_rms = device.agent_rms
+    if microphone is not None:
+        return SoundDevice(path, microphone, loudspeaker, calibration_ms=calibration_ms)
+    virtual = CallerMicrophone(made[0])
+    device = SoundDevice(path, virtual, loudspeaker, calibration_ms=calibration_ms)
+    virtual.agent_rms = device.agent_rms
     return device
 
 
-def _ears(plan: Plan, device: WavDevice | SoundDevice) -> list[Port]:
+def _ears(plan: Plan, device: Device) -> list[Port]:
     """What else than the server hears the caller; where it owns the turns, the server hears only these."""
     if plan.vad == "server":
         return []
     turns = plan.policy.turns == "local"
     onward = list(device.ears) if turns else []
     ear: PushToTalk | LocalVad
-    if plan.vad == "key":
-        ear = PushToTalk(turns=turns, onward=onward)
-    else:
-        ear = LocalVad(turns=turns, onward=onward, agent_rms=device.agent_rms if isinstance(device, SoundDevice) else None)
+    ear = PushToTalk(turns=turns, onward=onward) if plan.vad == "key" else LocalVad(turns=turns, onward=onward, agent_rms=device.agent_rms)
     device.ears[:] = [ear] if turns else [*device.ears, ear]
     return [ear]
 
 
-async def _drive(plan: Plan, console: Console, device: WavDevice | SoundDevice, ports: list[Port]) -> fx.Reason | None:
+async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]) -> fx.Reason | None:
     call = start(plan.policy, f"call-{time.strftime('%Y%m%d-%H%M%S')}")
     began_s = anyio.current_time()
 
@@ -202,13 +199,12 @@ async def _drive(plan: Plan, console: Console, device: WavDevice | SoundDevice, 
     return ends[0] if ends else None
 
 
-def _tell_of(device: WavDevice | SoundDevice, console: Console) -> None:
+def _tell_of(device: Device, console: Console) -> None:
     """Say what the figures of a real device rest on, and what went wrong with it."""
-    if isinstance(device, SoundDevice):
-        if device.estimated:
-            console.print("the player tells no position: played milliseconds are estimated by the clock", style="dim")
-        if device.counts:
-            console.print("sound devices: " + ", ".join(f"{count} {name}" for name, count in device.counts.items()), style="yellow")
+    if device.estimated:
+        console.print("the player tells no position: played milliseconds are estimated by the clock", style="dim")
+    if device.counts:
+        console.print("sound devices: " + ", ".join(f"{count} {name}" for name, count in device.counts.items()), style="yellow")
 
 
 def _write(out: Path, old_audio: OldAudio) -> None:
