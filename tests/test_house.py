@@ -146,6 +146,12 @@ def test_the_resources_are_known() -> None:
     assert ports() >= {f"adapters/{one}.py" for one in ("realtime/port", "chatterbox/port", "twilio/port", "audio/wav_device", "tools")}
 
 
+@pytest.mark.parametrize("name", ["phone/agent", "phone/application", "phone/calls", "phone/holding", "channel"])
+def test_who_holds_a_call_knows_no_kind_of_line(name: str) -> None:
+    """A call over another line than Twilio's is held by the same hands."""
+    assert not [found for found in imports(f"adapters/hosts/{name}.py") if found.startswith(("adapters.twilio", "adapters.audio"))]
+
+
 @pytest.mark.parametrize("name", sorted(ports()))
 def test_no_resource_imports_another_nor_what_joins_them(name: str) -> None:
     closed = [dotted(other) for other in (ports() | JOINS) - {name}] + ["adapters.seam.driver", "adapters.cli", "adapters.standin"]

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Iterable
 import anyio
 import attrs
 
+from adapters.seam.channel import Channel, ChannelClosed
 from adapters.seam.device import CALIBRATION_MS, Device, Line
 from adapters.seam.frames import Frame
 from adapters.seam.playout import Playout
 from adapters.seam.ports import FRAME_BYTES, Ear, Post
 from adapters.seam.tape import Tape
 from adapters.twilio import mulaw
-from adapters.twilio.channel import Channel, ChannelClosed
 from adapters.twilio.marks import FarClock
 from adapters.twilio.narrowband import Upsampler
 from adapters.twilio.voice import Voice

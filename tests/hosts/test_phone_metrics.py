@@ -15,8 +15,8 @@ import pytest
 from adapters.hosts.phone import log as phone_log
 from adapters.hosts.phone.calls import Calls, Refused
 from adapters.hosts.phone.metrics import MOST_CODES, SYNTHESIS_OUTCOMES, CallFigures, Metrics
-from adapters.hosts.phone.wire import WatchedChannel
 from adapters.seam.driver import Driver
+from adapters.twilio.watched import WatchedChannel
 from adapters.twilio.wire import clear, mark, media
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy

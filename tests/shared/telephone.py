@@ -14,9 +14,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
+from adapters.seam.channel import ChannelClosed
 from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.stream import Caller, Conditions, Hung, SocketClosed, Stream
-from adapters.twilio.channel import ChannelClosed
 from adapters.twilio.port import TwilioLine, answer
 from fsm.call.events import Event
 

@@ -23,9 +23,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from adapters.cli import main
+from adapters.hosts.channel import StarletteChannel
 from adapters.hosts.terminal.live import Prompter
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
+from adapters.seam.channel import Channel, ChannelClosed
 from adapters.seam.driver import Driver
 from adapters.standin.caller import IntoSpeech, Line, ScriptedCaller
 from adapters.standin.dialling import Telephone, summary
@@ -40,7 +42,6 @@ from adapters.standin.twilio.rest import Calls, serve_rest
 from adapters.standin.twilio.stream import Conditions, Hung, Stream
 from adapters.standin.voice import Voice
 from adapters.twilio import mulaw
-from adapters.twilio.channel import Channel, ChannelClosed, StarletteChannel
 from adapters.twilio.port import LineError, TwilioLine, answer
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy

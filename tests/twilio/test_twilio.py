@@ -9,10 +9,10 @@ import attrs
 import numpy as np
 import pytest
 
+from adapters.seam.channel import ChannelClosed
 from adapters.seam.ports import FRAME_BYTES, Ear, Port, Speaker
 from adapters.standin.twilio.stream import Conditions, Hung, Stream
 from adapters.twilio import mulaw
-from adapters.twilio.channel import ChannelClosed
 from adapters.twilio.marks import FarClock
 from adapters.twilio.port import LineError, TwilioLine, answer
 from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume

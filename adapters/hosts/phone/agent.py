@@ -1,4 +1,4 @@
-"""The agent that answers telephone calls: the ports of a call beside its line, made anew for each; a joiner of ports."""
+"""The agent that answers calls: the ports of a call beside its line, made anew for each; a joiner of ports."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,10 +9,10 @@ from adapters.chatterbox.port import check as check_chatterbox
 from adapters.chatterbox.voice import Voice
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
+from adapters.seam.device import Device
 from adapters.seam.ports import Port, Speaker
 from adapters.text.sentences import SentenceCutter
 from adapters.tools import Tools
-from adapters.twilio.port import TwilioLine
 from fsm.call.policy import Policy
 
 
@@ -23,7 +23,7 @@ class Agent(Protocol):
     def policy(self) -> Policy:
         """The settings of its calls."""
 
-    def ports(self, line: TwilioLine) -> Sequence[Port]:
+    def ports(self, line: Device) -> Sequence[Port]:
         """The ports of one call beside its line and the server's own; who is to hear the caller is added to `line.ears`."""
 
 
@@ -42,7 +42,7 @@ class ServedAgent:
     openai: bool | None = None
     """Has the realtime server OpenAI's voices and transcription models? None: its address says so."""
 
-    def ports(self, line: TwilioLine) -> list[Port]:
+    def ports(self, line: Device) -> list[Port]:
         """See Agent."""
         llm = self._llm(line)
         line.ears.append(llm)

@@ -1,7 +1,7 @@
-"""One telephone call held from its stream's start to its end: its ports, its driver, its figures and its trace; a joiner of ports."""
+"""One call held from its line's start to its end: its ports, its driver, its figures and its trace; a joiner of ports."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +12,11 @@ from adapters.hosts.phone.agent import Agent
 from adapters.hosts.phone.calls import TAKEN_OVER, Handler
 from adapters.hosts.phone.log import masked, tell, tell_bug
 from adapters.hosts.phone.metrics import CallFigures, Metrics
-from adapters.hosts.phone.rest import TwilioRest
-from adapters.hosts.phone.wire import WatchedChannel
+from adapters.seam.device import Device
 from adapters.seam.driver import Driver, Watch
 from adapters.seam.errors import is_cancellation
 from adapters.seam.foreign import Foreign
 from adapters.telling.trace import Tracing
-from adapters.twilio.port import Answered, LineError, TwilioLine
 from fsm.call import effects as fx
 from fsm.call.events import Event
 from fsm.call.snapshot import Call, start
@@ -36,16 +34,14 @@ class Holding:
 
     agent: Agent
     metrics: Metrics
-    rest: TwilioRest | None = None
-    """What ends a call at Twilio; without it the end of its stream does, as no verb follows that."""
     traces: Path | None = None
     """A folder for a trace of each call; traces hold what was said."""
 
-    async def hold(self, handler: Handler, answered: Answered, channel: WatchedChannel) -> None:
-        """Hold a call to its end, whatever becomes of it; raises nothing but cancellation."""
+    async def hold(self, handler: Handler, line_for: Callable[[CallFigures], Device]) -> None:
+        """Hold a call to its end on the line that is made for its figures, whatever becomes of it; raises nothing but cancellation."""
         call = start(self.agent.policy, handler.call_id)
-        figures = channel.onlooker = CallFigures(self.metrics, call)
-        line = TwilioLine(answered, hang_up=self._hang_up(handler, answered) if self.rest else None)
+        figures = CallFigures(self.metrics, call)
+        line = line_for(figures)
         trace = Tracing(self.traces and self.traces / f"{call.call_id}.trace", call, partial(_tell_of_trace, call.call_id))
         self.metrics.began.inc()
         tell(logging.INFO, "call_began", handler.call_id)
@@ -68,7 +64,7 @@ class Holding:
             trace.close()
             self._note_end(handler, figures, line, bug is not None)
 
-    def _note_end(self, handler: Handler, figures: CallFigures, line: TwilioLine, crashed: bool) -> None:
+    def _note_end(self, handler: Handler, figures: CallFigures, line: Device, crashed: bool) -> None:
         ended, counts = handler.application.ended, line.counts
         if ended is not None and ended.detail == TAKEN_OVER:
             self.metrics.taken_over.inc()
@@ -83,20 +79,6 @@ class Holding:
             barge_ins=figures.barge_ins,
             line={name: number for name, number in counts.items() if not name.startswith("bytes")},
         )
-
-    def _hang_up(self, handler: Handler, answered: Answered) -> Callable[[], Awaitable[None]]:
-        """What ends the call at Twilio, and logs that it could not."""
-        rest, started = self.rest, answered.started
-        assert rest is not None
-
-        async def hang_up() -> None:
-            try:
-                await rest.hang_up(started.account_sid, started.call_sid)
-            except LineError as error:
-                tell(logging.ERROR, "hang_up_failed", handler.call_id, words=str(error))
-                raise
-
-        return hang_up
 
 
 async def _held(handler: Handler, driver: Driver, over: anyio.Event) -> BaseException | None:

@@ -1,4 +1,4 @@
-"""The figures of a phone server for Prometheus, and a `Watch` that keeps them for one call; `adapters.hosts.phone.wire` times the line.
+"""The figures of a phone server for Prometheus, and a `Watch` that keeps them for one call; `adapters.twilio.watched` times the line.
 
 What each means for an operator, and what to do, is in OPERATING.md beside this file. Every label has a bounded set of values.
 """

@@ -19,15 +19,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from adapters.hosts.phone.calls import Calls, NotAdmitted, Refused
+from adapters.hosts.channel import StarletteChannel
+from adapters.hosts.phone.calls import Calls, Handler, NotAdmitted, Refused
 from adapters.hosts.phone.holding import Holding
 from adapters.hosts.phone.log import last_digits, masked, tell
-from adapters.hosts.phone.metrics import Metrics
+from adapters.hosts.phone.metrics import CallFigures, Metrics
+from adapters.hosts.phone.rest import TwilioRest
 from adapters.hosts.phone.signature import is_signed
-from adapters.hosts.phone.wire import WatchedChannel
-from adapters.twilio.channel import StarletteChannel
-from adapters.twilio.port import Answered, LineError, answer
-from adapters.twilio.wire import is_id
+from adapters.twilio.port import Answered, LineError, TwilioLine, answer
+from adapters.twilio.watched import WatchedChannel
+from adapters.twilio.wire import Started, is_id
 
 MAX_FORM_BYTES = 32 * 1024
 """The longest webhook read; one of Twilio's has about 1 KiB."""
@@ -51,6 +52,8 @@ class PhoneServer:
     calls: Calls
     holding: Holding
     metrics: Metrics
+    rest: TwilioRest | None = None
+    """What ends a call at Twilio; without it the end of its stream does, as no verb follows that."""
     public_url: str = ""
     """Where Twilio finds the server, without a slash at the end; empty: where each request says that it is, on loopback."""
     token: str | None = attrs.field(default=None, repr=False)
@@ -145,10 +148,15 @@ class PhoneServer:
             await _close(websocket, POLICY_VIOLATION, str(refused))
             return
         try:
-            await self.holding.hold(handler, answered, channel)
+            await self.holding.hold(handler, partial(self._line, handler, answered, channel))
         finally:
             self.calls.end(handler)
             await _close(websocket, INTERNAL_ERROR, "the call ended")
+
+    def _line(self, handler: Handler, answered: Answered, channel: WatchedChannel, figures: CallFigures) -> TwilioLine:
+        """The stream as the line of a call, whose figures look on."""
+        channel.onlooker = figures
+        return TwilioLine(answered, hang_up=partial(_hang_up, self.rest, handler.call_id, answered.started) if self.rest else None)
 
     async def _answered(self, channel: WatchedChannel) -> Answered:
         """The stream, once it has said which call it is. Raises NotAdmitted."""
@@ -169,6 +177,15 @@ class PhoneServer:
         """Count somebody who was not let in, and say so."""
         self.metrics.refused.labels(why.value).inc()
         tell(logging.WARNING, "refused", call_sid, why=why.value, words=masked(words))
+
+
+async def _hang_up(rest: TwilioRest, call_id: str, started: Started) -> None:
+    """End a call at Twilio, and log that it could not be. Raises LineError."""
+    try:
+        await rest.hang_up(started.account_sid, started.call_sid)
+    except LineError as error:
+        tell(logging.ERROR, "hang_up_failed", call_id, words=str(error))
+        raise
 
 
 async def _body(request: Request) -> bytes:

@@ -88,11 +88,12 @@ async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
     where = plan.listeners
     async with AsyncExitStack() as stack:
         rest = await stack.enter_async_context(opened(plan.api, plan.token)) if plan.token else None
-        holding = Holding(agent=agent, metrics=metrics, rest=rest, traces=plan.traces)
+        holding = Holding(agent=agent, metrics=metrics, traces=plan.traces)
         server = PhoneServer(
             calls=calls,
             holding=holding,
             metrics=metrics,
+            rest=rest,
             public_url=plan.public_url,
             token=plan.token,
             account=plan.account,

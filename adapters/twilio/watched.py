@@ -5,7 +5,7 @@ from typing import Protocol
 
 import anyio
 
-from adapters.twilio.channel import Channel
+from adapters.seam.channel import Channel
 from adapters.twilio.wire import clear, media
 
 FRAME_S = 0.02
