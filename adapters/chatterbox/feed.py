@@ -3,12 +3,12 @@
 import anyio
 
 from adapters.chatterbox.figures import Count, Figures
-from adapters.seam.ports import RATE_HZ, Speaker
+from adapters.seam.ports import Speaker, bytes_of, ms_of
 from fsm.call.effects import Flush, Hold, Resume, Retire
 
 MARGIN_S = 0.06
 """How long before the speaker would run dry it is given silence: three frames, as a device takes one every 20 ms."""
-FILLING = bytes(RATE_HZ // 10 * 2)
+FILLING = bytes(bytes_of(100))
 """100 ms of silence: what is heard anyway when sound comes late, but the speaker does not take it for the end of the response."""
 TAIL_S = 0.5
 """How long after the reckoned end of all sound a line may still hold some of it (`Policy.line_tail_ms`, R27)."""
@@ -31,7 +31,7 @@ class Feed:
         taken = self._speaker.play(response_id, pcm, sentence=session_id)
         if taken:
             now_s = self._held_s if self._resumed else anyio.current_time()
-            self._dry_s = max(self._dry_s, now_s) + len(pcm) / 2 / RATE_HZ
+            self._dry_s = max(self._dry_s, now_s) + ms_of(len(pcm)) / 1000
             self._last_id = response_id
         return taken
 

@@ -12,13 +12,13 @@ import attrs
 
 from adapters.realtime.commands import function_call_output
 from adapters.realtime.incoming import Audio, Happened, Incoming, SpokenDelta, TextDelta
+from adapters.seam.bounded import Bounded
+from adapters.seam.ports import ms_of
 from fsm.call.effects import AddEntry, DeleteItem, Effect, RewriteItem, SendToolResult, TruncateItem
 from fsm.call.events import ResponseTranscribed, ToolCalled, Transcribed, TurnCommitted
 
 KEPT_ITEMS = 48
 """How many of the last items are kept: a call of ten minutes has about as many."""
-BYTES_PER_MS = 48
-"""24 kHz, mono, 16 bits."""
 
 
 @attrs.define
@@ -49,17 +49,17 @@ class History:
     """The conversation so far: `hear` what the server says, `do` what we do to it, and give `items` to a new session."""
 
     def __init__(self) -> None:
-        self._items: dict[str, _Item] = {}
-        self._item_of: dict[str, str] = {}
+        self._items: Bounded[str, _Item] = Bounded(KEPT_ITEMS)
+        self._item_of: Bounded[str, str] = Bounded(KEPT_ITEMS)
         self._restored: set[str] = set()
-        self._missing: dict[str, bool] = {}
+        self._missing: Bounded[str, bool] = Bounded(KEPT_ITEMS)
         self._sound = ("", b"")
 
     def hear(self, incoming: Incoming) -> None:
         """Note what the server says of the conversation."""
         match incoming:
             case Audio(response_id, item_id, pcm):
-                self._agents(response_id, item_id).received_ms += len(pcm) / BYTES_PER_MS
+                self._agents(response_id, item_id).received_ms += ms_of(len(pcm))
             case TextDelta(response_id, item_id, delta) | SpokenDelta(response_id, item_id, delta):
                 self._agents(response_id, item_id).text += delta
             case Happened(event, args):
@@ -103,7 +103,6 @@ class History:
         for item_id in [item_id for item_id in self._items if item_id not in given]:
             del self._items[item_id]
             self._missing[item_id] = True
-            _forget_oldest(self._missing)
         self._restored = {item_id for item_id, item in self._items.items() if item.fields is None}
         return list(given.values())
 
@@ -133,23 +132,14 @@ class History:
             self._add(f"call {call_id}", {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments})
 
     def _agents(self, response_id: str, item_id: str) -> _Item:
-        if self._item_of.get(response_id) != item_id:
-            self._item_of[response_id] = item_id
-            _forget_oldest(self._item_of)
+        self._item_of[response_id] = item_id
         return self._keep(item_id, _Item("assistant"))
 
     def _add(self, name: str, fields: dict[str, Any]) -> None:
         self._keep(name, _Item("", fields=fields))
 
     def _keep(self, item_id: str, item: _Item) -> _Item:
-        kept = self._items.setdefault(item_id, item)
-        _forget_oldest(self._items)
-        return kept
-
-
-def _forget_oldest(store: dict[str, Any]) -> None:
-    if len(store) > KEPT_ITEMS:
-        del store[next(iter(store))]
+        return self._items.setdefault(item_id, item)
 
 
 def _message(item_id: str, role: str, part: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from adapters.realtime.messages import Malformed, Told, value_at
 from adapters.realtime.said import asks, is_one_of, says_goodbye
 from adapters.realtime.surrogates import whole
 from adapters.realtime.waits import stated_wait_ms
-from adapters.seam.bounded import remember
 from adapters.seam.errors import unkeyed
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, Effect, RewriteItem
@@ -72,7 +71,7 @@ def differs_later(memory: Memory, told: Told) -> list[Incoming]:
 def speech_started(memory: Memory, told: Told) -> list[Incoming]:
     """A turn begins."""
     memory.spoken_item = told.text("item_id")
-    remember(memory.turns, memory.spoken_item, Turn.SPOKEN)
+    memory.turns[memory.spoken_item] = Turn.SPOKEN
     return [Happened(ev.SpeechStarted, (memory.spoken_item,))]
 
 
@@ -96,13 +95,13 @@ def is_read_later(memory: Memory, told: Told) -> bool:
 def wait_for_words(memory: Memory, told: Told) -> list[Incoming]:
     """Keep the turn until its words come."""
     memory.spoken_item = _turn_of(memory, told)
-    remember(memory.turns, memory.spoken_item, Turn.UNREAD)
+    memory.turns[memory.spoken_item] = Turn.UNREAD
     return []
 
 
 def proved(memory: Memory, told: Told) -> list[Incoming]:
     """It was taken already."""
-    remember(memory.turns, _turn_of(memory, told), Turn.COMMITTED)
+    memory.turns[_turn_of(memory, told)] = Turn.COMMITTED
     return []
 
 
@@ -111,7 +110,7 @@ def committed(memory: Memory, told: Told) -> list[Incoming]:
     item_id = told.text("item_id")
     memory.open_commits = max(memory.open_commits - 1, 0)
     memory.spoken_item = item_id or memory.spoken_item
-    remember(memory.turns, memory.spoken_item, Turn.COMMITTED)
+    memory.turns[memory.spoken_item] = Turn.COMMITTED
     return [Happened(ev.TurnCommitted, (item_id,))]
 
 
@@ -141,7 +140,7 @@ def _prove(memory: Memory, item_id: str) -> list[Incoming]:
     """Take a turn that nobody told of as committed."""
     if memory.turns.get(item_id) not in (Turn.SPOKEN, Turn.UNREAD):
         return []
-    remember(memory.turns, item_id, Turn.PROVED if memory.turns[item_id] is Turn.SPOKEN else Turn.COMMITTED)
+    memory.turns[item_id] = Turn.PROVED if memory.turns[item_id] is Turn.SPOKEN else Turn.COMMITTED
     return [Happened(ev.TurnCommitted, (item_id,))]
 
 
@@ -224,7 +223,7 @@ def _words_of(memory: Memory, part: Told, response_id: str) -> list[Incoming]:
 def item_added(memory: Memory, told: Told) -> list[Incoming]:
     """A response has an item: a message of its own, or a call that begins."""
     if previous := told.text("previous_item_id"):
-        remember(memory.previous, told.text("item_id"), previous)
+        memory.previous[told.text("item_id")] = previous
     if told.text("item_type") == "function_call":
         memory.whose(told)
         _call(memory, told)
@@ -240,7 +239,7 @@ def _new_item(memory: Memory, response_id: str, item_id: str) -> list[Incoming]:
     """The item of a response, told once, before its sound (R88)."""
     if not item_id or item_id in memory.added:
         return []
-    remember(memory.added, item_id, True)
+    memory.added[item_id] = True
     return [Happened(ev.ItemAdded, (response_id, item_id))]
 
 

@@ -11,7 +11,7 @@ from adapters.realtime.rewrites import Rewrites
 from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.surrogates import Pieces
-from adapters.seam.bounded import remember
+from adapters.seam.bounded import Bounded
 from fsm.call.effects import Effect
 from fsm.call.policy import Policy
 
@@ -70,16 +70,16 @@ class Memory:
     reset_ms: float = 0.0
     """When the rate limit that is used up is whole again, after it was told."""
     half_sample: tuple[tuple[str, str, int], bytes] = (("", "", 0), b"")
-    commands: dict[str, Effect] = attrs.field(factory=dict)
-    foreign: dict[str, bool] = attrs.field(factory=dict)
-    responses: dict[str, ResponseNotes] = attrs.field(factory=dict)
-    items: dict[str, str] = attrs.field(factory=dict)
+    commands: Bounded[str, Effect] = attrs.field(factory=Bounded)
+    foreign: Bounded[str, bool] = attrs.field(factory=Bounded)
+    responses: Bounded[str, ResponseNotes] = attrs.field(factory=Bounded)
+    items: Bounded[str, str] = attrs.field(factory=Bounded)
     """The response of each item."""
-    previous: dict[str, str] = attrs.field(factory=dict)
+    previous: Bounded[str, str] = attrs.field(factory=Bounded)
     """The item that each stands behind, as far as the server said."""
-    added: dict[str, bool] = attrs.field(factory=dict)
+    added: Bounded[str, bool] = attrs.field(factory=Bounded)
     """The items that the core was told of."""
-    turns: dict[str, Turn] = attrs.field(factory=dict)
+    turns: Bounded[str, Turn] = attrs.field(factory=Bounded)
     calls: Calls = attrs.field(factory=Calls)
     pieces: Pieces = attrs.field(factory=Pieces)
     rewrites: Rewrites = attrs.field(factory=Rewrites)
@@ -102,7 +102,7 @@ class Memory:
     def notes(self, response_id: str) -> ResponseNotes:
         """What is known of a response."""
         if response_id not in self.responses:
-            remember(self.responses, response_id, ResponseNotes())
+            self.responses[response_id] = ResponseNotes()
         return self.responses[response_id]
 
     def whose(self, told: Told) -> tuple[str, str]:
@@ -118,7 +118,7 @@ class Memory:
         if told.has("output_index") and len(notes.at) < KINDS:
             notes.at[told.number("output_index")] = item_id
         notes.last_item = item_id
-        remember(self.items, item_id, response_id)
+        self.items[item_id] = response_id
         return response_id, item_id
 
     def is_foreign(self, told: Told) -> bool:
@@ -126,11 +126,11 @@ class Memory:
         response = value_at(told.message, "response")
         if isinstance(response, dict) and response.get("conversation_id", "ours") in (None, "none"):
             if response_id := told.text("response_id"):
-                remember(self.foreign, response_id, True)
+                self.foreign[response_id] = True
             return True
         named = told.text("response_id") or self.items.get(told.text("item_id"), "")
         if named in self.foreign and (item_id := told.text("item_id")):
-            remember(self.items, item_id, named)
+            self.items[item_id] = named
         return named in self.foreign
 
     def is_told(self, kind: str) -> bool:

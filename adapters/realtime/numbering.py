@@ -5,7 +5,7 @@ from typing import Protocol
 
 import attrs
 
-from adapters.seam.bounded import remember
+from adapters.seam.bounded import Bounded
 
 
 class Cutter(Protocol):
@@ -23,12 +23,12 @@ class ResponseSentences:
 
     def __init__(self, cutter: Callable[[], Cutter]) -> None:
         self._cutter = cutter
-        self._texts: dict[str, _Text | None] = {}
+        self._texts: Bounded[str, _Text | None] = Bounded()
 
     def feed(self, response_id: str, item_id: str, delta: str) -> list[tuple[str, int, str, str]]:
         """The sentences that a delta completes, as SentenceCut's arguments; none for a response that has ended."""
         if response_id not in self._texts:
-            remember(self._texts, response_id, _Text(response_id, item_id, self._cutter()))
+            self._texts[response_id] = _Text(response_id, item_id, self._cutter())
         text = self._texts[response_id]
         if text is None:
             return []
@@ -41,7 +41,7 @@ class ResponseSentences:
     def end(self, response_id: str) -> list[tuple[str, int, str, str]]:
         """Take no more of a response; return the sentences that its end completes."""
         text = self._texts.pop(response_id, None)
-        remember(self._texts, response_id, None)
+        self._texts[response_id] = None
         return [] if text is None else text.number(text.cutter.end())
 
 

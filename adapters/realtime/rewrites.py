@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from adapters.seam.bounded import remember
+from adapters.seam.bounded import Bounded
 from fsm.call.effects import RewriteItem
 
 FORMS = 3
@@ -30,12 +30,12 @@ class Rewrites:
     """Those on their way, by the id of the old item; each method gives what is to be sent, and for which."""
 
     def __init__(self) -> None:
-        self._under_way: dict[str, _Rewrite] = {}
+        self._under_way: Bounded[str, _Rewrite] = Bounded()
         self._numbers = itertools.count(1)
 
     def begin(self, effect: RewriteItem, after: str) -> list[dict[str, Any]]:
         """Rewrite an item, which stands behind the item `after`, empty where that is not known."""
-        remember(self._under_way, effect.item_id, _Rewrite(effect, f"cf_item_{next(self._numbers)}", after))
+        self._under_way[effect.item_id] = _Rewrite(effect, f"cf_item_{next(self._numbers)}", after)
         return [{"type": "conversation.item.delete", "item_id": effect.item_id}]
 
     def awaits(self, item_id: str) -> bool:
@@ -49,7 +49,8 @@ class Rewrites:
 
     def made(self, item_id: str) -> None:
         """The server has made the item of this id."""
-        self._under_way = {old: one for old, one in self._under_way.items() if one.new_id != item_id}
+        for old in [old for old, one in self._under_way.items() if one.new_id == item_id]:
+            del self._under_way[old]
 
     def refused(self, item_id: str = "") -> list[tuple[RewriteItem, dict[str, Any]]]:
         """The server refuses a part of rewriting an item: the old one stays, or the new one is tried otherwise.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.seam.bounded import remember
+from adapters.seam.bounded import Bounded
 
 _FIRST, _LAST = "\ud800", "\udfff"
 _FIRST_LOW = "\udc00"
@@ -30,12 +30,12 @@ class Pieces:
     """Texts that come in deltas, each a stream by its name: a half at the end of a delta waits for the next."""
 
     def __init__(self) -> None:
-        self._halves: dict[str, str] = {}
+        self._halves: Bounded[str, str] = Bounded()
 
     def join(self, stream: str, delta: str) -> str:
         """What of a stream can be passed on with this delta."""
         delta = self._halves.pop(stream, "") + delta
         if delta and _FIRST <= delta[-1] < _FIRST_LOW:
-            remember(self._halves, stream, delta[-1])
+            self._halves[stream] = delta[-1]
             delta = delta[:-1]
         return whole(delta)

@@ -19,7 +19,6 @@ from adapters.realtime.messages import Malformed, Told
 from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.table import TABLE
-from adapters.seam.bounded import remember
 from fsm.call.effects import CommitTurn, ConfigureSession, Effect, ProtectResponse, ReleaseResponse, RewriteItem
 from fsm.call.policy import Policy
 
@@ -101,7 +100,7 @@ class Wire:
     def _numbered(self, effect: Effect | None, body: dict[str, Any]) -> dict[str, Any]:
         event_id = f"cf_{next(self._numbers)}"
         if effect is not None:
-            remember(self.memory.commands, event_id, effect)
+            self.memory.commands[event_id] = effect
         return {"type": body["type"], "event_id": event_id, **body}
 
 

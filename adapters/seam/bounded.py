@@ -1,6 +1,6 @@
 """A memory that forgets its oldest: what a port remembers of the far side never grows (R07)."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -10,7 +10,7 @@ REMEMBERED = 64
 
 
 class Bounded(dict[K, V]):
-    """A dict in which `memory[key] = value` forgets the oldest key beyond `most`; a key that is set again keeps its age."""
+    """A dict in which a new key makes the oldest be forgotten beyond `most`; a key that is set again keeps its age."""
 
     def __init__(self, most: int = REMEMBERED) -> None:
         super().__init__()
@@ -21,9 +21,8 @@ class Bounded(dict[K, V]):
         if len(self) > self._most:
             del self[next(iter(self))]
 
-
-def remember(store: dict[str, Any], key: str, value: Any) -> None:
-    """Keep a value under a key, and forget the oldest beyond REMEMBERED (R07)."""
-    store[key] = value
-    if len(store) > REMEMBERED:
-        del store[next(iter(store))]
+    def setdefault(self, key: K, default: V) -> V:
+        """As a dict's, but for the oldest."""
+        if key not in self:
+            self[key] = default
+        return self[key]

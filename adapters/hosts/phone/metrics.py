@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from adapters.hosts.phone.calls import Calls, Refused
-from adapters.seam.bounded import remember
+from adapters.seam.bounded import Bounded
 from adapters.telling.steps import barged_in, false_alarm
 from fsm.call import effects as fx, events as ev
 from fsm.call.phase import PHASE
@@ -114,7 +114,7 @@ class CallFigures:
         self._began_s = now_s()
         self._spoke_s = self._began_s
         self._held: tuple[float, float] | None = None
-        self._open: dict[str, str] = {}
+        self._open: Bounded[str, str] = Bounded()
 
     def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
         """Count what a step shows."""
@@ -192,7 +192,7 @@ class CallFigures:
             case fx.Hold():
                 self._held = (self._spoke_s, self._now_s())
             case fx.CancelResponse(response_id=response_id):
-                remember(self._open, response_id, "unconfirmed")
+                self._open[response_id] = "unconfirmed"
             case fx.OpenSession():
                 self._metrics.reconnects.inc()
             case _:
