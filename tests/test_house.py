@@ -170,6 +170,106 @@ def test_a_module_opens_with_one_line_that_says_what_it_is(name: str) -> None:
     assert len(said.splitlines()[0]) > 15
 
 
+def classes() -> dict[str, list[ast.ClassDef]]:
+    """The classes of the project, by name."""
+    found: dict[str, list[ast.ClassDef]] = {}
+    for name in NAMES:
+        for node in ast.walk(ast.parse((ROOT / name).read_text())):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(node)
+    return found
+
+
+CLASSES = classes()
+BUILDERS = {"__init__", "__attrs_post_init__", "__attrs_pre_init__", "__new__"}
+
+
+def attributes(one: ast.ClassDef) -> tuple[set[str], dict[str, int]]:
+    """What a class has once it is constructed, and what its other methods assign, with the line; a bare annotation makes nothing."""
+    made = {part.target.id for part in one.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)}
+    made |= {name.id for part in one.body if isinstance(part, ast.Assign) for name in part.targets if isinstance(name, ast.Name)}
+    late: dict[str, int] = {}
+    for function in one.body:
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        bare = {part.target for part in ast.walk(function) if isinstance(part, ast.AnnAssign) and part.value is None}
+        for part in ast.walk(function):
+            if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store) and isinstance(part.value, ast.Name):
+                if part.value.id != "self":
+                    continue
+                if function.name in BUILDERS and part not in bare:
+                    made.add(part.attr)
+                else:
+                    late.setdefault(part.attr, part.lineno)
+    for base in one.bases:
+        for other in CLASSES.get(getattr(base, "id", getattr(base, "attr", "")), ()):
+            made |= attributes(other)[0]
+    return made, late
+
+
+def test_every_object_is_complete_once_it_is_constructed() -> None:
+    """R59: no attribute is made later, by another method or by a bare annotation: whoever calls back meets it whole."""
+    late = [
+        f"{one.name}.{attribute} (line {line})"
+        for found in CLASSES.values()
+        for one in found
+        for made, later in [attributes(one)]
+        for attribute, line in later.items()
+        if attribute not in made
+    ]
+    assert not late
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_makes_an_attribute_of_somebody_elses_object(name: str) -> None:
+    """What is stored from outside is an attribute that the object has from its construction."""
+    everything = {attribute for found in CLASSES.values() for one in found for attribute in attributes(one)[0]}
+    tree = ast.parse((ROOT / name).read_text())
+    stored = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    foreign = [node for node in stored if not (isinstance(node.value, ast.Name) and node.value.id == "self")]
+    assert not [f"{node.attr} (line {node.lineno})" for node in foreign if node.attr.startswith("_") and node.attr not in everything]
+
+
+def wide_handlers(name: str) -> list[tuple[int, bool]]:
+    """Each handler of a file that catches everything: its line, and whether a comment says why."""
+    text = (ROOT / name).read_text()
+    lines, found = text.splitlines(), []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ExceptHandler) and (node.type is None or {"Exception", "BaseException"} & names_in(node.type)):
+            near = [*lines[node.lineno - 3 : node.lineno + 2]]
+            found.append((node.lineno, any("#" in line for line in near)))
+    return found
+
+
+def names_in(node: ast.expr) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+WIDE = {
+    "adapters/audio/keeper.py": 2,
+    "adapters/audio/library.py": 1,
+    "adapters/hosts/phone/holding.py": 1,
+    "adapters/proof/sim/call.py": 2,
+    "adapters/proof/sim/campaign.py": 1,
+    "adapters/proof/sim/world.py": 1,
+    "adapters/proof/verify/model.py": 1,
+    "adapters/proof/verify/show.py": 1,
+    "adapters/proof/verify/trace.py": 1,
+    "adapters/realtime/transport.py": 2,
+    "adapters/seam/driver.py": 3,
+    "adapters/seam/errors.py": 1,
+    "adapters/seam/foreign.py": 2,
+    "adapters/tools.py": 2,
+}
+"""Where everything is caught: the edges, and how many handlers each has."""
+
+
+def test_everything_is_caught_only_at_edges_that_are_known_and_say_why() -> None:
+    found = {name: handlers for name in NAMES if (handlers := wide_handlers(name))}
+    assert {name: len(handlers) for name, handlers in found.items()} == WIDE
+    assert not [f"{name}:{line}" for name, handlers in found.items() for line, says in handlers if not says]
+
+
 @pytest.mark.parametrize("name", CORE)
 def test_a_module_of_the_core_is_short(name: str) -> None:
     limit = 500 if name == "fsm/call/events.py" else 400

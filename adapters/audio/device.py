@@ -80,13 +80,14 @@ class SoundDevice(Device):
         *,
         calibration_ms: float | None = CALIBRATION_MS,
     ) -> None:
-        """Record to `path` (left: caller, right: agent); a device that is lost is DeviceFailed, as is a full disk."""
+        """Record to `path` (left: caller, right: agent); a device that is lost is DeviceFailed, as is a path that cannot be written."""
         super().__init__(ears, tape=Tape(Playout(), whole=False), calibration_ms=calibration_ms)
         self._path = path
         self._microphone = microphone
         self._loudspeaker = loudspeaker
         self._wake: Wake | None = None
         self._lost: SoundLost | None = None
+        self._clock_s = 0.0
         self._heard_s = 0.0
         self._unrecorded: list[tuple[float, bytes]] = []
         self._loudness: deque[tuple[float, float]] = deque(maxlen=100)

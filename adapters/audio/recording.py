@@ -4,10 +4,11 @@ Left is the caller, right the agent; 24 kHz, signed 16-bit. The microphone's fra
 goes on it follows the drift of the microphone's clock.
 """
 
+import logging
 import wave
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -15,6 +16,7 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from adapters.seam.device import LineLost
+from adapters.seam.files import private_file
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
 
 SAVED_FRAMES = 50
@@ -34,54 +36,77 @@ FRAME_S = FRAME_MS / 1000
 SILENCE = bytes(FRAME_BYTES)
 
 
+_LOG = logging.getLogger("callfsm.recording")
+
+
 class RecordingFailed(LineLost):
-    """The file can't be made or written; the text is one line that says what and what to do."""
+    """The file can't be made; the text is one line that says what and what to do."""
 
 
 class StereoWav:
-    """A stereo WAV that grows frame by frame; a context, and closing it, however the call ended, completes it. Raises RecordingFailed."""
+    """A stereo WAV that grows frame by frame; a context, and closing it, however the call ended, completes it. Raises RecordingFailed.
+
+    That is at its beginning; a disk that is full later ends the recording, which is logged once, and not the call (R105).
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._left: list[bytes] = []
         self._right: list[bytes] = []
+        self._open: tuple[BinaryIO, wave.Wave_write] | None = None
 
     def __enter__(self) -> Self:
-        with self._faults():
-            self._file: BinaryIO = self._path.open("wb")
-            self._wav = wave.open(self._file, "wb")
-            self._wav.setparams((2, SAMPLE_BYTES, RATE_HZ, 0, "NONE", "not compressed"))
-            self._wav.writeframes(b"")
+        try:
+            file = private_file(self._path)
+            wav = wave.open(file, "wb")
+            self._open = file, wav
+            wav.setparams((2, SAMPLE_BYTES, RATE_HZ, 0, "NONE", "not compressed"))
+            wav.writeframes(b"")
+        except OSError as error:
+            self._abandon()
+            raise RecordingFailed(f"the recording {self._path} can't be written ({_reason(error)}); give a path that can") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._faults(), self._file:
-            try:
-                self._save()
-            finally:
-                self._wav.close()
+        with self._while_it_can():
+            self._save()
+        if self._open is not None:
+            file, wav = self._open
+            with self._while_it_can(), file:
+                wav.close()
 
     def write(self, left: bytes, right: bytes) -> None:
         """Take 20 ms of both sides."""
         self._left.append(left)
         self._right.append(right)
         if len(self._left) >= SAVED_FRAMES:
-            self._save()
+            with self._while_it_can():
+                self._save()
 
     def _save(self) -> None:
         sides = [np.frombuffer(b"".join(side), "<i2") for side in (self._left, self._right)]
         self._left.clear()
         self._right.clear()
-        with self._faults():
-            self._wav.writeframes(np.stack(sides, axis=1).tobytes())
+        if self._open is not None:
+            self._open[1].writeframes(np.stack(sides, axis=1).tobytes())
 
     @contextmanager
-    def _faults(self) -> Iterator[None]:
+    def _while_it_can(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            reason = error.strerror or error
-            raise RecordingFailed(f"the recording {self._path} can't be written ({reason}); give a path that can") from error
+            self._abandon()
+            _LOG.error("recording_failed: %s ends here: %s", self._path, _reason(error))
+
+    def _abandon(self) -> None:
+        for part in reversed(self._open or ()):
+            with suppress(OSError, ValueError):
+                part.close()
+        self._open = None
+
+
+def _reason(error: OSError) -> object:
+    return error.strerror or error
 
 
 class Recording:

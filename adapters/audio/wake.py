@@ -13,12 +13,14 @@ Ring = Callable[[], None]
 
 
 class Wake:
-    """A bell: `ring` from any thread, `wait` in one task. Rings while nobody waits are one ring. A context, of one event loop."""
+    """A bell: `ring` from any thread, `wait` in one task. Rings while nobody waits are one ring. A context."""
 
-    def __enter__(self) -> Self:
+    def __init__(self) -> None:
         self._near, self._far = socket.socketpair()
         self._near.setblocking(False)
         self._far.setblocking(False)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

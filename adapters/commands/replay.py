@@ -26,5 +26,6 @@ def _replay(options: argparse.Namespace) -> int:
     if difference:
         print(f"{options.trace}: {difference}")
         return 1
-    print(f"{options.trace}: {len(trace.lines)} steps, every row and effect as recorded")
+    cut = "" if trace.whole else "; it ends with its last whole line: the process died in mid-call"
+    print(f"{options.trace}: {len(trace.lines)} steps, every row and effect as recorded{cut}")
     return 0

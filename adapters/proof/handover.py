@@ -90,6 +90,7 @@ class Walker:
     """
 
     def __init__(self, machine: Machine[Any], snapshot: Any) -> None:
+        self.snapshot = snapshot
         self.models = {region.name: Model() for region in machine.regions}
         self._events, self._signals = frozenset(machine.events), machine.signals
         self._handed = [to_transitions(region, machine.alphabet, model=self.models[region.name]) for region in machine.regions]

@@ -23,6 +23,8 @@ EYEBALLS_S = 0.25
 """How long one address of a host is tried alone, before the next is tried beside it (RFC 8305)."""
 LOST_S = 1.0
 """A connection that was broken off is told as lost in the loop's next round; longer than this nobody waits for that."""
+AT_ONCE = 16 * 1024
+"""How many bytes are read before others have their turn: a flood of small messages must not hold the event loop."""
 BROKEN = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError)
 
 
@@ -123,25 +125,59 @@ async def _addresses(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(where[0]) for *_, where in found))
 
 
-class _Direct(asyncio.Protocol):
-    """A transport of asyncio's own."""
+class Unconnected:
+    """The transport before there is one: it takes nothing, and has no end."""
+
+    stalled = False
+
+    def write(self, data: bytes) -> None:
+        """See Transport."""
+
+    def abort(self) -> None:
+        """See Transport."""
+
+    @asynccontextmanager
+    async def carried(self) -> AsyncIterator[None]:
+        """See Transport."""
+        yield
+
+
+class _Direct(asyncio.BufferedProtocol):
+    """A transport of asyncio's own; what comes before it is carried waits, as its user is not ready for it."""
 
     def __init__(self, user: User) -> None:
         self.stalled = False
+        self._transport = asyncio.Transport()
+        self._early, self._buffer = bytearray(), bytearray(AT_ONCE)
         self._carried = False
         self._lost = asyncio.Event()
         self._user = user
 
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self.write, self.abort = self._transport.write, self._transport.abort
         self._transport.pause_reading()
 
-    def data_received(self, data: bytes) -> None:
-        self._user.received(data)
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = bytes(self._buffer[:nbytes])
+        if self._carried:
+            self._user.received(data)
+        else:
+            # Some versions of asyncio read although they were told to pause.
+            self._early += data
+            self._transport.pause_reading()
 
     def eof_received(self) -> None:
-        self._user.received(b"")
+        if self._carried:
+            self._user.received(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._carried:
@@ -161,6 +197,9 @@ class _Direct(asyncio.Protocol):
         # first of it is kept below the records, and the next write shows the stall.
         self._transport.set_write_buffer_limits(high=1, low=0)
         self._carried = True
+        if self._early:
+            self._user.received(bytes(self._early))
+            self._early.clear()
         if self._lost.is_set():
             self._user.received(b"")
         self._transport.resume_reading()

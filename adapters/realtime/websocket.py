@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from math import inf
 
 import anyio
+import anyio.lowlevel
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus, InvalidURI
@@ -23,10 +24,15 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from adapters.realtime.proxy import ProxyFault, Way, way_to
-from adapters.realtime.transport import Transport, open_transport
+from adapters.realtime.transport import Transport, Unconnected, open_transport
+from adapters.seam.budget import Budget
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """The longest message taken: OpenAI's own limit of 15 MiB a message, rounded up."""
+OCTETS_HZ, FRAMES_HZ = 2 * 2**20, 500.0
+"""How much a server may send in a second: thirty times the sound of a voice, and ten times the messages that such a one has."""
+TURN = 16
+"""After so many messages others have their turn, even if more are there."""
 ABNORMAL = 1006
 """The close code of RFC 6455 for a connection that ended without a close frame."""
 
@@ -130,10 +136,11 @@ class WebSocket:
         self._messages: deque[str] = deque()
         self._fragments: list[bytes] = []
         self._news = anyio.Event()
+        self._octets, self._frames, self._taken = Budget(OCTETS_HZ), Budget(FRAMES_HZ), 0
         self._heard = self._pinged = False
         self._quiet_by = self._write_by = self._close_by = inf
         self._fault = ""
-        self._transport: Transport
+        self._transport: Transport = Unconnected()
 
     def __repr__(self) -> str:
         return f"<WebSocket {self._protocol.state.name.lower()}>"
@@ -169,9 +176,14 @@ class WebSocket:
         else:
             self._protocol.receive_eof()
         self._heard, self._pinged = True, False
+        fast = not self._octets.takes(len(data))
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
+                fast |= not self._frames.takes(1)
                 self._gather(event)
+        if fast:
+            self._abandon("the server sent faster than anybody speaks")
+            return
         self._flush()
         self._news.set()
 
@@ -190,6 +202,9 @@ class WebSocket:
             if self._is(State.CLOSED):
                 raise StopAsyncIteration
             await self._wait()
+        self._taken += 1
+        if self._taken % TURN == 0:
+            await anyio.lowlevel.checkpoint()
         return self._messages.popleft()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:

@@ -1,19 +1,22 @@
 """The trace of a call: each event with what it moved and what was asked for, a line of JSON each; written live, replayed to the same rows.
 
 The first line holds the format's version, the call's id, its policy and its start; the last one counts the steps and seals them, so
-that a damaged or cut file is known as such. A trace holds what was said, and no key.
+that a damaged file is known as such, and a cut one as that of a call whose process died. A trace holds what was said, and no key.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
 
 from adapters.seam.errors import without_key
+from adapters.seam.files import private_lines
+from adapters.seam.wellformed import read_json
 from fsm.call import effects as fx, events as ev
 from fsm.call.machine import step
 from fsm.call.policy import Policy
@@ -21,7 +24,10 @@ from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Step
 
 VERSION = 2
+LARGEST = 1e15
+"""No number of a call is larger: in ms, thirty thousand years."""
 _EVENTS = {kind.__name__: kind for kind in ev.kinds()}
+_HINTS = {kind: {field.name: get_type_hints(kind)[field.name] for field in attrs.fields(kind)} for kind in _EVENTS.values()}
 
 
 class TraceError(ValueError):
@@ -34,10 +40,14 @@ class TraceWriter:
     def __init__(self, path: Path, call: Call, at_ms: float = 0.0, key: str | None = None) -> None:
         """Begin; `key` is what nobody may read in it (R96)."""
         self._key = key
-        self._file = path.open("w", encoding="utf-8", buffering=1)
+        self._file = private_lines(path)
         self._seal = hashlib.sha256()
         self._steps = 0
-        self._write({"callfsm_trace": VERSION, "call_id": call.call_id, "at_ms": at_ms, "policy": attrs.asdict(call.policy)})
+        try:
+            self._write({"callfsm_trace": VERSION, "call_id": call.call_id, "at_ms": at_ms, "policy": attrs.asdict(call.policy)})
+        except OSError:
+            self.abandon()
+            raise
 
     def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
         """Write one step."""
@@ -50,8 +60,14 @@ class TraceWriter:
             self._file.write(json.dumps({"steps": self._steps, "sha256": self._seal.hexdigest()}) + "\n")
             self._file.close()
 
+    def abandon(self) -> None:
+        """Write no more, and keep no file open."""
+        with suppress(OSError):
+            self._file.close()
+
     def _write(self, line: dict[str, Any]) -> None:
-        text = without_key(json.dumps(line, ensure_ascii=False), self._key) + "\n"
+        # ASCII: a text from outside may hold what nothing can encode (R105).
+        text = without_key(json.dumps(line), self._key).replace("…", "\\u2026") + "\n"
         self._seal.update(text.encode())
         self._file.write(text)
 
@@ -82,6 +98,8 @@ class Tracing:
         try:
             yield
         except OSError as error:
+            if self._writer is not None:
+                self._writer.abandon()
             self._writer = None
             self._failed(error)
 
@@ -92,6 +110,8 @@ class Trace:
 
     call: Call
     lines: tuple[dict[str, Any], ...]
+    whole: bool = True
+    """Does it end with its seal? That of a call whose process died ends with its last whole line (R107)."""
 
     def steps(self) -> Iterator[tuple[ev.Event, Step[Call], dict[str, Any]]]:
         """Run the events through `step` anew: each event, today's answer, and the line as recorded."""
@@ -115,28 +135,42 @@ class Trace:
 
 
 def read_trace(path: Path) -> Trace:
-    """Read a sealed trace. Raises TraceError for anything that is none."""
+    """Read a trace up to its last whole line. Raises TraceError for what is none, and for a damaged one."""
     try:
         raw = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}; give the path of a call.trace") from None
-    try:
-        head, *body, tail = [json.loads(line) for line in raw]
-    except (ValueError, RecursionError):
-        raise TraceError(f"{path}: not a trace, or cut short; a trace ends with its seal") from None
-    if not isinstance(head, dict) or head.get("callfsm_trace") != VERSION:
+    if raw and not raw[-1].endswith(b"\n"):
+        # The process died while it wrote this one.
+        raw.pop()
+    head, *body = [_line(path, number, line) for number, line in enumerate(raw, start=1)] or [{}]
+    if head.get("callfsm_trace") != VERSION:
         raise TraceError(f"{path}: not a trace of version {VERSION}; record the call anew with this version of callfsm")
-    if tail != {"steps": len(body), "sha256": hashlib.sha256(b"".join(raw[:-1])).hexdigest()}:
-        raise TraceError(f"{path}: the seal does not fit; the file was changed or cut short")
+    whole = bool(body) and "sha256" in body[-1]
+    if whole and body.pop() != {"steps": len(body), "sha256": hashlib.sha256(b"".join(raw[:-1])).hexdigest()}:
+        raise TraceError(f"{path}: the seal does not fit; the file was changed")
     for number, line in enumerate(body, start=2):
         try:
             event_from_json(line)
         except TraceError as error:
             raise TraceError(f"{path}: line {number}: {error}; record the call anew with this version of callfsm") from None
     try:
-        return Trace(start(Policy(**head["policy"]), head["call_id"], head["at_ms"]), tuple(body))
-    except (KeyError, TypeError, ValueError) as error:
+        call = start(Policy(**head["policy"]), _field(head, "call_id", str), _field(head, "at_ms", float))
+    except (KeyError, TypeError, ValueError, TraceError) as error:
         raise TraceError(f"{path}: line 1 does not fit this version of callfsm: {error}") from None
+    return Trace(call, tuple(body), whole)
+
+
+def _line(path: Path, number: int, raw: bytes) -> dict[str, Any]:
+    """A line as an object. Raises TraceError."""
+    try:
+        line = read_json(raw.decode())
+    except ValueError:
+        line = None
+    if not isinstance(line, dict):
+        what = "it is no trace" if number == 1 else f"line {number} is damaged"
+        raise TraceError(f"{path}: {what}; give the call.trace of a call")
+    return line
 
 
 def event_to_json(event: ev.Event) -> dict[str, Any]:
@@ -151,13 +185,33 @@ def event_from_json(line: dict[str, Any]) -> ev.Event:
     kind = _EVENTS.get(line["event"])
     if kind is None:
         raise TraceError(f"there is no event {line['event']!r}")
-    wanted = [field.name for field in attrs.fields(kind)]
+    wanted = _HINTS[kind]
     if missing := [name for name in (*wanted, "moves", "effects") if name not in line]:
         raise TraceError(f"{line['event']} lacks {', '.join(missing)}")
-    fields = {name: line[name] for name in wanted}
-    if kind is ev.PlayoutStopped:
-        fields["items"] = tuple(ev.Heard(**heard) for heard in fields["items"])
-    return kind(**fields)
+    return kind(**{name: _field(line, name, hint) for name, hint in wanted.items()})
+
+
+def _field(line: dict[str, Any], name: str, hint: Any) -> Any:
+    """A field of the type that it has in the event. Raises TraceError: nothing else may reach the tables."""
+    value = line[name]
+    if get_origin(hint) is tuple:
+        [one, _] = get_args(hint)
+        wanted = get_type_hints(one)
+        if isinstance(value, list) and all(isinstance(part, dict) and part.keys() == wanted.keys() for part in value):
+            return tuple(one(**{field: _field(part, field, kind) for field, kind in wanted.items()}) for part in value)
+    elif get_origin(hint) is UnionType:
+        return None if value is None else _field(line, name, get_args(hint)[0])
+    elif hint is str:
+        if isinstance(value, str):
+            return value
+    elif type(value) in ((int, float) if hint is float else (int,)) and (0 if name == "at_ms" else -LARGEST) <= value <= LARGEST:
+        return value
+    raise TraceError(f"{name} is {_cut(value)}, which it cannot be")
+
+
+def _cut(value: object) -> str:
+    words = ascii(value)
+    return words if len(words) <= 40 else f"{words[:40]}…"
 
 
 def answer_to_json(answer: Step[Call]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The virtual sound device: exact on a virtual clock, in order on a real one, and never without a readable recording."""
 
 import math
+import resource
+import signal
 import wave
 from array import array
 from collections.abc import Awaitable, Callable, Mapping
@@ -425,10 +427,25 @@ def test_a_recording_that_cannot_be_made_is_a_device_that_failed_in_one_plain_li
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-def test_a_full_disk_in_mid_call_is_a_device_that_failed(tmp_path: Path) -> None:
+def test_a_disk_that_is_always_full_costs_the_recording_and_not_the_call(caplog: pytest.LogCaptureFixture) -> None:
     _, log, _ = call(Path("/dev/full"), 5_000, {})
-    assert isinstance(log.events()[-1], DeviceFailed)
-    assert "No space left" in repr(log.events()[-1]) or "seek" in repr(log.events()[-1])
+    assert not [event for event in log.events() if isinstance(event, DeviceFailed)]
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["recording_failed"]
+
+
+def test_a_disk_that_fills_up_ends_the_recording_and_not_the_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """R105: it is logged once; what was written before still plays."""
+    handler, (soft, hard) = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, hard))
+    try:
+        _, log, _ = call(tmp_path / "call.wav", 5_000, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not [event for event in log.events() if isinstance(event, DeviceFailed)]
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["recording_failed"]
+    with wave.open(str(tmp_path / "call.wav")) as file:
+        assert file.getnframes() >= 24_000
 
 
 @both_backends

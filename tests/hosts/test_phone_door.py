@@ -21,7 +21,8 @@ from websockets.frames import Frame, Opcode
 
 from adapters.hosts.phone import door as doors
 from adapters.hosts.phone.calls import Refused
-from adapters.hosts.phone.door import BURST_S, FRAMES_HZ, OCTETS_HZ, WAITING, Budget, Door
+from adapters.hosts.phone.door import FRAMES_HZ, OCTETS_HZ, WAITING, Door
+from adapters.seam.budget import BURST_S, Budget
 from adapters.standin.twilio.stream import Hung
 from tests.shared.phone_model import Exchange, exchange, on_asyncio
 from tests.shared.shell import PATIENCE_S

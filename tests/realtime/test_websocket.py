@@ -14,13 +14,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
+import anyio.abc
+import anyio.lowlevel
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 from websockets.utils import accept_key
 
 from adapters.realtime.transport import open_transport
-from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
+from adapters.realtime.websocket import FRAMES_HZ, TURN, WebSocket, WebSocketClosed, WebSocketError, connect
+from adapters.seam.budget import BURST_S
 from tests.shared.shell import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
@@ -566,3 +569,79 @@ async def test_a_connection_that_is_lost_before_anybody_looks_is_told_then() -> 
             async with transport.carried():
                 while b"" not in user.told:
                     await anyio.sleep(0.005)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_what_a_server_says_unasked_and_too_early_is_no_websocket(ends: bool) -> None:
+    """An SMTP server greets at once; it may be read before we have asked, and may end there too (R59)."""
+
+    async def main() -> None:
+        async def greet(stream: anyio.abc.SocketStream) -> None:
+            await stream.send(b"220 mail.example ESMTP\r\n")
+            if not ends:
+                await anyio.sleep_forever()
+            await stream.aclose()
+
+        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, greet)
+            port = listener.extra(anyio.abc.SocketAttribute.local_port)
+            for _ in range(20):
+                with pytest.raises(WebSocketError, match="is not a WebSocket server"):
+                    async with connect(f"ws://127.0.0.1:{port}/"):
+                        pass
+            tasks.cancel_scope.cancel()
+
+    anyio.run(main)
+
+
+def test_what_comes_before_a_connection_is_carried_waits_for_it() -> None:
+    """Some versions of asyncio read although they were told to pause."""
+    heard: list[bytes] = []
+
+    class User:
+        def received(self, data: bytes) -> None:
+            heard.append(data)
+
+        def drained(self) -> None:
+            """Nothing."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            transport = await open_transport("127.0.0.1", listener.getsockname()[1], None, User())
+            accepted, _ = listener.accept()
+            with accepted:
+                transport.get_buffer(-1)[:5] = b"early"  # type: ignore[attr-defined]
+                transport.buffer_updated(5)  # type: ignore[attr-defined]
+                assert heard == []
+                async with transport.carried():
+                    assert heard == [b"early"]
+
+    anyio.run(main)
+
+
+async def test_a_server_that_sends_faster_than_anybody_speaks_is_left_and_others_have_their_turn() -> None:
+    """The connection ends with a reason, after no more messages than half a minute of speech has, and another task never waits for it."""
+    flood = int(FRAMES_HZ * BURST_S * 2)
+
+    def handler(ws: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(flood):
+                ws.send('{"type": "unknown"}')
+
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    with serving(handler) as url:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(other)
+            async with connect(url) as ws:
+                taken = [text async for text in ws]
+            tasks.cancel_scope.cancel()
+    assert FRAMES_HZ * BURST_S <= len(taken) < flood
+    assert ws.close_reason == "the server sent faster than anybody speaks"
+    assert turns > len(taken) / TURN / 2

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from time import monotonic
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from adapters.hosts.phone.calls import Refused
+from adapters.seam.budget import Budget
 from adapters.twilio.wire import MAX_MESSAGE_CHARS
 
 HEAD_S = 10.0
@@ -33,8 +33,6 @@ WAITING = 256
 """How many connections may wait to say something; beyond that the oldest goes."""
 STOP_S = 2
 """How long a connection may take to close at the end."""
-BURST_S = 30.0
-"""How much of a stream may come at once, as after a network that stood still."""
 FRAMES_HZ, OCTETS_HZ = 100.0, 64 * 1024.0
 """How much of a stream may come in a second: twice the messages of a caller's sound, four times its octets."""
 SLICE = 4096
@@ -229,21 +227,6 @@ class _Stream(WebSocketsSansIOProtocol):
         self._hall.note(Refused.TOO_FAST, "a stream sent faster than anybody speaks")
         self.conn.fail(1008, "faster than real time")
         self.handle_parser_exception()
-
-
-class Budget:
-    """How much may come: so much a second, and that of BURST_S at once."""
-
-    def __init__(self, a_second: float, burst_s: float = BURST_S, now_s: Callable[[], float] = monotonic) -> None:
-        self._a_second, self._most, self._now_s = a_second, a_second * burst_s, now_s
-        self._left, self._at_s = self._most, now_s()
-
-    def takes(self, amount: float) -> bool:
-        """Take it, if it is not too much."""
-        now_s = self._now_s()
-        self._left = min(self._most, self._left + (now_s - self._at_s) * self._a_second) - amount
-        self._at_s = now_s
-        return self._left >= 0
 
 
 class _Guard:

@@ -29,6 +29,7 @@ from adapters.hosts.phone.metrics import Metrics
 from adapters.hosts.phone.rest import API, opened
 from adapters.hosts.phone.server import PhoneServer
 from adapters.hosts.phone.watchdog import Watchdog
+from adapters.seam.files import private_folder
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +83,7 @@ async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
     Raises OSError for a port that cannot be had or a folder that cannot be made, ValueError for a URL that is none.
     """
     if plan.traces is not None:
-        plan.traces.mkdir(parents=True, exist_ok=True)
+        private_folder(plan.traces)
     calls = Calls(plan.max_calls)
     metrics = Metrics(calls, rows=plan.rows)
     where = plan.listeners

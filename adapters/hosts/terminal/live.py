@@ -28,12 +28,12 @@ from adapters.realtime.websocket import WebSocketError
 from adapters.seam.device import CALIBRATION_MS, Device
 from adapters.seam.driver import Driver
 from adapters.seam.errors import first_of
+from adapters.seam.files import private_folder
 from adapters.seam.ports import Caller, Port, Post
 from adapters.standin.caller import WavCaller
 from adapters.standin.demo import demo_caller
-from adapters.telling.picture.timeline import draw, read_stereo
-from adapters.telling.report import OldAudio, report_on
-from adapters.telling.trace import TraceError, Tracing, read_trace
+from adapters.telling.folder import tell
+from adapters.telling.trace import TraceError, Tracing
 from adapters.text.sentences import SentenceCutter
 from adapters.tools import Tools
 from fsm.call import effects as fx, events as ev
@@ -126,7 +126,7 @@ async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple
     if plan.tools is not None:
         ports.append(plan.tools)
     await stack.enter_async_context(llm.checked())
-    plan.out.mkdir(parents=True, exist_ok=True)
+    private_folder(plan.out)
     return device, ports
 
 
@@ -174,7 +174,7 @@ async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]
         return device.sounded_after(began_s + since_ms / 1000, response_id)
 
     def say_so(error: OSError) -> None:
-        console.print(f"{plan.out / 'call.trace'} ends here: {error.strerror}; make room, or give another --out", style="red")
+        console.print(f"{plan.out / 'call.trace'} ends here: {error.strerror}; make room, or give another --out", style="red", markup=False)
 
     ends: list[fx.Reason] = []
 
@@ -193,7 +193,7 @@ async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]
                 console.print("voice: " + ", ".join(f"{name} {value}" for name, value in port.figures.lines()), style="dim")
         with anyio.CancelScope(shield=True):
             try:
-                await to_thread.run_sync(_write, plan.out, old_audio)
+                await to_thread.run_sync(tell, plan.out, old_audio)
             except (OSError, TraceError) as error:
                 console.print(f"no picture and no summary: {error}", style="red", markup=False, soft_wrap=True)
     return ends[0] if ends else None
@@ -205,14 +205,6 @@ def _tell_of(device: Device, console: Console) -> None:
         console.print("the player tells no position: played milliseconds are estimated by the clock", style="dim")
     if device.counts:
         console.print("sound devices: " + ", ".join(f"{count} {name}" for name, count in device.counts.items()), style="yellow")
-
-
-def _write(out: Path, old_audio: OldAudio) -> None:
-    """Tell the call from its trace and its sound, as a picture and in words."""
-    report = report_on(read_trace(out / "call.trace"), old_audio)
-    caller, agent = read_stereo(out / "call.wav")
-    (out / "call.svg").write_text(draw(report.picture("callfsm: a call", caller, agent)), encoding="utf-8")
-    (out / "summary.txt").write_text(report.summary(), encoding="utf-8")
 
 
 def _servers(plan: Plan) -> list[tuple[str, str | None, tuple[str, ...]]]:

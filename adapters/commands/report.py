@@ -1,0 +1,27 @@
+"""`callfsm report`: the picture and the summary of a recorded call, made afterwards."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from adapters.commands.common import Refused, command
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    text = "write the picture and the summary of a recorded call, also of one whose process died"
+    parser = command(commands, "report", _report, text, "callfsm report calls/20260101-120000")
+    parser.add_argument("folder", type=Path, help="the folder that a call left, with its call.trace")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from adapters.telling.folder import tell
+    from adapters.telling.trace import TraceError
+
+    try:
+        print(tell(options.folder), end="")
+    except TraceError as error:
+        raise Refused(str(error)) from None
+    except OSError as error:
+        raise Refused(f"{error.filename}: {error.strerror}; make it a folder that can be written") from None
+    return 0
