@@ -577,10 +577,10 @@ def test_what_a_server_says_unasked_and_too_early_is_no_websocket(ends: bool) ->
 
     async def main() -> None:
         async def greet(stream: anyio.abc.SocketStream) -> None:
-            await stream.send(b"220 mail.example ESMTP\r\n")
-            if not ends:
-                await anyio.sleep_forever()
-            await stream.aclose()
+            async with stream:
+                await stream.send(b"220 mail.example ESMTP\r\n")
+                if not ends:
+                    await anyio.sleep_forever()
 
         async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, greet)
