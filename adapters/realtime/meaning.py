@@ -13,7 +13,7 @@ from adapters.realtime.surrogates import whole
 from adapters.realtime.waits import stated_wait_ms
 from adapters.seam.errors import unkeyed
 from fsm.call import events as ev
-from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, Effect, RewriteItem
+from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, RewriteItem
 from fsm.call.guards import FATAL
 
 Act = Callable[[Memory, Told], list[Incoming]]
@@ -111,7 +111,7 @@ def committed(memory: Memory, told: Told) -> list[Incoming]:
     memory.open_commits = max(memory.open_commits - 1, 0)
     memory.spoken_item = item_id or memory.spoken_item
     memory.turns[memory.spoken_item] = Turn.COMMITTED
-    return [Happened(ev.TurnCommitted, (item_id,))]
+    return [*(Reply(*one) for one in memory.rewrites.due()), Happened(ev.TurnCommitted, (item_id,))]
 
 
 def transcribed(memory: Memory, told: Told) -> list[Incoming]:
@@ -215,7 +215,8 @@ def _words_of(memory: Memory, part: Told, response_id: str) -> list[Incoming]:
     texts = [value_at(one, "transcript") or value_at(one, "text") for one in content] if isinstance(content, list) else []
     text = whole(" ".join(one for one in texts if isinstance(one, str)))
     notes = memory.notes(response_id)
-    if not text or item_id in notes.transcribed or (not item_id and notes.transcribed):
+    is_known = item_id in notes.kinds or item_id in notes.at.values()
+    if not text or item_id in notes.transcribed or (notes.transcribed and not is_known):
         return []
     return _say_whole(memory, response_id, item_id or notes.last_item, "text", text)
 
@@ -442,10 +443,12 @@ def _is_about_a_commit(memory: Memory, code: str, message: str) -> bool:
 def _refused_items(memory: Memory, command: Effect | None) -> list[Incoming]:
     """What follows from an error for an item that is being rewritten."""
     match command:
+        case DeleteItem(item_id=item_id):
+            memory.rewrites.kept(item_id)
         case RewriteItem(item_id=item_id):
             return [Reply(*one) for one in memory.rewrites.refused(item_id)]
         case None:
-            return [Reply(*one) for one in memory.rewrites.refused()]
+            return [Reply(*one) for one in memory.rewrites.refused_something()]
     return []
 
 

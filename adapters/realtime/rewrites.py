@@ -1,7 +1,7 @@
 """An item rewritten where the server may refuse any part of it: the old one is deleted, and only then is the new one made (R34).
 
-A server that knows no delete keeps the answer as it was; one that refuses the new item is told it in other words, under the same id, so
-that what it did take is never there twice.
+A server that knows no delete keeps the answer as it was; one that deletes and says nothing is given the new item before it is next asked
+to answer; one that refuses the new item is told it in other words, under the same id, so that what it did take is never there twice.
 """
 
 import itertools
@@ -18,12 +18,14 @@ FORMS = 3
 
 @attrs.define
 class _Rewrite:
-    """One item on its way: `form` counts the ways that were tried, 0 while the old one is still there; `after` is what it stands behind."""
+    """One item on its way: `form` counts the ways that were tried, 0 while the old one may be there; `after` is what it stands behind."""
 
     effect: RewriteItem
     new_id: str
     after: str = ""
     form: int = 0
+    doubted: bool = False
+    """Did an error come that may be about the delete?"""
 
 
 class Rewrites:
@@ -47,23 +49,31 @@ class Rewrites:
         rewrite = self._under_way.get(item_id)
         return self._next(rewrite) if rewrite is not None and not rewrite.form else []
 
+    def kept(self, item_id: str) -> None:
+        """The server refuses to delete an item: it stays as it was."""
+        if (rewrite := self._under_way.get(item_id)) is not None and not rewrite.form:
+            del self._under_way[item_id]
+
+    def due(self) -> list[tuple[RewriteItem, dict[str, Any]]]:
+        """The conversation is about to be answered: what nothing speaks against was deleted without a word."""
+        return [told for one in list(self._under_way.values()) if not one.form and not one.doubted for told in self._next(one)]
+
     def made(self, item_id: str) -> None:
         """The server has made the item of this id."""
         for old in [old for old, one in self._under_way.items() if one.new_id == item_id]:
             del self._under_way[old]
 
-    def refused(self, item_id: str = "") -> list[tuple[RewriteItem, dict[str, Any]]]:
-        """The server refuses a part of rewriting an item: the old one stays, or the new one is tried otherwise.
+    def refused(self, item_id: str) -> list[tuple[RewriteItem, dict[str, Any]]]:
+        """The server refuses to make the item that stands in for another: it is tried otherwise."""
+        rewrite = self._under_way.get(item_id)
+        return self._next(rewrite) if rewrite is not None and rewrite.form else []
 
-        An error that names nothing is about the oldest item that was deleted and is not made yet, if it is about any.
-        """
-        open_ones = [one for one in self._under_way.values() if one.effect.item_id == item_id or (not item_id and one.form)]
-        if not open_ones:
-            return []
-        if not open_ones[0].form:
-            del self._under_way[item_id]
-            return []
-        return self._next(open_ones[0])
+    def refused_something(self) -> list[tuple[RewriteItem, dict[str, Any]]]:
+        """An error names nothing: it may be about any delete, and about the oldest item that is not made yet."""
+        for one in self._under_way.values():
+            one.doubted = True
+        oldest = next((one for one in self._under_way.values() if one.form), None)
+        return self._next(oldest) if oldest is not None else []
 
     def _next(self, rewrite: _Rewrite) -> list[tuple[RewriteItem, dict[str, Any]]]:
         """The new item in the next form; nothing once all were tried."""

@@ -129,7 +129,7 @@ _CALLER = (
         ("item_id",),
         aside("its transcript has told it", m.is_proved, "after the turn's transcript", m.proved),
         aside("the model knows of it with its transcript", m.is_read_later, "the server's LLM reads transcripts", m.wait_for_words),
-        comes(m.committed, ev.TurnCommitted),
+        comes(m.committed, Reply, ev.TurnCommitted),
     ),
     told(
         "conversation.item.input_audio_transcription.completed",

@@ -19,7 +19,7 @@ from adapters.realtime.messages import Malformed, Told
 from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.table import TABLE
-from fsm.call.effects import CommitTurn, ConfigureSession, Effect, ProtectResponse, ReleaseResponse, RewriteItem
+from fsm.call.effects import CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, ProtectResponse, ReleaseResponse, RewriteItem
 from fsm.call.policy import Policy
 
 
@@ -59,9 +59,11 @@ class Wire:
             case CommitTurn():
                 self.memory.open_commits += 1
             case RewriteItem():
-                return [
-                    self._spoken(effect, body) for body in self.memory.rewrites.begin(effect, self.memory.previous.get(effect.item_id, ""))
-                ]
+                began = self.memory.rewrites.begin(effect, self.memory.previous.get(effect.item_id, ""))
+                return [self._spoken(DeleteItem(effect.item_id), body) for body in began]
+            case CreateResponse():
+                due = [self._spoken(*one) for one in self.memory.rewrites.due()]
+                return due + [self._spoken(effect, body) for body in bodies(effect, self.memory.settings, setup.modalities())]
         return [self._spoken(effect, body) for body in bodies(effect, self.memory.settings, setup.modalities())]
 
     def answer(self, reply: Reply) -> dict[str, Any]:

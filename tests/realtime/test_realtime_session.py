@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.realtime.incoming import Happened, Incoming
+from adapters.realtime.incoming import Happened, Incoming, Reply
 from adapters.realtime.place import address, headers, is_openai
 from adapters.realtime.session_file import read_session_file
 from adapters.realtime.settings import RealtimeSettings
@@ -107,7 +107,7 @@ def sent_by(wire: Wire, effect: Effect, *answers: dict[str, Any]) -> list[dict[s
     messages = wire.send(effect)
     for answer in answers:
         told = json.loads(json.dumps(answer).replace("LAST", messages[-1]["event_id"]))
-        messages += [wire.answer(one) for one in hear(wire, **told) if not isinstance(one, Happened)]  # type: ignore[arg-type]
+        messages += [wire.answer(one) for one in hear(wire, **told) if isinstance(one, Reply)]
     return [{name: value for name, value in message.items() if name != "event_id"} for message in messages]
 
 
@@ -133,6 +133,25 @@ def test_an_item_is_made_anew_once_the_old_one_is_gone_and_where_it_was() -> Non
 def test_a_server_that_deletes_nothing_keeps_the_answer_and_is_given_no_second_one(answers: tuple[dict[str, Any], ...]) -> None:
     wire, _ = asked(WRITING)
     assert len(sent_by(wire, RewriteItem("i1", "We are"), *answers)) == 1
+
+
+def test_a_server_that_deletes_without_a_word_is_given_the_answer_before_it_is_asked_again() -> None:
+    wire, _ = asked(WRITING)
+    wire.send(RewriteItem("i1", "We are"))
+    create, ask = wire.send(CreateResponse(Cause.USER_TURN))
+    assert create["item"]["content"][0]["text"] == "We are"
+    assert ask["type"] == "response.create"
+    assert hear(wire, **DELETED) == []
+    wire.send(RewriteItem("i2", "And on"))
+    said = hear(wire, type="input_audio_buffer.committed", item_id="u1")
+    assert [wire.answer(one)["item"]["content"][0]["text"] for one in said if isinstance(one, Reply)] == ["And on"]
+
+
+@pytest.mark.parametrize("answers", [(REFUSED,), (UNNAMED,)])
+def test_a_server_that_refuses_to_delete_is_given_no_second_answer_later(answers: tuple[dict[str, Any], ...]) -> None:
+    wire, _ = asked(WRITING)
+    sent_by(wire, RewriteItem("i1", "We are"), *answers)
+    assert len(wire.send(CreateResponse(Cause.USER_TURN))) == 1
 
 
 @pytest.mark.parametrize("refusal", [REFUSED, UNNAMED])
