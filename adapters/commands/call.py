@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.commands import output
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
 from adapters.commands.common import Refused, command
 from adapters.commands.extras import need
@@ -57,7 +58,6 @@ def _call(options: argparse.Namespace) -> int:
     stands_in = with_stand_ins(options) or not (options.caller or options.device or options.microphone)
     need("callfsm call", "call", *(["sound"] if sounds else []), *(["stand-in"] if stands_in else []))
     import anyio
-    from rich.console import Console
 
     from adapters.hosts.ending import Ending
     from adapters.hosts.terminal import live
@@ -80,7 +80,7 @@ def _call(options: argparse.Namespace) -> int:
         player=options.player,
         vad=options.vad,
     )
-    console, began_s = Console(), time.time()
+    console, began_s = output.console(), time.time()
     try:
         with Ending() as end:
             return anyio.run(_hold_until_told, plan, console, end, backend=options.backend)
@@ -89,7 +89,7 @@ def _call(options: argparse.Namespace) -> int:
 
 
 async def _hold_until_told(plan: Any, console: Any, end: "Ending") -> int:
-    """Hold the call; Ctrl-C and SIGTERM hang up. Gives the exit code."""
+    """Hold the call; Ctrl-C, SIGTERM and SIGHUP hang up. Gives the exit code."""
     import anyio
 
     from adapters.hosts.terminal import live
@@ -121,5 +121,5 @@ def _show_folder(console: Any, out: Path, began_s: float) -> None:
     summary = out / "summary.txt"
     if summary.exists() and summary.stat().st_mtime >= began_s:
         console.print()
-        console.print(summary.read_text(encoding="utf-8"), highlight=False, markup=False, soft_wrap=True)
-        console.print(f"{out}: " + ", ".join(sorted(file.name for file in out.iterdir())), highlight=False, soft_wrap=True)
+        console.print(summary.read_text(encoding="utf-8"))
+        console.print(f"{out}: " + ", ".join(sorted(file.name for file in out.iterdir())))

@@ -18,7 +18,7 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
     return parser
 
 

@@ -3,10 +3,14 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from adapters.commands import output
 from adapters.commands.common import Refused, command
 from adapters.commands.extras import need
+
+if TYPE_CHECKING:
+    from adapters.hosts.ending import Ending
 
 TOKEN_VARIABLE = "TWILIO_AUTH_TOKEN"
 """The environment variable with the auth token that signs what is posted; never an argument, as those are public."""
@@ -42,8 +46,8 @@ def add(commands: Any) -> None:
 def _dial(options: argparse.Namespace) -> int:
     need("callfsm dial", "stand-in")
     import anyio
-    from rich.console import Console
 
+    from adapters.hosts.ending import Ending
     from adapters.standin import dialling
     from adapters.standin.twilio.call import CallFailed
     from adapters.standin.twilio.lacks import LACKS
@@ -67,16 +71,33 @@ def _dial(options: argparse.Namespace) -> int:
         rest_port=options.rest_port,
         out=options.out,
     )
-    console = Console(highlight=False)
+    console = output.console()
     if not token:
-        console.print(f"{TOKEN_VARIABLE} is not set: nothing is signed, so a server that checks will refuse the call", soft_wrap=True)
+        console.print(f"{TOKEN_VARIABLE} is not set: nothing is signed, so a server that checks will refuse the call")
     try:
-        return 0 if anyio.run(dialling.dial, plan, console) else 1
+        with Ending() as end:
+            code: int = anyio.run(_place, plan, console, end)
+            end.must_end(code)
+            return code
     except (ValueError, CallFailed) as error:
         raise Refused(str(error)) from None
     except OSError as error:
         where = error.filename or f"--rest-port {options.rest_port}"
         raise Refused(f"{where}: {error.strerror or error}; give another") from None
+
+
+async def _place(plan: Any, console: Any, end: "Ending") -> int:
+    """Place the call; Ctrl-C, SIGTERM and SIGHUP hang up. Gives the exit code."""
+    from adapters.standin import dialling
+
+    told: list[int] = []
+
+    async def first_signal() -> None:
+        told.append(await end.told())
+
+    with end.listening():
+        held = await dialling.dial(plan, console, first_signal)
+    return 0 if held else 128 + told[0] if told else 1
 
 
 def _conditions(options: argparse.Namespace) -> Any:

@@ -43,8 +43,12 @@ class Ending:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Note SIGTERM and Ctrl-C while the block lasts, in the main thread; the second one ends the process soon, whatever hangs."""
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        """Note SIGTERM, SIGHUP and Ctrl-C while the block lasts, in the main thread; a second one ends the process soon, whatever hangs.
+
+        A SIGHUP that is ignored, as `nohup` has it, stays so.
+        """
+        numbers = [signal.SIGTERM, signal.SIGINT, *([] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP])]
+        before = {number: signal.signal(number, self._note) for number in numbers}
         try:
             yield
         finally:

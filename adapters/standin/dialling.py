@@ -1,5 +1,6 @@
 """A stand-in call from the command line, put together: the caller, Twilio's side, its REST API, and what the call leaves behind."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,19 @@ class Telephone:
         return mulaw.encode(self._down.feed(self._caller.next_frame(agent_audible)))
 
 
-async def dial(plan: Dialling, console: Any) -> bool:
-    """Place the call, and tell of it; True when it was held and broke no rule. Ctrl-C and SIGTERM hang up.
+Signalled = Callable[[], Awaitable[None]]
+"""Waits for the first signal that is to end us."""
+
+
+async def dial(plan: Dialling, console: Any, first_signal: Signalled) -> bool:
+    """Place the call, and tell of it; True when it was held and broke no rule. `first_signal` hangs up.
 
     Raises ValueError for a WAV file that is none, CallFailed when there was no call, OSError for a port that is taken or a folder
     that cannot be written.
     """
 
     def say(words: str) -> None:
-        console.print(words, markup=False, soft_wrap=True)
+        console.print(words)
 
     if plan.out is not None:
         plan.out.mkdir(parents=True, exist_ok=True)
@@ -76,7 +81,7 @@ async def dial(plan: Dialling, console: Any) -> bool:
         if plan.rest_port is not None:
             root = await stack.enter_async_context(serve_rest(Calls(ids, plan.token, call.end), plan.rest_port))
             say(f"the REST API is at {root}")
-        await _hold(call, plan)
+        await _hold(call, plan, first_signal)
     if call.stream is not None:
         for line in summary(call.stream):
             say(line)
@@ -104,11 +109,19 @@ def summary(stream: Stream) -> list[str]:
     return lines
 
 
-async def _hold(call: Call, plan: Dialling) -> None:
-    """Hold the call; a signal hangs up."""
+async def _hold(call: Call, plan: Dialling, first_signal: Signalled) -> None:
+    """Hold the call; a signal hangs up, or ends the dialling."""
     failed: list[CallFailed] = []
     async with anyio.create_task_group() as tasks:
-        await tasks.start(_hang_up_when_told, call)
+
+        async def hang_up() -> None:
+            await first_signal()
+            if call.stream is None:
+                tasks.cancel_scope.cancel()
+            else:
+                call.end(Hung.CALLER)
+
+        tasks.start_soon(hang_up)
         try:
             await call.dial(plan.url, plan.parameters)
         except CallFailed as failure:
@@ -116,19 +129,6 @@ async def _hold(call: Call, plan: Dialling) -> None:
         tasks.cancel_scope.cancel()
     if failed:
         raise failed[0]
-
-
-async def _hang_up_when_told(call: Call, *, task_status: Any) -> None:
-    """The first signal hangs up; a second one meets Python's own handler."""
-    import signal
-
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            if call.stream is None:
-                raise KeyboardInterrupt
-            call.end(Hung.CALLER)
-            return
 
 
 def _caller(plan: Dialling) -> Caller:

@@ -9,6 +9,7 @@ import time
 import wave
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,18 @@ def test_the_help_names_every_command() -> None:
     done = callfsm("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert all(f"    {command} " in done.stdout for command in COMMANDS)
+
+
+def test_the_version_is_that_of_the_package(here: Here) -> None:
+    done = here("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"callfsm {metadata.version('callfsm')}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_unknown_flag_points_to_the_help_of_its_command(here: Here, command: str) -> None:
+    needed = {"stand-in": ["realtime"], "replay": ["none.trace"], "case": ["none.jsonl"]}.get(command, [])
+    assert one_line(here(command, *needed, "--barks")).endswith(f"--barks; see `callfsm {command} --help`")
 
 
 def test_the_settings_of_a_call_can_be_listed(here: Here) -> None:

@@ -1,0 +1,77 @@
+"""Where a command's words go: a terminal of few letters, a pipe that closes or a full disk spoils the words, and nothing else."""
+
+import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_LOST: list[OSError] = []
+"""What befell the words of an onlooker's console."""
+
+
+def prepare() -> None:
+    """What a terminal has no letters for is written as its code."""
+    _LOST.clear()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            with suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
+
+
+def console() -> "Console":
+    """A console that takes words as they are, `[so]` and `:so:` too, and that ends no call when nobody can read it any more (R105)."""
+    from rich.console import Console
+
+    file: Any = _Onlooker(sys.stdout) if sys.stdout else None
+    return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def finish(code: int) -> int:
+    """Write what is left to be written. Gives the exit code, which is 1 where words were lost and all else went well."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+        lost = _LOST[0] if _LOST else None
+    except (OSError, ValueError) as error:
+        lost = error if isinstance(error, OSError) else None
+    return lose(lost, code) if lost else code
+
+
+def lose(error: OSError, code: int = 0) -> int:
+    """Standard output takes no more: say so, unless it was closed by who reads it. Gives the exit code."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+    if isinstance(error, BrokenPipeError):
+        return code
+    with suppress(OSError):
+        print(f"callfsm: standard output can't be written ({error.strerror}); send it elsewhere", file=sys.stderr)
+    return code or 1
+
+
+class _Onlooker:
+    """A stream whose faults are remembered and not raised."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            _LOST.append(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            _LOST.append(error)

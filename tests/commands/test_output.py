@@ -1,0 +1,147 @@
+"""Claims about where a command's words go: letters that a terminal lacks, a pipe that closes and a full disk spoil words alone."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands.test_cli import end, silence, whole
+from tests.shared.shell import PATIENCE_S, ROOT, begin_callfsm, descendants, environment
+
+FULL = Path("/dev/full")
+NARROW = {"PYTHONIOENCODING": "", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+
+
+def run(*arguments: object, cwd: Path, stdout: int = subprocess.PIPE, **variables: str) -> "subprocess.CompletedProcess[bytes]":
+    """Run `callfsm ARGUMENTS` with bytes of any encoding for its output."""
+    return subprocess.run(
+        [sys.executable, "-m", "adapters.cli", *map(str, arguments)],
+        cwd=cwd,
+        env=environment(PYTHONPATH=str(ROOT), **variables),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def closed_pipe() -> int:
+    """The writing end of a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.parametrize(
+    "variables", [NARROW, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}], ids=["C", "ascii", "latin-1"]
+)
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("--help",), 0), (("serve", "--help"), 0), (("call", "--help"), 0), (("call", "--set", "help"), 0), (("rules", "\u2026"), 2)],
+    ids=["help", "serve", "call", "set", "refusal"],
+)
+def test_a_terminal_of_few_letters_is_written_to(variables: dict[str, str], arguments: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    done = run(*arguments, cwd=tmp_path, **variables)
+    assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
+    assert done.stdout or code
+
+
+@pytest.mark.parametrize("arguments", [("rules",), ("--help",), ("call", "--set", "help"), ("--version",)], ids=str)
+def test_who_closes_a_pipe_wants_no_more_and_is_told_nothing(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    writing = closed_pipe()
+    try:
+        done = run(*arguments, cwd=tmp_path, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, which Linux has")
+@pytest.mark.parametrize("arguments", [("rules",), ("--help",), ("--version",)], ids=str)
+def test_output_that_cannot_be_written_is_told_in_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    with FULL.open("wb") as full:
+        done = run(*arguments, cwd=tmp_path, stdout=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == b"callfsm: standard output can't be written (No space left on device); send it elsewhere\n"
+
+
+@pytest.mark.parametrize("where", ["closed", "full", "ascii"])
+def test_a_call_is_held_to_its_end_whoever_reads_of_it(where: str, tmp_path: Path) -> None:
+    if where == "full" and not FULL.exists():
+        pytest.skip("needs /dev/full, which Linux has")
+    caller = silence(tmp_path / "caller.wav", 1.0)
+    out = tmp_path / "[red] :smile: call"
+    arguments = ("call", "--voice", "realtime", "--caller", caller, "--out", out)
+    if where == "ascii":
+        done = run(*arguments, cwd=tmp_path, PYTHONIOENCODING="ascii")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert f"{out}: call.svg".encode() in done.stdout
+    else:
+        writing = closed_pipe() if where == "closed" else os.open(FULL, os.O_WRONLY)
+        try:
+            done = run(*arguments, cwd=tmp_path, stdout=writing)
+        finally:
+            os.close(writing)
+        assert (done.returncode, done.stderr.count(b"\n")) == ((0, 0) if where == "closed" else (1, 1))
+    whole(out, "the caller hung up")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_ends_a_call_at_once_and_without_a_word(number: signal.Signals, tmp_path: Path) -> None:
+    caller = silence(tmp_path / "caller.wav", 60.0)
+    process = begin_callfsm("call", "--caller", caller, "--out", tmp_path / "out")
+    children: set[int] = set()
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "greeting_lock" in line:
+                break
+        children = descendants(process.pid)
+        process.send_signal(number)
+        process.send_signal(number)
+        _, complaint = process.communicate(timeout=PATIENCE_S)
+    finally:
+        end(process, children)
+    assert "Traceback" not in complaint
+    assert process.returncode in (128 + number, -number)
+
+
+def test_a_call_whose_terminal_is_gone_hangs_up_and_leaves_whole_files(tmp_path: Path) -> None:
+    caller = silence(tmp_path / "caller.wav", 60.0)
+    process = begin_callfsm("call", "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out")
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "greeting_lock" in line:
+                break
+        process.send_signal(signal.SIGHUP)
+        _, complaint = process.communicate(timeout=PATIENCE_S)
+    finally:
+        end(process, set())
+    assert (complaint, process.returncode) == ("", 128 + signal.SIGHUP)
+    whole(tmp_path / "out", "the caller hung up: stopped from outside")
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    caller = silence(tmp_path / "caller.wav", 1.0)
+    process = subprocess.Popen(
+        ["nohup", sys.executable, "-u", "-m", "adapters.cli", "call", "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out"],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        next(iter(process.stdout))
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=PATIENCE_S)
+    finally:
+        end(process, set())
+    assert process.returncode == 0
