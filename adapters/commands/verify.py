@@ -12,9 +12,9 @@ from adapters.commands.extras import need
 def add(commands: Any) -> None:
     """Declare the command."""
     text = "explore every reachable state of the tables and judge every rule in each"
-    parser = command(commands, "verify", _verify, text, "callfsm verify --set voice=chatterbox --scope talk")
+    parser = command(commands, "verify", _verify, text, "callfsm verify --set voice=chatterbox --plan speech")
     parser.add_argument("--deep", action="store_true", help="larger bounds, every policy, and all events at once: hours, and several GB")
-    parser.add_argument("--scope", metavar="NAME", help="one scope only, e.g. talk, opening, silence")
+    parser.add_argument("--plan", metavar="NAME", help="one kind of plan only, e.g. speech, tools, memory")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of every policy, e.g. interrupts=server")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes (default: one a core)")
     parser.add_argument(
@@ -27,25 +27,24 @@ def _verify(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from adapters.proof.verify import show as verify_show
-    from adapters.proof.verify.scopes import TAKEN_OUT, left_out, plans
+    from adapters.proof.verify.plans import TAKEN_OUT, plans
 
     if not 1 <= options.jobs <= 64:
         raise Refused(f"--jobs {options.jobs}: it takes a number from 1 to 64")
     try:
-        chosen = [plan for plan in plans(options.deep, **settings(options.set)) if options.scope in (None, plan.scope.name)]
+        chosen = [plan for plan in plans(options.deep, **settings(options.set)) if options.plan in (None, plan.name)]
     except ValueError as error:
         raise Refused(f"{error}; correct the --set of that name") from None
     if not chosen:
-        raise Refused(f"--scope {options.scope}: there is {', '.join(dict.fromkeys(plan.scope.name for plan in plans(options.deep)))}")
+        raise Refused(f"--plan {options.plan}: there is {', '.join(dict.fromkeys(plan.name for plan in plans(options.deep)))}")
     console = Console(highlight=False)
-    for line in dict.fromkeys([TAKEN_OUT, *(left_out(plan.scope) for plan in chosen)]):
-        console.print(line, markup=False, soft_wrap=True)
+    console.print(TAKEN_OUT, markup=False, soft_wrap=True)
     if options.jobs == 1 or len(chosen) == 1:
         checked = verify_show.check_all(chosen, console)
     else:
         checked = verify_show.check_side_by_side(chosen, console, options.jobs)
-    whole = options.scope is None and not options.set
+    whole = options.plan is None and not options.set
     dead = verify_show.dead_in_words(checked) if whole else []
-    for line in (*verify_show.report_all(checked, options.out), *dead):
+    for line in (*verify_show.report_all(checked, options.out), *verify_show.covered_in_words(checked), *dead):
         console.print(line, markup=False, soft_wrap=True)
     return 1 if dead or any(one.violations for one in checked) else 0

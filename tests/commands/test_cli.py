@@ -322,7 +322,7 @@ def test_a_call_that_failed_says_so_by_its_exit_code(tmp_path: Path) -> None:
     assert "the session was refused" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [("verify", "--scope", "talk"), ("sim", "--calls", "20000")])
+@pytest.mark.parametrize("arguments", [("verify", "--plan", "speech"), ("sim", "--calls", "20000")])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_the_command_however_it_ends(arguments: tuple[str, ...], number: signal.Signals) -> None:
     process = begin_callfsm(*arguments, "--jobs", "2")

@@ -1,59 +1,58 @@
-"""The proof asked about one mutant: states of the checker's scopes in which a changed row answers, and what follows from them.
+"""The proof asked about one mutant: states of the checker's plans in which a changed row answers, and what follows from them.
 
 The sound tables are explored once, as far as `MOST`, to know in which states each row answers. A mutant is then judged by the rules of
 `callfsm verify` where it goes another way than the sound tables: in that step, in the states that follow, and as deadlines pass.
 """
 
-import copy
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
 
 import attrs
 
-from adapters.proof.verify.checker import LIVELOCK
+from adapters.proof.judges import Rule
+from adapters.proof.verify.checker import rest_ms
 from adapters.proof.verify.model import Model, Node
-from adapters.proof.verify.scopes import Plan, plans
+from adapters.proof.verify.plans import Plan, plans
 from fsm import Call
-from fsm.engine.explore import Move, Space, explore, livelock
+from fsm.engine.explore import Move, explore
 from fsm.engine.machine import Machine
-from fsm.engine.notation import Row
+from fsm.engine.notation import NEVER, Row
 
 from .breaking import Mutant, beginning_without
 from .recording import Recorder
 
 MOST = 1_500
-"""How many of the nearest states of each scope are explored on the sound tables: about a second a scope, once a process."""
+"""How many of the nearest states of each plan are explored on the sound tables: about a second a plan, once a process."""
 BEYOND = 30
 """How many states behind one that a mutant alone leads to are explored."""
 KEPT = 10
-"""In how many states of a scope a row is tried: the nearest, and then always twice as far."""
+"""In how many states of a plan a row is tried: the nearest, and then always twice as far."""
 TRIED = 8
-"""Behind how many such states of a scope."""
+"""Behind how many such states of a plan."""
 
 
 @attrs.frozen(eq=False)
 class Explored:
-    """A scope of the sound tables: its model, and some of the states in which each row answers."""
+    """A plan of the sound tables: its model, and some of the states in which each row answers."""
 
     plan: Plan
     model: Model
     nodes: dict[Row, list[Node]]
     broken: frozenset[str]
-    """Rules that the sound tables break themselves in the scope, and so can tell nothing: `callfsm verify` shows how."""
+    """Rules that the sound tables break themselves in the plan, and so can tell nothing: `callfsm verify` shows how."""
 
 
-def proof_of(mutant: Mutant, machine: Machine[Call], scopes: tuple[Plan, ...] = (), most: int = MOST) -> str:
-    """The first rule that the mutant breaks, and in which scope; empty if none is found broken. No `scopes` are all of `callfsm verify`."""
+def proof_of(mutant: Mutant, machine: Machine[Call], chosen: tuple[Plan, ...] = (), most: int = MOST) -> str:
+    """The first rule that the mutant breaks, and in which plan; empty if none is found broken. No `chosen` are all of `callfsm verify`."""
     told_by = _told_by(mutant)
     with beginning_without(mutant.endless):
-        for explored in _all_explored(scopes or tuple(plans()), most):
-            model = copy.copy(explored.model)
-            model.machine = machine
+        for explored in _all_explored(chosen or tuple(plans()), most):
+            model = explored.model.on(machine)
             starts = dict.fromkeys(node for row in told_by for node in explored.nodes.get(row, ()))
             for rule in _faults(explored.model, model, starts):
                 if rule not in explored.broken:
-                    return f"{rule} ({explored.plan.name.strip(': ')})"
+                    return f"{rule} ({explored.plan})"
     return ""
 
 
@@ -66,13 +65,13 @@ def _told_by(mutant: Mutant) -> list[Row]:
 
 
 @cache
-def _all_explored(scopes: tuple[Plan, ...], most: int) -> tuple[Explored, ...]:
-    return tuple(_explored(plan, most) for plan in scopes)
+def _all_explored(chosen: tuple[Plan, ...], most: int) -> tuple[Explored, ...]:
+    return tuple(_explored(plan, most) for plan in chosen)
 
 
 def _explored(plan: Plan, most: int) -> Explored:
     recorder = Recorder()
-    model = Model(recorder, plan.policy, plan.scope)
+    model = Model(recorder, plan)
     seen: dict[Row, int] = {}
     nodes: dict[Row, list[Node]] = {}
 
@@ -85,7 +84,9 @@ def _explored(plan: Plan, most: int) -> Explored:
                 nodes.setdefault(row, []).append(node)
 
     space = explore(model.start, moves, model.faults, most=most)
-    broken = {*(fault.rule for fault in space.faults), *_livelocks(space, model)}
+    broken = {fault.rule for fault in space.faults}
+    if any(_restless(model, node) for row in nodes for node in nodes[row][:1]):
+        broken.add(Rule.LIVELOCK)
     return Explored(plan, model, nodes, frozenset(broken))
 
 
@@ -104,7 +105,8 @@ def _faults(sound: Model, broken: Model, starts: Iterable[Node]) -> Iterator[str
         yield from _at_rest(broken, node)
         space = explore(node, broken.moves, broken.faults, most=BEYOND)
         yield from (fault.rule for fault in space.faults)
-        yield from _livelocks(space, broken)
+        if _restless(broken, node):
+            yield Rule.LIVELOCK
 
 
 def _at_rest(model: Model, node: Node) -> Iterator[str]:
@@ -120,6 +122,5 @@ def _at_rest(model: Model, node: Node) -> Iterator[str]:
         yield from model.faults(node)
 
 
-def _livelocks(space: Space[Node], model: Model) -> list[str]:
-    found = livelock(space, model.waits), livelock(space, model.urgent_waits, model.stands)
-    return [LIVELOCK for node in found if node is not None]
+def _restless(model: Model, node: Node) -> bool:
+    return rest_ms(model.machine, model.canon.call(node.numbers), model.plan.still) == NEVER

@@ -3,11 +3,10 @@
 from collections import Counter
 from pathlib import Path
 
-import attrs
 import pytest
 from rich.console import Console
 
-from adapters.proof.verify.scopes import PLAIN, TALK, Plan
+from adapters.proof.verify.plans import PLAIN, Plan
 from fsm import CALL, Policy, events as ev, start, states
 from fsm.call.effects import CancelResponse
 from fsm.engine.notation import NEVER, always
@@ -21,7 +20,7 @@ from tests.mutants.showing import percent, score_tables, verdict
 from tests.mutants.witnesses import gathered
 from tests.shared import core
 
-SMALL = (Plan(attrs.evolve(TALK, ids=1), Policy(**PLAIN)),)
+SMALL = (Plan("small", frozenset({"speech"}), Policy(**PLAIN)),)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +93,7 @@ def answering_with(mutant: Mutant, event: type[ev.Event], *fields: object) -> co
 
 def test_an_act_is_dropped_or_doubled(made: dict[str, Mutant]) -> None:
     for change, times in (("dropped", 0), ("doubled", 2)):
-        mutant = one(made, f"response:IN_PROGRESS/InterruptionExpired/always: cancel_response {change}")
+        mutant = one(made, f"response:IN_PROGRESS/BargedIn/always: cancel_response {change}")
         assert answering_with(mutant, ev.BargeInDetected).of(CancelResponse) == [CancelResponse("r1")] * times
 
 
@@ -143,7 +142,7 @@ def test_a_deadline_is_gone_from_the_beginning_and_on_entry(made: dict[str, Muta
 
 def test_a_mutant_leaves_the_sound_machine_alone(made: dict[str, Mutant]) -> None:
     before = dict(vars(CALL))
-    for name in ("line:AWAITED for ever", "response:IN_PROGRESS/InterruptionExpired/always: cancel_response doubled"):
+    for name in ("line:AWAITED for ever", "response:IN_PROGRESS/BargedIn/always: cancel_response doubled"):
         judged(one(made, name), gathered().witnesses, proof=False)
     assert vars(CALL) == before
     assert start(Policy()).line.due_ms < NEVER
@@ -155,7 +154,7 @@ def test_a_change_of_the_reason_alone_is_told_by_its_form(made: dict[str, Mutant
 
 
 def test_what_nobody_is_asked_about_survives(made: dict[str, Mutant]) -> None:
-    mutant = one(made, "response:IN_PROGRESS/InterruptionExpired/always: cancel_response doubled")
+    mutant = one(made, "response:IN_PROGRESS/BargedIn/always: cancel_response doubled")
     found = judged(mutant, (), proof=False)
     assert found.by is By.NOBODY
     assert [*verdict([found], ()).lines()] == [f"SURVIVED  {mutant.name}"]
@@ -174,9 +173,9 @@ def test_a_listed_equivalent_that_is_told_or_no_more_is_a_fault(made: dict[str, 
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("response:IN_PROGRESS/InterruptionExpired/always: cancel_response doubled", "cancelled twice"),
-        ("playout:FINISHED/PlayoutExpired/always: stays", "fires"),
-        ("interruption:CONFIRMED for ever", "R78"),
+        ("response:IN_PROGRESS/BargedIn/always: cancel_response doubled", "cancelled twice"),
+        ("playout:TAIL/PlayoutExpired/always gone", "fires"),
+        ("interruption:SUSPECTED for ever", "R78"),
     ],
 )
 def test_the_proof_notices_what_breaks_its_rules(made: dict[str, Mutant], name: str, rule: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from test_verify import instead, mutated
 
 from adapters.cli import main
+from adapters.proof.judges import Rule
 from adapters.proof.sim import campaign as sim
 from adapters.proof.sim.call import Parts, Simulated, simulate
 from adapters.proof.sim.campaign import Tally, again, campaign, hold_calls, report
@@ -237,20 +238,21 @@ def cancel_again(call: Call, _: object) -> fx.CancelResponse:
     return fx.CancelResponse(call.response.id)
 
 
-def keep_too_much(call: Call, event: ev.PlayoutStopped) -> fx.TruncateItem:
-    return fx.TruncateItem(call.memory.item_id, int(event.received_ms))
-
-
-def without_wanted(declared: Declared) -> Declared | None:
-    return None if declared.states == (states.WANTED,) else declared
+def keep_too_much(_: Call, event: ev.PlayoutStopped) -> fx.TruncateItem:
+    return fx.TruncateItem(f"item_{event.response_id}", int(event.received_ms))
 
 
 def asked_any_time(declared: Declared) -> Declared:
-    return attrs.evolve(declared, guard=due) if declared.guard.__name__ == "asked_and_free" else declared
+    return attrs.evolve(declared, guard=wants) if declared.guard.__name__ == "may_ask" else declared
 
 
-def due(call: Call, _: object) -> bool:
-    return call.pending.state in (states.DUE, states.OWED)
+def wants(call: Call, _: object) -> bool:
+    return call.pending.state is states.WANTED
+
+
+def owe_nothing(declared: Declared) -> Declared:
+    hit = ev.TurnTaken in declared.events and declared.guard.__name__ == "always"
+    return attrs.evolve(declared, then=ignore("planted")) if hit else declared
 
 
 Change = Callable[[Declared], Declared | None]
@@ -258,36 +260,22 @@ TABLES: dict[str, tuple[str, Change, str]] = {
     "a second cancel": (
         "response",
         instead(states.CANCEL_IN_FLIGHT, ev.ResponseExpired, go(states.CANCELLED, cancel_again)),
-        "no response is cancelled twice",
+        Rule.CANCEL_ONCE,
     ),
     "a deadline that does nothing": (
         "response",
         instead(states.CANCEL_IN_FLIGHT, ev.ResponseExpired, stay(response_table.log_cancel_unconfirmed)),
         "its deadline runs on",
     ),
-    "a hold without its resume": (
-        "interruption",
-        instead(states.CONFIRMED, ev.InterruptionExpired, go(states.CLEAR)),
-        "the voice is held while an interruption is suspected",
-    ),
-    "a voice that goes on": (
-        "playout",
-        instead(states.PLAYING, ev.InterruptionExpired, ignore("planted")),
-        "after an interruption the interrupted response is not heard",
-    ),
-    "a response asked for too early": ("response", asked_any_time, "no response is asked for while anything is in its way"),
+    "a hold without its resume": ("interruption", instead(states.LOCKED, ev.BargedIn, ignore("planted")), Rule.INTERRUPTED),
+    "a voice that goes on": ("playout", instead(states.PLAYING, ev.BargedIn, ignore("planted")), Rule.INTERRUPTED),
+    "a response asked for too early": ("response", asked_any_time, Rule.CREATE_ALONE),
     "an end that is not told": ("phase", instead(states.LISTENING, ev.CallerHungUp, go(states.CLOSED)), "the application is told"),
-    "a wish that waits for ever": ("asking", without_wanted, "every wait has an end"),
-    "time that stands still": ("asking", instead(states.DUE, ev.PendingExpired, go(states.DUE)), "time stands still"),
-    "a turn that nobody answers": (
-        "asking",
-        instead(states.NOTHING, ev.TurnCommitted, ignore("planted")),
-        "a caller who has spoken is answered",
-    ),
+    "a turn that nobody answers": ("pending", owe_nothing, Rule.DEBTS),
     "a model that remembers what was not heard": (
-        "memory",
-        instead(states.POSITION_AWAITED, ev.PlayoutStopped, go(states.IN_STEP, keep_too_much), "heard_in_part"),
-        "the model remembers what was heard",
+        "truncation",
+        instead(states.POSITION_AWAITED, ev.PlayoutStopped, go(states.IN_STEP, keep_too_much), "last_awaited"),
+        Rule.CORRECTION,
     ),
 }
 """What is planted into the tables, and the rule that it breaks."""

@@ -16,7 +16,6 @@ from adapters.proof.verify.checker import dead_rows
 from adapters.proof.workers import end_with_parent, stop_workers
 from fsm.call.events import kinds
 from fsm.call.machine import CALL
-from fsm.engine.notation import Row
 
 CHUNK = 25
 """How many calls a process holds before it tells what came of them."""
@@ -113,7 +112,7 @@ def in_words(tally: Tally, seconds: float) -> Iterator[str]:
 
 def rows_never_taken(tally: Tally) -> list[str]:
     """The declared rows that no call took, but for those that none can take."""
-    return dead_rows(CALL, (row for region in CALL.regions for row in region.rows if _place(row) in tally.rows))
+    return dead_rows(CALL, tally.rows)
 
 
 def report(broken: Iterable[Simulated], folder: Path, parts: Parts | None = None) -> Iterator[str]:
@@ -160,7 +159,3 @@ def _spread(chunks: list[range], jobs: int) -> Iterator[Tally]:
 
 def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common()) or "nothing"
-
-
-def _place(row: Row) -> Place:
-    return row.region, row.declared

@@ -1,4 +1,4 @@
-"""The judge of a simulated call: every step by the checker's own rules, every frame that is heard, and the call's end."""
+"""The judge of a simulated call: every step by the judges of the world, every frame that is heard, and the call's end."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from adapters.proof.verify.rules import Judge, Past, faults_of
+from adapters.proof.judges import Judge, at_rest
+from adapters.proof.world import begin
 from fsm.call import effects as fx, events as ev, states as st
 from fsm.call.machine import admits
 from fsm.call.snapshot import Call
@@ -19,8 +20,6 @@ AT_ONCE = 300
 """How many steps may follow at one instant; a call takes some twenty."""
 PATIENT = frozenset({"limit", "idle", "session"})
 """Deadlines that are no answer to a caller who waits: the end of the call, and whether they are there; a session's, unless it is made."""
-INTERRUPTED = "after an interruption"
-"""How the checker's rule about what is heard after one begins."""
 SETTLED = (st.READY, st.AGED)
 """A session that stands: that it grows old is no wait."""
 SPARE_MS = 1_000
@@ -39,12 +38,10 @@ class Rules:
         """What was heard of each response so far, by its number: the device's record."""
         self._call = call
         self._broken = broken
-        self._past = Past()
+        self._world = begin(call.policy)
         self._cancels: Counter[str] = Counter()
         self._cut: dict[str, int] = {}
         self._begun: dict[str, int] = {}
-        self._ids = 0
-        self._owed = False
         self._instant_ms, self._at_once = -1.0, 0
         self._dues: Callable[[Call], tuple[float, ...]] = attrgetter(*_deadlines_of(call))
 
@@ -58,14 +55,9 @@ class Rules:
         before, after = self._call, answer.snapshot
         self._call = after
         self._know(event)
-        if after is not before or answer.effects:
-            self._judge_step(before, event, answer)
-        elif isinstance(event, ev.Expired) and _timely(before, event):
-            self.break_rule(f"{type(event).__name__} fires, and nothing comes of it (R78)")
+        self._judge_step(before, event, answer)
         self.rule(max(self._cancels.values(), default=1) == 1, "a response is cancelled once on the wire (R01)")
-        self._judge_turn(before, event, answer)
-        if after is not before or isinstance(event, ev.TurnCommitted | ev.TurnExpired):
-            self._judge_rest(after, event)
+        self._judge_rest(after, event)
 
     def hear(self, number: int) -> None:
         """Judge a frame of a response as it is heard."""
@@ -100,8 +92,6 @@ class Rules:
 
     def _know(self, event: ev.Event) -> None:
         response_id = getattr(event, "response_id", "")
-        if response_id[:1] == "r" and response_id[1:].isdigit():
-            self._ids = max(self._ids, int(response_id[1:]))
         if isinstance(event, ev.SentenceCut):
             self._cut[f"{self._call.call_id}.{response_id}.{event.sentence}"] = len(event.text.split())
         elif isinstance(event, ev.SentenceStarted):
@@ -110,13 +100,22 @@ class Rules:
 
     def _judge_step(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
         after = answer.snapshot
-        judge = Judge(before, event, answer, self._past)
-        self._past = judge.past(tuple(f"r{number}" for number in range(1, self._ids + 1)), after.playout, after.response)
+        expires = isinstance(event, ev.Expired)
+        timely = expires and _timely(before, event)  # type: ignore[arg-type]
+        judge = Judge(
+            self._world,
+            before.policy,
+            event,
+            answer.effects,
+            answer.signals,
+            over=before.phase.state in OVER,
+            stale=expires and not timely,
+        )
+        self._world = judge.world
         for rule in judge.faults:
-            if not (rule.startswith(INTERRUPTED) and _false_alarm(before, event)):
-                self.break_rule(rule)
-        if isinstance(event, ev.Expired) and _timely(before, event) and after.phase.state not in OVER:
-            again = getattr(after, event.region).epoch == getattr(before, event.region).epoch
+            self.break_rule(rule)
+        if timely and after.phase.state not in OVER:
+            again = getattr(after, event.region).epoch == getattr(before, event.region).epoch  # type: ignore[attr-defined]
             self.rule(not again, f"{type(event).__name__} fires, and its deadline runs on (R78)")
         for effect in answer.effects:
             if isinstance(effect, fx.TruncateItem | fx.RewriteItem):
@@ -131,17 +130,6 @@ class Rules:
             kept, heard = len(effect.text.split()), self._begun.get(response_id, 0)
         self.rule(kept <= heard, f"the model remembers what was heard, but {kept} ms or words of {heard} are kept (R34, R71)")
 
-    def _judge_turn(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
-        """Who has spoken is owed an answer, until one is asked for or may be heard."""
-        if isinstance(event, ev.TurnCommitted):
-            self._owed |= ev.TurnTaken in answer.signals
-        elif isinstance(event, ev.TurnExpired):
-            self._owed |= _timely(before, event)
-        elif isinstance(event, ev.TurnDismissed | ev.BackchannelHeard):
-            self._owed &= answer.snapshot.pending.state is not st.NOTHING
-        if any(isinstance(effect, fx.CreateResponse | fx.Admit) for effect in answer.effects):
-            self._owed = False
-
     def _judge_rest(self, after: Call, event: ev.Event) -> None:
         """A state in which the call may stay for long."""
         if after.phase.state in OVER:
@@ -152,12 +140,11 @@ class Rules:
             due_ms = min(due_ms, session.due_ms)
         if due_ms <= event.at_ms:
             return
-        for rule in faults_of(after, self._past, due_ms < NEVER):
-            self.break_rule(rule)
         if due_ms == NEVER:
             floor = session.state in SETTLED and after.line.state is st.OPEN
             self.rule(floor, "who listens has a session and a line (R78)")
-            self.rule(not self._owed, "a caller who has spoken is answered, but nothing is asked for and nothing awaited (R68)")
+            for rule in at_rest(self._world):
+                self.break_rule(rule)
 
     def _judge_pace(self, event: ev.Event) -> None:
         """Even a call in which a rule was broken must be left: its driver may go on for ever."""
@@ -171,12 +158,6 @@ class Rules:
 
 class TimeStands(BaseException):
     """The driver would go on for ever at one instant; no handler of `Exception` may let it."""
-
-
-def _false_alarm(call: Call, event: ev.Event) -> bool:
-    """Does a suspicion end as none, since a detector of our own would have said by now that it is an interruption?"""
-    suspected = isinstance(event, ev.InterruptionExpired) and call.interruption.state is st.SUSPECTED
-    return suspected and call.policy.interruption_by == "detector"
 
 
 def _deadlines_of(call: Call) -> list[str]:

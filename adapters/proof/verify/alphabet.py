@@ -1,134 +1,247 @@
-"""The finite alphabet of a call's explorer: which events may happen in a state, and what the ids and figures in them may be.
+"""What may happen next in the world: what a strict server, device, caller and application may do in their state, and declared faults.
 
-Every event may happen in every state, in order or not, about any id that the call knows and about one that it does not; what is left
-out is left out by a `Scope`, by name. Figures are those that a guard can tell apart.
+A fault is something that no strict part does: late, twice, out of order, of an unknown id. A plan says how many a path may hold.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import product
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
-import attrs
-
-from adapters.proof.verify.states import LATER, NOW
+from adapters.proof.verify.plans import Plan
+from adapters.proof.world import Answer, Device, Sound, World, is_past
 from fsm.call import events as ev
 from fsm.call.guards import ACTIVE_ALREADY
-from fsm.call.snapshot import Call
-from fsm.engine.machine import Machine
-from fsm.engine.notation import NEVER
 
-FOREIGN = "call.foreign.1"
-"""A synthesis session that nobody awaits."""
-ITEM, LAST_TURN, NEXT_TURN = "i", "u", "v"
-_HEARD = ((0.0, 900.0), (400.0, 900.0), (900.0, 900.0))
-"""(played, received) of a flushed response: nothing, a part, everything."""
-_ONE: dict[str, tuple[Any, ...]] = {
-    "text": ("Hello.",),
-    "reason": ("",),
-    "message": ("",),
-    "outcome": ("acknowledged",),
-    "name": ("look_up",),
-    "arguments": ("{}",),
-    "output": ("found",),
-    "rms": (500.0,),
-    "audio_ms": (900.0,),
-    "played_ms": (400.0,),
-    "item_id": (ITEM,),
-    "digit": ("1", "#"),
-    "code": ("response_cancel_not_active", "boom"),
-    "sentence": (99,),
-}
-"""What a field may be in any event."""
-_OF: dict[tuple[type[ev.Event], str], tuple[Any, ...]] = {
-    (ev.ResponseCancelled, "reason"): ("", "turn_detected"),
-    (ev.ResponseFailed, "reason"): ("", "insufficient_quota"),
-    (ev.CreateRefused, "code"): ("boom", ACTIVE_ALREADY),
-}
-"""What a field may be in one event."""
+SOON, NOW, LATE, DUE = 50.0, 100.0, 9_000.0, 10_000.0
+"""When events happen: a plain snapshot's debts are of 0, 1, 2, … ms, and its deadlines run until `DUE`."""
+SOUND_MS = 900.0
 
 
-@attrs.frozen
-class Scope:
-    """What an exploration is about: how it begins, what never happens in it, and how many ids may be known at once."""
+class Happening(NamedTuple):
+    """Something that may happen; `fault` is 1 for what no strict part does; `by_itself`: a response that the server makes unasked."""
 
-    name: str
-    about: str
-    begins: tuple[type[ev.Event], ...] = ()
-    """Events without fields that happen first."""
-    without: frozenset[type[ev.Event]] = frozenset()
-    """Events that never happen."""
-    still: frozenset[str] = frozenset()
-    """Regions that never move, as nothing that would move them happens and no other region reads them."""
-    unread: frozenset[tuple[str, str]] = frozenset()
-    """(region, field) that no guard reads, with these events left out."""
-    repeated: bool = False
-    """May a caller's turn be told twice?"""
-    ids: int = 3
-    """A response with an id that the call does not know turns up only while it knows fewer than this."""
+    event: ev.Event
+    fault: int = 0
+    by_itself: bool = False
 
 
-class Alphabet:
-    """The events of a machine within a scope."""
-
-    def __init__(self, machine: Machine[Call], scope: Scope) -> None:
-        self._scope = scope
-        self._kinds: list[type[ev.Event]] = [
-            kind for kind in machine.events if issubclass(kind, ev.Event) and not issubclass(kind, ev.Expired) and kind not in scope.without
-        ]
-        self._expiries = [
-            (place, region.name, region.expired)
-            for place, region in enumerate(machine.regions)
-            if region.name not in scope.still and region.expired not in scope.without
-        ]
-        self._known: dict[tuple[int, str, int], tuple[ev.Event, ...]] = {}
-        self._timely = {place: kind(LATER, 0) for place, _, kind in self._expiries}
-        self._urgent = {place: kind(NOW, 0) for place, _, kind in self._expiries}
-        self._stale = tuple(kind(LATER, -1) for _, _, kind in self._expiries)
-        self._early = {place: kind(NOW, 0) for place, _, kind in self._expiries}
-
-    def outside(self, call: Call, ids: int) -> Iterator[ev.Event]:
-        """Everything that may come from outside in a state that knows `ids` response ids, and every deadline stale or too early."""
-        key = (ids, call.synthesis.session_id, len(call.tool.pending))
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = (*self._made(*key), *self._stale)
-        yield from known
-        for place, name, _ in self._expiries:
-            if getattr(call, name).due_ms == LATER:
-                yield self._early[place]
-
-    def urgent(self, call: Call) -> list[tuple[int, ev.Event]]:
-        """The deadlines of states that last 0 ms, with the place of their region."""
-        return [(place, self._urgent[place]) for place, name, _ in self._expiries if getattr(call, name).due_ms == NOW]
-
-    def running(self, call: Call) -> list[tuple[int, ev.Event]]:
-        """The other deadlines that run, with the place of their region."""
-        return [(place, self._timely[place]) for place, name, _ in self._expiries if NOW < getattr(call, name).due_ms < NEVER]
-
-    def _made(self, ids: int, session_id: str, tools: int) -> Iterator[ev.Event]:
-        fresh = [f"r{ids + 1}"] if ids < self._scope.ids else []
-        values = {
-            **_ONE,
-            "response_id": (*[f"r{number}" for number in range(1, ids + 1)], *fresh),
-            "session_id": (session_id, FOREIGN) if session_id else (FOREIGN,),
-            "tool_call_id": tuple(f"t{number}" for number in range(1, tools + 2)),
-        }
-        turns = (NEXT_TURN, LAST_TURN) if self._scope.repeated else (NEXT_TURN,)
-        for kind in self._kinds:
-            if issubclass(kind, ev.CallerEvent):
-                yield from _events(kind, {**values, "item_id": turns})
-            else:
-                yield from _events(kind, values)
+def happenings(world: World, plan: Plan, known: tuple[str, ...]) -> Iterator[Happening]:
+    """All that may happen from outside; `known` are response ids that the call remembers."""
+    if world.told:
+        if not world.closed:
+            yield Happening(ev.LineClosed(NOW))
+            yield Happening(ev.CallerHungUp(NOW))
+        return
+    yield from _line_and_session(world, plan)
+    if world.confirmed:
+        yield from _responses(world, plan, known)
+    yield from _caller(world, plan)
+    yield from _device(world, plan)
+    yield from _application(world, plan)
 
 
-def _events(kind: type[ev.Event], values: dict[str, tuple[Any, ...]]) -> Iterable[ev.Event]:
-    """Every event of one kind, at `NOW`."""
-    fields = [field.name for field in attrs.fields(kind) if field.name != "at_ms"]
-    if kind is ev.PlayoutStopped:
-        return [ev.PlayoutStopped(NOW, name, *heard) for name in values["response_id"] for heard in _HEARD]
-    choices = [_OF.get((kind, field)) or values.get(field) for field in fields]
-    if kind is ev.HangupRequested:
-        choices = [("", *values["response_id"]), ("application",)]
-    if None in choices:
-        raise ValueError(f"{kind.__name__}.{fields[choices.index(None)]}: say in adapters/proof/verify/alphabet.py what it may be")
-    return [kind(NOW, *chosen) for chosen in product(*[choice for choice in choices if choice is not None])]
+def _line_and_session(world: World, plan: Plan) -> Iterator[Happening]:
+    yield Happening(ev.CallerHungUp(NOW))
+    if not world.line:
+        yield Happening(ev.LineOpened(NOW))
+    if not world.opened:
+        yield Happening(ev.SessionOpened(NOW), int(world.configured))
+    elif world.configured and not world.confirmed:
+        yield Happening(ev.SessionConfirmed(NOW))
+        yield Happening(ev.SessionRefused(NOW, "boom"), 1)
+    if "faults" in plan.parts:
+        yield Happening(ev.ReceiverFailed(NOW, "boom"), 1)
+        yield Happening(ev.DeviceFailed(NOW, "boom"), 1)
+        if world.confirmed:
+            yield Happening(ev.SessionConfirmed(NOW), 1)
+    if "outage" in plan.parts and world.opened:
+        yield Happening(ev.SessionLost(NOW, "1006"), 1)
+
+
+def _responses(world: World, plan: Plan, known: tuple[str, ...]) -> Iterator[Happening]:
+    """What the server tells of its responses."""
+    there = [int(answer.id[1:]) for answer in world.answers] + [int(name[1:]) for name in known]
+    new = f"r{max(there, default=0) + 1}"
+    living = [answer for answer in world.answers if answer.live]
+    room = sum(not is_past(answer) for answer in world.answers) < plan.responses
+    if not living and room:
+        if world.asked is not None:
+            yield Happening(ev.ResponseCreated(NOW, new), by_itself=world.asked.crossed)
+        if world.auto is not None:
+            yield Happening(ev.ResponseCreated(NOW, new), by_itself=True)
+        elif "unasked" in plan.parts:
+            yield Happening(ev.ResponseCreated(NOW, new), 1, by_itself=True)
+    elif room and world.asked is None and "unasked" in plan.parts:
+        yield Happening(ev.ResponseCreated(NOW, new), 1, by_itself=True)
+    if world.asked is not None:
+        yield Happening(ev.CreateRefused(NOW, "boom"), 1)
+        if living or world.asked.crossed:
+            yield Happening(ev.CreateRefused(NOW, ACTIVE_ALREADY))
+    for answer in world.answers:
+        if answer.live:
+            yield from _life(world, plan, answer)
+        else:
+            yield from _afterlife(plan, answer)
+    if "twice" in plan.parts:
+        for name in known:
+            yield Happening(ev.ResponseCreated(NOW, name), 1)
+            yield Happening(ev.ResponseCompleted(NOW, name), 1)
+        yield Happening(ev.ResponseCompleted(NOW, "r99"), 1)
+        yield Happening(ev.AudioArrived(NOW, "r99", "r99.a"), 1)
+
+
+def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
+    name = answer.id
+    item = f"{name}.a"
+    told = [known.name for known in answer.items]
+    if "memory" in plan.parts and item not in told:
+        yield Happening(ev.ItemAdded(NOW, name, item))
+    if plan.policy.voice == "realtime":
+        if answer.sound is Sound.NONE:
+            yield Happening(ev.AudioArrived(NOW, name, item))
+            if not answer.words and "mute" in plan.parts:
+                yield Happening(ev.TextArrived(NOW, name))
+        elif "items" in plan.parts and f"{name}.b" not in told:
+            yield Happening(ev.AudioArrived(NOW, name, f"{name}.b"))
+    elif len(answer.sentences) < plan.sentences:
+        number = len(answer.sentences) + 1
+        yield Happening(ev.SentenceCut(NOW, name, number, f"one{number} two{number} three{number}", item))
+    if "tools" in plan.parts and (world.tool(f"{name}.t") is None or "twice" in plan.parts):
+        yield Happening(ev.ToolCalled(NOW, f"{name}.t", "look_up", "{}", name), int(world.tool(f"{name}.t") is not None))
+    if "goodbye" in plan.parts and not world.bye:
+        yield Happening(ev.GoodbyeSaid(NOW, name))
+    if "listens" in plan.parts and not answer.asks:
+        yield Happening(ev.QuestionAsked(NOW, name))
+    yield Happening(ev.ResponseCompleted(NOW, name))
+    cuts_in = plan.policy.interrupts == "server" and world.rights and world.speaking
+    yield Happening(ev.ResponseCancelled(NOW, name, "" if answer.cancelled else "turn_detected"), int(not (answer.cancelled or cuts_in)))
+    yield Happening(ev.ResponseFailed(NOW, name, "boom"), 1)
+    if "faults" in plan.parts:
+        yield Happening(ev.ResponseIncomplete(NOW, name, "content_filter"), 1)
+        yield Happening(ev.ResponseFailed(NOW, name, "insufficient_quota"), 1)
+        yield Happening(ev.ResponseFailed(NOW, name, "rate_limit_exceeded", 2_000.0), 1)
+    if answer.cancelled and "faults" in plan.parts:
+        yield Happening(ev.CancelUnsent(NOW, name), 1)
+        yield Happening(ev.CancelRefused(NOW, name, "response_cancel_not_active"), 1)
+
+
+def _afterlife(plan: Plan, answer: Answer) -> Iterator[Happening]:
+    """What may still come of a response that has ended: transcripts are late by nature, all else is a fault."""
+    name = answer.id
+    if "goodbye" in plan.parts:
+        yield Happening(ev.GoodbyeSaid(NOW, name))
+    if "late" in plan.parts:
+        if plan.policy.voice == "realtime":
+            yield Happening(ev.AudioArrived(NOW, name, f"{name}.a"), 1)
+        if "memory" in plan.parts and not answer.items:
+            yield Happening(ev.ItemAdded(NOW, name, f"{name}.a"), 1)
+        if "tools" in plan.parts:
+            yield Happening(ev.ToolCalled(NOW, f"{name}.t", "look_up", "{}", name), 1)
+    if "twice" in plan.parts:
+        yield Happening(ev.ResponseCancelled(NOW, name), 1)
+        yield Happening(ev.CancelUnsent(NOW, name), 1)
+
+
+def _caller(world: World, plan: Plan) -> Iterator[Happening]:
+    if "speech" in plan.parts:
+        new = _new_turn(world, plan)
+        local = plan.policy.turns == "local"
+        hears = world.confirmed or local
+        item = "" if local else new
+        if not world.speaking and hears:
+            yield Happening(ev.SpeechStarted(NOW, item))
+        if world.speaking and hears:
+            yield Happening(ev.SpeechStopped(NOW, item))
+            if plan.policy.interruption_by == "detector" and "speech" in plan.parts:
+                yield Happening(ev.BargeInDetected(NOW))
+        if world.confirmed and (world.committing if local else world.stopped):
+            yield Happening(ev.TurnCommitted(NOW, new))
+        if local and world.committing:
+            yield Happening(ev.CommitRefused(NOW, "input_audio_buffer_commit_empty"))
+        if "twice" in plan.parts and world.confirmed:
+            if world.turn:
+                yield Happening(ev.TurnCommitted(NOW, world.turn), 1)
+            yield Happening(ev.TurnCommitted(NOW, new), 1)
+            yield Happening(ev.SpeechStopped(NOW, new), 1)
+    elif "turns" in plan.parts and world.confirmed:
+        yield Happening(ev.TurnCommitted(NOW, _new_turn(world, plan)))
+    if "listens" in plan.parts and ("turn" in world.owed or world.stopped):
+        yield Happening(ev.BackchannelHeard(NOW, world.turn))
+    if "keys" in plan.parts:
+        yield Happening(ev.DigitPressed(NOW, "1"))
+        yield Happening(ev.DigitPressed(NOW, "#"))
+    if "dismiss" in plan.parts and ("turn" in world.owed):
+        yield Happening(ev.TurnDismissed(NOW))
+    if "opening" in plan.parts:
+        yield Happening(ev.VadCalibrated(NOW))
+
+
+def _new_turn(world: World, plan: Plan) -> str:
+    """The next turn's item; where no turn is told twice nor named again, its name is nothing that anyone asks for."""
+    if not plan.parts & {"twice", "listens"}:
+        return ""
+    return f"u{int(world.turn[1:]) + 1}" if world.turn else "u1"
+
+
+def _device(world: World, plan: Plan) -> Iterator[Happening]:
+    front = world.front
+    if front is not None and not world.held:
+        if front.sound is Sound.CAME or (front.sound is Sound.HEARD and "progress" in plan.parts):
+            yield Happening(ev.PlayoutProgressed(NOW, front.id, 20.0))
+        if front.sound is Sound.HEARD:
+            if "progress" in plan.parts:
+                yield Happening(ev.QueueEmptied(NOW, front.id))
+            yield Happening(ev.PlayoutFinished(NOW, front.id, SOUND_MS))
+            if "turn" in world.owed | world.optional and "listens" in plan.parts:
+                yield Happening(ev.PlayoutFinished(LATE, front.id, SOUND_MS))
+        if front.sentences and front.sound is Sound.NONE and front.sentences[0].audio_ms:
+            yield Happening(ev.AudioArrived(NOW, front.id, front.sentences[0].item))
+        for sentence in front.sentences:
+            if front.sound and sentence.audio_ms and sentence.from_ms is None:
+                yield Happening(ev.SentenceStarted(NOW, sentence.session, SOUND_MS * (int(sentence.session.rpartition(".")[2]) - 1)))
+                break
+    if "memory" in plan.parts:
+        for answer in world.answers:
+            if answer.device is Device.FLUSHED:
+                yield from _stopped(answer, plan)
+    if world.synthesis:
+        session = world.synthesis
+        yield Happening(ev.SentenceSynthesised(NOW, session, SOUND_MS))
+        yield Happening(ev.SynthesisFailed(NOW, session, "boom"), 1)
+        yield Happening(ev.SynthesisDiscarded(NOW, session), 1)
+
+
+def _stopped(answer: Answer, plan: Plan) -> Iterator[Happening]:
+    """What the device may say of a flushed response: nothing of it was heard, a part, or all."""
+    came = [item.name for item in answer.items if item.came]
+    if plan.policy.voice == "chatterbox":
+        synthesised = [sentence for sentence in answer.sentences if sentence.audio_ms]
+        begun = [sentence.from_ms for sentence in answer.sentences if sentence.from_ms is not None]
+        received = SOUND_MS * len(synthesised)
+        played = [0.0] if not begun else [begun[-1] + 400.0, begun[-1] + SOUND_MS]
+        for played_ms in played:
+            yield Happening(ev.PlayoutStopped(NOW, answer.id, played_ms, received))
+        return
+    if not came:
+        yield Happening(ev.PlayoutStopped(NOW, answer.id, 0.0, 0.0))
+        return
+    received = SOUND_MS * len(came)
+    played = [at * SOUND_MS + part for at in range(len(came)) for part in (0.0, 400.0)]
+    most = {Sound.CAME: played[:2], Sound.HEARD: [*played[1:], received], Sound.OUT: [received]}.get(answer.sound, [0.0])
+    for played_ms in most:
+        items = tuple(ev.Heard(name, 0, min(max(0.0, played_ms - at * SOUND_MS), SOUND_MS), SOUND_MS) for at, name in enumerate(came))
+        yield Happening(ev.PlayoutStopped(NOW, answer.id, played_ms, received, items))
+
+
+def _application(world: World, plan: Plan) -> Iterator[Happening]:
+    if "greeting" in plan.parts and "greeting" in world.owed:
+        yield Happening(ev.GreetingPrepared(NOW))
+    if "notices" in plan.parts:
+        for text in ("n1", "n2")[: plan.notices]:
+            if "notice " + text not in world.owed:
+                yield Happening(ev.NoticeRequested(NOW, text))
+    for tool in world.running:
+        yield Happening(ev.ToolFinished(NOW, tool, "found"))
+    if "goodbye" in plan.parts and not world.bye:
+        yield Happening(ev.HangupRequested(NOW, ""))
+        for answer in world.live:
+            yield Happening(ev.HangupRequested(NOW, answer.id))

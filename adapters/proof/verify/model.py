@@ -1,105 +1,218 @@
-"""What can happen in a call's states: the moves, the waits and the faults that the explorer asks for, made with the real `step`."""
+"""What can happen in a call and its world: the moves and faults that the explorer asks for, made with the real `step`."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from copy import copy
+from typing import NamedTuple, Self
 
-from adapters.proof.verify.alphabet import Alphabet, Scope
-from adapters.proof.verify.rules import LATE, Judge, Past, faults_of, forgotten_ids
-from adapters.proof.verify.states import States
-from fsm.call import events as ev
-from fsm.call.policy import Policy
+from adapters.proof.judges import Judge, Rule, at_rest
+from adapters.proof.verify.alphabet import DUE, NOW, Happening, happenings
+from adapters.proof.verify.canon import Canon, Names
+from adapters.proof.verify.plans import Plan
+from adapters.proof.verify.reads import unread_in
+from adapters.proof.world import World, begin, happened
+from fsm.call import events as ev, states
 from fsm.call.snapshot import Call, start
 from fsm.engine.explore import Move
-from fsm.engine.machine import Machine
-from fsm.engine.notation import Row
+from fsm.engine.machine import Machine, Step
+from fsm.engine.notation import NEVER, Row
+
+BEGUN = (ev.LineOpened, ev.SessionOpened, ev.SessionConfirmed, ev.VadCalibrated)
+"""What happens first, but where the opening itself is walked."""
+PATIENT = ("limit", "idle")
+"""Deadlines that are no answer to a caller who waits; and so is the age of a session that stands."""
+SETTLED = (states.READY, states.AGED)
+
+
+Waits = tuple[tuple[int, float, int], ...]
+"""Each deadline that runs: the place of its region, how long it is in all, and the places, a bit each, of those that pass before it."""
 
 
 class Node(NamedTuple):
-    """A state: a number for each region's record, and the past."""
+    """A state: a number for each region's record and one for the world, the deadlines that run, and how many faults have happened."""
 
     numbers: tuple[int, ...]
-    past: Past
+    waits: Waits
+    spent: int
 
 
 class Model:
-    """What can happen in a machine's states, within a scope, under a policy."""
+    """What can happen in a machine's calls, as a plan says."""
 
-    def __init__(self, machine: Machine[Call], policy: Policy, scope: Scope) -> None:
-        self.machine = machine
+    def __init__(self, machine: Machine[Call], plan: Plan) -> None:
+        self.machine, self.plan = machine, plan
         self.steps = 0
+        self.kinds: set[type] = set()
         self.rows: set[tuple[Row, ...]] = set()
-        call = start(policy)
-        for kind in scope.begins:
-            call = machine.step(call, kind(0.0)).snapshot
-        self.begun = call
-        self.states = States(machine, policy, call, scope.still, scope.unread)
-        self.alphabet = Alphabet(machine, scope)
-        self.start = Node(self.states.settle(call, 0.0)[0], Past())
-        self._bit = {name: 1 << place for place, name in enumerate(self.states.names)}
-        self._playout, self._response = self.states.names.index("playout"), self.states.names.index("response")
+        self.memory = "memory" in plan.parts
+        self.begun: list[ev.Event] = [] if "opening" in plan.parts else [kind(0.0) for kind in BEGUN]
+        call, world = start(plan.policy), begin(plan.policy)
+        for event in self.begun:
+            answer = machine.step(call, event)
+            world = Judge(world, plan.policy, event, answer.effects, answer.signals, memory=self.memory).world
+            call = answer.snapshot
+        self.canon = Canon(machine, call, plan.still, unread_in(machine))
+        self._walked = [(place, name) for place, name in enumerate(self.canon.names) if name not in plan.still]
+        durations = [(place, getattr(call, name).due_ms) for place, name in self._walked if getattr(call, name).due_ms != NEVER]
+        self.start = Node(self.canon.settle(call, world)[0], _begun_together((), dict(durations)), 0)
+        self._expiries = [
+            (place, region.name, region.expired(DUE, 0), region.expired(DUE, -1), region.expired(NOW, 0))
+            for place, region in enumerate(machine.regions)
+            if region.name not in plan.still
+        ]
+        self._session = self.canon.names.index("session")
+        self._aging = "outage" in plan.parts
+        self._early: set[int] = set()
+        self._least: dict[tuple[tuple[int, ...], Waits], int] = {}
+
+    def on(self, machine: Machine[Call]) -> Self:
+        """The same states, with the steps of another machine."""
+        other = copy(self)
+        other.machine, other._early, other._least = machine, set(), {}
+        return other
 
     def moves(self, node: Node) -> Iterator[Move[Node]]:
         """Everything that can happen in a node and changes something."""
-        call = self.states.call(node.numbers)
-        urgent = self.alphabet.urgent(call)
-        late = bool(node.past.bits & LATE)
-        if not urgent:
-            forgotten = forgotten_ids(call, node.past)
-            for event in self.alphabet.outside(call, len(node.past.of)):
-                if forgotten and isinstance(event, ev.ResponseCreated) and event.response_id in forgotten:
-                    continue
-                yield from self._move(node, call, event, False)
-        for _, event in urgent:
-            yield from self._move(node, call, event, late)
-        if late or not urgent:
-            for _, event in self.alphabet.running(call):
-                yield from self._move(node, call, event, True)
+        canon = self.canon
+        call, world = canon.call(node.numbers), canon.world(node.numbers)
+        left = self.plan.faults - node.spent
+        there = {answer.id for answer in world.answers}
+        known = tuple(sorted(name for name in canon.known(node.numbers) if name[0] == "r" and name not in there))
+        for happening in happenings(world, self.plan, known):
+            if happening.fault <= left:
+                yield from self._move(node, call, world, happening, False)
+        for happening in self.expiries(node, call):
+            yield from self._move(node, call, world, happening, True)
+
+    def expiries(self, node: Node, call: Call) -> Iterator[Happening]:
+        """The deadlines that may pass."""
+        first = {place: before for place, _, before in node.waits}
+        for place, name, due, stale, early in self._expiries:
+            record = getattr(call, name)
+            if record.due_ms != NEVER and (place != self._session or self._aging or record.state not in SETTLED):
+                if not first.get(place):
+                    yield Happening(due)
+                if node.numbers[place] not in self._early:
+                    self._early.add(node.numbers[place])
+                    yield Happening(stale)
+                    yield Happening(early)
 
     def faults(self, node: Node) -> list[str]:
         """The rules that a node breaks by itself."""
-        call = self.states.call(node.numbers)
-        runs = bool(self.alphabet.urgent(call) or self.alphabet.running(call))
-        return faults_of(call, node.past, runs)
+        world = self.canon.world(node.numbers)
+        call = self.canon.call(node.numbers)
+        policy = call.policy
+        if call.phase.state in (states.CLOSING, states.CLOSED):
+            over = all(getattr(call, name).state is states.OVER for name in self.canon.names if name != "phase")
+            return [] if over and world.told and (call.phase.state is states.CLOSED or call.phase.due_ms != NEVER) else [Rule.CLOSES]
+        found: list[str] = []
+        bounded = (
+            max(len(call.response.ended), len(call.response.unwanted), len(call.truncation.cut), len(call.tool.told))
+            <= policy.remembered_ids
+            and max(len(call.synthesis.queue), len(call.truncation.items)) <= policy.queued_sentences
+            and len(call.tool.pending) + len(call.tool.waiting) <= policy.tools_at_once
+            and len(call.truncation.awaited) <= 3
+            and len(call.pending.owed) <= 6 + policy.queued_notices
+        )
+        if not bounded:
+            found.append(Rule.BOUNDED)
+        waits = any(
+            record.due_ms != NEVER
+            for name in self.canon.names
+            if name not in PATIENT and ((record := getattr(call, name)).state not in SETTLED)
+        )
+        if not waits:
+            found += at_rest(world, memory=self.memory)
+        return found
 
-    def waits(self, node: Node) -> int:
-        """The deadlines that run in a node, a bit a region."""
-        call = self.states.call(node.numbers)
-        return sum(1 << place for place, _ in (*self.alphabet.urgent(call), *self.alphabet.running(call)))
+    def follow(self, node: Node, happening: Happening) -> tuple[Node, Names]:
+        """The node that a happening leads to, and how the ids were renamed on the way."""
+        call, world = self.canon.call(node.numbers), self.canon.world(node.numbers)
+        event = happening.event
+        try:
+            answer = self.machine.step(call, event)
+        except Exception:  # the way ends here
+            return node, ()
+        if isinstance(event, ev.Expired) and (event.at_ms != DUE or event.epoch != 0):
+            return node, ()
+        judge = self.judge(world, answer, happening, over=call.phase.state in (states.CLOSING, states.CLOSED))
+        numbers, names = self.canon.settle(answer.snapshot, judge.world, node.numbers)
+        return Node(numbers, self._waits(node.waits, answer.snapshot, event.at_ms), node.spent + happening.fault), names
 
-    def urgent_waits(self, node: Node) -> int:
-        """The deadlines that are due at once in a node, a bit a region."""
-        return sum(1 << place for place, _ in self.alphabet.urgent(self.states.call(node.numbers)))
+    def _move(self, node: Node, call: Call, world: World, happening: Happening, expires: bool) -> tuple[Move[Node], ...]:
+        result = self.after(node, call, world, happening, expires)
+        if isinstance(result, Move):
+            return (result,)
+        return ()
 
-    def stands(self, node: Node) -> bool:
-        """Does time stand in a node, until what is due at once is answered?"""
-        return not node.past.bits & LATE and any(self.states.urgent[number] for number in node.numbers)
-
-    def _move(self, node: Node, call: Call, event: ev.Event, late: bool) -> tuple[Move[Node], ...]:
-        """What `event` does in a node, if anything. `late` says that other deadlines may have passed meanwhile."""
+    def after(self, node: Node, call: Call, world: World, happening: Happening, expires: bool) -> Move[Node] | None:
+        """What comes of it in a node; None if nothing does."""
         self.steps += 1
+        event = happening.event
         try:
             answer = self.machine.step(call, event)
         except Exception as error:  # whatever it is, it is what is looked for
-            return (Move(event, node, (f"step raises {type(error).__name__}: {error}",)),)
+            return Move(happening, node, (f"{Rule.RAISES}: {type(error).__name__}: {error}",))
         self.rows.add(answer.rows)
-        fired = event.region if isinstance(event, ev.Expired) and _timely(call, event) else None
+        self.kinds.add(type(event))
+        self.kinds.update(answer.signals)
+        stale = expires and (event.at_ms != DUE or event.epoch != 0)  # type: ignore[attr-defined]
         if answer.snapshot is call and not answer.effects:
-            return (Move(event, node, (f"{type(event).__name__} fires, and nothing comes of it (R78)",)),) if fired else ()
-        judge = Judge(call, event, answer, node.past)
-        states = self.states
-        numbers, names = states.settle(answer.snapshot, event.at_ms, node.numbers)
-        past = judge.past(names, states.records[numbers[self._playout]], states.records[numbers[self._response]])
-        if late and any(states.urgent[number] for number in numbers):
-            past = past._replace(bits=past.bits | LATE)
-        anew = self._anew(answer.snapshot) if fired else None
-        if fired and anew is not None and not anew & self._bit[fired]:
-            judge.faults.append(f"{type(event).__name__} fires, and its deadline runs on (R78)")
-        return (Move(event, Node(numbers, past), judge.faults, anew),)
+            if stale:
+                return None
+            if expires:
+                return Move(happening, node, (Rule.EXPIRY,))
+            if happened(world, event, self.plan.policy, by_itself=happening.by_itself) is world:
+                return None
+        elif stale:
+            return Move(happening, node, (Rule.STALE,))
+        judge = self.judge(world, answer, happening, over=call.phase.state in (states.CLOSING, states.CLOSED))
+        faults: list[str] = list(judge.faults)
+        if expires and getattr(answer.snapshot, event.region).epoch == 0 and answer.snapshot.phase.state is not states.CLOSED:  # type: ignore[attr-defined]
+            faults.append(Rule.EXPIRY)
+        numbers, _ = self.canon.settle(answer.snapshot, judge.world, node.numbers)
+        target = self._node(numbers, self._waits(node.waits, answer.snapshot, event.at_ms), node.spent + happening.fault)
+        return None if target == node and not faults else Move(happening, target, faults, 0 if expires else None)
 
-    def _anew(self, after: Call) -> int:
-        """The regions that entered a state, a bit each: a plain snapshot has epoch 0."""
-        return sum([bit for name, bit in self._bit.items() if getattr(after, name).epoch])
+    def _node(self, numbers: tuple[int, ...], waits: Waits, spent: int) -> Node:
+        """The node, or the same with fewer faults if that is known: whatever can happen in the one can happen in the other."""
+        least = self._least.get((numbers, waits))
+        if least is None or spent < least:
+            self._least[numbers, waits] = least = spent
+        return Node(numbers, waits, least)
+
+    def _waits(self, waits: Waits, after: Call, at_ms: float) -> Waits:
+        """The deadlines that run after an event: one that begins passes after all that ran already and are no longer in all."""
+        begun: dict[int, float] = {}
+        ended = 0
+        for place, name in self._walked:
+            record = getattr(after, name)
+            if record.epoch:
+                ended |= 1 << place
+                if record.due_ms != NEVER and (place != self._session or self._aging or record.state not in SETTLED):
+                    begun[place] = record.due_ms - at_ms
+        if not ended:
+            return waits
+        left = tuple([(place, lasts, before & ~ended) for place, lasts, before in waits if not ended >> place & 1])
+        return _begun_together(left, begun)
+
+    def judge(self, world: World, answer: Step[Call], happening: Happening, *, over: bool) -> Judge:
+        """The step judged."""
+        return Judge(
+            world,
+            self.plan.policy,
+            happening.event,
+            answer.effects,
+            answer.signals,
+            over=over,
+            by_itself=happening.by_itself,
+            memory=self.memory,
+        )
 
 
-def _timely(call: Call, event: ev.Expired) -> bool:
-    return event.epoch == 0 and event.at_ms >= float(getattr(call, event.region).due_ms)
+def _begun_together(left: Waits, begun: dict[int, float]) -> Waits:
+    made = list(left)
+    for place, lasts in begun.items():
+        before = sum([1 << other for other, whole, _ in left if whole <= lasts])
+        before |= sum([1 << other for other, whole in begun.items() if whole < lasts])
+        made.append((place, lasts, before))
+    return tuple(sorted(made))

@@ -2,30 +2,29 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
 
-import attrs
 from rich.console import Console
 
-from adapters.proof.verify.checker import Checked, Progress, Violation, check, dead_rows, in_words, report
-from adapters.proof.verify.scopes import Plan
+from adapters.proof.verify.checker import Checked, Progress, Violation, check, dead_rows, in_words, never_moved, never_seen, report
+from adapters.proof.verify.plans import CHOICES, Plan
 from adapters.proof.workers import end_with_parent, stop_workers
 from fsm.call.machine import CALL
-from fsm.engine.notation import Row
 
 
 def check_all(plans: Iterable[Plan], console: Console) -> list[Checked]:
     """Explore every plan; a line each, and on a terminal how far the one at work is."""
     done = []
     for plan in plans:
-        with console.status(plan.name) as status:
+        with console.status(str(plan)) as status:
 
             def tell(progress: Progress) -> None:
                 rate = progress.steps / max(progress.seconds, 1e-9)
                 waiting = progress.states - progress.explored
                 status.update(
-                    f"{progress.plan.name}   {progress.explored:,} states, {waiting:,} wait, {progress.depth} deep, {rate:,.0f} steps/s"
+                    f"{progress.plan}   {progress.explored:,} states, {waiting:,} wait, {progress.depth} deep, {rate:,.0f} steps/s"
                 )
 
             checked = check(plan, watch=tell)
@@ -41,39 +40,16 @@ def check_side_by_side(plans: Iterable[Plan], console: Console, jobs: int) -> li
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent)
     with pool, console.status("") as status:
         try:
-            running = [pool.submit(_check_apart, plan) for plan in waiting]
+            running = [pool.submit(check, plan) for plan in waiting]
             for number, future in enumerate(as_completed(running), start=1):
                 status.update(f"{number} of {len(waiting)} explored")
-                told = future.result()
-                # The way to a broken rule is made of the machine's own functions, which cannot be sent: it is walked again here.
-                checked = check(told.plan) if told.broken else attrs.evolve(told.checked, rows=_rows(told.places))
+                checked = future.result()
                 console.print(in_words(checked), markup=False, soft_wrap=True)
                 done.append(checked)
         except BaseException:
             stop_workers()
             raise
     return done
-
-
-@attrs.frozen
-class _Told:
-    """What a process tells of one plan."""
-
-    plan: Plan
-    checked: Checked
-    broken: bool
-    places: frozenset[tuple[str, int]]
-    """The region and the number of each declared row that answered."""
-
-
-def _check_apart(plan: Plan) -> _Told:
-    checked = check(plan)
-    places = frozenset((row.region, row.declared) for row in checked.rows)
-    return _Told(plan, attrs.evolve(checked, violations=(), rows=frozenset()), bool(checked.violations), places)
-
-
-def _rows(places: frozenset[tuple[str, int]]) -> frozenset[Row]:
-    return frozenset(row for region in CALL.regions for row in region.rows if (row.region, row.declared) in places)
 
 
 def report_all(checked: Iterable[Checked], folder: Path) -> Iterator[str]:
@@ -90,8 +66,22 @@ def report_all(checked: Iterable[Checked], folder: Path) -> Iterator[str]:
 
 def dead_in_words(checked: Iterable[Checked]) -> list[str]:
     """The declared rows that no exploration took, a line each."""
-    return [f"DEAD    {row} answers in no state" for row in dead_rows(CALL, (row for one in checked for row in one.rows))]
+    return [f"DEAD    {row} answers in no state" for row in dead_rows(CALL, (place for one in checked for place in one.places))]
+
+
+def covered_in_words(checked: Iterable[Checked]) -> Iterator[str]:
+    """What was covered: combinations of choices, pairs of regions, pairs of states."""
+    checked = list(checked)
+    chosen = {tuple(getattr(one.plan.policy, name) for name in CHOICES) for one in checked}
+    yield f"{len(chosen)} of {2 ** len(CHOICES)} combinations of {', '.join(CHOICES)}"
+    never = never_moved(checked)
+    yield f"{len(never)} of {len(list(combinations(CALL.regions, 2)))} pairs of regions never moved in one step: " + (
+        ", ".join(f"{one} and {two}" for one, two in never) or "none"
+    )
+    unseen, every = never_seen(checked)
+    yield f"{unseen} of {every} pairs of states of two regions were never seen side by side"
+    yield f"deadlines alone bring every call to rest within {max(one.rests_ms for one in checked) / 1000:.1f} s"
 
 
 def _length(violation: Violation) -> int:
-    return len(violation.retold.steps)
+    return len(violation.way)

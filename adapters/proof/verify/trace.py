@@ -1,12 +1,13 @@
 """A way through the explorer's states made a call again: real ids, real times, and a trace that `callfsm replay` runs."""
 
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from adapters.proof.verify.alphabet import FOREIGN, ITEM, LAST_TURN, NEXT_TURN, Scope
-from adapters.proof.verify.states import LATER, States
+from adapters.proof.verify.alphabet import DUE, LATE, Happening
+from adapters.proof.verify.canon import ids_of, rename
+from adapters.proof.verify.model import Model
+from adapters.proof.verify.plans import Plan
 from adapters.telling.trace import TraceWriter
 from fsm.call import events as ev
 from fsm.call.policy import Policy
@@ -14,27 +15,42 @@ from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Machine, Step
 from fsm.engine.notation import NEVER
 
-_PAUSE_MS = 10.0
-"""The time between two events from outside."""
+_PAUSE_MS, _LONG_MS = 10.0, 5_000.0
+"""The time between two events from outside, and before one that comes late."""
 
 
 class Retold:
-    """A call that goes the way of the labels it is given, from the beginning of a scope."""
+    """A call that goes the way of the labels it is given, from the beginning of a plan."""
 
-    def __init__(self, machine: Machine[Call], policy: Policy, scope: Scope) -> None:
+    def __init__(self, machine: Machine[Call], plan: Plan) -> None:
         self.steps: list[tuple[ev.Event, Step[Call] | None]] = []
         """Each event with its answer, None where the step raised."""
-        self.call = start(policy)
+        self.call = start(plan.policy)
         self._machine = machine
         self._now_ms = 0.0
-        self._made = 0
-        for kind in scope.begins:
-            self._take(kind(0.0))
-        self._states = States(machine, policy, self.call, scope.still, scope.unread)
+        self._made = {"r": 0, "u": 0}
+        self._real: dict[str, str] = {}
+        """The ids of this call by those of the explorer's present state."""
+        self._model = Model(machine, plan)
+        self._node = self._model.start
+        for event in self._model.begun:
+            self._take(event)
 
-    def follow(self, label: ev.Event) -> None:
+    def follow(self, label: Happening) -> None:
         """Let happen what the label says, with the ids and the time of this call."""
-        self._take(self._expiry(label) if isinstance(label, ev.Expired) else self._outside(label))
+        event = label.event
+        if isinstance(event, ev.Expired):
+            record = getattr(self.call, event.region)
+            if event.at_ms == DUE and event.epoch == 0:
+                self._now_ms = max(self._now_ms, record.due_ms)
+            self._take(type(event)(self._now_ms, record.epoch + event.epoch))
+        else:
+            self._now_ms += _LONG_MS if event.at_ms == LATE else _PAUSE_MS
+            for name in sorted(ids_of(event) - self._real.keys()):
+                self._made[name[0]] += 1
+                self._real[name] = f"{name[0]}{self._made[name[0]]}"
+            self._take(attrs.evolve(rename(event, self._real), at_ms=self._now_ms))
+        self._go(label)
 
     def wait(self, deadlines: int) -> None:
         """Let as many deadlines pass, the nearest first."""
@@ -58,6 +74,14 @@ class Retold:
                 writer(event, answer)
         writer.close()
 
+    def _go(self, label: Happening) -> None:
+        """Go the way in the explorer's states too, to know how it calls the ids."""
+        node, names = self._model.follow(self._node, label)
+        self._node = node
+        new = dict(names)
+        kept = {name: real for name, real in self._real.items() if name in new} if new else self._real
+        self._real = {new.get(name, name): real for name, real in kept.items()}
+
     def _take(self, event: ev.Event) -> None:
         try:
             answer = self._machine.step(self.call, event)
@@ -67,46 +91,12 @@ class Retold:
         self.call = answer.snapshot
         self.steps.append((event, answer))
 
-    def _expiry(self, label: ev.Expired) -> ev.Event:
-        record = getattr(self.call, label.region)
-        if label.at_ms == LATER and label.epoch == 0:
-            self._now_ms = max(self._now_ms, record.due_ms)
-        return type(label)(self._now_ms, record.epoch + label.epoch)
-
-    def _outside(self, label: ev.Event) -> ev.Event:
-        self._now_ms += _PAUSE_MS
-        names = self._states.settle(self.call, self._now_ms)[1]
-        fields: dict[str, Any] = attrs.asdict(label)
-        for field, value in fields.items():
-            fields[field] = self._meant(field, value, names)
-        return type(label)(**{**fields, "at_ms": self._now_ms})
-
-    def _meant(self, field: str, value: Any, names: tuple[str, ...]) -> Any:
-        if field == "response_id" and value:
-            return self._known_or_new(value, names, "resp")
-        if field == "tool_call_id":
-            return self._known_or_new(value, self.call.tool.pending, "tool")
-        if field == "session_id" and value != FOREIGN:
-            return self.call.synthesis.session_id
-        if field == "sentence" or value == NEXT_TURN:
-            self._made += 1
-            return self._made if field == "sentence" else f"turn_{self._made}"
-        if value == LAST_TURN:
-            return self.call.asking.item_id or "turn_0"
-        return "item_1" if value == ITEM else value
-
-    def _known_or_new(self, value: str, known: tuple[str, ...], word: str) -> str:
-        place = int(value[1:]) - 1
-        if place < len(known):
-            return known[place]
-        self._made += 1
-        return f"{word}_{self._made}"
-
 
 def _line(event: ev.Event, answer: Step[Call] | None) -> str:
-    told = [str(value) for name, value in attrs.asdict(event).items() if name not in ("at_ms", "epoch") and value != ""]
+    told = [str(value) for name, value in attrs.asdict(event).items() if name not in ("at_ms", "epoch") and value not in ("", ())]
     line = f"{event.at_ms / 1000:9.3f} s  {' '.join([type(event).__name__, *told])}"
     if answer is None:
         return f"{line}  RAISES"
     moved = [f"{row.region} {row.state!r} > {row.then.target!r}" for row in answer.rows if row.then.target is not None]
-    return f"{line:60} {', '.join(moved)}" + "".join(f"\n{'':13}{effect}" for effect in answer.effects)
+    signals = [f"{'':13}! {signal.__name__}" for signal in answer.signals]
+    return "\n".join([f"{line:60} {', '.join(moved)}", *signals, *[f"{'':13}{effect}" for effect in answer.effects]])

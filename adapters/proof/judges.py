@@ -1,0 +1,417 @@
+"""The judges: the rules that a call must keep, stated over the world as it really is, and over nothing that the core keeps.
+
+`Judge` follows a call step by step and says which rules each step broke; `at_rest` says it of a call in which no deadline runs. One set
+for the checker, the simulation and the walks of the tests. `Rule` is what they tell.
+"""
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Any
+
+from adapters.proof.world import (
+    GREETING,
+    IN_CONVERSATION,
+    OWN_WORDS,
+    Answer,
+    Device,
+    World,
+    done,
+    happened,
+    interrupted,
+    is_notice,
+    settled,
+)
+from fsm.call import effects as fx, events as ev
+from fsm.call.effects import Cause, Reason
+from fsm.call.policy import Policy
+
+
+class Rule(StrEnum):
+    """A rule, in words, with the numbers of the rules that it stands for."""
+
+    CANCEL_ONCE = "a response is cancelled once, while it lives (R01, R06)"
+    CREATE_ALONE = "a response is asked for only when none is asked for, generated or heard (R08, R11, R73)"
+    CREATE_FREE = "a response is asked for only in a confirmed session, on an open line, while the caller is silent (R19, R39)"
+    CREATE_CAUSE = "a response is asked for only to pay what is owed, or what failed (R12, R37, R43)"
+    PROMPT_QUIET = "a silent caller is asked only while nothing goes on (R51, R52)"
+    ADMIT = "a response is admitted once, at its birth, and not where the caller interrupted (R09, R68, R69)"
+    FLUSH = "a response is flushed once, while it may be heard (R31)"
+    INTERRUPTED = "after an interruption nothing that was under way may be heard (R30, R68, R69)"
+    INTERRUPTED_ENDS = "after an interruption what is generated is cancelled by its owner (R02, R30)"
+    INTERRUPTS = "a caller who speaks on over a held voice interrupts it (R29, R74)"
+    HOLD = "a voice is held once, and resumed once (R70, R74)"
+    SYNTHESIS = "a sentence is synthesised only while its response may be heard, one at a time (R66, R67)"
+    SYNTHESIS_ENDS = "a synthesis is cancelled once, while it runs, and with its response (R64, R77)"
+    CORRECTION = "after a flush each item is corrected by what was heard of it, and nothing else is (R34, R71, R88)"
+    LATE_ITEM = "an item of a response that was flushed or refused is deleted when it comes (R88)"
+    TOOL_ONCE = "a tool call is run once, and answered once (R80, R89)"
+    TOOL_CUT = "a tool call of what the caller interrupted is not run (R90)"
+    SESSION = "a session is configured once, when it is opened (R39)"
+    RIGHTS = "the server's VAD loses its rights before what is protected, and gets them once (R36)"
+    HANGUP = "the line is hung up once, for a reason that is true (R41, R42, R45, R47)"
+    TOLD = "the application is told of the end once, and only of an end (R86)"
+    OVER = "nothing is asked for once the call is over (R50, R62)"
+    COMMIT = "a turn is committed by us only where the server has no VAD, when the caller stops (R22)"
+    EXPIRY = "a deadline that fires is answered, and does not run on (R78)"
+    STALE = "a deadline of the past, or before its time, is nothing (R49)"
+    DEBTS = "whatever is owed is paid by a response that could know of it, or forgiven by name (R24, R63, R68, R93)"
+    REST = "every wait has an end (R74, R78, R79)"
+    REST_RIGHTS = "the server's VAD has its rights when nothing is protected (R36, R76)"
+    REST_MEMORY = "the model remembers of each item what was heard (R88)"
+    BOUNDED = "what a call remembers is bounded (R07)"
+    CLOSES = "closing ends every region, and closed is reached (R50, R83)"
+    RAISES = "no event in any state raises (R59)"
+    LIVELOCK = "deadlines alone bring a call to rest (R78)"
+
+
+class Judge:
+    """One step of a call, judged: `world` is the world after it, `faults` the rules that it broke."""
+
+    def __init__(
+        self,
+        world: World,
+        policy: Policy,
+        event: ev.Event,
+        effects: tuple[fx.Effect, ...],
+        signals: tuple[type, ...],
+        *,
+        over: bool = False,
+        stale: bool = False,
+        by_itself: bool = False,
+        memory: bool = True,
+    ) -> None:
+        """`over`: the call was over before; `stale`: the event is a deadline of the past; `by_itself`: see `world.happened`."""
+        self.policy, self.event, self.effects = policy, event, effects
+        self.faults: list[Rule] = []
+        self.memory = memory
+        before = world
+        if not (over or stale):
+            world = happened(world, event, policy, by_itself=by_itself)
+            self.barged_in = ev.BargedIn in signals
+            if self.barged_in:
+                world = interrupted(world)
+        for effect in effects:
+            if over and not isinstance(effect, fx.Log):
+                self.faults.append(Rule.OVER)
+                break
+            judge = _JUDGES.get(type(effect))
+            if judge is not None:
+                self.faults += judge(self, world, effect)
+            world = done(world, effect, policy)
+        if world.told and not before.told and (world.synthesis or world.front is not None):
+            self.faults.append(Rule.CLOSES)
+        self.world = settled(world)
+        if stale:
+            if effects:
+                self.faults.append(Rule.STALE)
+        elif not over:
+            self.faults += self._step(before, self.world)
+
+    def _step(self, before: World, after: World) -> Iterator[Rule]:
+        """What must hold of the step as a whole."""
+        event, policy = self.event, self.policy
+        if before.told and not isinstance(event, ev.Ending):
+            return
+        if after.told:
+            if not (after.hung_up or after.closed):
+                yield Rule.HANGUP
+            return
+        if isinstance(event, ev.Ending):
+            yield Rule.TOLD
+        if self.barged_in:
+            if any(answer.audible and answer.cut for answer in after.answers) or after.held:
+                yield Rule.INTERRUPTED
+            if after.synthesis and any(_speaks(answer, after.synthesis) and answer.cut for answer in after.answers):
+                yield Rule.SYNTHESIS_ENDS
+            if policy.interrupts == "client" and any(answer.generated and not answer.cancelled for answer in after.answers):
+                yield Rule.INTERRUPTED_ENDS
+        elif before.held and isinstance(event, ev.InterruptionExpired) and before.speaking and policy.interruption_by == "duration":
+            yield Rule.INTERRUPTS
+        if after.synthesis and not any(_speaks(answer, after.synthesis) and answer.audible for answer in after.answers):
+            yield Rule.SYNTHESIS_ENDS
+        if isinstance(event, ev.ResponseCreated):
+            yield from self._birth(before, after, event)
+        if self.memory:
+            yield from self._corrections(before)
+
+    def _birth(self, before: World, after: World, event: ev.ResponseCreated) -> Iterator[Rule]:
+        """What was asked for and interrupted before it was born is cancelled at its birth (R68)."""
+        born = after.answer(event.response_id)
+        if born is None or before.answer(event.response_id) is not None or born.audible:
+            return
+        if born.live and not born.cancelled and self.policy.interrupts == "client":
+            yield Rule.INTERRUPTED_ENDS
+
+    def _corrections(self, before: World) -> Iterator[Rule]:
+        """The items that the step corrects are those that it must, each by its own figure."""
+        event = self.event
+        made = [effect for effect in self.effects if isinstance(effect, fx.TruncateItem | fx.DeleteItem | fx.RewriteItem)]
+        if isinstance(event, ev.PlayoutStopped):
+            answer = before.answer(event.response_id)
+            due = answer is not None and answer.device is Device.FLUSHED
+            if due and self.policy.voice == "chatterbox":
+                kept = _rewritten(answer, event, made)  # type: ignore[arg-type]
+            else:
+                kept = sorted(map(repr, made)) == (sorted(map(repr, _truncations(answer, event))) if due else [])  # type: ignore[arg-type]
+            if not kept:
+                yield Rule.CORRECTION
+            return
+        late = _late_item(before, event)
+        if late is not None and made != [fx.DeleteItem(late)]:
+            yield Rule.LATE_ITEM
+        elif late is None and not all(_never_heard(self.world, before, effect) for effect in made):
+            yield Rule.CORRECTION
+
+
+def _speaks(answer: Answer, session: str) -> bool:
+    return session.startswith(f"call.{answer.id}.")
+
+
+def _truncations(answer: Answer, event: ev.PlayoutStopped) -> list[fx.Effect]:
+    """What the model must forget of a flushed response: each item by what was heard of it."""
+    due: list[fx.Effect] = []
+    for item in answer.items:
+        parts = [part for part in event.items if part.item_id == item.name]
+        if not parts and len(answer.items) == 1:
+            parts = [ev.Heard(item.name, 0, event.played_ms, event.received_ms)]
+        cut = next((part for part in parts if part.played_ms < part.received_ms), None)
+        if not any(part.played_ms for part in parts):
+            due.append(fx.DeleteItem(item.name))
+        elif cut is not None:
+            due.append(fx.TruncateItem(item.name, int(cut.played_ms), cut.content_index))
+    return due
+
+
+def _rewritten(answer: Answer, event: ev.PlayoutStopped, made: list[Any]) -> bool:
+    """Is each item left with the words that were heard: all of the sentences before the last one that began, and a part of that one?"""
+    begun = [sentence for sentence in answer.sentences if sentence.from_ms is not None and sentence.from_ms < event.played_ms]
+    by_item = {effect.item_id: effect for effect in made}
+    last = begun[-1].item if begun else ""
+    for item in answer.items:
+        effect = by_item.pop(item.name, None)
+        heard = [sentence for sentence in begun if sentence.item == item.name]
+        if not heard:
+            kept = isinstance(effect, fx.DeleteItem)
+        elif item.name == last:
+            kept = isinstance(effect, fx.RewriteItem) and _words_heard(heard, event.played_ms, effect.text)
+        else:
+            kept = effect is None
+        if not kept:
+            return False
+    return not by_item
+
+
+def _words_heard(heard: list[Any], played_ms: float, text: str) -> bool:
+    whole = [word for sentence in heard[:-1] for word in sentence.text.split()]
+    last, words = heard[-1], text.split()
+    most = [*whole, *last.text.split()]
+    all_of_it = played_ms - last.from_ms >= last.audio_ms
+    return words == most if all_of_it else words == most[: len(words)] and len(whole) < len(words) < max(len(most), len(whole) + 2)
+
+
+def _never_heard(after: World, before: World, effect: fx.Effect) -> bool:
+    """Is an item deleted, for the first time, of which no sound came, as its response is over?"""
+    if not isinstance(effect, fx.DeleteItem):
+        return False
+    for answer in before.answers:
+        item = next((item for item in answer.items if item.name == effect.item_id), None)
+        now = after.answer(answer.id)
+        if item is not None:
+            return not item.came and not item.settled and (now is None or not now.audible)
+    return False
+
+
+def _late_item(before: World, event: ev.Event) -> str | None:
+    """The item that an event tells for the first time, of a response that was flushed or refused."""
+    if not isinstance(event, ev.ItemAdded | ev.AudioArrived | ev.SentenceCut) or not event.item_id:
+        return None
+    answer = before.answer(event.response_id)
+    if answer is None or any(item.name == event.item_id for item in answer.items):
+        return None
+    return event.item_id if answer.device in (Device.SILENCED, Device.NEVER) else None
+
+
+# What effects may be asked for. Each gives the rules that it breaks in the world in which it is asked for.
+
+
+def _cancel(_: Judge, world: World, effect: fx.CancelResponse) -> Iterator[Rule]:
+    answer = world.answer(effect.response_id)
+    if answer is None or not answer.live or answer.cancelled:
+        yield Rule.CANCEL_ONCE
+
+
+def _create(judge: Judge, world: World, effect: fx.CreateResponse) -> Iterator[Rule]:
+    if (world.asked is not None and not world.asked.crossed) or world.live or world.front is not None:
+        yield Rule.CREATE_ALONE
+    if not (world.confirmed and world.line) or world.speaking or world.stopped:
+        yield Rule.CREATE_FREE
+    owed = world.owed | world.optional
+    match effect.cause:
+        case Cause.GREETING:
+            due = GREETING in owed
+        case Cause.NOTICE:
+            due = any(is_notice(debt, effect.instructions) for debt in owed)
+        case cause if cause in OWN_WORDS:
+            due = not world.owed & IN_CONVERSATION
+        case _:
+            due = bool(owed & IN_CONVERSATION) or world.failed
+    if not due:
+        yield Rule.CREATE_CAUSE
+    protected = effect.cause is Cause.NOTICE or (effect.cause is Cause.GREETING and judge.policy.greeting_protected)
+    if protected and world.rights and judge.policy.create_response:
+        yield Rule.RIGHTS
+    if effect.cause in (Cause.IDLE_PROMPT, Cause.FAREWELL) and (world.running or world.digits):
+        yield Rule.PROMPT_QUIET
+
+
+def _admit(judge: Judge, world: World, effect: fx.Admit) -> Iterator[Rule]:
+    answer = world.answer(effect.response_id)
+    born = isinstance(judge.event, ev.ResponseCreated) and judge.event.response_id == effect.response_id
+    if answer is None or not born or answer.device is not Device.NEVER or answer.cut or answer.cancelled or not answer.live:
+        yield Rule.ADMIT
+
+
+def _flush(_: Judge, world: World, effect: fx.Flush) -> Iterator[Rule]:
+    answer = world.answer(effect.response_id)
+    if answer is None or not answer.audible:
+        yield Rule.FLUSH
+
+
+def _hold(_: Judge, world: World, __: fx.Hold) -> Iterator[Rule]:
+    if world.held:
+        yield Rule.HOLD
+
+
+def _resume(_: Judge, world: World, __: fx.Resume) -> Iterator[Rule]:
+    if not world.held:
+        yield Rule.HOLD
+
+
+def _synthesise(_: Judge, world: World, effect: fx.Synthesise) -> Iterator[Rule]:
+    answer = world.answer(effect.response_id)
+    if answer is None or not answer.audible or world.synthesis:
+        yield Rule.SYNTHESIS
+
+
+def _unsynthesise(_: Judge, world: World, effect: fx.CancelSynthesis) -> Iterator[Rule]:
+    if world.synthesis != effect.session_id:
+        yield Rule.SYNTHESIS_ENDS
+
+
+def _run(_: Judge, world: World, effect: fx.RunTool) -> Iterator[Rule]:
+    tool = world.tool(effect.tool_call_id)
+    if tool is None or tool.how != "told":
+        yield Rule.TOOL_ONCE
+    answer = None if tool is None else world.answer(tool.response_id)
+    if world.held or (answer is not None and answer.cut):
+        yield Rule.TOOL_CUT
+
+
+def _result(_: Judge, world: World, effect: fx.SendToolResult) -> Iterator[Rule]:
+    tool = world.tool(effect.tool_call_id)
+    if tool is None or tool.how not in ("told", "runs"):
+        yield Rule.TOOL_ONCE
+
+
+def _configure(_: Judge, world: World, __: fx.ConfigureSession) -> Iterator[Rule]:
+    if not world.opened or world.configured:
+        yield Rule.SESSION
+
+
+def _protect(_: Judge, world: World, __: fx.ProtectResponse) -> Iterator[Rule]:
+    if not world.rights:
+        yield Rule.RIGHTS
+
+
+def _release(_: Judge, world: World, __: fx.ReleaseResponse) -> Iterator[Rule]:
+    if world.rights:
+        yield Rule.RIGHTS
+
+
+def _commit(judge: Judge, world: World, _: fx.CommitTurn) -> Iterator[Rule]:
+    if judge.policy.turns != "local" or not world.stopped:
+        yield Rule.COMMIT
+
+
+def _hang_up(judge: Judge, world: World, effect: fx.HangUp) -> Iterator[Rule]:
+    if world.hung_up or not _true_reason(judge, world, effect.reason):
+        yield Rule.HANGUP
+
+
+def _true_reason(judge: Judge, world: World, reason: Reason) -> bool:
+    """Is the reason one that the world knows?"""
+    event = judge.event
+    if reason in (Reason.GOODBYE, Reason.APPLICATION):
+        if isinstance(event, ev.HangupExpired):
+            return bool(world.bye)
+        said = world.answer(world.bye)
+        return world.bye == "*" or (said is None or not (said.audible or (said.generated and not said.cancelled)))
+    kinds = _REASONS.get(reason)
+    return kinds is None or isinstance(event, kinds)
+
+
+_REASONS: dict[Reason, tuple[type[ev.Event], ...]] = {
+    Reason.CALLER_HUNG_UP: (ev.CallerHungUp,),
+    Reason.RECEIVER_FAILED: (ev.ReceiverFailed,),
+    Reason.INTERNAL: (ev.PortFailed,),
+    Reason.SESSION_REFUSED: (ev.SessionRefused,),
+    Reason.DEVICE_FAILED: (ev.DeviceFailed,),
+    Reason.SESSION_LOST: (ev.SessionLost,),
+    Reason.SESSION_UNCONFIRMED: (ev.SessionExpired,),
+    Reason.LIMIT: (ev.LimitExpired,),
+    Reason.NO_LINE: (ev.LineExpired,),
+    Reason.VOICE_FAILED: (ev.SynthesisFailed, ev.SynthesisExpired),
+}
+
+
+def _tell(_: Judge, world: World, __: fx.TellEnded) -> Iterator[Rule]:
+    if world.told or not (world.hung_up or world.closed):
+        yield Rule.TOLD
+
+
+_JUDGES: dict[type[fx.Effect], Callable[[Judge, World, Any], Iterator[Rule]]] = {
+    fx.CancelResponse: _cancel,
+    fx.CreateResponse: _create,
+    fx.Admit: _admit,
+    fx.Flush: _flush,
+    fx.Hold: _hold,
+    fx.Resume: _resume,
+    fx.Synthesise: _synthesise,
+    fx.CancelSynthesis: _unsynthesise,
+    fx.RunTool: _run,
+    fx.SendToolResult: _result,
+    fx.ConfigureSession: _configure,
+    fx.ProtectResponse: _protect,
+    fx.ReleaseResponse: _release,
+    fx.CommitTurn: _commit,
+    fx.HangUp: _hang_up,
+    fx.TellEnded: _tell,
+}
+
+
+def at_rest(world: World, *, memory: bool = True) -> Iterator[Rule]:
+    """What a call breaks in which nothing is awaited any more: no deadline runs but those of the silent caller, the session, the call."""
+    if world.owed - {GREETING} or (world.owed and world.line and world.confirmed):
+        yield Rule.DEBTS
+    waits = (
+        world.held
+        or world.synthesis
+        or world.running
+        or (world.asked is not None and not world.asked.crossed)
+        or world.live
+        or world.front is not None
+        or world.speaking
+        or world.stopped
+        or any(tool.how == "told" for tool in world.tools)
+    )
+    if waits:
+        yield Rule.REST
+    if world.confirmed and not world.rights:
+        yield Rule.REST_RIGHTS
+    if memory and any(not answer.generated and answer.device is not Device.FLUSHED and unsaid(answer) for answer in world.answers):
+        yield Rule.REST_MEMORY
+
+
+def unsaid(answer: Answer) -> bool:
+    """Does the model remember an item of which nothing was heard?"""
+    return any(not item.came and not item.settled for item in answer.items)

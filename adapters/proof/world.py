@@ -1,0 +1,689 @@
+"""The world of a call, as it really is: what lives at the server, what the device holds, what the caller said, what is owed.
+
+It is ghost state: kept beside the call from the events that happened and the effects that were asked for, and from nothing that the core
+keeps. The judges (`adapters.proof.judges`) hold a call against it; the checker, the simulation and the walks of the tests share both.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from fsm.call import effects as fx, events as ev
+from fsm.call.effects import Cause
+from fsm.call.policy import Policy
+
+TURN, ENTRY, TOOL, GREETING, NOTICE = "turn", "entry", "tool", "greeting", "notice "
+"""What may be owed; a notice has its text behind it."""
+IN_CONVERSATION = frozenset({TURN, ENTRY, TOOL})
+"""What any response without words of ours answers, if the conversation held it when the response was begun."""
+OWN_WORDS = {Cause.GREETING, Cause.NOTICE, Cause.IDLE_PROMPT, Cause.FAREWELL, Cause.TOOL_FILLER, Cause.LIMIT_WARNING}
+"""Causes of responses that say what we have to say, and answer nothing else."""
+
+
+class Sound(IntEnum):
+    """How far the sound of a response is."""
+
+    NONE = 0
+    CAME = 1
+    HEARD = 2
+    OUT = 3
+    """All that came was heard."""
+
+
+class Device(IntEnum):
+    """What the device does with a response's sound."""
+
+    NEVER = 0
+    ADMITTED = 1
+    FLUSHED = 2
+    """Silenced; what was heard of it is to be told."""
+    SILENCED = 3
+    """Silenced, and what was heard of it was told, or was given up."""
+    RETIRED = 4
+    """Over: nothing more of it is awaited."""
+
+
+class Item(NamedTuple):
+    """A message of a response in the conversation."""
+
+    name: str
+    came: bool = False
+    """Did sound of it, or a sentence, come?"""
+    settled: bool = False
+    """Was it cut, deleted or rewritten, or need not be?"""
+
+
+class Sentence(NamedTuple):
+    """A sentence of a response: its synthesis session, item and text, how long it lasts, and where in the response it began to be heard."""
+
+    session: str
+    item: str
+    text: str
+    audio_ms: float = 0.0
+    from_ms: float | None = None
+
+
+class Asked(NamedTuple):
+    """A response.create that is under way: why, what a response to it answers, and whether the caller interrupted meanwhile."""
+
+    cause: Cause
+    pays: frozenset[str]
+    cut: bool = False
+    crossed: bool = False
+    """Did the server begin a response by itself meanwhile? Nobody can tell that from the one that we asked for."""
+
+
+class Answer(NamedTuple):
+    """A response of the server's."""
+
+    id: str
+    notice: bool = False
+    """Does it say what must be heard to its end?"""
+    pays: frozenset[str] = frozenset()
+    """Which debts it could know of when it was begun."""
+    live: bool = True
+    """Is it not told to have ended?"""
+    completed: bool = False
+    cancelled: bool = False
+    """Did our cancel leave?"""
+    unsent: int = 0
+    """How often it did not."""
+    overdue: bool = False
+    """Did its end not come in time after our cancel?"""
+    cut: bool = False
+    """Did the caller interrupt it, or the server cancel it?"""
+    called: bool = False
+    """Did it call a tool?"""
+    asks: bool = False
+    words: bool = False
+    device: Device = Device.NEVER
+    sound: Sound = Sound.NONE
+    items: tuple[Item, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+
+    @property
+    def generated(self) -> bool:
+        """Does it live, as far as anyone can know?"""
+        return self.live and not self.overdue
+
+    @property
+    def audible(self) -> bool:
+        """May it be heard?"""
+        return self.device is Device.ADMITTED
+
+
+class Tool(NamedTuple):
+    """A tool call, of which response, and what became of it: told, foreign (of no response that lives), runs, answered."""
+
+    id: str
+    response_id: str
+    how: str
+
+
+class World(NamedTuple):
+    """Everything around a call."""
+
+    answers: tuple[Answer, ...] = ()
+    """The server's responses that still matter, the oldest first."""
+    asked: Asked | None = None
+    auto: frozenset[str] | None = None
+    """What the server's own answer knows of, which it is about to begin."""
+    owed: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    """What may be answered, and need not be: a listener's word."""
+    failed: bool = False
+    """Did a response fail since one was asked for?"""
+    speaking: bool = False
+    stopped: bool = False
+    """Did the caller stop, and is the turn not committed?"""
+    committing: bool = False
+    early: bool = False
+    """Was the last turn taken before its commit?"""
+    turn: str = ""
+    opened: bool = False
+    configured: bool = False
+    confirmed: bool = False
+    rights: bool = True
+    """Has the server's VAD its rights to answer and to interrupt?"""
+    line: bool = False
+    held: bool = False
+    synthesis: str = ""
+    """The synthesis that runs."""
+    tools: tuple["Tool", ...] = ()
+    digits: int = 0
+    bye: str = ""
+    """After which response the call is to end: its id, or `*` for whatever is said next."""
+    hung_up: bool = False
+    told: bool = False
+    closed: bool = False
+    """Is the line known to be gone?"""
+
+    def answer(self, response_id: str) -> Answer | None:
+        """The response of that id, if it still matters."""
+        return next((answer for answer in self.answers if answer.id == response_id), None)
+
+    @property
+    def front(self) -> Answer | None:
+        """What is heard, if anything is: responses are heard in the order in which they were admitted."""
+        return next((answer for answer in self.answers if answer.audible), None)
+
+    @property
+    def live(self) -> tuple[Answer, ...]:
+        """The responses that are generated, as far as was told."""
+        return tuple(answer for answer in self.answers if answer.generated)
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """The tools that run."""
+        return tuple(tool.id for tool in self.tools if tool.how == "runs")
+
+    def tool(self, tool_call_id: str) -> "Tool | None":
+        """The tool call of that id."""
+        return next((tool for tool in self.tools if tool.id == tool_call_id), None)
+
+
+def begin(policy: Policy) -> World:
+    """The world as a call begins."""
+    return World(owed=frozenset({GREETING}) if policy.greets else frozenset())
+
+
+def happened(world: World, event: ev.Event, policy: Policy, *, by_itself: bool = False) -> World:
+    """The world after an event; an expiry is told only where it is of a present state. `by_itself`: a response nobody asked for."""
+    if isinstance(event, ev.ResponseCreated):
+        return _created(world, event, by_itself)
+    if isinstance(event, ev.Ending):
+        return world._replace(closed=world.closed or isinstance(event, ev.CallerHungUp))
+    happens = _EVENTS.get(type(event))
+    return world if happens is None else happens(world, event, policy)
+
+
+def interrupted(world: World) -> World:
+    """It is decided that the caller interrupts: what is under way is cut, and no goodbye ends the call."""
+    answers = tuple(answer._replace(cut=True) if answer.live or answer.audible else answer for answer in world.answers)
+    asked = None if world.asked is None else world.asked._replace(cut=True)
+    return world._replace(answers=answers, asked=asked, bye="", failed=True)
+
+
+def done(world: World, effect: fx.Effect, policy: Policy) -> World:
+    """The world after an effect was carried out."""
+    does = _EFFECTS.get(type(effect))
+    return world if does is None else does(world, effect, policy)
+
+
+def settled(world: World) -> World:
+    """The world after a step: what was heard is paid, an answer as soon as sound of it is heard; what matters no more is forgotten."""
+    if world.told:
+        return World(hung_up=world.hung_up, told=True, closed=world.closed)
+    front = world.front
+    if front is not None and front.sound and not world.held and not front.notice:
+        paid = front.pays & (world.owed | world.optional)
+        if paid:
+            world = world._replace(owed=world.owed - paid, optional=world.optional - paid)
+    due = world.owed | world.optional
+    answers = tuple([_plain(answer, due) for answer in world.answers])
+    asked, auto = world.asked, world.auto
+    if asked is not None:
+        asked = asked._replace(pays=asked.pays & due)
+    return world._replace(answers=answers, asked=asked, auto=None if auto is None else auto & due)
+
+
+def _plain(answer: Answer, due: frozenset[str]) -> Answer:
+    """A response with what matters of it."""
+    if is_past(answer):
+        sound = answer.sound if answer.device is Device.RETIRED else Sound.NONE
+        return Answer(answer.id, live=answer.live, cancelled=answer.live, overdue=answer.overdue, cut=answer.cut, device=answer.device,
+            sound=sound, items=answer.items)  # fmt: skip
+    if not answer.live:
+        answer = answer._replace(cancelled=False, unsent=0, called=False)
+    return answer._replace(pays=answer.pays & due)
+
+
+def without(world: World, gone: Iterable[str]) -> World:
+    """The world without responses that matter to nobody any more."""
+    names = frozenset(gone)
+    return world._replace(answers=tuple(answer for answer in world.answers if answer.id not in names)) if names else world
+
+
+def is_notice(debt: str, text: str) -> bool:
+    """Is it a notice with that text? The same text may be owed more than once."""
+    return debt.startswith(NOTICE) and debt.rstrip("+") == NOTICE + text
+
+
+def is_past(answer: Answer) -> bool:
+    """Can nothing but a late word come of a response any more?"""
+    return not answer.generated and answer.device not in (Device.ADMITTED, Device.FLUSHED)
+
+
+# What events do.
+
+
+def _with(world: World, response_id: str, **changes: Any) -> World:
+    answers = tuple(answer._replace(**changes) if answer.id == response_id else answer for answer in world.answers)
+    return world._replace(answers=answers)
+
+
+def _owe(world: World, debt: str, **changes: Any) -> World:
+    """Something more is owed: what was begun before does not know of it; an answer makes the greeting needless (R37)."""
+    answers = tuple(answer._replace(pays=answer.pays - {debt}) if debt in answer.pays else answer for answer in world.answers)
+    asked, auto = world.asked, world.auto
+    if asked is not None:
+        asked = asked._replace(pays=asked.pays - {debt})
+    if auto is not None:
+        auto = auto - {debt}
+    owed = (world.owed | {debt}) - {GREETING}
+    return world._replace(answers=answers, asked=asked, auto=auto, owed=owed, optional=world.optional - {debt}, **changes)
+
+
+def _created(world: World, event: ev.ResponseCreated, by_itself: bool) -> World:
+    if world.answer(event.response_id) is not None:
+        return world
+    name, asked = event.response_id, world.asked
+    if asked is not None and not by_itself and not asked.crossed:
+        answer = Answer(name, asked.cause is Cause.NOTICE, asked.pays, cut=asked.cut)
+        return world._replace(answers=(*world.answers, answer), asked=None)
+    world = world._replace(owed=world.owed - {GREETING})
+    pays = (world.owed | world.optional) & IN_CONVERSATION if world.auto is None else world.auto
+    cut = False
+    if asked is not None:
+        pays, cut = pays & asked.pays, asked.cut
+        world = world._replace(asked=None if asked.crossed else asked._replace(crossed=True))
+    if world.stopped:
+        world, pays = _owe(world, TURN, stopped=False, early=True), pays | {TURN}
+    return world._replace(answers=(*world.answers, Answer(name, pays=pays, cut=cut)), auto=None)
+
+
+def _ended(world: World, event: Any, _: Policy) -> World:
+    answer = world.answer(event.response_id)
+    if answer is None:
+        return world._replace(answers=(*world.answers, Answer(event.response_id, live=False)))
+    if not answer.live:
+        return world
+    completed = isinstance(event, ev.ResponseCompleted)
+    cut = answer.cut or isinstance(event, ev.ResponseCancelled)
+    paid = answer.pays if completed and answer.called and not answer.notice else frozenset()
+    world = world._replace(failed=world.failed or not completed, owed=world.owed - paid, optional=world.optional - paid)
+    if isinstance(event, ev.ResponseCancelled):
+        once = answer.pays & {GREETING}
+        world = world._replace(owed=world.owed - once, optional=world.optional | (once & world.owed))
+        world = world._replace(bye="") if world.bye == event.response_id else world
+    return _with(world, event.response_id, live=False, completed=completed, cut=cut)
+
+
+def _item(world: World, event: Any, _: Policy) -> World:
+    answer = world.answer(event.response_id)
+    if answer is None:
+        return world
+    sound = isinstance(event, ev.AudioArrived)
+    changes: dict[str, Any] = {"sound": max(answer.sound, Sound.CAME) if answer.sound < Sound.OUT else Sound.HEARD} if sound else {}
+    if event.item_id:
+        known = next((item for item in answer.items if item.name == event.item_id), None)
+        if known is None:
+            changes["items"] = (*answer.items, Item(event.item_id, sound))
+        elif sound and not known.came:
+            changes["items"] = tuple(item._replace(came=True) if item is known else item for item in answer.items)
+    return _with(world, event.response_id, **changes) if changes else world
+
+
+def _sentence(world: World, event: ev.SentenceCut, policy: Policy) -> World:
+    world = _item(world, event, policy)
+    answer = world.answer(event.response_id)
+    if answer is None:
+        return world
+    sentence = Sentence(f"call.{event.response_id}.{event.sentence}", event.item_id, event.text)
+    return _with(world, answer.id, sentences=(*answer.sentences, sentence))
+
+
+def _synthesised(world: World, event: ev.SentenceSynthesised, _: Policy) -> World:
+    if event.session_id != world.synthesis:
+        return world
+    return _of_session(world._replace(synthesis=""), event.session_id, Sound.NONE, audio_ms=event.audio_ms)
+
+
+def _begun(world: World, event: ev.SentenceStarted, _: Policy) -> World:
+    return _of_session(world, event.session_id, Sound.HEARD, from_ms=event.played_ms)
+
+
+def _of_session(world: World, session: str, sound: Sound, **changes: Any) -> World:
+    for answer in world.answers:
+        if any(sentence.session == session for sentence in answer.sentences):
+            sentences = tuple(one._replace(**changes) if one.session == session else one for one in answer.sentences)
+            spoken = {one.item for one in sentences if one.audio_ms}
+            items = tuple(item._replace(came=True) if item.name in spoken else item for item in answer.items)
+            heard = Sound.HEARD if sound and answer.sound is Sound.OUT else max(sound, answer.sound)
+            return _with(world, answer.id, sentences=sentences, items=items, sound=heard)
+    return world
+
+
+def _unspoken(world: World, event: Any, _: Policy) -> World:
+    return world._replace(synthesis="") if event.session_id == world.synthesis else world
+
+
+def _called(world: World, event: ev.ToolCalled, _: Policy) -> World:
+    if world.tool(event.tool_call_id) is not None:
+        return world
+    response_id = event.response_id or (world.live[-1].id if world.live else "")
+    answer = world.answer(response_id)
+    ours = (answer is not None and answer.live) or (not event.response_id and world.asked is not None)
+    world = world._replace(tools=(*world.tools, Tool(event.tool_call_id, response_id, "told" if ours else "foreign")))
+    return _with(world, response_id, called=True) if answer is not None and answer.live else world
+
+
+def _asks(world: World, event: ev.QuestionAsked, _: Policy) -> World:
+    return _with(world, event.response_id, asks=True)
+
+
+def _words(world: World, event: ev.TextArrived, _: Policy) -> World:
+    return _with(world, event.response_id, words=True)
+
+
+def _refused(world: World, _: ev.CreateRefused, __: Policy) -> World:
+    if world.asked is None:
+        return world
+    return world._replace(asked=None, failed=world.failed or not world.asked.crossed)
+
+
+def _unsent(world: World, event: ev.CancelUnsent, policy: Policy) -> World:
+    answer = world.answer(event.response_id)
+    if answer is None or not answer.cancelled:
+        return world
+    unsent = answer.unsent + 1
+    return _with(world, answer.id, cancelled=False, unsent=unsent, overdue=unsent >= policy.cancel_attempts)
+
+
+def _bye(world: World, event: Any, _: Policy) -> World:
+    if world.bye:
+        return world
+    return world._replace(bye=event.response_id or (world.live[-1].id if world.live else "*"))
+
+
+def _starts(world: World, _: ev.SpeechStarted, __: Policy) -> World:
+    return world._replace(speaking=True, stopped=False, early=False)
+
+
+def _stops(world: World, event: ev.SpeechStopped, _: Policy) -> World:
+    if event.item_id and event.item_id == world.turn:
+        return world
+    return world._replace(speaking=False, stopped=True)
+
+
+def _committed(world: World, event: ev.TurnCommitted, policy: Policy) -> World:
+    if event.item_id and event.item_id == world.turn:
+        return world
+    if world.early and not world.speaking and not world.stopped:
+        return world._replace(turn=event.item_id, early=False, committing=False)
+    world = _owe(world, TURN, turn=event.item_id, speaking=False, stopped=False, committing=False, early=False, bye="")
+    answers = policy.create_response and world.rights and world.confirmed
+    return world._replace(auto=world.owed & IN_CONVERSATION) if answers else world
+
+
+def _commit_refused(world: World, _: ev.CommitRefused, __: Policy) -> World:
+    return world._replace(stopped=False, committing=False)
+
+
+def _turn_over(world: World, _: ev.TurnExpired, __: Policy) -> World:
+    if not world.confirmed:
+        return world._replace(speaking=False)
+    return _owe(world, TURN, speaking=False, stopped=False, early=True, bye="")
+
+
+def _listened(world: World, event: ev.BackchannelHeard, _: Policy) -> World:
+    front = world.front
+    over_the_voice = TURN in world.owed and front is not None and not front.asks and event.item_id in ("", world.turn)
+    if not over_the_voice:
+        return world
+    return world._replace(owed=world.owed - {TURN}, optional=world.optional | {TURN})
+
+
+def _dismissed(world: World, _: ev.TurnDismissed, __: Policy) -> World:
+    return world._replace(owed=world.owed - {TURN}, optional=world.optional - {TURN})
+
+
+def _noticed(world: World, event: ev.NoticeRequested, _: Policy) -> World:
+    name = NOTICE + event.text
+    while name in world.owed:
+        name += "+"
+    return world._replace(owed=world.owed | {name})
+
+
+def _progressed(world: World, event: Any, _: Policy) -> World:
+    return _with(world, event.response_id, sound=Sound.HEARD)
+
+
+def _finished(world: World, event: ev.PlayoutFinished, _: Policy) -> World:
+    answer = world.answer(event.response_id)
+    return world if answer is None or not answer.sound else _with(world, event.response_id, sound=Sound.OUT)
+
+
+def _stopped(world: World, event: ev.PlayoutStopped, _: Policy) -> World:
+    answer = world.answer(event.response_id)
+    if answer is None or answer.device is not Device.FLUSHED:
+        return world
+    return _with(world, answer.id, device=Device.SILENCED, items=_all_settled(answer))
+
+
+def _all_settled(answer: Answer) -> tuple[Item, ...]:
+    return tuple(item._replace(settled=True) for item in answer.items)
+
+
+def _position_unknown(world: World, _: ev.TruncationExpired, __: Policy) -> World:
+    answers = tuple(
+        answer._replace(device=Device.SILENCED, items=_all_settled(answer)) if answer.device is Device.FLUSHED else answer
+        for answer in world.answers
+    )
+    return world._replace(answers=answers)
+
+
+def _create_overdue(world: World, _: ev.ResponseExpired, __: Policy) -> World:
+    """The deadline of whatever is awaited of the server: of a create, or of the end of what was cancelled."""
+    answers = tuple(answer._replace(overdue=True) if answer.live and answer.cancelled else answer for answer in world.answers)
+    failed = world.failed or world.asked is not None
+    return world._replace(asked=None, answers=answers, failed=failed)
+
+
+def _silent(world: World, _: ev.PlayoutExpired, __: Policy) -> World:
+    """What is heard, or should be, is silent for too long."""
+    return world._replace(failed=True) if world.front is not None and world.front.live else world
+
+
+def _opened(world: World, _: ev.SessionOpened, __: Policy) -> World:
+    return world._replace(opened=True)
+
+
+def _confirmed(world: World, _: ev.SessionConfirmed, __: Policy) -> World:
+    return world._replace(confirmed=True)
+
+
+def _lost(world: World, _: ev.SessionLost | fx.OpenSession, __: Policy) -> World:
+    """The session is gone, and all that was under way in it."""
+    answers = tuple(answer._replace(live=False) if answer.live else answer for answer in world.answers)
+    failed = world.failed or world.asked is not None or bool(world.live)
+    world = world._replace(answers=answers, failed=failed, stopped=world.stopped or world.speaking, asked=None, auto=None)
+    return world._replace(opened=False, configured=False, confirmed=False, speaking=False)
+
+
+def _line(world: World, _: ev.LineOpened, __: Policy) -> World:
+    return world._replace(line=True)
+
+
+def _closed(world: World, _: ev.LineClosed, __: Policy) -> World:
+    return world._replace(closed=True)
+
+
+_EVENTS: dict[type[ev.Event], Callable[[World, Any, Policy], World]] = {
+    **dict.fromkeys((ev.ResponseCompleted, ev.ResponseCancelled, ev.ResponseFailed, ev.ResponseIncomplete), _ended),
+    **dict.fromkeys((ev.SynthesisDiscarded, ev.SynthesisFailed), _unspoken),
+    **dict.fromkeys((ev.GoodbyeSaid, ev.HangupRequested), _bye),
+    ev.ItemAdded: _item,
+    ev.AudioArrived: _item,
+    ev.SentenceCut: _sentence,
+    ev.SentenceSynthesised: _synthesised,
+    ev.SentenceStarted: _begun,
+    ev.ToolCalled: _called,
+    ev.QuestionAsked: _asks,
+    ev.TextArrived: _words,
+    ev.CreateRefused: _refused,
+    ev.CancelUnsent: _unsent,
+    ev.SpeechStarted: _starts,
+    ev.SpeechStopped: _stops,
+    ev.TurnCommitted: _committed,
+    ev.CommitRefused: _commit_refused,
+    ev.TurnExpired: _turn_over,
+    ev.BackchannelHeard: _listened,
+    ev.TurnDismissed: _dismissed,
+    ev.NoticeRequested: _noticed,
+    ev.PlayoutProgressed: _progressed,
+    ev.PlayoutFinished: _finished,
+    ev.PlayoutStopped: _stopped,
+    ev.TruncationExpired: _position_unknown,
+    ev.ResponseExpired: _create_overdue,
+    ev.PlayoutExpired: _silent,
+    ev.SessionOpened: _opened,
+    ev.SessionConfirmed: _confirmed,
+    ev.SessionLost: _lost,
+    ev.LineOpened: _line,
+    ev.LineClosed: _closed,
+}
+
+
+# What effects do.
+
+
+def _create(world: World, effect: fx.CreateResponse, _: Policy) -> World:
+    match effect.cause:
+        case Cause.GREETING:
+            pays = frozenset({GREETING})
+        case Cause.NOTICE:
+            pays = frozenset([debt for debt in sorted(world.owed) if is_notice(debt, effect.instructions)][:1])
+        case cause if cause in OWN_WORDS:
+            pays = frozenset()
+        case _:
+            pays = (world.owed | world.optional) & IN_CONVERSATION
+    bye = world.bye or ("*" if effect.cause is Cause.FAREWELL else "")
+    return world._replace(asked=Asked(effect.cause, pays), failed=False, bye=bye)
+
+
+def _cancel(world: World, effect: fx.CancelResponse, _: Policy) -> World:
+    return _with(world, effect.response_id, cancelled=True)
+
+
+def _admit(world: World, effect: fx.Admit, _: Policy) -> World:
+    return _with(world, effect.response_id, device=Device.ADMITTED)
+
+
+def _flush(world: World, effect: fx.Flush, _: Policy) -> World:
+    return _with(world, effect.response_id, device=Device.FLUSHED)
+
+
+def _retire(world: World, effect: fx.Retire, _: Policy) -> World:
+    answer = world.answer(effect.response_id)
+    if answer is None or not answer.audible:
+        return world
+    if answer.notice and answer.completed and answer.sound:
+        world = world._replace(owed=world.owed - answer.pays)
+    failed = world.failed or not answer.sound
+    return _with(world._replace(failed=failed), answer.id, device=Device.RETIRED)
+
+
+def _hold(world: World, _: fx.Hold, __: Policy) -> World:
+    return world._replace(held=True)
+
+
+def _resume(world: World, _: fx.Resume, __: Policy) -> World:
+    return world._replace(held=False)
+
+
+def _hang_up(world: World, _: fx.HangUp, __: Policy) -> World:
+    return world._replace(hung_up=True)
+
+
+def _tell(world: World, _: fx.TellEnded, __: Policy) -> World:
+    return world._replace(told=True)
+
+
+def _close(world: World, _: fx.CloseSession, __: Policy) -> World:
+    return world._replace(opened=False, configured=False, confirmed=False)
+
+
+def _configure(world: World, _: fx.ConfigureSession, policy: Policy) -> World:
+    return world._replace(configured=True, rights=not policy.guards_greeting)
+
+
+def _protect(world: World, _: fx.ProtectResponse, __: Policy) -> World:
+    return world._replace(rights=False)
+
+
+def _release(world: World, _: fx.ReleaseResponse, __: Policy) -> World:
+    return world._replace(rights=True)
+
+
+def _commit(world: World, _: fx.CommitTurn, __: Policy) -> World:
+    return world._replace(committing=True)
+
+
+def _enter(world: World, _: fx.AddEntry, __: Policy) -> World:
+    return _owe(world, ENTRY)
+
+
+def _run(world: World, effect: fx.RunTool, _: Policy) -> World:
+    return _tool(world, effect.tool_call_id, "runs")
+
+
+def _result(world: World, effect: fx.SendToolResult, _: Policy) -> World:
+    ran = effect.tool_call_id in world.running
+    world = _tool(world, effect.tool_call_id, "answered")
+    return _owe(world, TOOL) if ran else world
+
+
+def _tool(world: World, tool_call_id: str, how: str) -> World:
+    tools = tuple(tool._replace(how=how) if tool.id == tool_call_id else tool for tool in world.tools)
+    return world._replace(tools=tools)
+
+
+def _synthesise(world: World, effect: fx.Synthesise, _: Policy) -> World:
+    return world._replace(synthesis=effect.session_id)
+
+
+def _unsynthesise(world: World, effect: fx.CancelSynthesis, _: Policy) -> World:
+    return world._replace(synthesis="") if world.synthesis == effect.session_id else world
+
+
+def _forget(world: World, effect: fx.TruncateItem | fx.DeleteItem | fx.RewriteItem, _: Policy) -> World:
+    for answer in world.answers:
+        if any(item.name == effect.item_id and not item.settled for item in answer.items):
+            items = tuple(item._replace(settled=True) if item.name == effect.item_id else item for item in answer.items)
+            return _with(world, answer.id, items=items)
+    return world
+
+
+def _log(world: World, effect: fx.Log, _: Policy) -> World:
+    """A notice is forgiven by name: there is no room for it."""
+    if effect.code != "notice_dropped":
+        return world
+    last = max((debt for debt in world.owed if debt.startswith(NOTICE)), default="")
+    return world._replace(owed=world.owed - {last})
+
+
+_EFFECTS: dict[type[fx.Effect], Callable[[World, Any, Policy], World]] = {
+    fx.CreateResponse: _create,
+    fx.CancelResponse: _cancel,
+    fx.Admit: _admit,
+    fx.Flush: _flush,
+    fx.Retire: _retire,
+    fx.Hold: _hold,
+    fx.Resume: _resume,
+    fx.HangUp: _hang_up,
+    fx.TellEnded: _tell,
+    fx.CloseSession: _close,
+    fx.OpenSession: _lost,
+    fx.ConfigureSession: _configure,
+    fx.ProtectResponse: _protect,
+    fx.ReleaseResponse: _release,
+    fx.CommitTurn: _commit,
+    fx.AddEntry: _enter,
+    fx.RunTool: _run,
+    fx.SendToolResult: _result,
+    fx.Synthesise: _synthesise,
+    fx.CancelSynthesis: _unsynthesise,
+    fx.Log: _log,
+    **dict.fromkeys((fx.TruncateItem, fx.DeleteItem, fx.RewriteItem), _forget),
+}
