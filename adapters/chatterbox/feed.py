@@ -21,37 +21,54 @@ class Feed:
         self._speaker = speaker
         self._figures = figures
         self._dry_s = 0.0
+        self._heard_s = 0.0
+        """When all sound has been heard that is no filling."""
+        self._awaited: tuple[anyio.CancelScope, float, float] | None = None
         self._last_id = ""
         self._held_s = 0.0
         self._resumed: anyio.Event | None = None
         """There is one while the speaker is held, since `_held_s`."""
 
-    def play(self, response_id: str, pcm: bytes, session_id: str = "") -> bool:
+    def play(self, response_id: str, pcm: bytes, session_id: str = "", *, filling: bool = False) -> bool:
         """Hand sound over, as part of a sentence or none; False when the speaker refused it."""
         taken = self._speaker.play(response_id, pcm, sentence=session_id)
         if taken:
             now_s = self._held_s if self._resumed else anyio.current_time()
             self._dry_s = max(self._dry_s, now_s) + ms_of(len(pcm)) / 1000
+            self._heard_s = self._heard_s if filling else self._dry_s
             self._last_id = response_id
         return taken
+
+    def await_more(self, scope: anyio.CancelScope, gap_s: float, latest_s: float) -> None:
+        """Give the reading in this scope up when the speaker has had no sound for `gap_s`, the time that it is held aside, or then."""
+        self._awaited = scope, gap_s, latest_s
+        self._set_patience()
+
+    def _set_patience(self) -> None:
+        if self._awaited is not None:
+            scope, gap_s, latest_s = self._awaited
+            scope.deadline = latest_s if self._resumed else min(latest_s, self._heard_s + gap_s)
 
     def follow(self, effect: Hold | Resume | Flush | Retire) -> None:
         """Reckon with what the speaker does at the same time."""
         match effect:
             case Hold():
                 self._held_s, self._resumed = anyio.current_time(), anyio.Event()
+                self._set_patience()
             case Resume() if self._resumed is not None:
-                self._dry_s += anyio.current_time() - self._held_s
+                held_s = anyio.current_time() - self._held_s
+                self._dry_s, self._heard_s = self._dry_s + held_s, self._heard_s + held_s
                 self._resumed.set()
                 self._resumed = None
+                self._set_patience()
             case Flush(response_id) | Retire(response_id) if response_id == self._last_id:
-                self._dry_s = 0.0
+                self._dry_s = self._heard_s = 0.0
 
     async def fill(self, response_id: str, session_id: str) -> None:
         """Give the speaker silence whenever it would run dry, until it refuses or this is cancelled."""
         while True:
             await self._reach(-MARGIN_S)
-            if not self.play(response_id, FILLING, session_id):
+            if not self.play(response_id, FILLING, session_id, filling=True):
                 return
             self._figures.counts[Count.FILLED] += 1
 

@@ -24,6 +24,7 @@ class Count(StrEnum):
     SPLIT = "sentences split"
     POSTED = "requests"
     RETRIED = "requests repeated"
+    WAITED = "waits for a server that was busy or loaded its model"
     FELL_BACK = "times fallen back"
     RECOVERED = "times recovered"
     FILLED = "pauses filled with silence"

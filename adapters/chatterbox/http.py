@@ -12,7 +12,7 @@ import anyio
 import attrs
 import httpx
 
-from adapters.chatterbox.servers import Server, detail_of, is_too_long, root_of
+from adapters.chatterbox.servers import Server, detail_of, is_too_long, names_voice, root_of
 from adapters.seam.errors import unkeyed
 
 IDLE_S = 2.0
@@ -40,6 +40,10 @@ class Blame(StrEnum):
     """Another server."""
     MOMENT = "the moment"
     """The same again, after a pause."""
+    ABSENCE = "nobody there"
+    """The same: a server that is started again is back soon."""
+    BUSY = "the load"
+    """Patience: it is there and does something else, as loading its model or another synthesis."""
     CONNECTION = "the connection"
     """The same again, at once: a server that was restarted has closed the connection that we kept."""
 
@@ -139,11 +143,13 @@ async def read_through(response: httpx.Response, take: Callable[[bytes], None]) 
         raise fault
 
 
-async def refusal(response: httpx.Response, key: str | None = None) -> Fault:
-    """What an answer other than 200 and 204 means."""
+async def refusal(response: httpx.Response, key: str | None = None, said: str = "") -> Fault:
+    """What an answer other than 200 and 204 means; what was to be `said` is not repeated."""
     body = await body_of(response)
     status = response.status_code
-    reason = unkeyed(f"the server answered {status}{detail_of(body)}", key)
+    reason = unkeyed(f"the server answered {status}{detail_of(body, said)}", key)
+    if 400 <= status < 500 and names_voice(body, said):
+        return Fault(reason, Blame.SERVER)
     if is_too_long(status, body):
         return Fault(reason, Blame.LENGTH)
     if status in TEXT_STATUSES:
@@ -175,9 +181,9 @@ def faults() -> Iterator[Progress]:
     try:
         yield progress
     except httpx.ConnectTimeout:
-        raise Fault(f"no connection within {CONNECT_S:g} s", Blame.MOMENT) from None
+        raise Fault(f"no connection within {CONNECT_S:g} s", Blame.ABSENCE) from None
     except httpx.ConnectError as error:
-        raise Fault(_unconnected(error), Blame.MOMENT) from None
+        raise Fault(_unconnected(error), Blame.ABSENCE) from None
     except httpx.ProxyError as error:
         raise Fault(f"no way through the proxy: {error}", Blame.MOMENT) from None
     except httpx.HTTPError as error:

@@ -16,7 +16,7 @@ from adapters.chatterbox.fallback import Sources
 from adapters.chatterbox.feed import Feed
 from adapters.chatterbox.figures import Cancelled, Count, Figures
 from adapters.chatterbox.http import Blame, Client, Fault, client_of, elsewhere
-from adapters.chatterbox.servers import AUTO, Server
+from adapters.chatterbox.servers import AUTO, Health, Server, health_of, state_of
 from adapters.chatterbox.session import Progress, Session
 from adapters.chatterbox.source import Listener, Source
 from adapters.seam.bounded import Bounded
@@ -26,6 +26,8 @@ from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisCancelA
 
 FIRST_SHARE = 0.5
 """How much of a sentence's time the first server has when there is a fallback."""
+PATIENCE_S = 15.0
+"""How long a server may be busy before a call begins: as long as its sentence may take."""
 MAX_EARLY = 256
 """How many effects may wait for `run` to begin (R07); a call asks for one or two."""
 
@@ -103,7 +105,7 @@ class Chatterbox:
         if isinstance(effect, Synthesise):
             work.group.start_soon(self._synthesise, work, self._sessions[effect.session_id])
         elif isinstance(effect, CancelSynthesis):
-            work.group.start_soon(self._cancel, work, effect.session_id, anyio.current_time())
+            work.group.start_soon(self._cancel, work, effect.session_id, self._sessions.get(effect.session_id), anyio.current_time())
         elif isinstance(effect, Hold | Resume | Flush | Retire):
             self._feed.follow(effect)
         if isinstance(effect, Flush | Retire):
@@ -114,7 +116,7 @@ class Chatterbox:
     def _stop(self, work: "_Work", session: Session) -> None:
         """Stop a sentence that the core takes for synthesised: it sends no cancel of it."""
         self._silence(session.effect.session_id)
-        work.group.start_soon(self._cancel, work, session.effect.session_id, anyio.current_time())
+        work.group.start_soon(self._cancel, work, session.effect.session_id, session, anyio.current_time())
 
     def _silence(self, session_id: str) -> None:
         """From now on nothing of the session may reach the speaker; its work is stopped, unless the server is to be asked for that."""
@@ -177,23 +179,24 @@ class Chatterbox:
     async def _say(self, work: "_Work", session: Session) -> None:
         """Have it said by the server that speaks, or by the one behind it; Fault says in a line what went wrong."""
         source, text = self._sources.current, session.effect.text
-        words = source.words(text)
+        if not source.words(text):
+            return
         now_s, apology = anyio.current_time(), self._last_words.due
         given_s = self._timeout_s - (apology.lasts_s if apology else 0.0)
         last = self._sources.fallback is None or source is self._sources.fallback
         try:
-            await self._say_by(work, source, session, words, now_s + given_s * (1.0 if last else FIRST_SHARE))
+            await self._say_by(work, source, session, now_s + given_s * (1.0 if last else FIRST_SHARE))
         except Fault as fault:
             other = None if session.told or fault.blame in (Blame.TEXT, Blame.LENGTH) else self._sources.fall_back(source)
             if other is None:
                 raise
             self._say_so(work, "voice_fallback", f"{source.server.where}: {fault}; {other.server.where} speaks now")
             try:
-                await self._say_by(work, other, session, other.words(text), now_s + given_s)
+                await self._say_by(work, other, session, now_s + given_s)
             except Fault as second:
                 raise Fault(f"{fault}; the fallback: {second}", second.blame) from second
 
-    async def _say_by(self, work: "_Work", source: Source, session: Session, words: str, deadline_s: float) -> None:
+    async def _say_by(self, work: "_Work", source: Source, session: Session, deadline_s: float) -> None:
         session_id = session.effect.session_id
         listener = Listener(
             session_id,
@@ -201,13 +204,15 @@ class Chatterbox:
             session.pause,
             partial(self._hear, work, session),
             partial(self._say_so, work, "sentence_split", prefix=f"{session_id}: "),
+            self._feed.await_more,
+            patient=self._sources.fallback is None or source is self._sources.fallback,
         )
         fault: Fault | None = None
         session.pause()
         async with anyio.create_task_group() as group:
             session.begin_filling = partial(group.start_soon, self._feed.fill, session.effect.response_id, session_id)
             try:
-                said = await source.say(listener, words, deadline_s)
+                said = await source.say(listener, session.effect.text, deadline_s)
             except Fault as error:
                 fault = error
             group.cancel_scope.cancel()
@@ -243,19 +248,18 @@ class Chatterbox:
         elif more:
             session.fill_once()
 
-    async def _cancel(self, work: "_Work", session_id: str, asked_s: float) -> None:
-        """POST /cancel/<session_id>, unless no POST of it is with a server, and tell what became of it."""
-        session = self._sessions.get(session_id)
+    async def _cancel(self, work: "_Work", session_id: str, session: Session | None, asked_s: float) -> None:
+        """POST /cancel/<session_id>, unless no POST of it is with a server, and tell what became of it; no session: it was over."""
         source = session.source if session and session.source else self._sources.current
         expected_ms = source.pace.expected_synthesis_ms(source.words(session.effect.text)) if session else None
         if self._cancelled.get(session_id) is Progress.WITHDRAWN:
             outcome, saved_ms = "not needed", expected_ms
         else:
-            outcome = await source.cancel(session_id, self._cancel_timeout_s, awaited=session_id in self._sessions)
+            outcome = await source.cancel(session_id, self._cancel_timeout_s, awaited=session is not None)
             saved_ms = 0.0 if outcome == "too late" else None
             if session is not None and expected_ms is not None and outcome == "acknowledged":
                 saved_ms = max(0.0, expected_ms - (asked_s - session.posted_s) * 1000)
-        if session is not None and outcome in ("unsupported", "failed"):
+        if session is not None and outcome in ("closed", "unsupported", "failed"):
             session.stop()
         self.figures.cancels.append(Cancelled(session_id, outcome, (anyio.current_time() - asked_s) * 1000, saved_ms))
         work.post(SynthesisCancelAnswered, session_id, outcome)
@@ -266,31 +270,42 @@ class Chatterbox:
     async def _find_out(self, source: Source) -> None:
         """Ask a server what it is before the first sentence needs to know; one that does not answer is asked again then."""
         try:
-            await source.dialect()
+            await source.known()
         except Fault:
             return
 
 
 async def check(url: str | Server) -> str:
-    """Is a server there, and which dialect does it speak?
+    """Is a server there, and which dialect does it speak? One that loads its model is: each sentence waits for that within its time.
 
-    ValueError when the url is none, ConnectionError when nobody answers, the server is ill, or it refuses the key; one line each.
+    One that is busy, as those are that do nothing else while they synthesise, is asked again for PATIENCE_S. ValueError when the url is
+    none, ConnectionError when nobody answers, the server is ill, or it refuses the key; one line each.
     """
     server = _server(url)
     source = Source(server, Figures())
     async with source.connected():
-        try:
-            dialect = await source.dialect()
-            answer = await source.health()
-        except Fault as error:
-            raise ConnectionError(f"no Chatterbox server at {server.where}: {error}; start it or correct the url") from error
+        give_up_s = anyio.current_time() + PATIENCE_S
+        while True:
+            try:
+                known = await source.known()
+                answer = await source.health()
+                break
+            except Fault as fault:
+                if fault.blame is not Blame.BUSY:
+                    raise ConnectionError(f"no Chatterbox server at {server.where}: {fault}; start it or correct the url") from fault
+                if anyio.current_time() >= give_up_s:
+                    told = f"takes connections and answers nothing within {PATIENCE_S:g} s"
+                    raise ConnectionError(f"the Chatterbox server at {server.where} {told}: it is busy, or it hangs") from fault
     if answer.status in (401, 403):
         raise ConnectionError(f"the speech server at {server.where} refused the key: it answered {answer.status}")
     if 300 <= answer.status < 400:
         raise ConnectionError(f"the speech server at {server.where} answered {answer.status}{elsewhere(answer.status)}")
-    if answer.status >= 500:
+    health = health_of(answer.status, answer.body)
+    if health is Health.ILL and answer.status < 500:
+        raise ConnectionError(f"the Chatterbox server at {server.where} is ill{state_of(answer.body)}: look at its log")
+    if answer.status >= 500 and health is not Health.LOADING:
         raise ConnectionError(f"the Chatterbox server at {server.where} answered {answer.status}: look at its log")
-    return dialect.name
+    return known.dialect.name
 
 
 def _server(url: str | Server) -> Server:

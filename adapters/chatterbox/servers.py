@@ -5,13 +5,26 @@ Read from the servers' sources: devnen/Chatterbox-TTS-Server (`server.py`, `mode
 """
 
 import json
+import re
 from collections.abc import Mapping
+from enum import Enum
 from types import MappingProxyType
 
 import attrs
 import httpx
 
 AUTO = "auto"
+LOADING = frozenset({"initializing", "starting", "loading", "not_started", "warming_up"})
+"""What servers call it while they load their model."""
+MAX_WORDS = 120
+"""How much of a server's own words is told (R108)."""
+MAX_DEPTH = 4
+_MESSAGES = ("detail", "error", "message", "msg", "reason", "description")
+_WRONG_VOICE = re.compile(
+    r"(?:no such|unknown|invalid|unsupported|missing)\b[^.]*\bvoice|predefined_voice_id|reference.audio"
+    r"|\bvoice\b.*\b(?:not found|does not exist|not available|unknown|invalid|not supported|unsupported|is required|must be)\b",
+    re.IGNORECASE,
+)
 
 
 @attrs.frozen
@@ -37,7 +50,11 @@ class Dialect:
     default_model: str = ""
     default_voice: str = ""
     voices: str = ""
-    """Lists the voices of a server that has no default: [{"filename"}]."""
+    """Lists the voices of a server that must be told one: [{"filename"}]."""
+    defaults: str = ""
+    """Tells which of them is the default."""
+    sounds: tuple[str, ...] = ()
+    """What its models can do between words, written [laugh]."""
 
     @property
     def cancels(self) -> bool:
@@ -67,6 +84,8 @@ DIALECTS = {
             # a sentence is short: split, it would be put together again with 200 ms of silence between the parts
             fixed=MappingProxyType({"voice_mode": "predefined", "output_format": "wav", "split_text": False}),
             voices="/get_predefined_voices",
+            defaults="/api/ui/initial-data",
+            sounds=("laugh", "chuckle", "sigh", "gasp", "cough", "clear throat", "sniff", "groan", "shush"),
         ),
         Dialect(
             "openai",
@@ -151,22 +170,37 @@ def dialect_in(openapi: bytes) -> Dialect | None:
     return next((dialect for dialect in DIALECTS.values() if dialect.path in paths), None)
 
 
-def voice_in(listed: bytes) -> str:
-    """The first voice of a server's list; empty when there is none."""
-    try:
-        voices = json.loads(listed)
-    except (ValueError, RecursionError):
-        return ""
-    first = voices[0] if isinstance(voices, list) and voices else None
-    name = first.get("filename") if isinstance(first, dict) else None
-    return name if isinstance(name, str) else ""
+def voices_in(listed: bytes) -> list[str]:
+    """The names in a server's list of voices."""
+    voices = _json_in(listed)
+    names = [voice.get("filename") if isinstance(voice, dict) else voice for voice in voices] if isinstance(voices, list) else []
+    return [name for name in names if isinstance(name, str) and name]
 
 
-def is_well(status: int, body: bytes) -> bool:
+class Health(Enum):
+    """How a server is, by its own account."""
+
+    WELL = "well"
+    LOADING = "it loads its model"
+    ILL = "ill"
+
+
+def health_of(status: int, body: bytes) -> Health:
     """Does the answer to a health check say that a synthesis would work? A server that loads its model answers 200 and says so."""
     told = object_in(body)
-    loaded = told.get("loaded") is not False and told.get("model_loaded") is not False
-    return status < 500 and loaded and told.get("status") not in ("initializing", "starting", "error")
+    state = str(told.get("status") or told.get("initialization_state") or "").lower()
+    if state == "error" or told.get("initialization_error"):
+        return Health.ILL
+    if state in LOADING or told.get("loaded") is False or told.get("model_loaded") is False:
+        return Health.LOADING
+    return Health.WELL if status < 500 else Health.ILL
+
+
+def state_of(body: bytes) -> str:
+    """What a server says of how it is: how far it has come with its model, or why it has not."""
+    told = object_in(body)
+    words = told.get("initialization_error") or told.get("initialization_progress") or told.get("message") or told.get("detail")
+    return f": {' '.join(words.split())[:MAX_WORDS]}" if isinstance(words, str) and words else ""
 
 
 def is_too_long(status: int, body: bytes) -> bool:
@@ -187,18 +221,47 @@ def outcome_of(status: int, body: bytes, *, awaited: bool) -> str:
     return "too late"
 
 
-def detail_of(body: bytes) -> str:
-    """The server's own words when they are a plain string (a validation error may quote what was to be said)."""
-    told = object_in(body)
-    error = told.get("error")
-    detail = error.get("message") if isinstance(error, dict) else told.get("detail")
-    return ": " + " ".join(detail.split())[:120] if isinstance(detail, str) else ""
+def detail_of(body: bytes, said: str = "") -> str:
+    """The server's own words, wherever in the answer they stand, in one line and bounded; what was to be `said` is not repeated."""
+    words = _words(_json_in(body))
+    for quoted in (said, said[:20]):
+        words = words.replace(quoted, "…") if len(quoted) > 3 else words
+    return f": {words[:MAX_WORDS]}" if words else ""
+
+
+def names_voice(body: bytes, said: str = "") -> bool:
+    """Does a refusal say that the voice is wrong, and not the text?"""
+    told = _json_in(body)
+    error = told.get("error") if isinstance(told, dict) else None
+    detail = told.get("detail") if isinstance(told, dict) else None
+    places = [one.get("loc") for one in detail if isinstance(one, dict)] if isinstance(detail, list) else []
+    place = str([places, error.get("param") if isinstance(error, dict) else ""])
+    return "voice" in place or _WRONG_VOICE.search(detail_of(body, said)) is not None
+
+
+def _words(told: object, depth: int = 0) -> str:
+    """The message in an error, as deep as servers put it: a text, an object that holds one, or a list of those with their places."""
+    if depth > MAX_DEPTH:
+        return ""
+    if isinstance(told, str):
+        return " ".join(told.split())
+    if isinstance(told, list):
+        return "; ".join(filter(None, (_words(one, depth + 1) for one in told[:3])))
+    if not isinstance(told, dict):
+        return ""
+    words = next(filter(None, (_words(told.get(name), depth + 1) for name in _MESSAGES)), "")
+    loc = told.get("loc")
+    return f"{'.'.join(map(str, loc))}: {words}" if words and isinstance(loc, list) else words
 
 
 def object_in(body: bytes) -> dict[str, object]:
     """The JSON object in a body; empty when there is none."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
+    value = _json_in(body)
     return value if isinstance(value, dict) else {}
+
+
+def _json_in(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

@@ -12,7 +12,8 @@ import httpx
 from adapters.audio.wav import MAX_AUDIO_S, WavError, WavStream
 from adapters.chatterbox.figures import Count, Figures, Pace, Synthesised
 from adapters.chatterbox.http import Answer, Blame, Client, Fault, ask, client_of, faults, read_through, refusal
-from adapters.chatterbox.servers import DIALECTS, Dialect, Server, dialect_in, is_well, outcome_of, voice_in
+from adapters.chatterbox.known import Known, find_out, forget, recall
+from adapters.chatterbox.servers import DIALECTS, Dialect, Health, Server, health_of, outcome_of, state_of
 from adapters.seam.ports import bytes_of, ms_of
 from adapters.text.sentences import halves
 from adapters.text.spoken import spoken
@@ -20,11 +21,16 @@ from adapters.text.spoken import spoken
 PROBE_S = 3.0
 """How long a question that needs no synthesis may take: what the server is, how it is."""
 GAP_S = 3.0
-"""How long the sound of a sentence that is being heard may stop coming before the sentence is given up."""
+"""How long the sound of a sentence may stop coming, once what came has been heard, before the sentence is given up."""
 SLOWEST = 4.0
 """How much longer than it is heard a sentence may take to come: what trickles in more slowly is more pause than speech."""
 LEAD_BYTES = bytes_of(120)
 """How much of a stream is there before it is heard: 120 ms, since a server may send its first samples one by one."""
+BUSY_S = 0.5
+"""How often a server is asked that is there and busy."""
+AGAIN = frozenset({Blame.MOMENT, Blame.ABSENCE, Blame.CONNECTION, Blame.BUSY})
+OTHERS = frozenset({400, 404, 405, 422})
+"""What another kind of server answers than the one that was there before."""
 PAUSES_S = (0.25, 0.5, 1.0)
 """The pauses before a request is repeated: a server that restarts its worker is back within 2 s. A connection that was found dead
 is replaced at once, before the first of them."""
@@ -43,6 +49,10 @@ class Listener:
     """Sound of it, and whether more is to come."""
     halving: Callable[[str], None]
     """The server found it too long, in these words: it is said in two halves."""
+    awaiting: Callable[[anyio.CancelScope, float, float], None]
+    """More sound is awaited in this scope: for so many seconds once the speaker has run dry, and up to a time at most."""
+    patient: bool = True
+    """Is a server waited for that loads its model, or does nothing else while it synthesises? Not when another one can speak."""
 
 
 class Source:
@@ -52,12 +62,10 @@ class Source:
         self.server = server
         self._client = client
         self.pace = Pace()
-        self.known: Dialect | None = DIALECTS.get(server.dialect)
-        """What the server speaks, once that is known."""
         self._figures = figures
-        self._voice = ""
+        self._known = recall(server)
+        self._recalled = self._known is not None
         self._asking = anyio.Lock()
-        self._asked = False
         self._synthesis: httpx.AsyncClient | None = None
         self._other: httpx.AsyncClient | None = None
 
@@ -67,24 +75,26 @@ class Source:
         async with self._client(self.server) as self._synthesis, self._client(self.server) as self._other:
             yield
 
-    async def dialect(self) -> Dialect:
-        """What the server speaks, asked for until it is known; Fault when it does not answer."""
+    async def known(self) -> Known:
+        """What the server is, asked for until it is known; Fault when it does not answer."""
         async with self._asking:
-            if self.known is None:
-                self.known = await self._find()
-            if not self._asked and self.known.voices and not self.server.voice and "voice_mode" not in self.server.fields:
-                self._voice = voice_in((await self._ask("GET", self.known.voices)).body)
-            self._asked = True
-            return self.known
+            if self._known is None:
+                self._known = await find_out(self.server, self._ask)
+            return self._known
 
     @property
     def cancels(self) -> bool:
         """Is the server known to be one that can be asked to cancel?"""
-        return self.known is not None and self.known.cancels
+        return self._dialect is not None and self._dialect.cancels
+
+    @property
+    def _dialect(self) -> Dialect | None:
+        """What it speaks, as far as that is known yet."""
+        return self._known.dialect if self._known else DIALECTS.get(self.server.dialect)
 
     async def health(self) -> Answer:
         """The answer of the server's health check; Fault when there is none."""
-        return await self._ask("GET", (await self.dialect()).health)
+        return await self._ask("GET", (await self.known()).dialect.health)
 
     async def is_well(self) -> bool:
         """Does the server say that a synthesis would work?"""
@@ -92,19 +102,14 @@ class Source:
             answer = await self.health()
         except Fault:
             return False
-        return is_well(answer.status, answer.body)
+        return health_of(answer.status, answer.body) is Health.WELL
 
     def words(self, text: str) -> str:
         """What this server's voice is to say of a model's text (R100); empty when there is nothing to say."""
-        return spoken(text)
+        return spoken(text, self._dialect.sounds if self._dialect else ())
 
     async def say(self, listener: Listener, text: str, deadline_s: float) -> bool:
-        """Have words synthesised by `deadline_s`, in halves when they are too long.
-
-        False after a 204, and when there are none; Fault when it came to nothing.
-        """
-        if not text:
-            return False
+        """Have a text synthesised by `deadline_s`, in halves when it is too long; False after a 204, Fault when it came to nothing."""
         try:
             return await self._insist(listener, text, deadline_s, more=False)
         except Fault as fault:
@@ -117,30 +122,45 @@ class Source:
         return await self._insist(listener, first, deadline_s, more=True) and await self._insist(listener, second, deadline_s, more=False)
 
     async def cancel(self, session_id: str, timeout_s: float, *, awaited: bool) -> str:
-        """POST /cancel/<session_id> on a connection of its own, and what became of it; `awaited`: its answer is still to come."""
+        """POST /cancel/<session_id> on a connection of its own, and what became of it; `awaited`: its answer is still to come.
+
+        A server that knows no cancel and sends sound as it comes stops when the connection is closed: "closed".
+        """
         try:
-            dialect = await self.dialect()
+            dialect = (await self.known()).dialect
             if not dialect.cancels:
-                return "unsupported"
+                return ("closed" if awaited else "too late") if dialect.streams else "unsupported"
             answer = await self._ask("POST", f"/cancel/{quote(session_id, safe='')}", timeout_s)
         except Fault:
             return "failed"
         return outcome_of(answer.status, answer.body, awaited=awaited)
 
     async def _ask(self, method: str, path: str, timeout_s: float = PROBE_S) -> Answer:
+        """Ask what needs no synthesis. One that does not answer in time is busy: it may stand still while it synthesises."""
         assert self._other is not None, "within connected()"
-        return await ask(self._other, method, path, timeout_s)
+        try:
+            return await ask(self._other, method, path, timeout_s)
+        except Fault as fault:
+            raise Fault(str(fault), Blame.BUSY) if fault.timed_out else fault from None
 
-    async def _find(self) -> Dialect:
-        """What the server is: by the description that it gives of itself, or else by the paths that take a POST."""
-        described = await self._ask("GET", "/openapi.json")
-        if described.status >= 500:
-            raise Fault(f"the server answered {described.status}", Blame.MOMENT)
-        found = dialect_in(described.body) if described.status == 200 else None
-        for dialect in () if found else DIALECTS.values():
-            if "POST" in (await self._ask("OPTIONS", dialect.path)).allows:
-                return dialect
-        return found or DIALECTS["openai" if self.server.key else "seed"]
+    async def _state(self) -> tuple[Health, str]:
+        """How it is, and what it says of that; well when it does not say."""
+        try:
+            answer = await self.health()
+        except Fault:
+            return Health.WELL, ""
+        return health_of(answer.status, answer.body), state_of(answer.body)
+
+    async def _is_another(self) -> bool:
+        """Is it another server than the one that was remembered? It is asked once a call at most."""
+        if not self._recalled or self._known is None:
+            return False
+        before, self._recalled, self._known = self._known, False, None
+        forget(self.server)
+        try:
+            return (await self.known()).dialect is not before.dialect
+        except Fault:
+            return True
 
     async def _insist(self, listener: Listener, text: str, deadline_s: float, *, more: bool) -> bool:
         """POST until there is an answer, the fault is a lasting one, or the time or the pauses are over."""
@@ -154,45 +174,75 @@ class Source:
         attempt = attrs.evolve(listener, hear=hear)
         pauses = list(PAUSES_S)
         at_once = True
+        waited: Fault | None = None
         while True:
             try:
                 return await self._post(attempt, text, deadline_s)
             except Fault as fault:
-                again = fault.blame in (Blame.MOMENT, Blame.CONNECTION)
-                if sounded or not again or fault.timed_out or not pauses:
-                    raise
-                pause_s = 0.0 if fault.blame is Blame.CONNECTION and at_once else max(pauses.pop(0), fault.wait_s)
-                at_once = False
-                if anyio.current_time() + pause_s >= deadline_s:
-                    raise
-                self._figures.counts[Count.RETRIED] += 1
+                last = fault
+            if not sounded and not last.timed_out and last.blame is Blame.MOMENT:
                 listener.pausing()
+                waited = await self._loading(deadline_s, waited)
+                last = waited or last
+            if sounded or last.timed_out or last.blame not in AGAIN:
+                raise last
+            listener.pausing()
+            if last.blame is Blame.BUSY:
+                if not listener.patient:
+                    raise last
+                pause_s = BUSY_S
+            elif last.blame is Blame.CONNECTION and at_once:
+                at_once, pause_s = False, 0.0
+            elif pauses:
+                pause_s = max(pauses.pop(0), last.wait_s)
+            else:
+                raise last
+            if anyio.current_time() + pause_s >= deadline_s:
+                raise last
+            self._figures.counts[Count.WAITED if last.blame is Blame.BUSY else Count.RETRIED] += 1
             await anyio.sleep(pause_s)
+
+    async def _loading(self, deadline_s: float, before: Fault | None) -> Fault | None:
+        """If that came of a model that is being loaded, or could not be, what to say of it; as `before`, when there is no time to ask."""
+        with anyio.CancelScope(deadline=deadline_s) as scope:
+            health, words = await self._state()
+            if health is Health.LOADING:
+                return Fault(f"the server loads its model{words}", Blame.BUSY)
+            if health is Health.ILL and words:
+                return Fault(f"the server is ill{words}", Blame.SERVER)
+        return before if scope.cancelled_caught else None
 
     async def _post(self, listener: Listener, text: str, deadline_s: float) -> bool:
         """One POST and its answer, heard as it comes if the server streams; False after a 204."""
         given_s = deadline_s - anyio.current_time()
         reading = _Reading(listener)
+        refused: Fault | None = None
         with anyio.CancelScope(deadline=deadline_s) as scope:
-            dialect = await self.dialect()
+            known = await self.known()
             assert self._synthesis is not None
-            fields = self.server.request(dialect, text, listener.session_id, self._voice)
+            words = self.words(text)
+            fields = self.server.request(known.dialect, words, listener.session_id, known.voice)
             began_s = anyio.current_time()
             listener.posting()
             self._figures.counts[Count.POSTED] += 1
             with faults() as progress:
-                async with self._synthesis.stream("POST", dialect.path, json=fields) as response:
+                async with self._synthesis.stream("POST", known.dialect.path, json=fields) as response:
                     progress.answered = True
                     if response.status_code == 204:
                         return False
-                    if response.status_code != 200:
-                        raise await refusal(response, self.server.key)
-                    await reading.read(response, scope, streams=dialect.streams)
+                    if response.status_code == 200:
+                        await reading.read(response, scope, streams=known.dialect.streams)
+                    else:
+                        refused = await refusal(response, self.server.key, words)
+            if refused is not None and response.status_code in OTHERS and await self._is_another():
+                refused = Fault(str(refused), Blame.CONNECTION)
         if scope.cancelled_caught:
             late = f"its sound came too slowly, or none for {GAP_S:g} s"
             words = late if reading.first_s < math.inf else f"no answer within {max(0.0, given_s):.3g} s"
             raise Fault(words, Blame.MOMENT, timed_out=True)
-        self._note(listener.session_id, text, began_s, reading)
+        if refused is not None:
+            raise refused
+        self._note(listener.session_id, words, began_s, reading)
         return True
 
     def _note(self, session_id: str, text: str, began_s: float, reading: "_Reading") -> None:
@@ -222,7 +272,7 @@ class _Reading:
                 self._heard(kept, more=True)
                 kept = b""
                 lasting_s = min(self.audio_ms / 1000 * SLOWEST + GAP_S, MAX_AUDIO_S)
-                scope.deadline = min(anyio.current_time() + GAP_S, self.first_s + lasting_s)
+                self.listener.awaiting(scope, GAP_S, self.first_s + lasting_s)
 
         await read_through(response, take)
         kept += _decoded(wav, None)

@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="realtime: be a compatible server that lacks this; may be given again; `--without help` lists the names",
+        help="be a compatible server that lacks this; may be given again; `--without help` lists the names",
     )
     parser.add_argument(
         "--synthesis-ms", default="0:0", metavar="LOW:HIGH", help="chatterbox: how long a synthesis takes at least (default: 0:0)"
@@ -96,15 +96,19 @@ def _realtime(options: argparse.Namespace) -> int:
 
 
 def _chatterbox(options: argparse.Namespace) -> int:
-    """Be the Chatterbox server, or list what it can do wrong."""
+    """Be the Chatterbox server, or list what it can do wrong or lack."""
     from adapters.standin.chatterbox.faults import CHATTERBOX
+    from adapters.standin.chatterbox.lacks import LACKS
     from adapters.standin.faults import read
 
     if str(options.faults) == "help":
         print(CHATTERBOX.listed())
         return 0
-    if options.without:
-        raise Refused("--without: it is for the realtime stand-in")
+    if "help" in options.without:
+        print("\n".join(f"{name}: {says}" for name, says in LACKS.items()))
+        return 0
+    if unknown := [name for name in options.without if name not in LACKS]:
+        raise Refused(f"--without {unknown[0]}: it takes one of {', '.join(LACKS)}")
     low, _, high = options.synthesis_ms.partition(":")
     if not (low.isdecimal() and high.isdecimal()):
         raise Refused(f"--synthesis-ms {options.synthesis_ms}: give two whole numbers, LOW:HIGH")
@@ -115,7 +119,8 @@ def _chatterbox(options: argparse.Namespace) -> int:
     span_ms = (int(low), int(high))
     # of these servers OpenAI's alone knows keys
     key = os.environ.get(STAND_IN_KEY_VARIABLE) if options.dialect == "openai" else None
-    run_chatterbox(options.port, synthesis_ms=span_ms, log=options.log, dialect=options.dialect, faults=faults, key=key)
+    more = {"dialect": options.dialect, "faults": faults, "key": key, "without": options.without}
+    run_chatterbox(options.port, synthesis_ms=span_ms, log=options.log, **more)
     return 0
 
 

@@ -74,7 +74,7 @@ async def test_a_session_cancelled_between_two_attempts_is_posted_no_more(anyio_
 
     async def busy(request: Request) -> Reply:
         nonlocal posts
-        posts += 1
+        posts += request.method == "POST"
         return Reply(503, headers=("Retry-After: 5",))
 
     ends = Ends()
@@ -219,7 +219,8 @@ async def test_a_server_without_cancels_is_told_by_closing_the_connection(anyio_
             await hangs.came.wait()
             port.do(CancelSynthesis("s"))
             await ends.until(SynthesisDiscarded, "s")
-            assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "unsupported"
+            outcome = (await ends.until(SynthesisCancelAnswered, "s")).outcome
+    assert outcome == ("unsupported" if dialect == "devnen" else "closed"), "what streams stops there, and that is told"
     assert len(hangs.paths) == 1
 
 

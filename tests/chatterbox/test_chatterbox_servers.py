@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from adapters.chatterbox.port import Chatterbox, check
-from adapters.chatterbox.servers import DIALECTS, Server as Asked, is_well, root_of
+from adapters.chatterbox.servers import DIALECTS, Health, Server as Asked, health_of, root_of
 from fsm.call.effects import Synthesise
 from fsm.call.events import SynthesisFailed
 from tests.shared.speech import Ends, Played, Reply, Request, answering, each_backend, running, sine, wav
@@ -42,7 +42,7 @@ class Noted:
     async def __call__(self, request: Request) -> Reply:
         if request.path == "/openapi.json":
             return Reply(200 if self.openapi else 404, self.openapi)
-        if request.method == "OPTIONS":
+        if request.method == "OPTIONS" or request.path == "/api/ui/initial-data":
             return Reply(404)
         if request.path == "/get_predefined_voices":
             return Reply(200, b'[{"display_name": "First", "filename": "first.wav"}]')
@@ -126,7 +126,7 @@ async def test_a_server_that_was_ill_at_the_start_is_asked_again_what_it_is(anyi
         async with running(port, ends):
             port.do(Synthesise("s", "r", "Hello."))
             await ends.until(Played, "s")
-    assert [request.path for request in noted.asked] == ["/v1/audio/speech"]
+    assert [request.path for request in noted.asked if request.method == "POST"] == ["/v1/audio/speech"]
 
 
 @each_backend
@@ -183,16 +183,19 @@ def test_a_root_is_taken_with_and_without_its_version(url: str, root: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "well"),
+    ("status", "body", "health"),
     [
-        (200, b'{"status": "healthy", "model_loaded": true}', True),
-        (200, b'{"status": "initializing"}', False),
-        (200, b'{"status": "ok", "model_loaded": false}', False),
-        (200, b'{"loaded": false}', False),
-        (200, b"fine", True),
-        (404, b"", True),
-        (503, b"", False),
+        (200, b'{"status": "healthy", "model_loaded": true}', Health.WELL),
+        (200, b'{"status": "initializing"}', Health.LOADING),
+        (200, b'{"status": "Loading", "model_loaded": false}', Health.LOADING),
+        (503, b'{"status": "starting"}', Health.LOADING),
+        (200, b'{"status": "ok", "model_loaded": false}', Health.LOADING),
+        (200, b'{"loaded": false}', Health.LOADING),
+        (200, b'{"status": "error", "model_loaded": false, "initialization_error": "no such file"}', Health.ILL),
+        (200, b"fine", Health.WELL),
+        (404, b"", Health.WELL),
+        (503, b"", Health.ILL),
     ],
 )
-def test_a_health_check_is_read_as_the_servers_mean_it(status: int, body: bytes, well: bool) -> None:
-    assert is_well(status, body) is well
+def test_a_health_check_is_read_as_the_servers_mean_it(status: int, body: bytes, health: Health) -> None:
+    assert health_of(status, body) is health

@@ -172,11 +172,11 @@ CANCELS = {
     ("devnen", "during its synthesis"): ("unsupported", None, ["done"]),
     ("devnen", "after its sound"): ("unsupported", None, []),
     ("travisvn", "before its POST"): ("not needed", None, []),
-    ("travisvn", "during its synthesis"): ("unsupported", None, ["abandoned"]),
-    ("travisvn", "after its sound"): ("unsupported", None, []),
+    ("travisvn", "during its synthesis"): ("closed", None, ["abandoned"]),
+    ("travisvn", "after its sound"): ("too late", False, []),
     ("openai", "before its POST"): ("not needed", None, []),
-    ("openai", "during its synthesis"): ("unsupported", None, ["abandoned"]),
-    ("openai", "after its sound"): ("unsupported", None, []),
+    ("openai", "during its synthesis"): ("closed", None, ["abandoned"]),
+    ("openai", "after its sound"): ("too late", False, []),
 }
 """What comes of a cancel at each kind of server: its outcome, whether synthesis was saved, how the work ended.
 

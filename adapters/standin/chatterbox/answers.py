@@ -33,13 +33,24 @@ class StreamedAnswer(Response):
     """A sound in pieces over `lasting_s`, the header first and of open length; a client that leaves ends the job."""
 
     def __init__(
-        self, sound: Sound, jobs: Jobs, job: Job, *, header: bool, lasting_s: float, share: float, ended: Callable[[], None]
+        self,
+        sound: Sound,
+        jobs: Jobs,
+        job: Job,
+        *,
+        header: bool,
+        lasting_s: float,
+        share: float,
+        ended: Callable[[], None],
+        burst_ms: int = 0,
+        pause_ms: int = 0,
     ) -> None:
         super().__init__(media_type="audio/wav" if header else "audio/pcm")
         del self.headers["content-length"]
         self._sound, self._jobs, self._job = sound, jobs, job
         self._header = sound.header(open_length=True) if header else b""
         self._lasting_s, self._share, self._ended = lasting_s, share, ended
+        self._burst_ms, self._pause_ms = burst_ms, pause_ms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it piece by piece, each when it would have been synthesised."""
@@ -56,8 +67,10 @@ class StreamedAnswer(Response):
         starts = range(0, math.ceil(len(pcm) * self._share), size)
         await send({"type": "http.response.body", "body": self._header, "more_body": True})
         due = anyio.current_time()
-        for start in starts:
+        for number, start in enumerate(starts):
             due += self._lasting_s * size / max(size, len(pcm))
+            if self._burst_ms and number * PIECE_MS // self._burst_ms > (number - 1) * PIECE_MS // self._burst_ms and number:
+                due += self._pause_ms / 1000
             await anyio.sleep_until(due)
             await send({"type": "http.response.body", "body": pcm[start : start + size], "more_body": True})
         self._jobs.end(self._job, JobState.DONE)

@@ -202,6 +202,11 @@ class Dialect:
     """Does it have an /openapi.json?"""
     notices: bool = True
     """Does it notice a client that leaves, and stop the work?"""
+    health: str = "/health"
+    loading: Mapping[str, Any] = attrs.field(factory=dict)
+    """What it says there while it loads its model, if it says so."""
+    breaks: bool = False
+    """Has it answered a stream with 200 before it finds out that it cannot?"""
 
     def openapi(self) -> Json:
         """The description of itself, as short as it may be."""
@@ -229,6 +234,14 @@ class Dialect:
 _MODEL = {"id": "chatterbox", "object": "model", "created": 0, "owned_by": "callfsm"}
 _MODELS = {"object": "list", "data": [_MODEL]}
 _WELL = {"status": "healthy", "model_loaded": True, "device": "cpu", "initialization_state": "ready"}
+_LOADING = {
+    "status": "initializing",
+    "model_loaded": False,
+    "initialization_state": "initializing",
+    "initialization_progress": "Loading TTS model",
+}
+DEFAULTS = "/api/ui/initial-data"
+_LISTED = [{"display_name": name.removesuffix(".wav"), "filename": name} for name in VOICES]
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
@@ -239,19 +252,23 @@ DIALECTS = {
             _seed_refusal,
             cancels=True,
             described=False,
+            loading={"status": "loading"},
         ),
         Dialect(
             "devnen",
             (Endpoint("/tts", _DEVNEN, "text"), Endpoint("/v1/audio/speech", _DEVNEN_SPEECH, "input")),
             {
-                "/get_predefined_voices": [{"display_name": name.removesuffix(".wav"), "filename": name} for name in VOICES],
+                "/get_predefined_voices": _LISTED,
                 "/v1/audio/voices": {"status": "ok", "voices": list(VOICES)},
+                DEFAULTS: {"config": {"tts_engine": {"default_voice_id": VOICES[1]}}, "predefined_voices": _LISTED},
                 "/api/model-info": {"loaded": True, "type": "original", "device": "cpu", "sample_rate": 24_000},
             },
             _fastapi_refusal,
             _devnen_voices,
-            # it synthesises on its event loop: nothing else is answered, and nobody is seen to leave
+            # it synthesises on its event loop, where nobody is seen to leave; that nothing else is answered is the lack of a loop
             notices=False,
+            health="/api/model-info",
+            loading={"loaded": False, "type": None, "device": "cpu", "sample_rate": None},
         ),
         Dialect(
             "travisvn",
@@ -261,6 +278,8 @@ DIALECTS = {
             ),
             {"/health": _WELL, "/models": _MODELS, "/v1/models": _MODELS, "/ping": {"status": "ok", "message": "Server is running"}},
             _fastapi_refusal,
+            loading=_LOADING,
+            breaks=True,
         ),
         Dialect(
             "openai",

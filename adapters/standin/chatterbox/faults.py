@@ -18,10 +18,20 @@ CHATTERBOX = Repertoire(
     "chatterbox",
     {
         "refuse": Kind("no new connection is taken, and open ones are closed when they are done", _DOWN),
-        "crash": Kind("every connection breaks at once, nothing is remembered, and the server is back after `ms`", _DOWN),
+        "crash": Kind(
+            "every connection breaks at once, nothing is remembered, and the server is back after `ms`",
+            {**_DOWN, "loading_ms": Param(0, "how long it then loads its model", high=600_000)},
+        ),
+        "loading": Kind("it loads its model: it says so, and no synthesis succeeds", {"ms": Param(3_000, "how long", high=600_000)}),
         "status": Kind(
             "the POST is answered by a status",
             {"code": Param(503, low=400, high=599), "retry_after_s": Param(-1, "the header Retry-After, if not negative", low=-1)},
+            SYNTHESIS,
+        ),
+        "wrong_voice": Kind("the POST is answered by 422, and the voice is named", {}, SYNTHESIS),
+        "bursts": Kind(
+            "streamed sound comes at once, but for a pause after each part of it",
+            {"burst_ms": Param(500, low=20, high=60_000), "pause_ms": Param(400, high=60_000)},
             SYNTHESIS,
         ),
         "slow": Kind("it takes longer by `ms`", {"ms": Param(3_000, high=600_000)}, SYNTHESIS),

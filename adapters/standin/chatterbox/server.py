@@ -8,7 +8,7 @@ it came in time, and is remembered for 2 s, since a cancel may overtake its POST
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from adapters.standin.chatterbox.dialects import DIALECTS, MAX_SYNTHESIS_MS, Refusal
+from adapters.standin.chatterbox.dialects import DEFAULTS, DIALECTS, MAX_SYNTHESIS_MS, Refusal
 from adapters.standin.chatterbox.faults import CHATTERBOX
+from adapters.standin.chatterbox.lacks import told
 from adapters.standin.chatterbox.service import Service
 from adapters.standin.faults import Script
 from adapters.standin.voice import Voice
@@ -38,13 +39,14 @@ def run_chatterbox(
     dialect: str = "seed",
     faults: Script | None = None,
     key: str | None = None,
+    without: Iterable[str] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT; prints the one line `ready http://127.0.0.1:PORT` once it listens.
 
     `port` 0 takes a free one. A synthesis lasts at least as long as a number within `synthesis_ms` that its text alone
     decides, and `at_once` of them run at a time, the others queue, as on a GPU. `log` gets one JSON line for whatever
-    happens to a request, never its text. With a `key` every request needs it (`Authorization: Bearer`). OSError when the port is
-    taken, ValueError for a bad setting; main thread only.
+    happens to a request, never its text. `without` names LACKS. With a `key` every request needs it (`Authorization: Bearer`).
+    OSError when the port is taken, ValueError for a bad setting; main thread only.
     """
     if not 0 <= synthesis_ms[0] <= synthesis_ms[1] <= MAX_SYNTHESIS_MS:
         raise ValueError(f"synthesis_ms is {synthesis_ms!r}: it takes two numbers from 0 to {MAX_SYNTHESIS_MS}, the lower one first")
@@ -55,7 +57,8 @@ def run_chatterbox(
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", port)))
         lines = stack.enter_context(log.open("a", encoding="utf-8", buffering=1)) if log else None
-        server = Service(Voice.load(), DIALECTS[dialect], faults or Script(CHATTERBOX), key, synthesis_ms, at_once, lines)
+        script = faults or Script(CHATTERBOX)
+        server = Service(Voice.load(), DIALECTS[dialect], script, key, synthesis_ms, at_once, lines, frozenset(without))
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn stops at the first signal and then raises it again, for whoever had it before: us
@@ -108,22 +111,31 @@ def _application(server: Service) -> Starlette:
         for endpoint in dialect.endpoints
         for path in (endpoint.path, *endpoint.aliases)
     ]
-    gets = {**dialect.gets, **({"/openapi.json": dialect.openapi()} if dialect.described else {})}
-    routes += [Route(path, partial(server.get, answer), methods=["GET"]) for path, answer in gets.items()]
+    gets = dict(dialect.gets)
+    if dialect.described and "description" not in server.without:
+        gets["/openapi.json"] = dialect.openapi()
+    if "default_voice" in server.without:
+        gets.pop(DEFAULTS, None)
+    routes += [Route(path, partial(server.get, path, answer), methods=["GET"]) for path, answer in gets.items()]
     if dialect.cancels:
         routes.append(Route("/cancel/{session_id}", server.cancel, methods=["POST"]))
-    handlers: dict[Any, Any] = {HTTPException: _refuse, Refusal: _refuse_in_words, ClientDisconnect: _nobody}
+    handlers: dict[Any, Any] = {
+        HTTPException: partial(_refuse, server.without),
+        Refusal: partial(_refuse_in_words, server.without),
+        ClientDisconnect: _nobody,
+    }
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
+async def _refuse(without: frozenset[str], request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=error.headers)
+    headers = {} if request.method == "OPTIONS" and "options" in without else error.headers
+    return JSONResponse(told({"detail": error.detail}, without), status_code=error.status_code, headers=headers)
 
 
-async def _refuse_in_words(_: Request, error: Exception) -> Response:
+async def _refuse_in_words(without: frozenset[str], _: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return JSONResponse(error.body, status_code=error.status)
+    return JSONResponse(told(error.body, without), status_code=error.status)
 
 
 async def _nobody(_: Request, __: Exception) -> Response:

@@ -18,8 +18,9 @@ from starlette.responses import JSONResponse, Response
 
 from adapters.standin.chatterbox.answers import SoundAnswer, StreamedAnswer
 from adapters.standin.chatterbox.dialects import MAX_ID_CHARS, Dialect, Endpoint, Refusal, Wanted
-from adapters.standin.chatterbox.faults import CANCEL, DOWNS, SYNTHESIS, spoiled, struck
+from adapters.standin.chatterbox.faults import CANCEL, DOWNS, SYNTHESIS, Sound, spoiled, struck
 from adapters.standin.chatterbox.jobs import LIVE, Job, Jobs, JobState
+from adapters.standin.chatterbox.lacks import told
 from adapters.standin.faults import Fault, Schedule, Script
 from adapters.standin.voice import Voice
 
@@ -37,6 +38,7 @@ class Service:
     synthesis_ms: tuple[int, int]
     at_once: int
     log: TextIO | None
+    without: frozenset[str] = frozenset()
     jobs: Jobs = attrs.field(factory=Jobs, init=False)
     schedule: Schedule = attrs.field(init=False)
     unnamed: int = attrs.field(default=0, init=False)
@@ -44,6 +46,8 @@ class Service:
     engine: uvicorn.Server | None = attrs.field(default=None, init=False)
     down_s: float | None = attrs.field(default=None, init=False)
     """How long to be gone before listening again; None: for good."""
+    loading_until_s: float = attrs.field(default=0.0, init=False)
+    """Until when it loads its model, on `time.monotonic`."""
     ready: Callable[[], None] | None = attrs.field(default=None, init=False)
     _timed: list[tuple[float, Fault]] = attrs.field(init=False)
 
@@ -68,7 +72,7 @@ class Service:
             due_s, fault = self._timed[0]
             await anyio.sleep(due_s - time.monotonic())
             self._timed.pop(0)
-            self._go_down(fault)
+            self._strike(fault)
 
     async def synthesise(self, endpoint: Endpoint, request: Request) -> Response:
         """POST a text."""
@@ -82,6 +86,8 @@ class Service:
         except KeyError:
             raise HTTPException(409, f"session {wanted.session_id} is in synthesis already") from None
         self._note(job.session_id, job.state, chars=len(wanted.text), path=endpoint.path)
+        if time.monotonic() < self.loading_until_s:
+            return self._refuse_to_load(endpoint, job)
         faults = struck(self.schedule, SYNTHESIS) if job.state in LIVE else {}
         for fault in faults.values():
             self._note(job.session_id, "fault", **fault.told())
@@ -102,11 +108,20 @@ class Service:
         self._note(session_id, "cancel", before=before)
         return JSONResponse({"cancelled": before in LIVE, "session_id": session_id, "state": str(before)})
 
-    async def get(self, answer: Any, request: Request) -> Response:
-        """GET what does not change."""
+    async def get(self, path: str, answer: Any, request: Request) -> Response:
+        """GET what does not change but while the model is loaded."""
         self._admit(request)
         self._happened("health")
-        return JSONResponse(answer)
+        loading = time.monotonic() < self.loading_until_s and path == self.dialect.health and self.dialect.loading
+        return JSONResponse(loading or answer)
+
+    def _refuse_to_load(self, endpoint: Endpoint, job: Job) -> Response:
+        """What a POST is answered while the model is loaded."""
+        self.jobs.end(job, JobState.REFUSED)
+        self._note_end(job)
+        if endpoint.streams and self.dialect.breaks:
+            return SoundAnswer(Sound(bytes(2)), header=True, share=0.0)
+        return JSONResponse(told({"detail": "The model is not loaded yet."}, self.without), 503)
 
     async def _answer(self, request: Request, endpoint: Endpoint, wanted: Wanted, job: Job, faults: dict[str, Fault]) -> Response:
         """What the POST is answered, once it has had its turn."""
@@ -114,11 +129,15 @@ class Service:
             self.jobs.end(job, JobState.REFUSED)
             self._note_end(job)
             after = {"Retry-After": str(fault["retry_after_s"])} if fault["retry_after_s"] >= 0 else None
-            return JSONResponse({"detail": "a fault of the script"}, fault["code"], after)
+            return JSONResponse(told({"detail": "a fault of the script"}, self.without), fault["code"], after)
+        if "wrong_voice" in faults:
+            self.jobs.end(job, JobState.REFUSED)
+            self._note_end(job)
+            return JSONResponse({"detail": [{"type": "value_error", "loc": ["body", "voice"], "msg": "Voice not found"}]}, 422)
         pcm, lasting_s = b"", 0.0
         if job.state in LIVE:
             async with anyio.create_task_group() as group:
-                if self.dialect.notices:
+                if self.dialect.notices and "loop" not in self.without:
                     group.start_soon(self._watch_client, request, job)
                 with job.scope:
                     pcm, lasting_s = await self._speak(job, wanted, faults, streams=endpoint.streams)
@@ -127,12 +146,14 @@ class Service:
         share = faults["cut_off"]["share"] if "cut_off" in faults else 1.0
         if pcm and endpoint.streams:
             ended = partial(self._note_end, job, sound.audio_ms)
-            return StreamedAnswer(sound, self.jobs, job, header=wanted.header, lasting_s=lasting_s, share=share, ended=ended)
+            fault = faults.get("bursts")
+            bursts = {name: fault[name] for name in ("burst_ms", "pause_ms")} if fault else {}
+            return StreamedAnswer(sound, self.jobs, job, header=wanted.header, lasting_s=lasting_s, share=share, ended=ended, **bursts)
         self._note_end(job, sound.audio_ms)
         if pcm:
             return SoundAnswer(sound, header=wanted.header, share=share)
         if job.state is JobState.REFUSED:
-            return JSONResponse({"detail": f"{endpoint.text}: the voice finds nothing to say in it"}, 400)
+            return JSONResponse(told({"detail": f"{endpoint.text}: the voice finds nothing to say in it"}, self.without), 400)
         return Response(status_code=204)
 
     async def _speak(self, job: Job, wanted: Wanted, faults: dict[str, Fault], *, streams: bool) -> tuple[bytes, float]:
@@ -148,6 +169,10 @@ class Service:
             due = anyio.current_time() + least_ms / 1000
             pcm = b""
             with closing(self.voice.speak(wanted.text)) as chunks:
+                if "loop" in self.without:
+                    pcm = b"".join(chunks)
+                    # the whole server stands still
+                    time.sleep(max(0.0, due - anyio.current_time()))
                 while chunk := await anyio.to_thread.run_sync(next, chunks, b""):
                     pcm += chunk
             if not streams:
@@ -167,17 +192,28 @@ class Service:
     def _happened(self, event: str) -> None:
         """Strike what waits for this event."""
         for fault in self.schedule.happened(event):
+            self._strike(fault)
+
+    def _strike(self, fault: Fault) -> None:
+        """Do what strikes at once."""
+        if fault.name in DOWNS:
             self._go_down(fault)
+            return
+        self._note("", "fault", **fault.told())
+        self._load(fault["ms"])
+
+    def _load(self, ms: int) -> None:
+        self.loading_until_s = time.monotonic() + ms / 1000
 
     def _go_down(self, fault: Fault) -> None:
         """Stop listening for a while; with a crash every connection breaks and nothing is remembered."""
-        assert fault.name in DOWNS
         assert self.engine is not None
         self._note("", "fault", **fault.told())
         self.down_s = fault["ms"] / 1000
         for listening in self.engine.servers:
             listening.close()
         if fault.name == "crash":
+            self._load(fault["ms"] + fault["loading_ms"] if fault["loading_ms"] else 0)
             self.jobs, self.turns = Jobs(), anyio.Semaphore(self.at_once)
             for connection in list(self.engine.server_state.connections):
                 connection.transport.abort()
