@@ -257,12 +257,13 @@ class Servers:
         log = self._folder / "late.log"
         return [Wait(*map(float, line.split())) for line in log.read_text().splitlines()] if log.exists() else []
 
-    def begin(self, kind: str, script: str = "", without: Sequence[str] = ()) -> tuple[str, Path]:
+    def begin(self, kind: str, script: str = "", without: Sequence[str] = (), dialect: str = "seed") -> tuple[str, Path]:
         """A server with a script, which lacks some things: its URL, and its log."""
         self._count += 1
         log = self._folder / f"{self._count}.log"
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps({"kind": kind, "script": script, "without": without, "log": str(log)}) + "\n")
+        wish = {"kind": kind, "script": script, "without": without, "dialect": dialect, "log": str(log)}
+        self._process.stdin.write(json.dumps(wish) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         assert answer.startswith("ready "), f"the servers are gone: {answer!r}"
@@ -302,8 +303,10 @@ def _side_by_side(backend: str, cells: Sequence[Cell], world: Servers, at_once: 
     for cell in cells:
         one = FAULTS[cell.fault]
         script = one.script.replace(DELTA, DELTAS[cell.voice])
-        realtime = world.begin("realtime", script if one.server == "realtime" else "", one.without)
-        speech = (speech_url, speech_log) if one.server == "realtime" else world.begin("chatterbox", script)
+        if one.server == "realtime":
+            realtime, speech = world.begin("realtime", script, one.without), (speech_url, speech_log)
+        else:
+            realtime, speech = world.begin("realtime"), world.begin("chatterbox", script, one.without, one.dialect)
         begun.append((cell, realtime, speech))
     held: list[Held] = []
     left: list[str] = []

@@ -36,6 +36,8 @@ class Fault:
     """Is the server to be asked often whether it is there?"""
     without: tuple[str, ...] = ()
     """What of the original's the server lacks."""
+    dialect: str = "seed"
+    """Which kind of speech server it befalls."""
     settings: Mapping[str, float] = attrs.Factory(dict)
     """What of the policy is otherwise under it."""
 
@@ -197,7 +199,34 @@ SPEECH_FAULTS = (
         "speech: cancel_404", 'name = "slow"; ms = 600; nth = 2', 'name = "cancel_404"; nth = "every"', server="chatterbox", voices=SPOKEN
     ),
 )
-FAULTS = {one.name: one for one in (*REALTIME_FAULTS, *SERVER_LACKS, *SPEECH_FAULTS)}
+
+
+def _speech(name: str, *strikes: str, **more: Any) -> Fault:
+    return fault(f"speech: {name}", *strikes, server="chatterbox", voices=SPOKEN, **more)
+
+
+SPEECH_SERVERS = (
+    *(
+        _speech(f"{dialect} loads its model", 'name = "loading"; on = "tts"; ms = 500', dialect=dialect)
+        for dialect in ("seed", "devnen", "travisvn")
+    ),
+    _speech(
+        "crash, then it loads its model",
+        'name = "crash"; on = "tts"; nth = 2; ms = 200; loading_ms = 500',
+        dialect="travisvn",
+    ),
+    _speech("it stands still", dialect="devnen", without=("loop",)),
+    _speech("no default voice", dialect="devnen", without=("default_voice", "description")),
+    _speech("bursts", 'name = "bursts"; nth = "every"; burst_ms = 200; pause_ms = 150', dialect="travisvn"),
+    _speech("a wrong voice", 'name = "wrong_voice"'),
+    _speech(
+        "errors in objects for ever",
+        'name = "status"; code = 500; nth = "every"',
+        reason=fx.Reason.VOICE_FAILED,
+        without=("plain_errors",),
+    ),
+)
+FAULTS = {one.name: one for one in (*REALTIME_FAULTS, *SERVER_LACKS, *SPEECH_FAULTS, *SPEECH_SERVERS)}
 
 
 @attrs.frozen

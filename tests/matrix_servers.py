@@ -31,7 +31,8 @@ from adapters.standin.realtime.server import serve
 
 PACE = Pace(first_token_s=0.03, words_per_s=10.0, chunk_ms=100, audio_speed=2.5, transcript_s=0.1)
 """An answer is generated for a second, so that a caller who has heard 200 ms of it interrupts what is in progress."""
-ANSWER = "One two three. Four five six. Seven eight nine. Ten eleven twelve."
+ANSWER = "One two three four. Five six seven eight. Nine ten eleven twelve. Thirteen, fourteen, fifteen."
+"""No sentence of it is so short that it goes with the next one."""
 LETTER_MS = 40
 SYNTHESIS_MS = (30, 60)
 
@@ -104,11 +105,12 @@ async def _watch(log: Path) -> None:
                 file.write(f"{now_s} {late_ms}\n")
 
 
-def _begin_chatterbox(wish: dict[str, str]) -> tuple[Service, threading.Event]:
+def _begin_chatterbox(wish: dict[str, Any]) -> tuple[Service, threading.Event]:
     """A speech server in a thread of its own; it says itself that it is ready."""
     listener = socket.create_server(("127.0.0.1", 0))
     log = Path(wish["log"]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - it is open as long as the server is there
-    service = Service(Tone(), DIALECTS["seed"], parse(wish["script"], CHATTERBOX), None, SYNTHESIS_MS, 8, log)  # type: ignore[arg-type]
+    script, dialect, without = parse(wish["script"], CHATTERBOX), DIALECTS[wish["dialect"]], frozenset(wish["without"])
+    service = Service(Tone(), dialect, script, None, SYNTHESIS_MS, 8, log, without)  # type: ignore[arg-type]
     stopped = threading.Event()
     threading.Thread(target=chatterbox_server.serve, args=(service, listener, stopped), daemon=True).start()
     return service, stopped

@@ -179,7 +179,7 @@ class Source:
             try:
                 return await self._post(attempt, text, deadline_s)
             except Fault as fault:
-                last = fault
+                last = Fault(str(waited), waited.blame, timed_out=True) if waited and fault.timed_out else fault
             if not sounded and not last.timed_out and last.blame is Blame.MOMENT:
                 listener.pausing()
                 waited = await self._loading(deadline_s, waited)
