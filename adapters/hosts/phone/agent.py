@@ -1,12 +1,13 @@
 """The agent that answers calls: the ports of a call beside its line, made anew for each; a joiner of ports."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import attrs
 
 from adapters.chatterbox.port import check as check_chatterbox
 from adapters.chatterbox.voice import Voice
+from adapters.hosts.phone.application import PhoneCall
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.device import Device
@@ -25,6 +26,10 @@ class Agent(Protocol):
 
     def ports(self, line: Device) -> Sequence[Port]:
         """The ports of one call beside its line and the server's own; who is to hear the caller is added to `line.ears`."""
+
+
+Answer = Callable[[PhoneCall], Agent]
+"""Who answers a call: called once for each, before it begins."""
 
 
 @attrs.frozen(kw_only=True)

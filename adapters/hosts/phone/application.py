@@ -1,29 +1,121 @@
-"""The application of a telephone call, as a port and a watch: it greets, ends the call when the server must, and notes why it ended."""
+"""A telephone call as its application sees it, a port and a watch: who called, a notice, an end, and afterwards what was said."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import attrs
 
 from adapters.seam.ports import Post
 from fsm.call.effects import Effect, TellEnded
-from fsm.call.events import CallerHungUp, Event, GreetingPrepared, HangupRequested, ResponseCreated
+from fsm.call.events import (
+    CallerHungUp,
+    Event,
+    GreetingPrepared,
+    HangupRequested,
+    NoticeRequested,
+    PlayoutStopped,
+    ResponseCreated,
+    ResponseTranscribed,
+    Transcribed,
+)
 from fsm.call.snapshot import Call
 from fsm.call.states import STAYING
 from fsm.engine.machine import Step
 
+MAX_LINES = 2_000
+"""The most lines that a call's transcript keeps, the last ones: more than a call of its longest has."""
 
-class PhoneApplication:
-    """The server's hand in one call: run it under the call's driver, and let it watch too."""
+
+@attrs.frozen
+class Line:
+    """A turn of the caller's, or an answer of the agent's as far as it was heard."""
+
+    who: str
+    """`caller` or `agent`."""
+    text: str
+
+
+@attrs.define
+class _Said:
+    """A line whose end is not known yet: what the response says, and which share of that was heard."""
+
+    who: str
+    text: str
+    heard: float = 1.0
+
+
+class PhoneCall:
+    """One telephone call, for an agent of its own; `notice` and `end` are for the event loop's thread, as a coroutine tool is.
+
+    The server runs it under the call's driver, and lets it watch too.
+    """
 
     performs: tuple[type[Effect], ...] = (TellEnded,)
 
-    def __init__(self) -> None:
+    def __init__(self, call_id: str = "", told: Mapping[str, str] | None = None) -> None:
+        """`told` is what the webhook told of the call."""
+        self.call_id = call_id
+        """The call's id in logs and traces."""
+        self.told: Mapping[str, str] = told or {}
+        """The webhook's fields, as the carrier names them."""
         self.ended: TellEnded | None = None
         """Why the call ended, once it has; it is told once (R86)."""
         self._post: Post | None = None
         self._leaving = ""
         self._over = ""
+        self._notices: list[str] = []
+        self._said: deque[_Said] = deque(maxlen=MAX_LINES)
+        self._answers: dict[str, _Said] = {}
+        self._afterwards: list[Callable[[PhoneCall], None]] = []
+
+    @property
+    def caller(self) -> str:
+        """Who calls, as the webhook says it; empty where it does not."""
+        return self.told.get("From", "")
+
+    @property
+    def called(self) -> str:
+        """The number that was called."""
+        return self.told.get("To", "")
+
+    @property
+    def transcript(self) -> tuple[Line, ...]:
+        """What was said so far, in order; of an answer that was interrupted, about as many of its words as were heard."""
+        lines = [Line(said.who, " ".join((words := said.text.split())[: round(len(words) * said.heard)])) for said in self._said]
+        return tuple(line for line in lines if line.text)
+
+    def notice(self, text: str) -> None:
+        """Have something said that must be heard to its end; `text` is an instruction to the model."""
+        if self._post is None:
+            self._notices.append(text)
+        else:
+            self._post(NoticeRequested, text)
+
+    def end(self, reason: str) -> None:
+        """End the call politely: what is being said is heard first. `reason` is for the log."""
+        self.leave(reason)
+
+    def afterwards(self, work: Callable[["PhoneCall"], None]) -> None:
+        """Have `work(call)` called once the call is over; what it raises is logged, and it waits for nothing."""
+        self._afterwards.append(work)
+
+    def finish(self) -> list[BaseException]:
+        """Do what was to be done afterwards; gives what that raised."""
+        faults: list[BaseException] = []
+        for work in self._afterwards:
+            try:
+                work(self)
+            # An application's own code, a SystemExit of its own too: no other call may hear of it (R105).
+            except BaseException as fault:
+                faults.append(fault)
+        return faults
 
     async def run(self, post: Post) -> None:
         """Say that the greeting may begin, and what was asked for before there was a call to ask."""
         self._post = post
         post(GreetingPrepared)
+        for text in self._notices:
+            post(NoticeRequested, text)
         if self._over:
             post(CallerHungUp, self._over)
         elif self._leaving:
@@ -35,9 +127,31 @@ class PhoneApplication:
             self.ended = effect
 
     def __call__(self, event: Event, answer: Step[Call]) -> None:
-        """Ask again for an end that the caller withdrew by speaking (R45): after the answer to that."""
+        """Note what is said; and ask again for an end that the caller withdrew by speaking (R45): after the answer to that."""
+        self._note(event)
         if self._leaving and isinstance(event, ResponseCreated) and answer.snapshot.hangup.state is STAYING:
             self.leave(self._leaving)
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case Transcribed(text=text) if text:
+                self._said.append(_Said("caller", text))
+            case ResponseTranscribed(response_id=response_id, text=text):
+                self._of(response_id).text = text
+            case PlayoutStopped(response_id=response_id, played_ms=played_ms, received_ms=received_ms) if received_ms > 0:
+                self._of(response_id).heard = min(1.0, played_ms / received_ms)
+            case _:
+                pass
+
+    def _of(self, response_id: str) -> _Said:
+        """The line of a response, which stands where it was first told of."""
+        said = self._answers.get(response_id)
+        if said is None:
+            said = self._answers[response_id] = _Said("agent", "")
+            self._said.append(said)
+            if len(self._answers) > MAX_LINES:
+                del self._answers[next(iter(self._answers))]
+        return said
 
     def leave(self, reason: str) -> None:
         """End the call politely: what is being said is heard first."""

@@ -2,14 +2,14 @@
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from time import monotonic
 
 import anyio
 import attrs
 
-from adapters.hosts.phone.application import PhoneApplication
+from adapters.hosts.phone.application import PhoneCall
 from fsm.call.snapshot import Call
 
 TICKET_S = 30.0
@@ -49,7 +49,7 @@ class Handler:
 
     call_sid: str
     call_id: str
-    application: PhoneApplication = attrs.Factory(PhoneApplication)
+    application: PhoneCall = attrs.Factory(PhoneCall)
     scope: anyio.CancelScope = attrs.Factory(anyio.CancelScope)
     """Cancelled, the call ends at once."""
     call: Callable[[], Call] | None = None
@@ -67,6 +67,7 @@ class _Ticket:
 
     token: str = attrs.field(repr=False)
     until_s: float = 0.0
+    told: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
 class Calls:
@@ -91,10 +92,11 @@ class Calls:
         self._drop_late()
         return len(self._tickets.keys() | self._owners.keys())
 
-    def announce(self, call_sid: str) -> str:
-        """Take a place for a call that rings, and give the token with which its stream must come. Raises NotAdmitted.
+    def announce(self, call_sid: str, told: Mapping[str, str] | None = None) -> str:
+        """Take a place for a call that rings, of which the webhook told `told`, and give the token with which its stream must come.
 
-        A webhook that is told twice gets the same token again: whichever answer is carried out, its stream is let in, once (R98).
+        Raises NotAdmitted. A webhook that is told twice gets the same token again: whichever answer is carried out, its stream is let in,
+        once (R98).
         """
         if self.draining:
             raise NotAdmitted(Refused.DRAINING, "the server is shutting down")
@@ -103,6 +105,7 @@ class Calls:
             raise NotAdmitted(Refused.BUSY, "all places are taken")
         self._drop_late()
         ticket = self._tickets.setdefault(call_sid, _Ticket(secrets.token_urlsafe(24)))
+        ticket.told = told or ticket.told
         ticket.until_s = self._now_s() + self._ticket_s
         return ticket.token
 
@@ -120,7 +123,8 @@ class Calls:
         del self._tickets[call_sid]
         self._streams += 1
         # An id of its own for each stream: what still comes of the old one must not be taken for the new one's (R10).
-        handler = Handler(call_sid, f"{call_sid}-{self._streams}")
+        call_id = f"{call_sid}-{self._streams}"
+        handler = Handler(call_sid, call_id, PhoneCall(call_id, ticket.told))
         old, self._owners[call_sid] = self._owners.get(call_sid), handler
         self.handlers.add(handler)
         if old is not None:

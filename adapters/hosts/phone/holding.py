@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import attrs
 
-from adapters.hosts.phone.agent import Agent
+from adapters.hosts.phone.agent import Agent, Answer
 from adapters.hosts.phone.calls import TAKEN_OVER, Handler
 from adapters.hosts.phone.log import masked, tell, tell_bug
 from adapters.hosts.phone.metrics import CallFigures, Metrics
@@ -32,14 +32,17 @@ _LOUD = {fx.Level.WARNING: logging.WARNING, fx.Level.ERROR: logging.ERROR}
 class Holding:
     """How calls are held: who answers them, and what is kept of them."""
 
-    agent: Agent
+    answer: Answer
     metrics: Metrics
     traces: Path | None = None
     """A folder for a trace of each call; traces hold what was said."""
 
     async def hold(self, handler: Handler, line_for: Callable[[CallFigures], Device]) -> None:
         """Hold a call to its end on the line that is made for its figures, whatever becomes of it; raises nothing but cancellation."""
-        call = start(self.agent.policy, handler.call_id)
+        agent = self._agent(handler)
+        if agent is None:
+            return
+        call = start(agent.policy, handler.call_id)
         figures = CallFigures(self.metrics, call)
         line = line_for(figures)
         trace = Tracing(self.traces and self.traces / f"{call.call_id}.trace", call, partial(_tell_of_trace, call.call_id))
@@ -49,7 +52,7 @@ class Holding:
         try:
             over = anyio.Event()
             watches: list[Watch] = [handler.application, figures, partial(_log_effects, handler.call_id), trace, partial(_note_over, over)]
-            driver = Driver(call, [line, handler.application, *self.agent.ports(line)], watches)
+            driver = Driver(call, [line, handler.application, *agent.ports(line)], watches)
             handler.call = partial(getattr, driver, "call")
             bug = await _held(handler, driver, over)
         # An agent's own code made the ports: whatever it raises, SystemExit too, is told, and no other call hears of it (R87, R105).
@@ -62,7 +65,19 @@ class Holding:
                 self.metrics.crashed.inc()
                 tell_bug("call_crashed", bug, handler.call_id)
             trace.close()
+            for fault in handler.application.finish():
+                tell_bug("afterwards_failed", fault, handler.call_id)
             self._note_end(handler, figures, line, bug is not None)
+
+    def _agent(self, handler: Handler) -> Agent | None:
+        """Who answers this call; None where the application's own code does not say."""
+        try:
+            return self.answer(handler.application)
+        # A SystemExit of an application's own too: it ends this call, and no other hears of it (R105).
+        except BaseException as bug:
+            self.metrics.crashed.inc()
+            tell_bug("call_crashed", bug, handler.call_id)
+            return None
 
     def _note_end(self, handler: Handler, figures: CallFigures, line: Device, crashed: bool) -> None:
         ended, counts = handler.application.ended, line.counts

@@ -97,7 +97,7 @@ class PhoneServer:
             raise NotAdmitted(Refused.BAD_REQUEST, f"the form did not come whole within {self.start_s:g} s") from None
         except ValueError:
             raise NotAdmitted(Refused.BAD_REQUEST, "the body is no form") from None
-        given, url = request.headers.get("X-Twilio-Signature", ""), self._url("http", request, request.url.path, request.url.query)
+        given, url = request.headers.get("X-Twilio-Signature", ""), self._url("http", request, _path(request), request.url.query)
         if self.token is not None and not is_signed(given, url, fields, self.token):
             raise NotAdmitted(Refused.WRONG_SIGNATURE, "the signature is not Twilio's for this URL")
         form = dict(fields)
@@ -111,7 +111,7 @@ class PhoneServer:
         """A call rings: connect it to the stream, or say that we are busy."""
         call_sid = form["CallSid"]
         try:
-            token = self.calls.announce(call_sid)
+            token = self.calls.announce(call_sid, form)
         except NotAdmitted as refused:
             self.note_refused(refused.why, str(refused), call_sid)
             return _twiml('<Reject reason="busy"/>')
@@ -132,7 +132,7 @@ class PhoneServer:
 
     async def _stream(self, websocket: WebSocket) -> None:
         """A stream begins: find out whose it is, and hold the call."""
-        given, url = websocket.headers.get("X-Twilio-Signature", ""), self._url("ws", websocket, websocket.url.path, websocket.url.query)
+        given, url = websocket.headers.get("X-Twilio-Signature", ""), self._url("ws", websocket, _path(websocket), websocket.url.query)
         if self.token is not None and not is_signed(given, url, (), self.token):
             self.note_refused(Refused.WRONG_SIGNATURE, "the signature is not Twilio's for this URL")
             await websocket.close()
@@ -170,7 +170,8 @@ class PhoneServer:
 
     def _url(self, scheme: str, connection: Request | WebSocket, path: str, query: str = "") -> str:
         """A URL of this server as Twilio knows it; `scheme` is http or ws, and secure if the public URL is."""
-        where = self.public_url or f"http://{connection.headers.get('Host', connection.url.netloc)}"
+        mounted = connection.scope.get("root_path", "")
+        where = self.public_url or f"http://{connection.headers.get('Host', connection.url.netloc)}{mounted}"
         return scheme + where.removeprefix("http") + path + (f"?{query}" if query else "")
 
     def note_refused(self, why: Refused, words: str, call_sid: str = "") -> None:
@@ -186,6 +187,11 @@ async def _hang_up(rest: TwilioRest, call_id: str, started: Started) -> None:
     except LineError as error:
         tell(logging.ERROR, "hang_up_failed", call_id, words=str(error))
         raise
+
+
+def _path(connection: Request | WebSocket) -> str:
+    """The path below the place at which the application is mounted."""
+    return connection.url.path.removeprefix(connection.scope.get("root_path", ""))
 
 
 async def _body(request: Request) -> bytes:

@@ -4,7 +4,7 @@ uvicorn, which carries the web side, knows no other event loop.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from starlette.routing import Route
 from adapters.chatterbox.servers import Server
 from adapters.chatterbox.voice import Voice
 from adapters.hosts.embedded import stand_in
-from adapters.hosts.phone.agent import Agent, ServedAgent
+from adapters.hosts.phone.agent import Agent, Answer, ServedAgent
 from adapters.hosts.phone.calls import Calls
 from adapters.hosts.phone.door import STOP_S, Door
 from adapters.hosts.phone.holding import Holding
@@ -77,22 +77,21 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
-    """Serve while the block lasts; calls that are held at its end are cut off.
+async def phone_server(plan: Plan, answer: Answer) -> AsyncIterator[PhoneServer]:
+    """A server whose `app` is to be mounted in an application of one's own; calls that are held at the block's end are cut off.
 
-    Raises OSError for a port that cannot be had or a folder that cannot be made, ValueError for a URL that is none.
+    `answer` says who answers a call; `plan.listeners` is not used. Raises OSError for a folder that cannot be made, ValueError for a URL
+    that is none.
     """
     if plan.traces is not None:
         private_folder(plan.traces)
     calls = Calls(plan.max_calls)
     metrics = Metrics(calls, rows=plan.rows)
-    where = plan.listeners
     async with AsyncExitStack() as stack:
         rest = await stack.enter_async_context(opened(plan.api, plan.token)) if plan.token else None
-        holding = Holding(agent=agent, metrics=metrics, traces=plan.traces)
         server = PhoneServer(
             calls=calls,
-            holding=holding,
+            holding=Holding(answer=answer, metrics=metrics, traces=plan.traces),
             metrics=metrics,
             rest=rest,
             public_url=plan.public_url,
@@ -100,7 +99,24 @@ async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
             account=plan.account,
             start_s=plan.start_s,
         )
-        local, most = plan.token is None, 2 * plan.max_calls + 64
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Watchdog(metrics).beat)
+            try:
+                yield server
+            finally:
+                await _cut_off(calls)
+                tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
+    """Serve while the block lasts; calls that are held at its end are cut off.
+
+    Raises OSError for a port that cannot be had, or what `phone_server` does.
+    """
+    where, local, most = plan.listeners, plan.token is None, 2 * plan.max_calls + 64
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(phone_server(plan, lambda _: agent))
         doors = [Door(server.app(), where.host, where.port, most, note=server.note_refused, head_s=plan.start_s, local=local)]
         doors += [Door(_figures(server), where.metrics_host, where.metrics_port, 16, note=server.note_refused, local=local)]
         for door in doors:
@@ -108,17 +124,19 @@ async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
         async with anyio.create_task_group() as tasks:
             for door in doors:
                 tasks.start_soon(door.serve, [door.listener])
-            beating = anyio.CancelScope()
-            tasks.start_soon(_within, beating, Watchdog(metrics).beat)
             try:
-                yield Serving(url=doors[0].url, metrics_url=doors[1].url, calls=calls, metrics=metrics)
+                yield Serving(url=doors[0].url, metrics_url=doors[1].url, calls=server.calls, metrics=server.metrics)
             finally:
-                calls.cancel()
-                with anyio.move_on_after(STOP_S, shield=True):
-                    await calls.wait_until_empty()
+                await _cut_off(server.calls)
                 for door in doors:
                     door.should_exit = True
-                beating.cancel()
+
+
+async def _cut_off(calls: Calls) -> None:
+    """End all calls, and wait a little until they have."""
+    calls.cancel()
+    with anyio.move_on_after(STOP_S, shield=True):
+        await calls.wait_until_empty()
 
 
 @asynccontextmanager
@@ -144,8 +162,3 @@ def _figures(server: PhoneServer) -> Starlette:
         return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return Starlette(routes=[Route("/metrics", show), Route("/healthz", server.health)])
-
-
-async def _within(scope: anyio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
-    with scope:
-        await work()
