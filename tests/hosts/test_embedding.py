@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from adapters.hosts.phone.application import Line
+from adapters.hosts.phone.application import Line, PhoneCall
 from adapters.standin.twilio import http
 from adapters.standin.twilio.call import Call
 from adapters.standin.twilio.ids import Ids
@@ -177,3 +178,28 @@ def test_a_mounted_server_holds_a_call_with_an_agent_of_its_own(public: bool) ->
     assert Line("agent", "I see.") in said
     creates = [message for message in model.received if message["type"] == "response.create"]
     assert any("booking 7 can be cancelled" in json.dumps(create) for create in creates)
+
+
+def test_an_answer_that_raises_ends_its_call_alone_and_so_does_work_that_raises_afterwards() -> None:
+    """R105: the code of an application, a SystemExit of its own too, ends no server."""
+    hung: list[Hung | None] = []
+    calls: list[PhoneCall] = []
+
+    async def be() -> None:
+        async with tone_server(ToneModel()) as (url, _):
+            answer = made(OWN)["reception"](url, None, None, lambda *_: sys.exit(3))
+
+            def first_raises(call: PhoneCall) -> Any:
+                calls.append(call)
+                return answer(call) if len(calls) > 1 else sys.exit(3)
+
+            async with running(lambda _: made(MOUNTED)["application"](first_raises, token=TOKEN, api="http://127.0.0.1:1")) as place:
+                for _ in range(2):
+                    call = Call(http.Application(Ids(), token=TOKEN), ToneCaller(700, (), length_ms=800), Conditions(), lambda _: None, "")
+                    await call.dial(f"{place}/phone/voice", {})
+                    hung.append(call.hung)
+
+    on_asyncio(be)
+    assert hung == [Hung.APPLICATION, Hung.CALLER]
+    assert calls[0].ended is None
+    assert calls[1].ended is not None
