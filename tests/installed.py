@@ -41,6 +41,7 @@ COMMANDS = (
     tried("verify", "--scope", "opening", "--jobs", "1", says="no rule is broken", extras="tables"),
     tried("diagrams", "drawn", says="phase.svg", extras="tables"),
     tried("sim", "--calls", "20", "--jobs", "1", says="rows ", extras="call"),
+    tried("report", "none", says="none", extras="call"),
     tried("devices", says="", extras="sound"),
     tried("stand-in", "realtime", "--faults", "help", says="half_open", extras="stand-in"),
     tried("call", "--set", "call_warning_ms=1000", "--set", "call_ms=10000", "--out", "held", says="call.wav", extras="stand-in"),

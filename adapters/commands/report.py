@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.commands.common import Refused, command
+from adapters.commands.extras import need
 
 
 def add(commands: Any) -> None:
@@ -15,6 +16,7 @@ def add(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    need("callfsm report", "call")
     from adapters.telling.folder import tell
     from adapters.telling.trace import TraceError
 
