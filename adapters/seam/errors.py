@@ -2,8 +2,6 @@
 
 import re
 
-import anyio
-
 from adapters.seam.wellformed import well_formed
 
 
@@ -39,6 +37,9 @@ def described(error: BaseException) -> str:
 
 def is_cancellation(error: BaseException) -> bool:
     """Is it a cancellation, and nothing else?"""
+    # Traces are read, and their words described, where the core alone is installed.
+    import anyio
+
     cancelled = anyio.get_cancelled_exc_class()
     if isinstance(error, BaseExceptionGroup):
         return error.split(cancelled)[1] is None
