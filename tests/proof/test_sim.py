@@ -313,6 +313,17 @@ def test_a_fault_planted_in_a_table_is_found_made_small_and_replayed(name: str, 
     assert not simulate(small.plan).fault
 
 
+def test_each_item_of_an_answer_that_is_interrupted_is_cut_or_deleted() -> None:
+    """R88: the caller speaks into the first of three items, all of whose sound has come."""
+    items = (Item("speak", "start", 1, 6_000, 1_000), Item("items", "response", 2, 0, 3), Item("speak", "sound", 2, 800, 1_500))
+    done = simulate(Plan(7, (("voice", "realtime"),), items))
+    assert not done.fault
+    [(stopped, effects)] = [(event, answer.effects) for event, answer in done.steps if isinstance(event, ev.PlayoutStopped)]
+    assert [one.item_id for one in stopped.items] == ["item_r2", "item_r2_2", "item_r2_3"]
+    cut = fx.TruncateItem("item_r2", int(stopped.items[0].played_ms))
+    assert effects == (cut, fx.DeleteItem("item_r2_2"), fx.DeleteItem("item_r2_3"))
+
+
 class PlaysAfterFlush(Playout):
     """Its flush keeps what is queued, and takes more."""
 
@@ -337,11 +348,21 @@ class AdmitsAll(Playout):
 
 
 class Exaggerates(Playout):
-    """It says that everything was heard."""
+    """It says that all but the last of everything was heard."""
 
     def stopped(self, response_id: str) -> Stopped:
         told = super().stopped(response_id)
-        return attrs.evolve(told, played_ms=max(0.0, told.received_ms - 1))
+        items = (attrs.evolve(one, played_ms=max(0.0, one.received_ms - 1)) for one in told.items)
+        return attrs.evolve(told, played_ms=max(0.0, told.received_ms - 1), items=tuple(items))
+
+
+class Mixes(Playout):
+    """It takes a position in the response for one in each of its items."""
+
+    def stopped(self, response_id: str) -> Stopped:
+        told = super().stopped(response_id)
+        items = (attrs.evolve(one, played_ms=min(told.played_ms, one.received_ms)) for one in told.items)
+        return attrs.evolve(told, items=tuple(items))
 
 
 class Breaks(Playout):
@@ -358,6 +379,7 @@ class Breaks(Playout):
         (PlaysWhileHeld, "only what may be heard is heard"),
         (AdmitsAll, "only what may be heard is heard"),
         (Exaggerates, "the model remembers what was heard"),
+        (Mixes, "R88)"),
         (Breaks, "a part raised ZeroDivisionError: planted"),
     ],
 )

@@ -97,7 +97,7 @@ class _Held:
         world.stop, world.sent = self._stop, self._rules.send
         network, voice, self._app = Network(world), Voice(world), App(world)
         device = SimulatedLine(world, self._parts.playout(), self._rules.hear)
-        self._rules.heard_ms = device.heard_ms
+        self._rules.heard_ms, self._rules.received_ms = device.heard_ms, device.received_ms
         misfortunes(world, network.live)
         Caller(world, network.live, device.hung_up, local=policy.turns == "local")
         llm = RealtimeLLM(

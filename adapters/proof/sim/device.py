@@ -7,12 +7,13 @@ from collections.abc import Callable
 import anyio
 
 from adapters.proof.sim.plan import Item
+from adapters.proof.sim.response import PLACE, item_of
 from adapters.proof.sim.voice import ANYONE
 from adapters.proof.sim.world import World
 from adapters.seam.device import CALIBRATION_MS, Device, Line, LineLost
 from adapters.seam.frames import Arrived, Emptied, Fact, Frame, RanOut, Stopped
 from adapters.seam.playout import Playout
-from adapters.seam.ports import FRAME_MS
+from adapters.seam.ports import FRAME_MS, ms_of
 from adapters.seam.tape import Tape
 from fsm.call.effects import Effect, Flush, Hold
 from fsm.call.events import VadCalibrated
@@ -25,15 +26,17 @@ NO_SOUND = b"\0\0"
 
 
 class SimulatedLine(Device):
-    """The line of one call. `heard_ms` says what the caller has really heard of each response, by its number."""
+    """The line of one call. `heard_ms` says what the caller has really heard of each item, and `received_ms` what came of it."""
 
     def __init__(self, world: World, playout: Playout, hear: Hear) -> None:
         super().__init__(tape=Tape(playout), calibration_ms=None)
-        self.heard_ms: Counter[int] = Counter()
+        self.heard_ms: Counter[str] = Counter()
+        self.received_ms: dict[str, Counter[str]] = {}
+        """By response."""
         self._world = world
         self._hear_number = hear
         self._holds_s = 0.0
-        self._held: deque[tuple[float, tuple[int, ...]]] = deque()
+        self._held: deque[tuple[float, tuple[str, ...]]] = deque()
         self._next_s = 0.0
         self._mute_until_s = 0.0
         self._words = self._fault = ""
@@ -46,6 +49,13 @@ class SimulatedLine(Device):
         if isinstance(effect, Hold | Flush):
             self._world.happened(type(effect).__name__.lower())
         super().do(effect)
+
+    def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
+        """See `adapters.seam.ports.Speaker`."""
+        taken = super().play(response_id, pcm, item_id=item_id, content_index=content_index, sentence=sentence)
+        if taken and item_id:
+            self.received_ms.setdefault(response_id, Counter())[item_id] += round(ms_of(len(pcm)))
+        return taken
 
     def hung_up(self, words: str) -> None:
         """The caller has hung up."""
@@ -66,8 +76,8 @@ class SimulatedLine(Device):
                 self._next_s += FRAME_S
                 self._hold(self._tape.take(due_s + self._holds_s), due_s)
             while self._held and self._held[0][0] <= due_s:
-                for number in self._held.popleft()[1]:
-                    self.heard_ms[number] += FRAME_MS
+                for item_id in self._held.popleft()[1]:
+                    self.heard_ms[item_id] += FRAME_MS
             if self._report(due_s):
                 return due_s
         return until_s
@@ -135,11 +145,12 @@ class SimulatedLine(Device):
         """The line has a frame: whose it is, its samples say, but for a voice that was told of no response."""
         if not frame.runs:
             return
-        numbers = {int.from_bytes(sample, "little") for sample in (frame.runs[0].pcm[:2], frame.runs[-1].pcm[-2:]) if sample != NO_SOUND}
-        owners = tuple(int(next(iter(frame.sounding))[1:]) if number == ANYONE else number for number in sorted(numbers))
-        for number in owners:
+        samples = {int.from_bytes(sample, "little") for sample in (frame.runs[0].pcm[:2], frame.runs[-1].pcm[-2:]) if sample != NO_SOUND}
+        if ANYONE in samples:
+            samples = {int(next(iter(frame.sounding))[1:])}
+        for number in sorted({sample % PLACE for sample in samples}):
             self._hear_number(number)
-        self._held.append((now_s + self._holds_s, owners))
+        self._held.append((now_s + self._holds_s, tuple(item_of(sample % PLACE, sample // PLACE) for sample in sorted(samples))))
 
     def _stall(self, item: Item) -> None:
         self._mute_until_s = self._world.clock.now_s + float(item.value) / 1000

@@ -73,6 +73,7 @@ DEEDS = (
     Kind("goodbye", ("response",), 8, weight=2),
     Kind("tool", ("response",), 8, 0, _of(1, 1, 3), weight=2),
     Kind("tool_said", ("response",), 8),
+    Kind("items", ("response",), 8, 0, _of(2, 2, 3), weight=6),
 )
 """What people do, and the model with them."""
 

@@ -81,7 +81,6 @@ class Model:
             return
         self._active = response = written(self._world, about, self._speaks())
         self._world.happened("active")
-        self._items[response.item_id] = Spoken()
         self._later(5, 60, self._create, response)
 
     def cancel_unasked(self) -> None:
@@ -167,9 +166,11 @@ class Model:
             if not response.straggles:
                 return
             response.straggles -= 1
-        kind, text, sound_ms = response.pieces[at]
-        if response.item_id in self._items:
-            self._items[response.item_id].sent_ms += sound_ms
+        kind, text, sound_ms, item_id = response.pieces[at]
+        if kind == "response.output_item.added":
+            self._items[item_id] = Spoken()
+        elif item_id in self._items:
+            self._items[item_id].sent_ms += sound_ms
         if kind != "response.done":
             self._send(kind, text)
         elif not response.ended:

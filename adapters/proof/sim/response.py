@@ -25,8 +25,10 @@ CHAR_MS = 30
 CHUNK_MS = 600
 """How much sound the server puts into a message."""
 
-Piece = tuple[str, str, int]
-"""A message: its type, its JSON, and how many milliseconds of sound are in it."""
+Piece = tuple[str, str, int, str]
+"""A message: its type, its JSON, how many milliseconds of sound are in it, and the item that it tells of, or none."""
+PLACE = 1_000
+"""The samples of a response's first item are its number; those of each further item are so much more."""
 
 
 @attrs.define
@@ -52,11 +54,6 @@ class Response:
     created: bool = False
     ended: bool = False
 
-    @property
-    def item_id(self) -> str:
-        """The item that it makes."""
-        return f"item_{self.id}"
-
 
 def written(world: World, about: str, speaks: bool) -> Response:
     """The next response of a call, as planned for it."""
@@ -77,6 +74,8 @@ class _Shape:
     """What a response is made of, before it is written."""
 
     text: str
+    items: int = 1
+    """Of how many items it is made."""
     sounds: bool = True
     tools: int = 0
     """How many tools it calls."""
@@ -96,6 +95,9 @@ class _Shape:
                 self.text = GOODBYE
             case "long":
                 self.text = self.text * int(item.value)
+            case "items":
+                self.items = int(item.value)
+                self.text = self.text * self.items
             case "mute":
                 self.sounds = False
             case "empty":
@@ -114,47 +116,60 @@ class _Shape:
                 response.straggles = int(item.value)
 
 
+def item_of(number: int, place: int = 0) -> str:
+    """The id of an item of a response, by the response's number and the item's place in it."""
+    return f"item_r{number}" + (f"_{place + 1}" if place else "")
+
+
 def _pieces(response: Response, shape: _Shape, speaks: bool) -> list[Piece]:
-    added = {"response_id": response.id, "item": {"id": response.item_id, "type": "message"}}
-    said = _in_sound(response, shape) if speaks else _in_text(response, shape)
-    kept = said[: int(len(said) * shape.share)]
-    pieces = [_piece("response.output_item.added", added), *kept] if shape.text else []
+    words = shape.text.split(" ")
+    size = -(-len(words) // shape.items)
+    said: list[Piece] = []
+    for place, at in enumerate(range(0, len(words), size)):
+        item_id = item_of(response.number, place)
+        if text := " ".join(words[at : at + size]):
+            added = {"response_id": response.id, "item": {"id": item_id, "type": "message"}}
+            said.append(_piece("response.output_item.added", added, item_id))
+            said += _in_sound(response, shape, text, place) if speaks else _in_text(response, shape, text, item_id)
+    kept = said[: 1 + int((len(said) - 1) * shape.share)]
     for number in range(shape.tools):
         call = {"response_id": response.id, "call_id": f"call_{response.number}_{number}", "name": "look_up", "arguments": "{}"}
-        pieces.append(_piece("response.function_call_arguments.done", call))
-    return [*pieces, _piece("response.done", {})] if shape.ends else pieces
+        kept.append(_piece("response.function_call_arguments.done", call))
+    return [*kept, _piece("response.done", {})] if shape.ends else kept
 
 
-def _in_text(response: Response, shape: _Shape) -> list[Piece]:
-    ids = {"response_id": response.id, "item_id": response.item_id}
+def _in_text(response: Response, shape: _Shape, text: str, item_id: str) -> list[Piece]:
+    ids = {"response_id": response.id, "item_id": item_id}
     size = 25
-    deltas = [shape.text[at : at + size] for at in range(0, len(shape.text), size)] if shape.sounds else []
+    deltas = [text[at : at + size] for at in range(0, len(text), size)] if shape.sounds else []
     pieces = [_piece("response.output_text.delta", {**ids, "delta": delta}) for delta in deltas]
-    return [*pieces, _piece("response.output_text.done", {**ids, "text": shape.text.strip()})]
+    return [*pieces, _piece("response.output_text.done", {**ids, "text": text.strip()})]
 
 
-def _in_sound(response: Response, shape: _Shape) -> list[Piece]:
-    ids = {"response_id": response.id, "item_id": response.item_id}
-    left_ms = len(shape.text) * CHAR_MS
+def _in_sound(response: Response, shape: _Shape, text: str, place: int) -> list[Piece]:
+    item_id = item_of(response.number, place)
+    ids = {"response_id": response.id, "item_id": item_id}
+    left_ms = len(text) * CHAR_MS
     pieces: list[Piece] = []
-    words = shape.text.split(" ")
+    words = text.split(" ")
     for at in range(0, left_ms, CHUNK_MS):
         word = words[min(at // CHUNK_MS, len(words) - 1)] + " "
         pieces.append(_piece("response.output_audio_transcript.delta", {**ids, "delta": word}))
         if shape.sounds:
             ms = min(CHUNK_MS, left_ms - at)
             head = json.dumps({"type": "response.output_audio.delta", **ids})
-            pieces.append(("response.output_audio.delta", f'{head[:-1]}, "delta": "{_encoded(response.number, ms)}"}}', ms))
+            sound = _encoded(response.number + PLACE * place, ms)
+            pieces.append(("response.output_audio.delta", f'{head[:-1]}, "delta": "{sound}"}}', ms, item_id))
     done = _piece("response.output_audio.done", ids)
-    return [*pieces, done, _piece("response.output_audio_transcript.done", {**ids, "transcript": shape.text.strip()})]
+    return [*pieces, done, _piece("response.output_audio_transcript.done", {**ids, "transcript": text.strip()})]
 
 
-def _piece(kind: str, fields: dict[str, Any]) -> Piece:
-    return kind, json.dumps({"type": kind, **fields}), 0
+def _piece(kind: str, fields: dict[str, Any], item_id: str = "") -> Piece:
+    return kind, json.dumps({"type": kind, **fields}), 0, item_id
 
 
 def sound_of(number: int, ms: int) -> bytes:
-    """Sound of a response: every sample is its number."""
+    """Sound whose every sample is a number."""
     return number.to_bytes(2, "little") * (ms * RATE_HZ // 1000)
 
 

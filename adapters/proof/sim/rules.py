@@ -34,8 +34,10 @@ class Rules:
         self.at = 0
         self.steps: list[tuple[ev.Event, Step[Call]]] = []
         self.rows: set[Row] = set()
-        self.heard_ms: Mapping[int, int] = {}
-        """What was heard of each response so far, by its number: the device's record."""
+        self.heard_ms: Mapping[str, int] = {}
+        """What was heard of each item so far: the line's record."""
+        self.received_ms: Mapping[str, Mapping[str, int]] = {}
+        """What came of each item of each response."""
         self._call = call
         self._broken = broken
         self._world = begin(call.policy)
@@ -118,17 +120,26 @@ class Rules:
             again = getattr(after, event.region).epoch == getattr(before, event.region).epoch  # type: ignore[attr-defined]
             self.rule(not again, f"{type(event).__name__} fires, and its deadline runs on (R78)")
         for effect in answer.effects:
-            if isinstance(effect, fx.TruncateItem | fx.RewriteItem):
+            if isinstance(effect, fx.TruncateItem | fx.RewriteItem | fx.DeleteItem):
                 self._judge_memory(effect)
+        if isinstance(event, ev.PlayoutStopped) and event.response_id in before.truncation.awaited:
+            corrected = {effect.item_id for effect in answer.effects if isinstance(effect, fx.TruncateItem | fx.DeleteItem)}
+            for item_id, received_ms in self.received_ms.get(event.response_id, {}).items():
+                whole = self.heard_ms.get(item_id, 0) >= received_ms
+                self.rule(whole or item_id in corrected, f"{item_id}, which was not heard whole, is cut or deleted (R88)")
 
-    def _judge_memory(self, effect: fx.TruncateItem | fx.RewriteItem) -> None:
+    def _judge_memory(self, effect: fx.TruncateItem | fx.RewriteItem | fx.DeleteItem) -> None:
         """The model is left to remember no more than was heard: milliseconds, or the words of the sentences that were begun."""
-        response_id = effect.item_id.removeprefix("item_")
+        heard = self.heard_ms.get(effect.item_id, 0)
+        if isinstance(effect, fx.DeleteItem):
+            spoken = self._call.policy.voice == "realtime"
+            self.rule(not spoken or not heard, f"what was heard is remembered, but {heard} ms of {effect.item_id} are deleted (R88)")
+            return
         if isinstance(effect, fx.TruncateItem):
-            kept, heard = effect.audio_end_ms, self.heard_ms.get(int(response_id[1:] or 0), 0)
+            kept = effect.audio_end_ms
         else:
-            kept, heard = len(effect.text.split()), self._begun.get(response_id, 0)
-        self.rule(kept <= heard, f"the model remembers what was heard, but {kept} ms or words of {heard} are kept (R34, R71)")
+            kept, heard = len(effect.text.split()), self._begun.get(effect.item_id.removeprefix("item_").partition("_")[0], 0)
+        self.rule(kept <= heard, f"the model remembers what was heard, but {kept} ms or words of {heard} are kept (R34, R71, R88)")
 
     def _judge_rest(self, after: Call, event: ev.Event) -> None:
         """A state in which the call may stay for long."""
