@@ -270,7 +270,8 @@ def last_unheard(call: Call) -> bool:
 def cut_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
     """Did the server cancel our response before anything of it was heard, or a notice before its end (R36, R93)?"""
     cut = of_response(call, event) and call.response.state is IN_PROGRESS
-    return cut and (last_unheard(call) or call.response.cause is Cause.NOTICE)
+    owed = any(debt.cause not in PROMPTS for debt in call.pending.asked)
+    return cut and owed and (last_unheard(call) or call.response.cause is Cause.NOTICE)
 
 
 def free(call: Call, _: object) -> bool:
@@ -308,7 +309,8 @@ def protected_next(call: Call, _: object) -> bool:
 def may_ask(call: Call, _: object) -> bool:
     """Is the way free for what is owed next: for a notice, is nobody about to interrupt, and nobody to leave?"""
     undisturbed = call.interruption.state in (CLEAR, LOCKED) and call.hangup.state is STAYING
-    return call.pending.state is WANTED and free(call, None) and (undisturbed or next_cause(call) is not Cause.NOTICE)
+    wanted = call.pending.state is WANTED and bool(call.pending.owed)
+    return wanted and free(call, None) and (undisturbed or next_cause(call) is not Cause.NOTICE)
 
 
 def call_is_quiet(call: Call, _: object) -> bool:
@@ -324,6 +326,11 @@ def nothing_to_interrupt(call: Call, _: object) -> bool:
 def may_retry(call: Call, _: object) -> bool:
     """May what failed be asked for again (R15)?"""
     return call.pending.recoveries < call.policy.recoveries
+
+
+def answer_waits(call: Call, _: object) -> bool:
+    """Is an answer owed that no response has failed to give yet, so that it has a try of its own?"""
+    return any(debt.cause in ANSWERS and not debt.again for debt in call.pending.owed)
 
 
 def may_replace(call: Call, _: ev.VoiceMissing) -> bool:

@@ -11,6 +11,7 @@ from fsm.call.guards import (
     CANCELLINGS,
     FATAL,
     SOUNDING,
+    answer_waits,
     beyond_reconnecting,
     cut_unheard,
     fatal,
@@ -150,19 +151,19 @@ def refused_for_good(call: Call, event: ev.CreateRefused) -> bool:
 
 
 def failed_once_too_often(call: Call, _: ev.AnswerFailed) -> bool:
-    """Did our response fail once more than it may be asked for, with nothing else owed (R14, R15)?"""
-    return call.pending.state is NOTHING and not may_retry(call, None)
+    """Did our response fail once more than it may be asked for, with no other answer owed (R14, R15)?"""
+    return not may_retry(call, None) and not answer_waits(call, None)
 
 
 def cut_once_too_often(call: Call, event: ev.ResponseCancelled) -> bool:
-    """Did the server cancel one more answer unheard than may be, with nothing else owed and nobody speaking (R93)?"""
-    idle = call.pending.state is NOTHING and call.turn.state is QUIET
-    return idle and cut_unheard(call, event) and call.response.cause is not Cause.GREETING and not may_retry(call, None)
+    """Did the server cancel one more answer unheard than may be, with nobody speaking (R93)?"""
+    again = may_retry(call, None) or answer_waits(call, None) or call.response.cause is Cause.GREETING
+    return call.turn.state is QUIET and cut_unheard(call, event) and not again
 
 
 def missed_once_too_often(call: Call, event: ev.VoiceMissing) -> bool:
-    """Did one more response bring no sound than may, with nothing else owed (R16)?"""
-    return call.pending.state is NOTHING and heard_in_progress(call, None) and not may_replace(call, event)
+    """Did one more response bring no sound than may, with no other answer owed (R16)?"""
+    return heard_in_progress(call, None) and not may_replace(call, event) and not answer_waits(call, None)
 
 
 @sets("id", "reason", "detail")

@@ -13,6 +13,7 @@ from fsm.call.guards import (
     AUDIBLE,
     PROMPTS,
     PROTECTED,
+    answer_waits,
     answers_by_itself,
     cut_unheard,
     free,
@@ -29,7 +30,7 @@ from fsm.call.guards import (
 )
 from fsm.call.idle import gives_up_waiting, prompts_left
 from fsm.call.snapshot import Call, Debt, Pending
-from fsm.call.states import IN_PROGRESS, NOTHING, OVER, OWED, PAUSED, PREPARING, QUIET, REQUESTED, WANTED
+from fsm.call.states import IN_PROGRESS, NO_TOOL, NOTHING, OVER, OWED, PAUSED, PREPARING, QUIET, REQUESTED, WANTED
 from fsm.call.tool import waits_for_filler
 from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
@@ -47,6 +48,21 @@ def for_the_caller(call: Call, _: object) -> bool:
 def told_to_wait(call: Call, _: object) -> bool:
     """Does the server ask to be left alone for a while (R92)?"""
     return call.response.wait_ms > 0
+
+
+def worth_a_retry(call: Call, _: object) -> bool:
+    """May what failed be asked for again, and is it still wanted (R15)?"""
+    return may_retry(call, None) and bool(_failed(call))
+
+
+def answered_at_once(call: Call, _: object) -> bool:
+    """Is another answer owed, and need the server not be left alone?"""
+    return answer_waits(call, None) and not told_to_wait(call, None)
+
+
+def lost_to_another(call: Call, _: ev.VoiceMissing) -> bool:
+    """Does the response bring no sound that is generated, while another answer is owed?"""
+    return heard_in_progress(call, None) and answer_waits(call, None)
 
 
 def leaves_nothing(call: Call, _: object) -> bool:
@@ -269,6 +285,7 @@ def _failed(call: Call) -> Debts:
             again=True,
         )
         for debt in call.pending.asked
+        if debt.cause not in PROMPTS or call.tool.state is NO_TOOL
     )
 
 
@@ -319,12 +336,13 @@ PENDING = region(
     row((OWED, WANTED),          ev.TurnDismissed,      always,              go(WANTED, forgive_turn, raises(ev.ResponseDue))),
     row((PREPARING, PAUSED),     ev.TurnDismissed,      always,              stay(forgive_turn)),
 
-    row(NOTHING,                 ev.AnswerFailed,       may_retry,           go(PAUSED, put_back_counted)),
-    row((WANTED, PAUSED),        ev.AnswerFailed,       told_to_wait,        go(PAUSED, put_back)),
-    row(WANTED,                  ev.AnswerFailed,       always,              stay(put_back, raises(ev.ResponseDue))),
-    row((PREPARING, PAUSED, OWED), ev.AnswerFailed,     always,              stay(put_back)),
-    row(NOTHING,                 ev.VoiceMissing,       may_replace,         go(PAUSED, put_back_counted)),
-    row(OWING,                   ev.VoiceMissing,       heard_in_progress,   stay(put_back)),
+    row(WANTED,                  ev.AnswerFailed,       answered_at_once,    stay(put_back, raises(ev.ResponseDue))),
+    row((PAUSED, WANTED),        ev.AnswerFailed,       answer_waits,        go(PAUSED, put_back)),
+    row((NOTHING, PAUSED, WANTED), ev.AnswerFailed,     worth_a_retry,       go(PAUSED, put_back_counted)),
+    row((PREPARING, OWED),       ev.AnswerFailed,       may_retry,           stay(put_back_counted)),
+    row(WANTED,                  ev.VoiceMissing,       lost_to_another,     stay(put_back)),
+    row((NOTHING, PAUSED, WANTED), ev.VoiceMissing,     may_replace,         go(PAUSED, put_back_counted)),
+    row((PREPARING, OWED),       ev.VoiceMissing,       may_replace,         stay(put_back_counted)),
     row((NOTHING, WANTED),       ev.CreateRefused,      may_wait,            go(WANTED, put_back_refused)),
     row((PREPARING, PAUSED, OWED), ev.CreateRefused,    may_wait,            stay(put_back_refused)),
     row((NOTHING, WANTED),       ev.ResponseCancelled,  cut_over_speech,     go(WANTED, put_back_interrupted)),

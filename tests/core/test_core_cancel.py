@@ -2,7 +2,7 @@
 
 from fsm import admits, events as ev, states
 from fsm.call.effects import Admit, CancelResponse, Cause, CreateResponse, Flush, Level, Log
-from tests.shared.core import answering, asked, caller_says, greeting, hear, idle, interrupted, playing_out, speaking
+from tests.shared.core import answering, asked, caller_says, greeting, hear, heard_out, idle, interrupted, playing_out, speaking
 
 
 def test_an_interrupted_response_is_cancelled_once() -> None:
@@ -386,3 +386,20 @@ def test_a_guarded_greeting_survives_the_servers_own_answer() -> None:
     assert script.post(ev.ResponseCreated, "r9") == [CancelResponse("r9")]
     caller_says(script)
     script.expects(phase=states.GREETING_LOCK, response=states.IN_PROGRESS)
+
+
+def test_a_response_cancelled_at_its_birth_is_awaited_before_the_next() -> None:
+    """R11, R73: also where its end comes after that of the one that was live, or never."""
+    for ends in (True, False):
+        script = speaking()
+        assert script.post(ev.ResponseCreated, "x1") == [CancelResponse("x1")]
+        script.post(ev.ResponseCompleted, "r1")
+        script.post(ev.TurnCommitted, "u2")
+        assert heard_out(script) == []
+        after = script.post(ev.ResponseCancelled, "x1") if ends else script.wait(600)
+        assert CreateResponse(Cause.USER_TURN) in after
+    script = speaking()
+    script.post(ev.ResponseCreated, "x1")
+    script.post(ev.ResponseCancelled, "x1")
+    script.post(ev.ResponseCompleted, "r1")
+    script.expects(response=states.COMPLETED)

@@ -546,3 +546,20 @@ def test_two_texts_are_cut_apart() -> None:
             script.post(ev.SentenceStarted, f"call.r1.{number}", 900.0 * (number - 1))
     script.post(ev.BargeInDetected)
     assert script.post(ev.PlayoutStopped, "r1", 1500.0, 2700.0) == [RewriteItem("item_b", "Two words"), DeleteItem("item_c")]
+
+
+def test_a_key_stops_what_is_being_said() -> None:
+    """R101: as policy says; not what is protected, nor what is not heard yet, nor by a terminator that comes late (R63)."""
+    script = speaking()
+    assert script.post(ev.DigitPressed, "1")[:2] == [Hold(), Flush("r1")]
+    for other in (speaking(keys_interrupt=False), answering(), hear(greeting(), "g1")):
+        assert not [effect for effect in other.post(ev.DigitPressed, "1") if isinstance(effect, Hold | Flush)]
+    entered = speaking(dtmf_digits=1, keys_interrupt=True)
+    entered.post(ev.DigitPressed, "1")
+    entered.post(ev.ResponseCancelled, "r1")
+    entered.post(ev.ResponseCreated, "r2")
+    hear(entered, "r2")
+    assert not [effect for effect in entered.post(ev.DigitPressed, "#") if isinstance(effect, Hold | Flush)]
+    held = speaking()
+    held.post(ev.SpeechStarted, "u2")
+    assert held.post(ev.DigitPressed, "1")[:2] == [Flush("r1"), Resume()]

@@ -652,3 +652,101 @@ def test_what_was_generated_and_not_heard_is_owed_again() -> None:
     assert script.wait(150)[:1] == [Flush("r1")]
     script.post(ev.SpeechStopped)
     assert script.post(ev.CommitRefused, "input_audio_buffer_commit_empty") == [USER_TURN]
+
+
+def test_failures_are_counted_and_paused_whatever_else_is_owed() -> None:
+    """R14, R15: a notice that waits behind an answer hastens no other try; and an answer that has not failed has a try of its own."""
+    script = asked(recoveries=1)
+    script.post(ev.NoticeRequested, "This call is recorded.")
+    assert CreateResponse(Cause.RECOVERY) not in script.post(ev.CreateRefused, "boom")
+    assert script.wait(500) == [CreateResponse(Cause.RECOVERY)]
+    script.post(ev.CreateRefused, "boom")
+    assert script.of(TellEnded) == [TellEnded(Reason.MODEL_FAILED, "boom")]
+    script = asked(recoveries=0)
+    script.post(ev.TurnCommitted, "u2")
+    assert script.post(ev.CreateRefused, "boom")[1:] == [CreateResponse(Cause.USER_TURN)]
+    script.post(ev.CreateRefused, "boom")
+    assert script.of(TellEnded) == [TellEnded(Reason.MODEL_FAILED, "boom")]
+
+
+def test_a_prompt_that_was_cut_off_or_that_a_tool_overtook_is_not_repeated() -> None:
+    """R52, R54."""
+    script = idle(idle_ms=20_000)
+    script.wait(20_000)
+    script.post(ev.ResponseCreated, "p1")
+    script.post(ev.ResponseCancelled, "p1", "turn_detected")
+    assert not [effect for effect in script.wait(5_000) if isinstance(effect, CreateResponse)]
+    script = idle(idle_ms=20_000)
+    script.wait(20_000)
+    script.post(ev.ResponseCreated, "p1")
+    script.post(ev.ToolCalled, "t1", "look_up", "{}", "p1")
+    script.post(ev.ResponseFailed, "p1", "server_error")
+    assert CreateResponse(Cause.IDLE_PROMPT) not in script.wait(3_000)
+
+
+def test_a_wait_that_the_server_states_is_kept_up_to_a_bound() -> None:
+    """R92: whether it fails a response, or refuses to create one."""
+    for asked_ms, waits_ms in ((100.0, 500.0), (2_500.0, 2_500.0), (60_000.0, 10_000.0)):
+        failed, refused = answering(), asked()
+        failed.post(ev.ResponseFailed, "r1", "rate_limit_exceeded", asked_ms)
+        refused.post(ev.CreateRefused, "rate_limit_exceeded", asked_ms)
+        for script in (failed, refused):
+            assert script.wait(waits_ms - 1) == []
+            assert script.wait(1) == [CreateResponse(Cause.RECOVERY)]
+
+
+def test_a_refused_commit_is_no_turn() -> None:
+    """R95: nothing is asked for, and the caller may go on."""
+    script = idle(turns="local")
+    script.post(ev.SpeechStarted)
+    script.post(ev.SpeechStopped)
+    assert script.post(ev.CommitRefused, "input_audio_buffer_commit_empty") == []
+    script.expects(turn=states.QUIET, idle=states.ARMED)
+    assert script.wait(5_000) == []
+    script.post(ev.SpeechStarted)
+    script.expects(turn=states.SPEAKING)
+    script.post(ev.CommitRefused, "late")
+    script.expects(turn=states.SPEAKING)
+
+
+def test_a_commit_that_comes_late_is_no_second_turn() -> None:
+    """R12, R24: the turn was closed without it, and is answered; the next one counts."""
+    script = idle()
+    script.post(ev.SpeechStarted, "u1")
+    script.post(ev.SpeechStopped, "u1")
+    assert script.wait(1_800) == [USER_TURN]
+    assert script.post(ev.TurnCommitted, "u1") == []
+    assert script.call.pending.owed == ()
+    script.post(ev.SpeechStarted, "u2")
+    script.post(ev.TurnCommitted, "u2")
+    assert [debt.item_id for debt in script.call.pending.owed] == ["u2"]
+
+
+def test_a_tool_that_answers_behind_the_servers_answer_is_answered_too() -> None:
+    """R93: the server began to answer before it could know of it."""
+    script = asked(create_response=True)
+    script.post(ev.ToolCalled, "t1", "look_up", "{}")
+    script.wait(100)
+    script.post(ev.ToolFinished, "t1", "found")
+    script.post(ev.ResponseCreated, "r1")
+    hear(script)
+    script.post(ev.ResponseCompleted, "r1")
+    assert CreateResponse(Cause.TOOL_RESULT) in heard_out(script)
+
+
+def test_a_completed_answer_of_which_nothing_was_heard_has_failed() -> None:
+    """R91: it is asked for again; not where a tool was called, and not where sound came."""
+    script = answering()
+    script.post(ev.ResponseCompleted, "r1")
+    assert script.wait(500) == [CreateResponse(Cause.RECOVERY)]
+    script = answering()
+    script.post(ev.ToolCalled, "t1", "look_up", "{}", "r1")
+    script.post(ev.ResponseCompleted, "r1")
+    script.wait(500)
+    assert len(script.of(CreateResponse)) == 1
+    script = speaking(create_response=True)
+    script.post(ev.ResponseCompleted, "r1")
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.ResponseCompleted, "r2")
+    assert script.of(Flush) == [Flush("r2")]
+    script.expects(pending=states.PAUSED, playout=states.PLAYING)

@@ -17,6 +17,7 @@ from fsm.call.effects import (
     SendToolResult,
     TellEnded,
 )
+from fsm.call.tool import NOT_RUN
 from tests.shared.core import Script, answering, asked, caller_says, hear, heard_out, idle, interrupted, playing_out, speaking
 
 PROMPT = CreateResponse(Cause.IDLE_PROMPT)
@@ -377,3 +378,36 @@ def test_a_hang_up_wished_for_before_the_goodbye_has_an_id_waits_for_it() -> Non
     script.expects(hangup=states.PARTING)
     say(script, "r2")
     assert script.of(HangUp) == [HangUp(Reason.APPLICATION)]
+
+
+def test_a_tool_is_run_once_however_often_it_is_told() -> None:
+    """R89: also after it has answered."""
+    script = answering()
+    assert script.post(ev.ToolCalled, "t1", "book", "{}", "r1") == [RunTool("t1", "book", "{}")]
+    assert script.post(ev.ToolCalled, "t1", "book", "{}", "r1") == []
+    script.post(ev.ToolFinished, "t1", "booked")
+    assert script.post(ev.ToolCalled, "t1", "book", "{}", "r1") == []
+
+
+def test_a_tool_of_what_was_cut_off_or_is_not_ours_is_not_run() -> None:
+    """R90: the model is told of the one, and nothing of the other."""
+    script = interrupted()
+    for response_id in ("r1", ""):
+        assert script.post(ev.ToolCalled, f"t{response_id}", "book", "{}", response_id) == [SendToolResult(f"t{response_id}", NOT_RUN)]
+    assert speaking().post(ev.ToolCalled, "t1", "book", "{}", "foreign") == []
+
+
+def test_a_tool_waits_for_the_decision_whether_the_caller_interrupts() -> None:
+    """R90."""
+    script = speaking()
+    script.post(ev.SpeechStarted, "u2")
+    assert script.post(ev.ToolCalled, "t1", "book", "{}", "r1") == []
+    assert RunTool("t1", "book", "{}") in script.post(ev.SpeechStopped, "u2")
+    script.expects(tool=states.TOOL_RUNNING)
+    for lost in (False, True):
+        script = speaking()
+        script.post(ev.SpeechStarted, "u2")
+        script.post(ev.ToolCalled, "t1", "book", "{}", "r1")
+        after = script.post(ev.ResponseCancelled, "r1", "turn_detected") if lost else script.wait(150)
+        assert SendToolResult("t1", NOT_RUN) in after
+        assert not script.of(RunTool)

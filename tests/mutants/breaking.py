@@ -14,10 +14,9 @@ import attrs
 
 from fsm import CALL, Call
 from fsm.call import snapshot as snapshots
-from fsm.engine import machine as engine
 from fsm.engine.checks import Answers, answers_of
 from fsm.engine.machine import Machine
-from fsm.engine.notation import NEVER, Declared, Region, Row, State, always, fields_set_by, region
+from fsm.engine.notation import NEVER, Declared, Region, Row, State, always, fields_set_by, region, signal_of
 
 Act = Callable[[Any, Any], Any]
 Both = frozenset[tuple[str, int, int]]
@@ -32,9 +31,11 @@ class Kind(StrEnum):
     GUARD = "guard changed"
     TARGET = "target moved"
     EFFECT = "effect dropped or doubled"
+    SIGNAL = "signal dropped"
     UPDATE = "update dropped"
     DEADLINE = "deadline removed"
     ORDER = "row moved up"
+    BODY = "body of a function changed"
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -58,7 +59,7 @@ class Mutant:
     @cached_property
     def pairs(self) -> frozenset[tuple[str, State, type]]:
         """The region, state and event of every pair that a row of `rows` might answer."""
-        return frozenset((row.region, row.state, event) for row in self.rows for event in CALL.events if issubclass(event, row.on))
+        return frozenset((row.region, row.state, event) for row in self.rows for event in CALL.alphabet if issubclass(event, row.on))
 
 
 def mutants_of(table: Region, both: Both = frozenset()) -> Iterator[Mutant]:
@@ -95,19 +96,20 @@ class Broken(Machine[Call]):
     def __init__(self, table: Region, endless: State | None = None) -> None:
         vars(self).update(vars(CALL))
         self.regions = tuple(table if table.name == one.name else one for one in CALL.regions)
-        known = {_content(row): cell for row, cell in CALL._cells.items() if row.region == table.name}
-        cells = {row: _cell(table, row, known.get(_content(row))) for row in table.rows}
-        if endless is not None:
-            cells |= {row: _without_deadline(cell) for row, cell in cells.items() if row.then.target is endless}
-        self._cells = {**CALL._cells, **cells}
+        self._endless = endless
+        self._cells = dict(CALL._cells)
         self._answers = tuple(answers_in(one) for one in self.regions)
-        self._plans = {event: {} for event in CALL.events}
+        self._plans = {event: {} for event in CALL.alphabet}
+
+    def _cell(self, region: Region, row: Row) -> Any:
+        cell = super()._cell(region, row)
+        return _without_deadline(cell) if self._endless is not None and row.then.target is self._endless else cell
 
 
 @lru_cache(maxsize=64)
 def answers_in(table: Region) -> Answers:
     """What may answer in a table, for each event of a call."""
-    return answers_of(table, CALL.events)
+    return answers_of(table, CALL.alphabet)
 
 
 @contextmanager
@@ -123,21 +125,12 @@ def beginning_without(state: State | None) -> Iterator[None]:
             setattr(snapshots, name, made)
 
 
-def _content(row: Row) -> tuple[State, type, Act, int]:
-    return row.state, row.on, row.guard, id(row.then)
-
-
-def _cell(table: Region, row: Row, known: Any) -> Any:
-    """The row compiled; a row that the sound table has too need not be compiled again."""
-    return engine._compile(table, row) if known is None else known._replace(row=row)
-
-
 def _begins_in(made: Any) -> bool:
     return isinstance(made, type) and any(table.record is made for table in CALL.regions)
 
 
-def _begun(made: Callable[..., Any], state: State, /, **fields: Any) -> Any:
-    record = made(**fields)
+def _begun(made: Callable[..., Any], state: State, /, *values: Any, **fields: Any) -> Any:
+    record = made(*values, **fields)
     return attrs.evolve(record, due_ms=NEVER) if record.state is state else record
 
 
@@ -162,7 +155,9 @@ def _changed(table: Region, declared: Declared) -> Iterator[tuple[Kind, str, Dec
                 yield Kind.TARGET, f"goes to {state!r}", attrs.evolve(declared, then=attrs.evolve(then, target=state))
     for place, act in enumerate(then.acts):
         changes: list[tuple[Kind, str, tuple[Act, ...]]] = [(Kind.UPDATE, "dropped", ())]
-        if not fields_set_by(act):
+        if signal_of(act):
+            changes = [(Kind.SIGNAL, "dropped", ())]
+        elif not fields_set_by(act):
             changes = [(Kind.EFFECT, "dropped", ()), (Kind.EFFECT, "doubled", (act, act))]
         for kind, what, instead in changes:
             acts = (*then.acts[:place], *instead, *then.acts[place + 1 :])

@@ -8,11 +8,12 @@ from typing import Any
 
 import attrs
 
+from fsm import CALL
 from fsm.engine.checks import faults_of
 from fsm.engine.notation import Region, Row, State
 
+from .bodies import BodyMutant
 from .breaking import Broken, Kind, Mutant, answers_in
-from .proof import proof_of
 from .witnesses import Witness
 
 Deed = tuple[State | None, tuple[Any, ...]]
@@ -50,6 +51,19 @@ def judged(mutant: Mutant, seen: Iterable[Witness], proof: bool = True) -> Findi
     return Finding(mutant.name, mutant.table.name, mutant.kind, by, word)
 
 
+def judged_body(mutant: BodyMutant, seen: Iterable[Witness]) -> Finding:
+    """Ask the claims and the cases that run the function."""
+    table = mutant.function.__module__.rpartition(".")[2]
+    ran = mutant.function.__code__
+    for witness in seen:
+        if ran in witness.ran:
+            with mutant.in_place():
+                noticed = witness.notices_body(CALL)
+            if noticed:
+                return Finding(mutant.name, table, Kind.BODY, By(witness.sort), witness.name)
+    return Finding(mutant.name, table, Kind.BODY, By.NOBODY)
+
+
 def _asked(mutant: Mutant, seen: Iterable[Witness], proof: bool) -> tuple[By, str]:
     try:
         table = mutant.make()
@@ -63,8 +77,11 @@ def _asked(mutant: Mutant, seen: Iterable[Witness], proof: bool) -> tuple[By, st
             return By(witness.sort), witness.name
     if mutant.endless is None and _answers(table) == _answers(mutant.table):
         return By.FORM, ""
-    if proof and (broken := proof_of(mutant, machine)):
-        return By.PROOF, broken
+    if proof:
+        from .proof import proof_of  # it takes a second to import, and the claims alone do without
+
+        if broken := proof_of(mutant, machine):
+            return By.PROOF, broken
     return By.NOBODY, ""
 
 

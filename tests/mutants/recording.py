@@ -22,6 +22,11 @@ class Recorder(Machine[Call]):
         answer = super().step(snapshot, event)
         self.rows.update(answer.rows)
         if self.keeps_moments:
-            self.met.update((row.region, row.state, type(event)) for row in answer.rows)
             self.moments.add((snapshot, event))
         return answer
+
+    def _answer(self, snapshot: Call, event: Any, effects: list[Any], raised: set[type]) -> tuple[Call, tuple[Row, ...]]:
+        after, rows = super()._answer(snapshot, event, effects, raised)
+        if self.keeps_moments:
+            self.met.update((row.region, row.state, type(event)) for row in rows)
+        return after, rows

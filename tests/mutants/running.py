@@ -12,8 +12,9 @@ import attrs
 
 from fsm import CALL
 
+from .bodies import BodyMutant, body_mutants
 from .breaking import Mutant, mutants_of
-from .judging import Finding, judged
+from .judging import Finding, judged, judged_body
 from .witnesses import CASES, gathered
 
 SHARE = 24
@@ -30,6 +31,7 @@ class Wanted:
     tables: tuple[str, ...] = ()
     folders: tuple[Path, ...] = (CASES,)
     proof: bool = False
+    bodies: bool = True
 
 
 @attrs.frozen
@@ -43,7 +45,7 @@ class Score:
 def score(wanted: Wanted, jobs: int | None = None, watch: Watch | None = None) -> Score:
     """Judge the mutants on `jobs` processes, as many as there are cores if it is None. Raises CaseError for a file that is no case."""
     failing = gathered(wanted.folders).failing
-    made = mutants(wanted)
+    made = (*mutants(wanted), *bodies(wanted))
     step = -(-len(made) // SHARE)
     shares = [tuple(range(start, len(made), step)) for start in range(step)]
     found: dict[int, Finding] = {}
@@ -66,6 +68,12 @@ def score_of_all() -> Score:
 
 
 @cache
+def bodies(wanted: Wanted) -> tuple[BodyMutant, ...]:
+    """The body mutants that are wanted: all, or none where some tables alone are."""
+    return tuple(body_mutants()) if wanted.bodies and not wanted.tables else ()
+
+
+@cache
 def mutants(wanted: Wanted) -> tuple[Mutant, ...]:
     """The mutants that are wanted, always in the same order."""
     tables = [table for table in CALL.regions if not wanted.tables or table.name in wanted.tables]
@@ -79,5 +87,8 @@ def _prepare() -> None:
 
 
 def _judge(wanted: Wanted, share: tuple[int, ...]) -> dict[int, Finding]:
-    made, seen = mutants(wanted), gathered(wanted.folders).witnesses
-    return {number: judged(made[number], seen, wanted.proof) for number in share}
+    rows, changed, seen = mutants(wanted), bodies(wanted), gathered(wanted.folders).witnesses
+    return {
+        number: judged(rows[number], seen, wanted.proof) if number < len(rows) else judged_body(changed[number - len(rows)], seen)
+        for number in share
+    }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import attrs
@@ -47,6 +48,8 @@ class Witness:
     """The rows that answer in it."""
     met: frozenset[tuple[str, State, type]]
     """The region, its state and the class of the event, for every step."""
+    ran: frozenset[CodeType] = frozenset()
+    """The code of every function of the core that it ran."""
 
     def may_notice(self, mutant: Mutant) -> bool:
         """Can it go another way with the mutant than without?"""
@@ -57,6 +60,14 @@ class Witness:
         try:
             with beginning_without(mutant.endless):
                 self.run(machine)
+        except Exception:  # a claim fails by whatever it meets on its way
+            return True
+        return False
+
+    def notices_body(self, machine: Machine[Call]) -> bool:
+        """Does it fail while a function of the core is another?"""
+        try:
+            self.run(machine)
         except Exception:  # a claim fails by whatever it meets on its way
             return True
         return False
@@ -102,15 +113,33 @@ def _gathered(sort: str, runs: Iterable[tuple[str, Run]]) -> Gathered:
     for name, run in runs:
         recorder = Recorder()
         recorder.keeps_moments = True
+        ran: set[CodeType] = set()
         try:
-            run(recorder)
+            with _noting(ran):
+                run(recorder)
         except Exception:  # a claim fails by whatever it meets on its way
             failing.append(name)
             continue
-        found.append(Witness(name, sort, run, frozenset(recorder.rows), frozenset(recorder.met)))
+        found.append(Witness(name, sort, run, frozenset(recorder.rows), frozenset(recorder.met), frozenset(ran)))
         for snapshot, event in recorder.moments:
             both.update(_both_hold(snapshot, event))
     return Gathered(tuple(sorted(found, key=_extent)), frozenset(both), tuple(failing))
+
+
+@contextmanager
+def _noting(ran: set[CodeType]) -> Iterator[None]:
+    """Meanwhile the code of every function that is called is noted."""
+
+    def note(frame: FrameType, what: str, _: object) -> None:
+        if what == "call":
+            ran.add(frame.f_code)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
 
 
 def _extent(witness: Witness) -> tuple[int, str]:
