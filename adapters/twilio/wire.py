@@ -12,9 +12,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import attrs
+
+from adapters.seam.wellformed import read_json
 
 RATE_HZ = 8_000
 FRAME_OCTETS = 160
@@ -180,8 +182,8 @@ def read(text: str | bytes) -> tuple[Message, int | None]:
     if len(text) > MAX_MESSAGE_CHARS:
         raise Unreadable("oversized")
     try:
-        fields = _DECODER.decode(text)
-    except (ValueError, RecursionError):
+        fields = read_json(text)
+    except ValueError:
         raise Unreadable("not JSON") from None
     if not isinstance(fields, dict):
         raise Unreadable("not an object")
@@ -319,10 +321,3 @@ def _number(value: object) -> int | None:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**MAX_DIGITS and value == int(value):
         return int(value)
     return None
-
-
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and its like are no JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
