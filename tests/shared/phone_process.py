@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 from tests.shared.shell import PATIENCE_S, begin_callfsm
 
+Served = tuple["subprocess.Popen[str]", dict[str, str], list[str]]
 ANY_PORTS = ("--port", 0, "--metrics-port", 0)
 
 
 @contextmanager
-def server(*arguments: object, **variables: str) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str], list[str]]]:
+def server(*arguments: object, patience_s: float = PATIENCE_S, **variables: str) -> Iterator[Served]:
     """`callfsm serve` as a process: what it announced, and its log as it comes."""
     process = begin_callfsm("serve", *ANY_PORTS, *arguments, **variables)
     assert process.stdout is not None
@@ -19,7 +20,7 @@ def server(*arguments: object, **variables: str) -> Iterator[tuple["subprocess.P
     log: list[str] = []
     reader = threading.Thread(target=log.extend, args=(process.stderr,))
     reader.start()
-    guard = threading.Timer(PATIENCE_S, process.kill)
+    guard = threading.Timer(patience_s, process.kill)
     guard.start()
     try:
         told = {}

@@ -20,7 +20,7 @@ _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 def sign(url: str, fields: Fields, token: str) -> str:
     """X-Twilio-Signature of a request; of a name that comes more than once each value counts once, in order, as in Twilio's libraries."""
     signed = url + "".join(name + value for name, value in sorted(set(fields)))
-    return base64.b64encode(hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()).decode()
+    return base64.b64encode(hmac.new(token.encode(), signed.encode(errors="surrogatepass"), hashlib.sha1).digest()).decode()
 
 
 def is_signed(given: str, url: str, fields: Fields, token: str) -> bool:
@@ -31,7 +31,7 @@ def is_signed(given: str, url: str, fields: Fields, token: str) -> bool:
     except ValueError:
         return False
     for spelling in spellings:
-        found |= hmac.compare_digest(given.encode(), sign(spelling, posted, token).encode())
+        found |= hmac.compare_digest(given.encode(errors="surrogatepass"), sign(spelling, posted, token).encode())
     return found
 
 

@@ -1,0 +1,378 @@
+"""A good call held beside attacks on the same server, one after the other from a seed; and what it and the server came to.
+
+The server is a process of its own. The good caller interrupts a voice that speaks all the time: a frame sent late is a gap that they
+hear, and the time from their first sound to the clear is the server's own figure.
+"""
+
+import contextlib
+import json
+import random
+import socket
+import struct
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+import anyio
+import attrs
+import httpx
+from anyio import to_thread
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+from websockets.frames import Frame, Opcode
+
+from adapters.standin.twilio import http
+from adapters.standin.twilio.call import Call, CallFailed
+from adapters.standin.twilio.ids import Ids
+from adapters.standin.twilio.stream import Conditions, Hung
+from tests.shared.phone_model import ToneCaller, ToneModel, tone_server
+from tests.shared.phone_process import server
+from tests.shared.telephone import Silent
+
+from .parsers import _realtime_seeds, _twilio_seeds, mutated
+
+CALL_MS = 9_000
+TOOLS = '''
+import asyncio
+import time
+
+from adapters.tools import Tools
+
+tools = Tools()
+
+
+@tools.tool
+async def deaf() -> str:
+    """Hears no cancellation."""
+    for _ in range(600):
+        try:
+            await asyncio.sleep(1)
+        except BaseException:
+            pass
+    return ""
+
+
+@tools.tool
+async def leaving() -> str:
+    """Ends the program."""
+    raise SystemExit(3)
+
+
+@tools.tool
+def blocking() -> str:
+    """Blocks its thread."""
+    time.sleep(600)
+    return ""
+
+
+@tools.tool
+def half() -> str:
+    """Gives half a character."""
+    return "\\ud800"
+'''
+SETTINGS = {"greeting_protected": "false", "calibration_ms": 100, "interruption_min_ms": 60, "tool_ms": 1_000, "tool_filler_ms": 500}
+
+
+@attrs.define
+class Figures:
+    """What came of it; times in seconds."""
+
+    inputs: Counter[str] = attrs.Factory(Counter)
+    good_calls: int = 0
+    attacked_calls: int = 0
+    good_calls_lost: int = 0
+    servers_lost: int = 0
+    clear: list[tuple[float, float]] = attrs.Factory(list)
+    lag: list[tuple[float, float]] = attrs.Factory(list)
+    gaps: float = 0.0
+    faults: list[str] = attrs.Factory(list)
+
+    @property
+    def failed(self) -> bool:
+        """Did something not hold? Gaps and lag are told, and not judged: they depend on the machine."""
+        return bool(self.good_calls_lost or self.servers_lost or self.faults)
+
+    def told(self) -> str:
+        """The figures, a line each."""
+        kinds = ", ".join(f"{name} {number:,}" for name, number in sorted(self.inputs.items()))
+        lines = [
+            f"attacks: {sum(self.inputs.values()):,} hostile inputs ({kinds})",
+            f"good calls: {self.good_calls} held beside {self.attacked_calls} attacked ones, {self.good_calls_lost} lost",
+            f"servers lost: {self.servers_lost}",
+            f"good calls' clear p95: at most {_quantile(self.clear, 0.95):g} s; frames sent late: {self.gaps:g}",
+            f"event loop late, p99: at most {_quantile(self.lag, 0.99):g} s",
+            *(f"fault: {fault}" for fault in self.faults),
+        ]
+        return "\n".join(lines)
+
+
+def _quantile(buckets: list[tuple[float, float]], part: float) -> float:
+    """The bound of the bucket in which that part of a histogram ends; infinity beyond its last."""
+    most = max((count for _, count in buckets), default=0.0)
+    return min((bound for bound, count in buckets if most and count >= part * most), default=float("nan"))
+
+
+@attrs.define
+class Range:
+    """Who attacks, and what."""
+
+    url: str
+    metrics: str
+    model: "Moody"
+    chance: random.Random
+    figures: Figures
+
+    @property
+    def port(self) -> int:
+        """The server's."""
+        return httpx.URL(self.url).port or 80
+
+    async def stream(self, act: Callable[[Any, str], Awaitable[None]]) -> None:
+        """Announce a call, open its stream, begin it, and do something on it."""
+        ids = Ids()
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{self.url}/voice", data=http.Application(ids)._fields("ringing"))
+        verbs = http.read_twiml(answer.content, f"{self.url}/voice")
+        wanted = next((verb for verb in verbs if isinstance(verb, http.Stream)), None)
+        if wanted is None:
+            return
+        async with connect(wanted.url, compression=None, ping_interval=None) as ws:
+            layout = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+            of = {"callSid": ids.call, "accountSid": ids.account, "streamSid": ids.stream}
+            begun = {**of, "mediaFormat": layout, "customParameters": dict(wanted.parameters)}
+            await ws.send(json.dumps({"event": "start", "sequenceNumber": "1", "streamSid": ids.stream, "start": begun}))
+            self.figures.attacked_calls += 1
+            await act(ws, ids.stream)
+
+    def count(self, name: str, number: int = 1) -> None:
+        """So many hostile inputs of a kind were sent."""
+        self.figures.inputs[name] += number
+
+
+async def silence(at: Range) -> None:
+    """Connections that say nothing, or half a request."""
+    words = at.chance.choice((b"", b"P", b"POST /voice HTTP/1.1\r\nHost: localhost\r\n", b"GET / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"))
+    streams = []
+    for _ in range(300):
+        streams.append(await anyio.connect_tcp("127.0.0.1", at.port))
+        with contextlib.suppress(anyio.BrokenResourceError):
+            await streams[-1].send(words or b"")
+    at.count("silent connections", len(streams))
+    async with httpx.AsyncClient() as client:
+        if (await client.get(f"{at.url}/healthz")).status_code != 200:
+            at.figures.faults.append("health did not answer beside silent connections")
+    for stream in streams:
+        await anyio.aclose_forcefully(stream)
+
+
+async def nonsense(at: Range) -> None:
+    """Requests that are none, and requests in the wrong words."""
+    for _ in range(100):
+        words = mutated(b"POST /voice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\nCallSid=CA1&AccountS", at.chance)
+        with contextlib.suppress(OSError, anyio.BrokenResourceError, anyio.EndOfStream):
+            async with await anyio.connect_tcp("127.0.0.1", at.port) as stream:
+                await stream.send(words)
+                with anyio.move_on_after(0.02):
+                    await stream.receive()
+        at.count("requests")
+
+
+async def resets(at: Range) -> None:
+    """Streams that are reset at once."""
+
+    async def reset(ws: Any, _: str) -> None:
+        ws.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        ws.transport.abort()
+
+    for _ in range(5):
+        await at.stream(reset)
+        at.count("resets")
+
+
+async def media_flood(at: Range) -> None:
+    """Sound faster than anybody speaks."""
+
+    async def flood(ws: Any, sid: str) -> None:
+        text = json.dumps({"event": "media", "streamSid": sid, "media": {"payload": "/w==" * 50}})
+        for _ in range(20_000):
+            await ws.send(text)
+            at.count("flood messages")
+
+    await at.stream(flood)
+
+
+async def control_flood(at: Range) -> None:
+    """Pings, and fragments without an end."""
+    kind = at.chance.choice((Opcode.PING, Opcode.CONT))
+
+    async def flood(ws: Any, _: str) -> None:
+        ws.transport.write(Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True))
+        for _ in range(20_000):
+            ws.transport.write(Frame(kind, b"", fin=kind is Opcode.PING).serialize(mask=True))
+            at.count("flood messages")
+            await ws.drain() if hasattr(ws, "drain") else await anyio.sleep(0)
+            if ws.transport.is_closing():
+                return
+
+    await at.stream(flood)
+
+
+async def mutations(at: Range) -> None:
+    """Messages of Twilio's with something wrong, on a stream that has begun."""
+
+    async def send(ws: Any, sid: str) -> None:
+        for _ in range(400):
+            text = mutated(at.chance.choice(_twilio_seeds()).replace(b"MZ1", sid.encode()), at.chance).decode(errors="replace")
+            await ws.send(text)
+            at.count("mutations")
+
+    await at.stream(send)
+
+
+async def broken_frames(at: Range) -> None:
+    """Bytes that are no WebSocket."""
+
+    async def send(ws: Any, _: str) -> None:
+        ws.transport.write(at.chance.randbytes(2_000))
+        at.count("broken streams")
+        await anyio.sleep(0.05)
+
+    await at.stream(send)
+
+
+async def model_moods(at: Range) -> None:
+    """A model that floods, talks nonsense, hangs up, or calls a tool that misbehaves."""
+    at.model.mood = at.chance.choice(("flood", "nonsense", "gone", "deaf", "leaving", "blocking", "half"))
+    at.count(f"model: {at.model.mood}")
+    call = Call(http.Application(Ids()), Silent(60), Conditions(), str)
+    at.figures.attacked_calls += 1
+    await call.dial(f"{at.url}/voice", {})
+
+
+async def rebinding(at: Range) -> None:
+    """A page of elsewhere."""
+    async with httpx.AsyncClient() as client:
+        for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+            if (await client.post(f"{at.url}/voice", headers=headers, data={"CallSid": "CA1"})).status_code != 403:
+                at.figures.faults.append(f"{headers} was let in")
+            at.count("foreign requests")
+
+
+ATTACKS = (silence, nonsense, resets, media_flood, control_flood, mutations, broken_frames, model_moods, rebinding)
+
+
+@attrs.define(eq=False)
+class Moody(ToneModel):
+    """A model whose next session is in a mood."""
+
+    mood: str = ""
+    chance: random.Random = attrs.Factory(lambda: random.Random(1))
+
+    async def handle(self, ws: Any) -> None:
+        """One session."""
+        mood, self.mood = self.mood, ""
+        with contextlib.suppress(WebSocketException):
+            if mood in ("flood", "nonsense"):
+                await ws.send(json.dumps({"type": "session.created", "session": {}}))
+                for _ in range(20_000 if mood == "flood" else 500):
+                    seed = self.chance.choice(_realtime_seeds())
+                    await ws.send(mutated(seed, self.chance).decode(errors="replace") if mood == "nonsense" else '{"type": "unknown.kind"}')
+                return
+            if mood == "gone":
+                ws.transport.abort()
+                return
+            self.tools = (mood,) if mood else ()
+            await super().handle(ws)
+
+
+async def hold(seconds: float, seed: int, attacks: tuple[Callable[[Range], Awaitable[None]], ...] = ATTACKS) -> Figures:
+    """Attack for so long, each attack at least once, beside good calls."""
+    figures, chance = Figures(), random.Random(seed)
+    model = Moody(answer_ms=3_000, greeting_ms=3_000)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "tools.py"
+        file.write_text(TOOLS)
+        options: list[object] = ["--voice", "realtime", "--tools", file, "--traces", Path(folder) / "traces", "--drain-s", 3]
+        for name, value in SETTINGS.items():
+            options += ["--set", f"{name}={value}"]
+        async with tone_server(model) as (url, _):
+            opened = server("--realtime", url, *options, patience_s=seconds + 300)
+            process, told, log = await to_thread.run_sync(opened.__enter__)
+            try:
+                at = Range(told["ready"].removesuffix("/voice"), told["metrics"], model, chance, figures)
+                await _attack(at, attacks, seconds)
+                await _judge(at)
+                process.send_signal(SIGTERM)
+                if await to_thread.run_sync(process.wait) != 0:
+                    figures.servers_lost += 1
+            finally:
+                await to_thread.run_sync(partial(opened.__exit__, None, None, None))
+            _judge_log(figures, log)
+    return figures
+
+
+async def _attack(at: Range, attacks: tuple[Callable[[Range], Awaitable[None]], ...], seconds: float) -> None:
+    over = False
+
+    async def hold_good_calls() -> None:
+        while not over:
+            tones = tuple((start, start + 200) for start in range(1_000, CALL_MS - 500, 1_500))
+            call = Call(http.Application(Ids()), ToneCaller(700, tones, CALL_MS), Conditions(), str)
+            try:
+                await call.dial(f"{at.url}/voice", {})
+            except CallFailed as failed:
+                at.figures.faults.append(f"a good call: {failed}")
+            at.figures.good_calls += 1
+            at.figures.good_calls_lost += call.hung is not Hung.CALLER
+
+    until_s = anyio.current_time() + seconds
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hold_good_calls)
+        await anyio.sleep(0.5)
+        todo = list(attacks)
+        while todo or anyio.current_time() < until_s:
+            attack = todo.pop() if todo else at.chance.choice(attacks)
+            try:
+                await attack(at)
+            except (OSError, httpx.HTTPError, WebSocketException, CallFailed, anyio.BrokenResourceError):
+                # The attacker was thrown out.
+                continue
+        over = True
+
+
+async def _judge(at: Range) -> None:
+    """After it all: the places are free, and the figures of the good calls."""
+    async with httpx.AsyncClient() as client:
+        with anyio.move_on_after(60):
+            while "callfsm_places_taken 0.0" not in (text := (await client.get(at.metrics)).text):
+                await anyio.sleep(0.2)
+        if "callfsm_places_taken 0.0" not in text:
+            at.figures.faults.append("a place is still taken")
+    for line in text.splitlines():
+        name, _, value = line.rpartition(" ")
+        for wanted, buckets in (("callfsm_silence_seconds", at.figures.clear), ("callfsm_loop_lag_seconds", at.figures.lag)):
+            if name.startswith(f"{wanted}_bucket"):
+                buckets.append((float(name.partition('le="')[2].rstrip('"}')), float(value)))
+        if name == "callfsm_late_frames_total":
+            at.figures.gaps = float(value)
+        if name == "callfsm_crashed_total" and float(value):
+            at.figures.faults.append(f"{value} calls crashed")
+
+
+def _judge_log(figures: Figures, log: list[str]) -> None:
+    """Every line is one of ours, and every call that began has ended once."""
+    ended: Counter[str] = Counter()
+    for line in log:
+        try:
+            told = json.loads(line)
+        except ValueError:
+            figures.faults.append(f"the log has {line[:200]!r}")
+            continue
+        ended[told.get("call", "")] += {"call_began": -1, "call_ended": 1}.get(told["event"], 0)
+        if told["event"] in ("call_crashed", "cut_off") and told["event"] != "cut_off":
+            figures.faults.append(line.strip()[:400])
+    figures.faults += [f"{call} ended {1 + number} times" for call, number in ended.items() if number]

@@ -1,0 +1,35 @@
+"""Claims about every parser of what comes from outside: whatever it is given, it refuses in its own words or reads it (R105)."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from .parsers import Parser, mutated, parsers
+
+NAMES = ("twilio", "realtime", "json", "wav", "signature", "faults", "trace", "case")
+
+
+@pytest.fixture(scope="module")
+def all_parsers() -> Iterator[dict[str, Parser]]:
+    with parsers() as made:
+        yield {parser.name: parser for parser in made}
+
+
+def test_the_parsers_are_known(all_parsers: dict[str, Parser]) -> None:
+    assert tuple(all_parsers) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_good_input_is_read(all_parsers: dict[str, Parser], name: str) -> None:
+    for seed in all_parsers[name].seeds:
+        all_parsers[name].feed(seed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(seed=st.integers(0, 2**32), raw=st.one_of(st.none(), st.binary(max_size=300)))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_no_input_is_more_than_refused(all_parsers: dict[str, Parser], name: str, seed: int, raw: bytes | None) -> None:
+    parser, chance = all_parsers[name], random.Random(seed)
+    parser.feed(mutated(chance.choice(parser.seeds), chance) if raw is None else raw)
