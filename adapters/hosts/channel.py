@@ -31,7 +31,8 @@ class StarletteChannel:
             raise ChannelClosed("the socket is closed")
         try:
             await self._websocket.send_text(text)
-        except WebSocketDisconnect:
+        # The server below has closed it already, for what came over it: starlette has no other word for that.
+        except (WebSocketDisconnect, RuntimeError):
             self._closed = True
             raise ChannelClosed("the socket broke while we sent") from None
 
@@ -40,5 +41,5 @@ class StarletteChannel:
         if self._closed:
             return
         self._closed = True
-        with suppress(WebSocketDisconnect):
+        with suppress(WebSocketDisconnect, RuntimeError):
             await self._websocket.close()

@@ -14,6 +14,7 @@ import anyio
 
 from adapters.seam.errors import described, is_cancellation
 from adapters.seam.ports import P, Port
+from adapters.seam.sleep import asleep_s
 from fsm.call.effects import Effect
 from fsm.call.events import CallerHungUp, Event, PortFailed
 from fsm.call.machine import CALL
@@ -26,13 +27,24 @@ Watch = Callable[[Event, Step[Call]], None]
 
 One that fails is dropped, and the call goes on without it (R105).
 """
+SLEEP_S = 1.0
+"""The least sleep of the machine that counts: the clocks that tell of it are read one after the other."""
 _LOG = logging.getLogger("callfsm.driver")
 
 
 class Driver:
     """Runs one call over its ports; `watches` look on."""
 
-    def __init__(self, call: Call, ports: Iterable[Port], watches: Iterable[Watch] = (), *, machine: Machine[Call] = CALL) -> None:
+    def __init__(
+        self,
+        call: Call,
+        ports: Iterable[Port],
+        watches: Iterable[Watch] = (),
+        *,
+        machine: Machine[Call] = CALL,
+        asleep_s: Callable[[], float] = asleep_s,
+    ) -> None:
+        """Prepare; `asleep_s` tells how long the machine has slept."""
         self.call = call
         self._machine = machine
         self._ports = tuple(ports)
@@ -41,6 +53,7 @@ class Driver:
         self._draining = False
         self._sleep: anyio.CancelScope | None = None
         self._start_s = 0.0
+        self._asleep_s, self._slept_s = asleep_s, asleep_s()
         self._bug: Exception | None = None
         self._performers: dict[type[Effect], tuple[Port, ...]] = {
             kind: tuple(port for port in self._ports if kind in port.performs) for port in self._ports for kind in port.performs
@@ -68,7 +81,11 @@ class Driver:
         return self.call
 
     def now_ms(self) -> float:
-        """The call's clock: monotonic, in milliseconds (R55)."""
+        """The call's clock, in milliseconds: monotonic (R55), and with what the machine has slept, as people count."""
+        slept_s = self._asleep_s()
+        if slept_s >= self._slept_s + SLEEP_S:
+            self._start_s -= slept_s - self._slept_s
+            self._slept_s = slept_s
         return (anyio.current_time() - self._start_s) * 1000
 
     def post(self, event: Callable[Concatenate[float, P], Event], *args: P.args, **kwargs: P.kwargs) -> None:
@@ -97,9 +114,9 @@ class Driver:
 
     def _overdue(self) -> Event | None:
         """The expiry that is due, by the very comparison that ends the sleep: rounding to ms and back must not part the two."""
-        due = self._machine.due_ms(self.call)
+        due, now_ms = self._machine.due_ms(self.call), self.now_ms()
         passed = anyio.current_time() >= self._start_s + due / 1000
-        event: Event | None = self._machine.expiry(self.call, max(self.now_ms(), due) if passed else self.now_ms())
+        event: Event | None = self._machine.expiry(self.call, max(now_ms, due) if passed else now_ms)
         return event
 
     def _let(self, port: Port, effect: Effect) -> None:

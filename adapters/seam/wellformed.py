@@ -18,6 +18,11 @@ def well_formed(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """The text for a terminal: what would steer it, an escape perhaps, becomes U+FFFD."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)
+
+
 def read_json(text: str) -> Any:
     """What a JSON text says, all of its strings well-formed. Raises ValueError: NaN is no JSON, nor is what lies too deep."""
     try:

@@ -225,6 +225,26 @@ def test_a_call_of_ten_minutes_needs_no_real_time() -> None:
     assert port.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.CALLER_HUNG_UP)]
 
 
+def test_a_machine_that_slept_wakes_to_the_deadlines_that_people_mean() -> None:
+    """The event loop's clock stood still: the call has lasted an hour for everybody else, and ends as one that reached its maximum."""
+    slept_s = 0.0
+
+    class Lid(Puppet):
+        async def after(self, post: Post) -> None:
+            nonlocal slept_s
+            slept_s = 3_600.0
+            post(ev.SpeechStarted, "u1")
+            await anyio.sleep_forever()
+
+    port, ended = Lid(OPENING), list[Call]()
+
+    async def main() -> None:
+        ended.append(await Driver(start(silent_policy(closing_ms=100)), [port], asleep_s=lambda: slept_s).run())
+
+    run_on("trio", main)
+    assert port.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.LIMIT)]
+
+
 # How a call ends.
 
 

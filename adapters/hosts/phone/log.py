@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TextIO
+from typing import TextIO, cast
+
+from adapters.hosts.phone.ration import Ration
+from adapters.telling.steady import Steady
 
 LOG = logging.getLogger("callfsm.phone")
 MAX_CHARS = 200
@@ -68,15 +71,26 @@ class JsonLines(logging.Formatter):
             line |= {"event": "log", "logger": record.name, "words": masked(record.getMessage())}
         else:
             line |= {"event": record.getMessage(), **fields}
+        if withheld := getattr(record, "withheld", 0):
+            line["withheld"] = withheld
         bug = record.exc_info[1] if record.exc_info else None
-        return json.dumps(line | (described(bug) if bug is not None else {}), ensure_ascii=False, default=str)
+        return json.dumps(line | (described(bug) if bug is not None else {}), default=str)
+
+
+def _nobody(_: str) -> None:
+    """A log that cannot be written has nowhere to say so."""
 
 
 @contextmanager
 def logging_to(stream: TextIO | None = None, level: int = logging.INFO) -> Iterator[None]:
-    """While the block lasts, everything is logged as JSON lines to `stream` (default: standard error); libraries only from a warning on."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    """While the block lasts, everything is logged as JSON lines to `stream` (default: standard error); libraries only from a warning on.
+
+    A stream that takes nothing holds nobody up, and a flood of one kind is counted (R105, R108).
+    """
+    steady = Steady(stream or sys.stderr, _nobody)
+    handler = logging.StreamHandler(cast(TextIO, steady))
     handler.setFormatter(JsonLines())
+    handler.addFilter(Ration())
     root = logging.getLogger()
     before = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in _QUIET}
     root.handlers[:] = [handler]
@@ -86,6 +100,7 @@ def logging_to(stream: TextIO | None = None, level: int = logging.INFO) -> Itera
     try:
         yield
     finally:
+        steady.drain()
         root.handlers[:], quiet = before[0], before[2]
         root.setLevel(before[1])
         for name, one in quiet.items():

@@ -190,7 +190,7 @@ async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]
         _tell_of(device, console)
         for port in ports:
             if isinstance(port, Chatterbox):
-                console.print("voice: " + ", ".join(f"{name} {value}" for name, value in port.figures.lines()), style="dim")
+                console.print("voice: " + ", ".join(f"{name} {value}" for name, value in port.figures.lines()), style="dim", markup=False)
         with anyio.CancelScope(shield=True):
             try:
                 await to_thread.run_sync(tell, plan.out, old_audio)

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from adapters.seam.errors import without_key
+from adapters.seam.wellformed import printable
 from adapters.telling.steps import barged_in, false_alarm
 from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
@@ -96,11 +97,11 @@ class Show:
     def _say(self, event: ev.Event, who: str, text: str) -> None:
         self._print(
             event.at_ms,
-            Text.assemble((f"{who:>14}  ", "bold cyan" if who == "caller" else "bold blue"), (without_key(text, self._key), "")),
+            Text.assemble((f"{who:>14}  ", "bold cyan" if who == "caller" else "bold blue"), (printable(without_key(text, self._key)), "")),
         )
 
     def _note(self, event: ev.Event, text: str, style: str) -> None:
-        self._print(event.at_ms, Text(" " * 16 + without_key(text, self._key), style=style))
+        self._print(event.at_ms, Text(" " * 16 + printable(without_key(text, self._key)), style=style))
 
     def _print(self, at_ms: float, line: Text) -> None:
         self._console.print(Text.assemble((f"{at_ms / 1000:7.2f} s  ", "dim"), line), soft_wrap=True)
