@@ -27,6 +27,18 @@ def test_a_good_input_is_read(all_parsers: dict[str, Parser], name: str) -> None
         all_parsers[name].feed(seed)
 
 
+FOUND = [
+    ("signature", b"\xff\nCallSid=\xff"),
+    ("case", b'{"case": "a", "checks": [{"check": "hangups", "min": 1, "not_before_ms": 1%s}]}\n{}' % (b"9" * 400)),
+]
+"""What once was more than refused."""
+
+
+@pytest.mark.parametrize(("name", "data"), FOUND)
+def test_what_was_found_stays_refused(all_parsers: dict[str, Parser], name: str, data: bytes) -> None:
+    all_parsers[name].feed(data)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=st.integers(0, 2**32), raw=st.one_of(st.none(), st.binary(max_size=300)))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

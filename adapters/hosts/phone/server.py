@@ -212,5 +212,5 @@ async def _close(websocket: WebSocket, code: int, words: str) -> None:
     """Close a stream, unless it is closed."""
     if WebSocketState.DISCONNECTED in (websocket.client_state, websocket.application_state):
         return
-    with suppress(WebSocketDisconnect):
+    with suppress(WebSocketDisconnect, RuntimeError):
         await websocket.close(code, words.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))

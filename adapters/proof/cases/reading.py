@@ -1,7 +1,6 @@
 """A field log read from its file: its header and rows, or one line that says what is wrong with it; nothing is fed or judged here."""
 
 import json
-import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,10 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "unjudged": (),
 }
 """The checks, and what each cannot do without."""
+
+
+LARGEST = 1e15
+"""No number of a case is larger: a time of thirty thousand years."""
 
 
 class CaseError(ValueError):
@@ -141,4 +144,4 @@ def _complaint(check: object) -> str | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
