@@ -15,6 +15,7 @@ import inspect
 import json
 import logging
 import runpy
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -164,7 +165,13 @@ def _told(run: Foreign) -> str:
 
 
 def load(path: Path, timeout_s: float) -> Tools:
-    """The `Tools` that a Python file makes, each of its tools bounded by `timeout_s`; ValueError or OSError in one line."""
+    """The `Tools` that a Python file makes, which may import its neighbours; each tool is bounded by `timeout_s`.
+
+    Raises ValueError or OSError in one line.
+    """
+    # last, so that no neighbour hides a module of ours, and for good, as a tool may import when it is called
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.append(folder)
     try:
         made = runpy.run_path(str(path))
     except OSError as error:

@@ -1,14 +1,18 @@
 """Who answers: the options with which `call` and `serve` name the model, its voice and its tools, and what they come to."""
 
 import argparse
+import ast
+import inspect
 import os
+from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from adapters.commands.common import Refused, settings
-from fsm.call.policy import Policy
+from fsm.call.policy import Between, OneOf, Policy
 
 if TYPE_CHECKING:
     from adapters.chatterbox.servers import Server
@@ -67,14 +71,39 @@ def with_stand_ins(options: argparse.Namespace) -> bool:
 
 
 def list_policy() -> int:
-    """Print every field of the policy with its default; gives the exit code."""
+    """Print every field of the policy: its name and default, what it takes, and what it means; gives the exit code."""
+    meanings = _meanings()
     for field in attrs.fields(Policy):
-        print(f"{field.name}={field.default}")
+        default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+        print(f"{field.name}={default}   {_takes(field.name, field.validator)}\n    {meanings[field.name]}")
     return 0
+
+
+def _takes(name: str, validator: object) -> str:
+    """What a field takes: its choices, or its range and unit."""
+    if isinstance(validator, OneOf):
+        return " | ".join(validator.choices)
+    if isinstance(validator, Between):
+        unit = " ms" if name.endswith("_ms") else ""
+        return f"{'whole, ' if validator.whole else ''}{validator.low:,.10g} to {validator.high:,.10g}{unit}"
+    return "true | false"
+
+
+def _meanings() -> dict[str, str]:
+    """The docstring of each field, on one line."""
+    [record] = ast.parse(dedent(inspect.getsource(Policy))).body
+    assert isinstance(record, ast.ClassDef)
+    found = {}
+    for field, said in pairwise(record.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant):
+            found[ast.unparse(field.target)] = " ".join(str(said.value.value).split())
+    return found
 
 
 def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
     """What the options come to; `ours` are fields of the policy that other options decide, and `--set` wins. Raises Refused."""
+    if options.realtime is not None and not options.realtime.lower().startswith(("ws://", "wss://")):
+        raise Refused(f"--realtime {options.realtime}: give a URL that begins with wss:// or ws://")
     from adapters.realtime.profiles import PROFILES
     from adapters.realtime.settings import RealtimeSettings
 
@@ -143,7 +172,10 @@ def _add_speech(parser: argparse.ArgumentParser) -> None:
     """The options for the Chatterbox server."""
     parser.add_argument("--chatterbox", metavar="URL", help="a Chatterbox server (http:// or https://; default: the stand-in)")
     parser.add_argument(
-        "--chatterbox-dialect", default="auto", metavar="NAME", help="seed, travisvn, devnen, openai or auto: found out by asking (default)"
+        "--chatterbox-dialect",
+        default="auto",
+        choices=("auto", "seed", "travisvn", "devnen", "openai"),
+        help="which kind of server it is (default: auto, found out by asking)",
     )
     parser.add_argument("--chatterbox-voice", default="", metavar="NAME", help="the voice, as the server names it (default: the server's)")
     parser.add_argument("--chatterbox-model", default="", metavar="NAME", help="the model, where the server has several")

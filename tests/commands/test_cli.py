@@ -112,10 +112,32 @@ def test_an_unknown_flag_points_to_the_help_of_its_command(here: Here, command: 
     assert one_line(here(command, *needed, "--barks")).endswith(f"--barks; see `callfsm {command} --help`")
 
 
-def test_the_settings_of_a_call_can_be_listed(here: Here) -> None:
+def test_the_settings_of_a_call_are_listed_with_what_they_take_and_mean(here: Here) -> None:
     done = here("call", "--set", "help")
     assert done.returncode == 0
-    assert done.stdout.splitlines() == [f"{name}={value}" for name, value in attrs.asdict(Policy()).items()]
+    lines = done.stdout.splitlines()
+    assert [line.split("=")[0] for line in lines[::2]] == list(attrs.asdict(Policy()))
+    assert all(line.startswith("    ") and len(line) > 20 for line in lines[1::2])
+    assert "interruption_min_ms=150   0 to 5,000 ms" in lines
+    assert "greeting=true   true | false" in lines
+    assert "voice=chatterbox   chatterbox | realtime" in lines
+
+
+def test_an_older_call_is_never_written_over(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "call.trace").write_text("mine")
+    caller = silence(tmp_path / "caller.wav", 1.0)
+    assert "--out out: it holds call.trace" in one_line(here("call", "--voice", "realtime", "--caller", caller, "--out", "out"))
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["call.trace"]
+
+
+def test_a_file_of_tools_may_import_its_neighbours_and_not_end_the_program(here: Here, tmp_path: Path) -> None:
+    tool = "from adapters.tools import Tools\ntools = Tools()\n@tools.tool\ndef hours() -> str:\n    'When.'\n    return NINE\n"
+    (tmp_path / "neighbour_of_tools.py").write_text("NINE = 'nine'\n")
+    (tmp_path / "tools.py").write_text("from neighbour_of_tools import NINE\n" + tool)
+    assert NOBODY in one_line(here("call", *DIRECT, "--tools", "tools.py"))
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(3)\n")
+    assert "--tools ends.py: SystemExit" in one_line(here("call", *DIRECT, "--tools", "ends.py"))
 
 
 # It refuses in one line, and has written nothing.
@@ -133,6 +155,8 @@ DIRECT = ("--realtime", f"ws://{NOBODY}/v1/realtime", "--voice", "realtime")
         ((*DIRECT, "--caller", "."), "can't be read"),
         (DIRECT, NOBODY),
         (("--realtime", "http://127.0.0.1/v1/realtime", "--voice", "realtime"), "ws://"),
+        (("--realtime", "foo", "--voice", "realtime"), "--realtime foo"),
+        (("--realtime", f"ws://{NOBODY}/", "--chatterbox-dialect", "klingon"), "klingon"),
         (("--realtime", "ws://", "--voice", "realtime"), "ws://"),
         (("--realtime", "127.0.0.1", "--voice", "realtime"), "ws://"),
         (("--realtime", "ws://127.0.0.1:99999/", "--voice", "realtime"), "ws://"),
