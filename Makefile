@@ -7,7 +7,7 @@ QUIET := --quiet --disable-pip-version-check
 # Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
 TEST := -m pytest -n 3 --dist loadfile
 
-.PHONY: all run test needs newest constraints check lint types cover bench matrix verify diagrams oracles mutants dist clean
+.PHONY: all run test needs newest constraints check lint types cover bench matrix verify diagrams oracles mutants dist docs clean
 
 all: .venv/ready
 
@@ -74,6 +74,10 @@ verify: all
 mutants: all
 	$(BIN)/python -m tests.mutants
 
+# The reference, from the docstrings: every module and public name, linked from docs/index.html.
+docs: all
+	$(BIN)/python -m pdoc --output-directory docs fsm fsm.call adapters
+
 # The wheel and the source distribution, checked, and installed with each extra: every command works or says what it lacks.
 dist: all
 	$(BIN)/python -m tests.installed
@@ -82,4 +86,4 @@ diagrams: all
 	$(BIN)/callfsm diagrams diagrams
 
 clean:
-	rm -rf .venv .newest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .oracles
+	rm -rf .venv .newest build dist docs .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .oracles
