@@ -18,8 +18,8 @@ MAX_HEADER_BYTES = 65_536
 """What may stand before the sound: names and pictures take less."""
 OPEN_BYTES = 0x7FFF_F000
 """A declared size from here on, or of 0, is no size: servers that stream write one when they do not know it yet."""
-_INTEGERS, _FLOATS = 1, 3
-_KINDS = {(_INTEGERS, 8), (_INTEGERS, 16), (_INTEGERS, 24), (_INTEGERS, 32), (_FLOATS, 32), (_FLOATS, 64)}
+_INTEGERS, _FLOATS, _A_LAW, _MU_LAW = 1, 3, 6, 7
+_KINDS = {(_INTEGERS, 8), (_INTEGERS, 16), (_INTEGERS, 24), (_INTEGERS, 32), (_FLOATS, 32), (_FLOATS, 64), (_A_LAW, 8), (_MU_LAW, 8)}
 """The samples that are understood: their kind and their bits."""
 
 
@@ -41,7 +41,8 @@ class WavStream:
 
     A header may lie: a size of nothing, or of more than comes, is that of a server which did not know it yet; one of less than comes
     is that of a first piece, and pieces with headers of their own are put together.
-    Takes one or two channels of integers of 8 to 32 bits or floats of 32 or 64 at 4 to 384 kHz. With `whole` the declared size is
+    Takes one or two channels of integers of 8 to 32 bits, floats of 32 or 64, mu-law or A-law at 4 to 384 kHz.
+    With `whole` the declared size is
     believed, so that a file which stops short is told as such; without it, sound lasts as long as it comes. A last sample of which
     a part is missing is left out.
     """
@@ -163,12 +164,28 @@ def _numbers(samples: bytes, kind: int, bits: int) -> npt.NDArray[np.float64]:
     """Samples as numbers of the size that 16 bits have; those of 8 bits are unsigned in a WAV."""
     if kind == _FLOATS:
         return np.clip(np.nan_to_num(np.frombuffer(samples, f"<f{bits // 8}").astype(np.float64)), -1.0, 1.0) * 32_767
+    if kind in (_A_LAW, _MU_LAW):
+        return np.take(_LEVELS[kind], np.frombuffer(samples, "u1"))
     if bits == 8:
         return (np.frombuffer(samples, "u1").astype(np.float64) - 128) * 256
     if bits == 24:
         octets = np.frombuffer(samples, "u1").reshape(-1, 3)
         samples, bits = np.pad(octets, ((0, 0), (1, 0))).tobytes(), 32
     return np.frombuffer(samples, f"<i{bits // 8}").astype(np.float64) / float(1 << bits - 16)
+
+
+def _levels() -> dict[int, npt.NDArray[np.float64]]:
+    """The sample of each octet of G.711's two laws."""
+    code = np.arange(256) ^ 0x55
+    steps, segment = code & 15, code >> 4 & 7
+    size = np.where(segment > 0, (steps * 16 + 264) << np.maximum(segment - 1, 0), steps * 16 + 8)
+    a_law = np.where(code & 0x80, size, -size)
+    code = np.arange(256) ^ 0xFF
+    size = (((code & 15) * 8 + 132) << (code >> 4 & 7)) - 132
+    return {_A_LAW: a_law.astype(np.float64), _MU_LAW: np.where(code & 0x80, -size, size).astype(np.float64)}
+
+
+_LEVELS = _levels()
 
 
 def _format_of(header: bytes, before: _Format | None) -> _Format:

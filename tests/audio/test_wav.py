@@ -22,8 +22,22 @@ def chunked(kind: int, bits: int, sound: bytes, *, channels: int = 1, extensible
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body
 
 
+G711 = {
+    6: {0xD5: 8, 0x55: -8, 0xD4: 24, 0xAA: 32_256, 0x2A: -32_256, 0x80: 5_504, 0x00: -5_504},
+    7: {0xFF: 0, 0x7F: 0, 0xFE: 8, 0x80: 32_124, 0x00: -32_124, 0x8F: 16_764, 0x0F: -16_764},
+}
+"""Samples of some octets, by the tables of G.711: A-law (6) and mu-law (7)."""
+
+
+@pytest.mark.parametrize("kind", G711)
+def test_the_telephones_eight_bits_are_understood(kind: int) -> None:
+    octets, samples = bytes(G711[kind]), list(G711[kind].values())
+    stream = WavStream(whole=True)
+    assert np.frombuffer(stream.feed(chunked(kind, 8, octets)) + stream.end(), "<i2").tolist() == samples
+
+
 @pytest.mark.parametrize(
-    "name", ["empty", "a beginning", "an MP3", "no sound", "no format", "no end", "cut off", "12 bits", "mu-law", "three channels", "late"]
+    "name", ["empty", "a beginning", "an MP3", "no sound", "no format", "no end", "cut off", "12 bits", "ADPCM", "three channels", "late"]
 )
 def test_a_damaged_wav_is_refused_in_one_line(name: str) -> None:
     body, words = {
@@ -35,7 +49,7 @@ def test_a_damaged_wav_is_refused_in_one_line(name: str) -> None:
         "no end": (wav(sine(0.1))[:30], "no format or no sound"),
         "cut off": (wav(sine(1))[:-2], "cut off: 48000 bytes are declared and 47998 came"),
         "12 bits": (chunked(1, 12, sine(1).tobytes()), "of kind 1 with 1 channels, 12 bits, 24000 Hz: send 16-bit PCM"),
-        "mu-law": (chunked(7, 8, bytes(100)), "send 16-bit PCM"),
+        "ADPCM": (chunked(2, 8, bytes(100)), "send 16-bit PCM"),
         "late": (b"\0" + wav(sine(1)), "no WAV"),
         "three channels": (wav(np.zeros(300, "<i2"), channels=3), "send 16-bit PCM"),
     }[name]
