@@ -28,6 +28,7 @@ PROFILES = {
         policy={
             "first_audio_ms": 15_000,
             "no_sound_ms": 8_000,
+            "mid_answer_ms": 8_000,
             "create_ack_ms": 12_000,
             "watchdog_ms": 10_000,
             "turn_close_ms": 6_000,
@@ -38,6 +39,7 @@ PROFILES = {
         sources={
             "first_audio_ms": "5 s to a first word are normal on one graphics card, 10 s on a processor",
             "no_sound_ms": "whole sentences are synthesised before any of them is sent",
+            "mid_answer_ms": "the same between two sentences",
             "create_ack_ms": "huggingface/speech-to-speech tells a response of its own with its first output",
             "watchdog_ms": "the same, where it answers by itself",
             "turn_close_ms": "a transcriber takes up to 5 s on a processor",

@@ -429,6 +429,28 @@ async def test_a_silent_response_has_words_and_no_sound(house: House) -> None:
     assert (done["id"], done["status"]) == (first["id"], "completed")
 
 
+async def test_a_response_comes_in_text_where_sound_is_due_and_one_in_several_items(house: House) -> None:
+    async with house.call(fault("text_response") + fault("two_items", nth=1)) as client:
+        await client.ask("Goodbye", output_modalities=["audio"])
+        await client.until("response.done")
+        assert client.of("response.output_text.delta") and not client.of("response.output_audio.delta")
+        await client.ask(HOURS, output_modalities=["audio"])
+        done = (await client.until("response.done"))["response"]
+    assert len(done["output"]) > 1
+    assert {item["status"] for item in done["output"]} == {"completed"}
+    assert len({event["item_id"] for event in client.of("response.output_audio.delta")}) == len(done["output"])
+
+
+async def test_a_failure_states_its_wait_and_errors_come_in_floods(house: House) -> None:
+    script = fault("failed_response", code="rate_limit_exceeded", wait_s=1.5) + fault("error_flood", on="response.done", times=7)
+    async with house.call(script) as client:
+        await client.ask(HOURS)
+        done = (await client.until("response.done"))["response"]
+        for _ in range(7):
+            assert (await client.error())["code"] is None
+    assert done["status_details"]["error"]["message"].endswith("Please try again in 1.5s.")
+
+
 async def test_an_empty_response_completes_and_a_stalled_one_lasts_until_it_is_cancelled(house: House) -> None:
     async with house.call(fault("empty_response") + fault("stalled_response", nth=2, words=2)) as client:
         await client.ask("Goodbye")

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from adapters.standin.realtime.events import Begin, Events
 from adapters.standin.realtime.functions import told as told_result, wanted
@@ -15,7 +17,7 @@ from adapters.standin.realtime.lacks import LACKS, Lacks
 from adapters.standin.realtime.session import APPEND_BYTES, Session
 from adapters.standin.realtime.turns import Tool, Turn
 from adapters.standin.voice import Voice
-from tests.shared.standin_client import QUICK, SECOND, Json, b64, calling, serving, text_of
+from tests.shared.standin_client import QUICK, SECOND, Client, Json, b64, calling, serving, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -474,6 +476,76 @@ async def test_what_a_server_lacks_is_ignored_or_untold(question: bytes) -> None
     kinds = set(client.kinds())
     assert {"response.text.delta", "response.text.done", "conversation.item.created"} < kinds
     assert not kinds & {"rate_limits.updated", "response.output_text.delta", "conversation.item.done", "conversation.item.added"}
+
+
+async def test_a_beta_server_speaks_the_beta_alone() -> None:
+    with serving(pace=QUICK, without=["ga_session", "ga_names"]) as url:
+        async with connect(url) as socket:
+            client = Client(socket)
+            first = (await client.until("session.created"))["session"]
+            await client.send("session.update", session={"type": "realtime", "output_modalities": ["text"]})
+            refused = await client.error()
+            beta = {"modalities": ["text"], "voice": "alloy", "input_audio_format": "pcm16", "input_audio_transcription": None}
+            await client.send("session.update", session=beta)
+            session = (await client.until("session.updated"))["session"]
+            said = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hello."}]}
+            await client.send("conversation.item.create", item=said)
+            await client.until("conversation.item.created")
+            await client.send("response.create", response={"modalities": ["text"]})
+            await client.until("response.text.done")
+            await client.send("response.create", response={"output_modalities": ["text"]})
+            assert (await client.error())["code"] == "unknown_parameter"
+    assert (first["modalities"], first["turn_detection"]["type"]) == (["audio", "text"], "server_vad")
+    assert refused["code"] == "unknown_parameter"
+    assert (session["modalities"], session["voice"], session["input_audio_format"]) == (["text"], "alloy", "pcm16")
+
+
+async def test_a_session_is_told_without_its_formats_and_falsehoods_and_text_is_not_obeyed() -> None:
+    with serving(pace=QUICK, without=["told_formats", "session_text", "output", "item_id", "call_name"]) as url:
+        async with calling(url) as client:
+            detection = {"type": "server_vad", "create_response": False, "interrupt_response": True}
+            told = await client.update(audio={"input": {"turn_detection": detection}}, tools=[WEATHER])
+            await client.ask("Goodbye")
+            assert (await client.until("response.done"))["response"]["output"] is None
+            await client.ask("What is the weather in Paris?", output_modalities=["text"])
+            await client.until("response.done")
+    assert "format" not in told["audio"]["input"]
+    assert (told["output_modalities"], "create_response" in told["audio"]["input"]["turn_detection"]) == (["text"], False)
+    (sound, *_), (call,) = client.of("response.output_audio.delta"), client.of("response.function_call_arguments.done")
+    assert "item_id" not in sound
+    assert not {"item_id", "name"} & call.keys()
+
+
+async def test_a_call_and_a_turn_are_told_by_one_message_alone(question: bytes) -> None:
+    with serving(pace=QUICK, without=["arguments", "committed", "early_hearing", "cancel_order", "assistant_items"]) as url:
+        async with calling(url) as client:
+            shown = await client.update(tools=[WEATHER])
+            await client.ask("What is the weather in Paris?")
+            await client.until("response.done")
+            said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello."}]}
+            await client.send("conversation.item.create", item=said)
+            assert (await client.error())["param"] == "item.role"
+            await client.detect(create_response=False, interrupt_response=True)
+            await client.send("response.create", response={"output_modalities": ["audio"], "instructions": "Say goodbye."})
+            await client.until("response.output_audio.delta")
+            client.events.clear()
+            await client.hear(question, SECOND, SECOND)
+            await client.until("conversation.item.input_audio_transcription.completed")
+    assert shown["audio"]["input"]["transcription"] == {"model": "whisper-1"}
+    kinds = client.kinds()
+    assert "input_audio_buffer.committed" not in kinds
+    if "response.done" in kinds:
+        assert kinds.index("response.done") < kinds.index("input_audio_buffer.speech_started")
+
+
+async def test_one_place_is_released_late_and_a_subprotocol_is_answered_unasked() -> None:
+    with serving(pace=QUICK, without=["places", "subprotocol"]) as url:
+        async with calling(url, subprotocols=[Subprotocol("realtime-by-the-server")]) as client:
+            async with connect(url, subprotocols=[Subprotocol("realtime-by-the-server")]) as second:
+                assert (await Client(second).error())["type"] == "session_limit_reached"
+            assert client.socket.subprotocol == "realtime-by-the-server"
+        async with connect(url, subprotocols=[Subprotocol("realtime-by-the-server")]) as late:
+            assert (await Client(late).error())["type"] == "session_limit_reached"
 
 
 def test_every_lack_is_tried_here() -> None:

@@ -16,7 +16,8 @@ from adapters.standin.realtime.grammar import Json
 from adapters.standin.realtime.response import STRAGGLER, STRAGGLER_MS, Plan, Response
 from adapters.standin.realtime.settings import SessionSettings
 
-_FLAWS = ("silent_response", "empty_response", "stalled_response", "two_items")
+_FLAWS = ("empty_response", "stalled_response")
+_FLAWS_OF_SOUND = ("silent_response", "two_items")
 RATE_LIMITS = {"requests": 20_000, "tokens": 15_000_000}
 """The limits that the stand-in tells: those of a large account."""
 FAILURES = {
@@ -139,7 +140,7 @@ class Responses:
             wishes = wishes | {"output_modalities": ["text"]}
         response = Response(wishes, events=self._events, settings=self._settings, conversation=self._conversation)
         self._active[response.id] = response
-        asked = _FLAWS if response.plan.modality == "audio" else _FLAWS[1:]
+        asked = (*_FLAWS_OF_SOUND, *_FLAWS) if response.plan.modality == "audio" else _FLAWS
         found = [fault for name in asked if (fault := self._faults.occasion(name))]
         if found:
             self._flaws[response.id] = found[0]
