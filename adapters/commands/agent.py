@@ -119,6 +119,7 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
         "wire": options.realtime_wire,
         "voice": options.realtime_voice,
         "transcription": options.transcription,
+        "append_ms": options.append_ms,
         "model": options.model,
         "instructions": options.instructions,
         "greeting": options.greeting,
@@ -146,6 +147,9 @@ def _add_wire(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--realtime-session", type=Path, metavar="FILE", help="a JSON file with further fields of the session, in the server's own words"
+    )
+    parser.add_argument(
+        "--append-ms", type=int, metavar="N", help="how much of the caller's sound goes into a message, for a slow server (default: 20)"
     )
     parser.add_argument("--realtime-voice", metavar="NAME", help="the model's voice (default: the server's; at OpenAI marin)")
     parser.add_argument(

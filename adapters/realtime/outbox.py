@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from adapters.realtime.wire import append
-from fsm.call.effects import Effect
+from fsm.call.effects import CommitTurn, Effect
 
 KEPT_FRAMES = 100
 """How many frames of the caller wait for the first session, or for a stalled socket: 2 s, all that a late answer can still be about."""
@@ -33,12 +33,13 @@ class Link(Protocol):
 class Outbox:
     """The commands and the caller's frames that have not left, and the frames of the turn that is not committed yet."""
 
-    def __init__(self, confirmed: Callable[[], bool]) -> None:
-        """`confirmed` says whether the session may be given sound."""
+    def __init__(self, confirmed: Callable[[], bool], each: int = 1) -> None:
+        """`confirmed` says whether the session may be given sound, `each` how many frames go into a message."""
         self.counts: Counter[str] = Counter()
         """Frames: `heard` = `sent` + `dropped: …` + those that wait (R57); `sent again` counts those of a lost session."""
         self.is_shut = False
         self._confirmed = confirmed
+        self._each = each
         self._commands: deque[tuple[Effect, str]] = deque()
         self._frames: deque[bytes] = deque()
         self._again: deque[bytes] = deque()
@@ -52,6 +53,9 @@ class Outbox:
         """Queue a command; False when it will never leave."""
         if self.is_shut or len(self._commands) >= KEPT_COMMANDS:
             return False
+        # What was said belongs to the turn: a commit overtakes no sound.
+        while isinstance(effect, CommitTurn) and self._confirmed() and self._frames:
+            self._commands.append((effect, self._append(self._frames, "sent")))
         self._commands.append((effect, text))
         self.pump()
         return True
@@ -96,12 +100,10 @@ class Outbox:
             if self._commands:
                 link.send(self._commands.popleft()[1])
             elif self._again and self._confirmed():
-                self.counts["sent again"] += 1
-                link.send(self._append(self._again.popleft()))
-            elif self._frames and self._confirmed():
-                self.counts["sent"] += 1
+                link.send(self._append(self._again, "sent again"))
+            elif len(self._frames) >= self._each and self._confirmed():
                 self._room = KEPT_FRAMES if len(self._frames) <= KEPT_FRAMES else self._room
-                link.send(self._append(self._frames.popleft()))
+                link.send(self._append(self._frames, "sent"))
             else:
                 return
 
@@ -131,11 +133,14 @@ class Outbox:
         self._again.clear()
         return unsent
 
-    def _append(self, pcm: bytes) -> str:
-        self._turn.append(pcm)
-        self._unanswered += 1
+    def _append(self, frames: deque[bytes], counted: str) -> str:
+        """The next message of sound, of the first frames."""
+        taken = [frames.popleft() for _ in range(min(self._each, len(frames)))]
+        self.counts[counted] += len(taken)
+        self._turn.extend(taken)
+        self._unanswered += len(taken)
         self._forget()
-        return append(pcm)
+        return append(b"".join(taken))
 
     def _forget(self) -> None:
         """Between two turns keep only what the server may not have heard, and what may prove to be the next one's beginning."""

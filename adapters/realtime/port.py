@@ -20,7 +20,7 @@ from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocket, WebSocketError, connect
 from adapters.realtime.wire import Wire
 from adapters.seam.errors import unkeyed
-from adapters.seam.ports import Post, Speaker
+from adapters.seam.ports import FRAME_MS, Post, Speaker
 from fsm.call.effects import (
     AddEntry,
     CancelResponse,
@@ -117,7 +117,7 @@ class RealtimeLLM:
         self._wire = self._new_wire()
         self._checked: WebSocket | None = None
         self._quarantined: Counter[str] = Counter()
-        self._outbox = Outbox(self._is_confirmed)
+        self._outbox = Outbox(self._is_confirmed, settings.append_ms // FRAME_MS)
         self._history = History()
         self._opens = anyio.Event()
         self._post: Post | None = None

@@ -120,6 +120,8 @@ class RealtimeSettings:
     """What a caller says who wants no answer (R25)."""
     goodbye_phrases: tuple[str, ...] = attrs.field(default=GOODBYES, validator=_phrases)
     """What counts as a goodbye, in the last sentence of a response (R46)."""
+    append_ms: int = attrs.field(default=20, validator=_between(20, 1_000, whole=True))
+    """How much of the caller's sound goes into a message; a slow server's detector keeps up with fewer, longer ones."""
     wire: str = attrs.field(default="auto", validator=_one_of(*WIRES))
     """The dialect of the wire: ga, beta, or auto, which goes by the server's first message (R103)."""
     session: Mapping[str, Any] = attrs.field(factory=dict)

@@ -16,12 +16,13 @@ import pytest
 
 from adapters.realtime.outbox import KEPT_COMMANDS, KEPT_FRAMES
 from adapters.realtime.port import RealtimeLLM
+from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocketError
 from adapters.seam.ports import FRAME_BYTES
 from adapters.standin.realtime.connection import Pace
 from adapters.standin.realtime.server import serve as serve_standin
 from fsm.call import events as ev
-from fsm.call.effects import CancelResponse, Cause, CloseSession, ConfigureSession, CreateResponse, Effect, TruncateItem
+from fsm.call.effects import CancelResponse, Cause, CloseSession, CommitTurn, ConfigureSession, CreateResponse, Effect, TruncateItem
 from fsm.call.policy import Policy
 from tests.shared.realtime import (
     KEY,
@@ -246,6 +247,27 @@ async def test_a_checked_connection_that_is_lost_before_the_call_is_a_lost_sessi
         async with llm.checked():
             core = await played_out(llm)
     assert core.events == [ev.SessionLost(0.0, "closed with 1011 full")]
+
+
+async def test_a_slow_server_is_sent_longer_pieces_of_sound_and_all_of_it_before_a_commit() -> None:
+    def script(server: Server) -> None:
+        server.set_up()
+        server.expect("input_audio_buffer.commit")
+        server.say("input_audio_buffer.committed", item_id="u1")
+
+    settings = RealtimeSettings(append_ms=100)
+    with scripted(script) as (url, over):
+        llm = llm_at(url, Policy(voice="realtime", turns="local"), settings=settings)
+        async with running(llm) as core:
+            await core.until(ev.SessionConfirmed)
+            for number in range(12):
+                llm.hear(frame(number))
+            llm.do(CommitTurn())
+            await core.until(ev.TurnCommitted)
+        got = over.get(timeout=PATIENCE_S).got
+    sizes = [len(base64.b64decode(one["audio"])) // len(frame(0)) for one in got if one["type"] == "input_audio_buffer.append"]
+    assert sizes == [5, 5, 2]
+    assert llm.counts["heard"] == llm.counts["sent"] == 12
 
 
 async def test_a_run_serves_one_call() -> None:
