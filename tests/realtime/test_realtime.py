@@ -296,15 +296,15 @@ async def test_sound_goes_to_the_speaker_with_its_response_and_item() -> None:
 async def test_a_written_answer_is_posted_sentence_by_sentence_and_its_rest_before_its_end() -> None:
     def script(server: Server) -> None:
         server.set_up()
-        server.respond("r1", "Hello th", "ere. How are y", "ou? Fi", "ne")
+        server.respond("r1", "Hello th", "ere to you all. How are y", "ou on this day? Fi", "ne")
 
     with scripted(script) as (url, _):
         core = await played_out(llm_at(url, WRITING))
     assert core.events[2:-1] == [
         ev.ResponseCreated(0.0, "r1"),
         ev.ItemAdded(0.0, "r1", "i1"),
-        ev.SentenceCut(0.0, "r1", 1, "Hello there.", "i1"),
-        ev.SentenceCut(0.0, "r1", 2, "How are you?", "i1"),
+        ev.SentenceCut(0.0, "r1", 1, "Hello there to you all.", "i1"),
+        ev.SentenceCut(0.0, "r1", 2, "How are you on this day?", "i1"),
         ev.SentenceCut(0.0, "r1", 3, "Fine", "i1"),
         ev.ResponseCompleted(0.0, "r1"),
     ]
@@ -314,11 +314,11 @@ async def test_a_written_answer_is_posted_sentence_by_sentence_and_its_rest_befo
 async def test_the_rest_of_a_response_that_stopped_short_is_no_sentence(status: str) -> None:
     def script(server: Server) -> None:
         server.set_up()
-        server.respond("r1", "One. Two thr", status=status)
+        server.respond("r1", "One is enough for us. Two thr", status=status)
 
     with scripted(script) as (url, _):
         core = await played_out(llm_at(url, WRITING))
-    assert [event.text for event in core.events if isinstance(event, ev.SentenceCut)] == ["One."]
+    assert [event.text for event in core.events if isinstance(event, ev.SentenceCut)] == ["One is enough for us."]
 
 
 async def test_numbers_go_on_over_items_and_begin_anew_with_a_response() -> None:
@@ -328,9 +328,9 @@ async def test_numbers_go_on_over_items_and_begin_anew_with_a_response() -> None
         server.respond("r1", "Second.", item_id="i2")
         server.respond("r2", "Third.", item_id="i3")
         # A straggler must neither be spoken nor disturb another response's numbers.
-        server.say("response.output_text.delta", response_id="r3", item_id="i4", delta="Fourth. ")
-        server.say("response.output_text.delta", response_id="r1", item_id="i2", delta="Late. L")
-        server.say("response.output_text.delta", response_id="r3", item_id="i4", delta="Fifth. S")
+        server.say("response.output_text.delta", response_id="r3", item_id="i4", delta="The fourth is long enough. ")
+        server.say("response.output_text.delta", response_id="r1", item_id="i2", delta="That comes far too late. L")
+        server.say("response.output_text.delta", response_id="r3", item_id="i4", delta="The fifth is long enough. S")
 
     with scripted(script) as (url, _):
         core = await played_out(llm_at(url, WRITING))
@@ -339,8 +339,8 @@ async def test_numbers_go_on_over_items_and_begin_anew_with_a_response() -> None
         ("r1", 1, "First", "i1"),
         ("r1", 2, "Second.", "i2"),
         ("r2", 1, "Third.", "i3"),
-        ("r3", 1, "Fourth.", "i4"),
-        ("r3", 2, "Fifth.", "i4"),
+        ("r3", 1, "The fourth is long enough.", "i4"),
+        ("r3", 2, "The fifth is long enough.", "i4"),
     ]
 
 
