@@ -7,7 +7,7 @@ QUIET := --quiet --disable-pip-version-check
 # Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
 TEST := -m pytest -n 3 --dist loadfile
 
-.PHONY: all run test needs newest constraints check lint types cover bench matrix verify diagrams oracles mutants dist docs clean
+.PHONY: all run test needs newest constraints check lint types cover bench chaos matrix verify diagrams oracles mutants dist docs clean
 
 all: .venv/ready
 
@@ -66,6 +66,11 @@ oracles: all
 # Every fault with both voices, both owners of interruption, asyncio and trio; the tests hold a part that meets every pair.
 matrix: all
 	$(BIN)/python -m tests.matrix
+
+# Every parser fed with mutations, and a good call held beside each attack in turn: ten minutes; an hour by SECONDS=3600.
+SECONDS ?= 600
+chaos: all
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS)
 
 verify: all
 	$(BIN)/callfsm verify
