@@ -227,7 +227,11 @@ def test_nobody_makes_an_attribute_of_somebody_elses_object() -> None:
     for name in NAMES:
         nodes = [node for node in ast.walk(ast.parse((ROOT / name).read_text())) if isinstance(node, ast.Attribute)]
         stored = [node for node in nodes if isinstance(node.ctx, ast.Store) and getattr(node.value, "id", "") != "self"]
-        late += [f"{name}:{node.lineno} {node.attr}" for node in stored if node.attr.startswith("_") and node.attr not in everything]
+        late += [
+            f"{name}:{node.lineno} {node.attr}"
+            for node in stored
+            if node.attr.startswith("_") and not node.attr.endswith("__") and node.attr not in everything
+        ]
     assert not late
 
 
@@ -236,10 +240,20 @@ def wide_handlers(name: str) -> list[tuple[int, bool]]:
     text = (ROOT / name).read_text()
     lines, found = text.splitlines(), []
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ExceptHandler) and (node.type is None or {"Exception", "BaseException"} & names_in(node.type)):
+        if (
+            isinstance(node, ast.ExceptHandler)
+            and not raises_again(node)
+            and (node.type is None or {"Exception", "BaseException"} & names_in(node.type))
+        ):
             near = [*lines[node.lineno - 3 : node.lineno + 2]]
             found.append((node.lineno, any("#" in line for line in near)))
     return found
+
+
+def raises_again(node: ast.ExceptHandler) -> bool:
+    """Does it only tidy up?"""
+    last = node.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def names_in(node: ast.expr) -> set[str]:
@@ -249,14 +263,14 @@ def names_in(node: ast.expr) -> set[str]:
 WIDE = {
     "adapters/audio/keeper.py": 2,
     "adapters/audio/library.py": 1,
-    "adapters/hosts/phone/holding.py": 1,
+    "adapters/hosts/phone/application.py": 1,
+    "adapters/hosts/phone/holding.py": 2,
     "adapters/proof/sim/call.py": 2,
-    "adapters/proof/sim/campaign.py": 1,
+    "adapters/proof/sim/wire.py": 1,
     "adapters/proof/sim/world.py": 1,
-    "adapters/proof/verify/model.py": 1,
-    "adapters/proof/verify/show.py": 1,
+    "adapters/proof/verify/model.py": 2,
     "adapters/proof/verify/trace.py": 1,
-    "adapters/realtime/transport.py": 2,
+    "adapters/realtime/transport.py": 1,
     "adapters/seam/driver.py": 3,
     "adapters/seam/errors.py": 1,
     "adapters/seam/foreign.py": 2,

@@ -114,6 +114,7 @@ class Keeper:
             self._note(status)
             try:
                 callback(sound, frames, clock)
+            # In a thread of PortAudio's, which has nobody above: the task that waits raises it.
             except Exception as bug:
                 self._bug = bug
                 raise load().CallbackAbort from bug

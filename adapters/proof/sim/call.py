@@ -72,6 +72,7 @@ def simulate(plan: Plan, parts: Parts | None = None) -> Simulated:
         if group.split((Stuck, TimeStands, Exception))[1] is not None:
             raise
         held.break_rule(f"a part raised {group.exceptions[0]!r} (R59, R87)")
+    # Whatever a part raises is what a simulated call looks for.
     except Exception as error:
         held.break_rule(f"a part raised {type(error).__name__}: {error} (R59, R87)")
     return held.result()

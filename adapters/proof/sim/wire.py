@@ -69,6 +69,7 @@ def fuzz(seed: int) -> Fuzzed:
         call.found.fault = f"time stands still: {error}"
     except BaseExceptionGroup as group:
         call.found.fault = f"a part raised {group.exceptions[0]!r}"
+    # Whatever a part raises is what is looked for.
     except Exception as error:
         call.found.fault = f"a part raised {type(error).__name__}: {error}"
     return call.found

@@ -91,6 +91,7 @@ class World:
             _, _, act, args = heapq.heappop(agenda)
             try:
                 act(*args)
+            # The bug of a part, which the call raises once it has stopped.
             except Exception as error:
                 self.bug = self.bug or error
                 self.stop()
