@@ -211,14 +211,15 @@ def done(world: World, effect: fx.Effect, policy: Policy) -> World:
 
 
 def settled(world: World) -> World:
-    """The world after a step: what was heard is paid, an answer as soon as sound of it is heard; what matters no more is forgotten."""
+    """The world after a step: what is heard is paid, what has just come to the device may be; what matters no more is forgotten."""
     if world.told:
         return World(hung_up=world.hung_up, told=True, closed=world.closed)
     front = world.front
     if front is not None and front.sound and not world.held and not front.notice:
         paid = front.pays & (world.owed | world.optional)
         if paid:
-            world = world._replace(owed=world.owed - paid, optional=world.optional - paid)
+            maybe = frozenset() if front.sound > Sound.CAME else paid
+            world = world._replace(owed=world.owed - paid, optional=(world.optional - paid) | maybe)
     due = world.owed | world.optional
     answers = tuple([_plain(answer, due) for answer in world.answers])
     asked, auto = world.asked, world.auto

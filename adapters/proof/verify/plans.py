@@ -1,5 +1,7 @@
 """What is explored: in each plan a policy and the parts of the world that act in it, small enough to be walked to its end."""
 
+from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import attrs
@@ -62,31 +64,55 @@ class Plan:
 
 
 def plans(deep: bool = False, **policy: Any) -> list[Plan]:
-    """What is explored, the smallest first; `policy` overrides settings of every policy. Raises ValueError for one that is none."""
-    made = [_plan(name, parts, {**settings, **policy}) for name, parts, settings in _DAILY]
-    return made if not deep else [attrs.evolve(plan, faults=2, responses=3) for plan in made]
+    """What is explored; `policy` overrides settings of every policy. Raises ValueError for one that is none."""
+    Policy(**{**PLAIN, **policy})
+    choices = _choices()
+    stride = len(choices) // DAILY + 1
+    made = []
+    for number, (name, parts, settings) in enumerate(_KINDS):
+        for chosen in choices if deep else choices[number % stride :: stride]:
+            with suppress(ValueError):
+                made.append(_plan(name, parts, {**chosen, **settings, **policy}))
+    found = list(dict.fromkeys(made))
+    return [attrs.evolve(plan, faults=2, responses=3, most=DEEP_MOST) for plan in found] if deep else found
 
 
+DAILY = 6
+"""Of how many combinations of choices each kind of plan is walked in a daily run, about."""
+MOST, DEEP_MOST = 4_000, 100_000
+"""How many of the nearest states of a plan are explored."""
 _BOUNDS = ("faults", "responses", "sentences", "notices", "most")
-_CHATTERBOX = {"voice": "chatterbox"}
-_SERVER = {"interrupts": "server", "create_response": True}
-_DAILY: list[tuple[str, str, dict[str, Any]]] = [
+_KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("keypad", "turns keys", {}),
     ("notice", "turns notices", {}),
-    ("greeting", "turns greeting opening", {"greeting": True}),
+    ("greeting", "turns opening", {"greeting": True}),
     ("goodbye", "turns goodbye", {}),
     ("idle", "turns idle tools", {}),
-    ("outage", "turns outage", {"create_response": True}),
-    ("tools", "turns tools", {"create_response": True}),
-    ("memory", "turns memory items", {}),
-    ("memory", "turns memory", {**_CHATTERBOX, "sentences": 2}),
+    ("outage", "turns outage", {}),
+    ("tools", "turns tools", {}),
+    ("memory", "turns memory items", {"sentences": 2, "queued_sentences": 4}),
     ("speech", "speech", {}),
-    ("speech", "speech listens", _SERVER),
-    ("local", "speech dismiss", {"turns": "local", "interruption_by": "detector"}),
+    ("listening", "speech listens dismiss", {}),
     ("faults", "turns faults late twice unasked mute", {"remembered_ids": 2}),
 ]
+"""The kinds of plans: what acts in each, besides responses, their sound and their end."""
+
+
+def _choices() -> list[dict[str, Any]]:
+    """Every combination of the choices that makes a policy."""
+    values = {name: getattr(attrs.fields(Policy), name).validator for name in CHOICES}
+    every = product(*[getattr(one, "choices", (False, True)) for one in values.values()])
+    made = []
+    for combination in every:
+        chosen = dict(zip(CHOICES, combination, strict=True))
+        with suppress(ValueError):
+            Policy(**{**PLAIN, **chosen})
+            made.append(chosen)
+    return made
 
 
 def _plan(name: str, parts: str, settings: dict[str, Any]) -> Plan:
     bounds = {bound: settings.pop(bound) for bound in _BOUNDS if bound in settings}
-    return Plan(name, frozenset(parts.split()), Policy(**{**PLAIN, **settings}), **bounds)
+    policy = Policy(**{**PLAIN, **settings})
+    acts = [*parts.split(), *(["greeting"] if policy.greets else [])]
+    return Plan(name, frozenset(acts), policy, **{"most": MOST, **bounds})
