@@ -7,7 +7,7 @@ QUIET := --quiet --disable-pip-version-check
 # Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
 TEST := -m pytest -n 3 --dist loadfile
 
-.PHONY: all run test needs newest constraints check lint types cover bench chaos matrix verify diagrams oracles mutants dist docs clean
+.PHONY: all run test needs newest constraints check lint types cover bench chaos matrix fuzz verify diagrams oracles mutants dist docs clean
 
 all: .venv/ready
 
@@ -71,6 +71,10 @@ matrix: all
 SECONDS ?= 600
 chaos: all
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS)
+
+# Whole simulated calls whose server sends every form of every message of the realtime wire; the tests hold a few.
+fuzz: all
+	$(BIN)/python -m adapters.proof.sim.wire 100000
 
 verify: all
 	$(BIN)/callfsm verify
