@@ -5,8 +5,6 @@ A state is put into a call in a common situation, with its deadline: what a row 
 
 from typing import Any
 
-import attrs
-
 from fsm import admits, events as ev, states
 from fsm.call.effects import (
     AddEntry,
@@ -26,35 +24,13 @@ from fsm.call.effects import (
 )
 from fsm.call.guards import AUDIBLE, CANCELLINGS, IDLE
 from fsm.call.snapshot import Debt, Item
-from fsm.engine.notation import NEVER, State
-from tests.shared.core import Script, answering, asked, begun, hear, idle, playing_out, reading, speaking
+from fsm.engine.notation import State
+from tests.shared.core import Script, answering, asked, begun, expired, hear, idle, now, playing_out, put, reading, speaking
 
 ONE = "call.r1.1"
 HARMLESS = "response_cancel_not_active"
 WISHES = (states.PREPARING, states.PAUSED, states.OWED, states.WANTED)
 UNDECIDED = (states.STAYING, states.PARTING, states.GOODBYE)
-
-
-def put(script: Script, name: str, state: State, **fields: Any) -> Script:
-    """The call, with a region in that state from now on."""
-    record = getattr(script.call, name)
-    due_ms = NEVER if state.at_most is None else script.now_ms + state.at_most(script.call)
-    record = attrs.evolve(record, state=state, epoch=record.epoch + 1, due_ms=due_ms, **fields)
-    script.call = attrs.evolve(script.call, **{name: record})
-    return script
-
-
-def now(script: Script, kind: Any, *fields: Any) -> tuple[Any, ...]:
-    """Let an event happen, and give its own effects alone."""
-    return script.step(kind(script.now_ms, *fields)).effects
-
-
-def expired(script: Script, name: str) -> tuple[Any, ...]:
-    """Let a region's deadline pass now, and give its own effects alone."""
-    region = next(region for region in script.machine.regions if region.name == name)
-    record = attrs.evolve(getattr(script.call, name), due_ms=script.now_ms)
-    script.call = attrs.evolve(script.call, **{name: record})
-    return script.step(region.expired(script.now_ms, record.epoch)).effects
 
 
 # The end.

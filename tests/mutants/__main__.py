@@ -1,6 +1,7 @@
 """`python -m tests.mutants`: breaks the tables one change at a time, prints who noticed each, and fails if nobody did."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +20,7 @@ from .witnesses import CASES
 def main(arguments: list[str] | None = None) -> int:
     """Judge and print. Exit code 1: a mutant survived, or the list of equivalents is wrong; 2: something cannot be read."""
     given = _parser().parse_args(arguments)
-    wanted = Wanted(tuple(given.table), (CASES, *given.cases), proof=not given.fast)
+    wanted = Wanted(tuple(given.table), (CASES, *given.cases), proof=not given.fast, bodies=given.body)
     if missing := [str(folder) for folder in given.cases if not folder.is_dir()]:
         print(f"mutants: no such folder: {missing[0]}; --cases takes a folder of cases (.jsonl)", file=sys.stderr)
         return 2
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mutants: interrupted", file=sys.stderr)
         return 130
-    return _shown(found, perf_counter() - began_s, every=given.list, whole=not given.table)
+    return _shown(found, perf_counter() - began_s, every=given.list, whole=not given.table and not given.body)
 
 
 def _judged(wanted: Wanted, jobs: int | None) -> Score:
@@ -62,7 +63,8 @@ def _shown(found: Score, seconds: float, *, every: bool, whole: bool) -> int:
         console.print(line, markup=False)
     caught = sum(one.by in CAUGHT for one in found.findings)
     console.print(
-        f"{len(found.findings):,} mutants, {caught:,} caught, {len(judgement.survivors):,} survived: "
+        f"{len(found.findings):,} mutants, {caught:,} caught, {len(judgement.survivors) + len(judgement.known):,} survived, "
+        f"{len(judgement.known):,} of them listed: "
         f"{percent(found.findings):.2f} % of those that a call can tell, in {seconds:.0f} s"
     )
     return 1 if faults else 0
@@ -71,11 +73,20 @@ def _shown(found: Score, seconds: float, *, every: bool, whole: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m tests.mutants", description=__doc__)
     parser.add_argument("--table", action="append", default=[], choices=[table.name for table in CALL.regions], help="this table alone")
+    parser.add_argument("--body", type=_pattern, default="", metavar="REGEX", help="bodies of functions alone, whose mutants' names match")
     parser.add_argument("--fast", action="store_true", help="ask no proof: as the tests do")
     parser.add_argument("--cases", action="append", default=[], type=Path, metavar="DIR", help="more cases than those of tests/cases")
     parser.add_argument("--jobs", type=_jobs, metavar="N", help="how many processes (as many as there are cores)")
     parser.add_argument("--list", action="store_true", help="print each mutant with what noticed it")
     return parser
+
+
+def _pattern(word: str) -> str:
+    try:
+        re.compile(word)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{word!r} is no regular expression: {error}") from None
+    return word
 
 
 def _jobs(word: str) -> int:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
 
 import attrs
 
@@ -27,6 +29,16 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         tuple(f" not for {state}/HangupExpired" for state in ("STAYING", "PARTING", "GOODBYE")),
     ),
 )
+
+
+SURVIVORS = Path(__file__).with_name("survivors.txt")
+"""The mutants that nobody notices yet, one name a line; a test fails if one survives that is not in it, or if one in it does not."""
+
+
+@cache
+def survivors() -> frozenset[str]:
+    """The names in that list."""
+    return frozenset(SURVIVORS.read_text().splitlines())
 
 
 def pattern_of(name: str, listed: Iterable[Equivalent] = EQUIVALENTS) -> str:

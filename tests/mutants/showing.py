@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import attrs
 from rich.table import Table
 
-from .equivalents import EQUIVALENTS, Equivalent, pattern_of, patterns
+from .equivalents import EQUIVALENTS, Equivalent, pattern_of, patterns, survivors
 from .judging import By, Finding
 
 CAUGHT = (By.CHECK, By.CLAIM, By.CASE, By.PROOF)
@@ -14,27 +14,32 @@ CAUGHT = (By.CHECK, By.CLAIM, By.CASE, By.PROOF)
 
 @attrs.frozen
 class Verdict:
-    """What is wrong: mutants that nobody notices, listed equivalents that somebody does, and patterns that list no mutant."""
+    """What is wrong: mutants that nobody notices and no list names, listed ones that somebody does, and entries that list no mutant."""
 
     survivors: tuple[Finding, ...]
     told: tuple[Finding, ...]
     idle: tuple[str, ...]
+    known: tuple[Finding, ...] = ()
+    """Those that nobody notices and that the list of survivors names: nothing is wrong with them but what they are."""
 
     def lines(self) -> Iterator[str]:
         """A line for each."""
         yield from (f"SURVIVED  {one.name}" for one in self.survivors)
-        yield from (f"NO EQUIVALENT, as the {one.by} {one.word} notices it  {one.name}" for one in self.told)
+        yield from (f"NOTICED, though listed, by the {one.by} {one.word}  {one.name}" for one in self.told)
         yield from (f"NO SUCH MUTANT  {pattern}" for pattern in self.idle)
 
 
 def verdict(findings: Iterable[Finding], listed: tuple[Equivalent, ...] = EQUIVALENTS, whole: bool = True) -> Verdict:
-    """Judge the findings; if they are not of the `whole` set of mutants, a pattern may list one that was not made."""
-    findings = tuple(findings)
+    """Judge the findings; if they are not of the `whole` set of mutants, an entry may list one that was not made."""
+    findings, surviving = tuple(findings), survivors() if listed is EQUIVALENTS else frozenset()
+    unnoticed = tuple(one for one in findings if one.by is By.NOBODY and not pattern_of(one.name, listed))
     used = {pattern_of(one.name, listed) for one in findings}
+    made = {one.name for one in findings}
     return Verdict(
-        tuple(one for one in findings if one.by is By.NOBODY and not pattern_of(one.name, listed)),
-        tuple(one for one in findings if one.by is not By.NOBODY and pattern_of(one.name, listed)),
-        tuple(pattern for pattern in patterns(listed) if whole and pattern not in used),
+        tuple(one for one in unnoticed if one.name not in surviving),
+        tuple(one for one in findings if one.by is not By.NOBODY and (one.name in surviving or pattern_of(one.name, listed))),
+        (*[pattern for pattern in patterns(listed) if whole and pattern not in used], *[name for name in surviving - made if whole]),
+        tuple(one for one in unnoticed if one.name in surviving),
     )
 
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import attrs
+
 from fsm import Call, Policy, effects, events, start, states
 from fsm.call.machine import CALL
 from fsm.engine.machine import Machine, Step
-from fsm.engine.notation import State
+from fsm.engine.notation import NEVER, State
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=effects.Effect)
@@ -204,3 +206,25 @@ def reading(response_id: str = "r1", **policy: Any) -> Script:
     script = answering(response_id, voice="chatterbox", **policy)
     script.post(events.SentenceCut, response_id, 1, "One.", "item_" + response_id)
     return script.expects(synthesis=states.SYNTHESISING)
+
+
+def put(script: Script, name: str, state: State, **fields: Any) -> Script:
+    """The call, with a region in that state from now on."""
+    record = getattr(script.call, name)
+    due_ms = NEVER if state.at_most is None else script.now_ms + state.at_most(script.call)
+    record = attrs.evolve(record, state=state, epoch=record.epoch + 1, due_ms=due_ms, **fields)
+    script.call = attrs.evolve(script.call, **{name: record})
+    return script
+
+
+def now(script: Script, kind: Any, *fields: Any) -> tuple[Any, ...]:
+    """Let an event happen, and give its own effects alone."""
+    return script.step(kind(script.now_ms, *fields)).effects
+
+
+def expired(script: Script, name: str) -> tuple[Any, ...]:
+    """Let a region's deadline pass now, and give its own effects alone."""
+    region = next(region for region in script.machine.regions if region.name == name)
+    record = attrs.evolve(getattr(script.call, name), due_ms=script.now_ms)
+    script.call = attrs.evolve(script.call, **{name: record})
+    return script.step(region.expired(script.now_ms, record.epoch)).effects
