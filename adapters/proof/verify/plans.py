@@ -79,7 +79,7 @@ def plans(deep: bool = False, **policy: Any) -> list[Plan]:
 
 DAILY = 6
 """Of how many combinations of choices each kind of plan is walked in a daily run, about."""
-MOST, DEEP_MOST = 4_000, 100_000
+MOST, DEEP_MOST = 2_500, 100_000
 """How many of the nearest states of a plan are explored."""
 _BOUNDS = ("faults", "responses", "sentences", "notices", "most")
 _KINDS: list[tuple[str, str, dict[str, Any]]] = [
