@@ -267,6 +267,12 @@ def last_unheard(call: Call) -> bool:
     return call.response.state is REQUESTED or (bool(under_way) and not last_heard(call))
 
 
+def stalled_unpaid(call: Call, _: ev.PlayoutStalled) -> bool:
+    """Does the device play nothing of a response that was not heard, or of a notice, so that what it was to pay is owed still (R93)?"""
+    notice = call.response.id == call.playout.id and call.response.cause is Cause.NOTICE
+    return bool(call.pending.asked) and (notice or last_unheard(call))
+
+
 def cut_unheard(call: Call, event: ev.ResponseCancelled) -> bool:
     """Did the server cancel our response before anything of it was heard, or a notice before its end (R36, R93)?"""
     cut = of_response(call, event) and call.response.state is IN_PROGRESS

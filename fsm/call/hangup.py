@@ -22,6 +22,7 @@ from fsm.call.guards import (
     nothing_to_interrupt,
     of_response,
     of_session,
+    stalled_unpaid,
     unheard,
 )
 from fsm.call.idle import gives_up_waiting
@@ -166,6 +167,11 @@ def missed_once_too_often(call: Call, event: ev.VoiceMissing) -> bool:
     return heard_in_progress(call, None) and not may_replace(call, event) and not answer_waits(call, None)
 
 
+def stalled_once_too_often(call: Call, event: ev.PlayoutStalled) -> bool:
+    """Did the device play nothing once more than may be, with no other answer owed (R79, R93)?"""
+    return stalled_unpaid(call, event) and not may_retry(call, None) and not answer_waits(call, None)
+
+
 @sets("id", "reason", "detail")
 def after_goodbye(_: Call, event: ev.GoodbyeSaid) -> tuple[str, Reason, str]:
     """Hang up after the response that says goodbye."""
@@ -188,6 +194,12 @@ def model_failed(call: Call, _: ev.AnswerFailed) -> tuple[Reason, str]:
 def no_sound_came(_: Call, __: ev.Event) -> tuple[Reason, str]:
     """The model's answers bring no sound."""
     return Reason.MODEL_FAILED, "no answer came"
+
+
+@sets("reason", "detail")
+def device_stalled(_: Call, __: ev.PlayoutStalled) -> tuple[Reason, str]:
+    """The device plays nothing of what it is given."""
+    return Reason.DEVICE_FAILED, "it plays nothing"
 
 
 @sets("reason", "detail")
@@ -270,6 +282,7 @@ HANGUP = region(
     row(LIVE,        ev.CreateRefused,       refused_for_good,          stay(model_refuses, raises(ev.HangupDue))),
     row(LIVE,        ev.AnswerFailed,        failed_once_too_often,     stay(model_failed, raises(ev.HangupDue))),
     row(LIVE,        ev.ResponseCancelled,   cut_once_too_often,        stay(no_sound_came, raises(ev.HangupDue))),
+    row(LIVE,        ev.PlayoutStalled,      stalled_once_too_often,    stay(device_stalled, raises(ev.HangupDue))),
     row(LIVE,        ev.VoiceMissing,        missed_once_too_often,     stay(no_sound_came, raises(ev.HangupDue))),
     row(GOODBYE,     ev.ResponseCancelled,   of_goodbye,                go(STAYING)),
     row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), farewell_failed, go(PARTING)),

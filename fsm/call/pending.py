@@ -13,12 +13,12 @@ from fsm.call.guards import (
     AUDIBLE,
     PROMPTS,
     PROTECTED,
+    UNHEARD,
     answer_waits,
     answers_by_itself,
     cut_unheard,
     free,
     heard_in_progress,
-    last_heard,
     last_unheard,
     may_ask,
     may_replace,
@@ -27,10 +27,11 @@ from fsm.call.guards import (
     next_cause,
     payable,
     server_answers,
+    stalled_unpaid,
 )
 from fsm.call.idle import gives_up_waiting, prompts_left
 from fsm.call.snapshot import Call, Debt, Pending
-from fsm.call.states import IN_PROGRESS, NO_TOOL, NOTHING, OVER, OWED, PAUSED, PREPARING, QUIET, REQUESTED, WANTED
+from fsm.call.states import IN_PROGRESS, NO_TOOL, NOTHING, OVER, OWED, PAUSED, PREPARING, QUIET, REQUESTED, SILENT, WANTED
 from fsm.call.tool import waits_for_filler
 from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
@@ -53,6 +54,11 @@ def told_to_wait(call: Call, _: object) -> bool:
 def worth_a_retry(call: Call, _: object) -> bool:
     """May what failed be asked for again, and is it still wanted (R15)?"""
     return may_retry(call, None) and bool(_failed(call))
+
+
+def may_be_heard_yet(call: Call, event: ev.PlayoutStalled) -> bool:
+    """May what the device did not play be asked for again?"""
+    return stalled_unpaid(call, event) and worth_a_retry(call, None)
 
 
 def answered_at_once(call: Call, _: object) -> bool:
@@ -275,10 +281,11 @@ def _back_from_interruption(call: Call) -> Debts:
 
 
 def _failed(call: Call) -> Debts:
-    """What was asked for, as it is asked for again: a greeting that was heard in part is gone on with."""
+    """What was asked for, as it is asked for again: a greeting of which sound came is gone on with."""
+    sounding = call.playout.id == call.response.id and call.playout.state not in (SILENT, *UNHEARD)
     return tuple(
         Debt(
-            Cause.RECOVERY if last_heard(call) and debt.cause is Cause.GREETING else debt.cause,
+            Cause.RECOVERY if sounding and debt.cause is Cause.GREETING else debt.cause,
             debt.at_ms,
             debt.text,
             debt.item_id,
@@ -343,6 +350,8 @@ PENDING = region(
     row(WANTED,                  ev.VoiceMissing,       lost_to_another,     stay(put_back)),
     row((NOTHING, PAUSED, WANTED), ev.VoiceMissing,     may_replace,         go(PAUSED, put_back_counted)),
     row((PREPARING, OWED),       ev.VoiceMissing,       may_replace,         stay(put_back_counted)),
+    row((NOTHING, PAUSED, WANTED), ev.PlayoutStalled,   may_be_heard_yet,    go(PAUSED, put_back_counted)),
+    row((PREPARING, OWED),       ev.PlayoutStalled,     may_be_heard_yet,    stay(put_back_counted)),
     row((NOTHING, WANTED),       ev.CreateRefused,      may_wait,            go(WANTED, put_back_refused)),
     row((PREPARING, PAUSED, OWED), ev.CreateRefused,    may_wait,            stay(put_back_refused)),
     row((NOTHING, WANTED),       ev.ResponseCancelled,  cut_over_speech,     go(WANTED, put_back_interrupted)),

@@ -75,6 +75,11 @@ def completes_unheard(call: Call, event: ev.ResponseCompleted) -> bool:
     return call.playout.state in UNHEARD and not sentences_to_come(call, None)
 
 
+def unheard_before_unwanted(call: Call, event: ev.ResponseCompleted) -> bool:
+    """The same, with the end of one that was cancelled at its birth still awaited (R73)?"""
+    return completes_unheard(call, event) and bool(call.response.unwanted)
+
+
 def first_call(call: Call, event: ev.ToolCalled) -> bool:
     """Does our response call a tool?"""
     return event.response_id in ("", call.response.id)
@@ -248,6 +253,8 @@ RESPONSE = region(
     row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, cancel_created)),
     row(IN_PROGRESS,             ev.ToolCalled,           first_call,          stay(note_call)),
 
+    row(IN_PROGRESS,             ev.ResponseCompleted,    unheard_before_unwanted, go(CANCEL_IN_FLIGHT, await_unwanted, note_unheard, raises(ev.AnswerFailed))),
+    row(IN_PROGRESS,             (ev.ResponseFailed, ev.ResponseIncomplete), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted, note_failure, raises(ev.AnswerFailed))),
     row(IN_PROGRESS,             ev.ResponseCompleted,    completes_unheard,   go(COMPLETED, remember_ended, note_unheard, raises(ev.AnswerFailed))),
     row(IN_PROGRESS,             ev.ResponseFailed,       of_response,         go(FAILED, remember_ended, note_failure, raises(ev.AnswerFailed))),
     row(IN_PROGRESS,             ev.ResponseIncomplete,   of_response,         go(INCOMPLETE, remember_ended, note_failure, raises(ev.AnswerFailed))),

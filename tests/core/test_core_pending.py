@@ -750,3 +750,42 @@ def test_a_completed_answer_of_which_nothing_was_heard_has_failed() -> None:
     script.post(ev.ResponseCompleted, "r2")
     assert script.of(Flush) == [Flush("r2")]
     script.expects(pending=states.PAUSED, playout=states.PLAYING)
+
+
+def test_what_a_device_did_not_play_is_owed_still() -> None:
+    """R79, R93: a notice to its end, an answer of which nothing was heard; and a device that never plays ends the call."""
+    script = idle(recoveries=1)
+    script.post(ev.NoticeRequested, "This call is recorded.")
+    script.post(ev.ResponseCreated, "n1")
+    hear(script, "n1")
+    script.post(ev.ResponseCompleted, "n1")
+    script.wait(2_000)
+    assert CreateResponse(Cause.NOTICE, "This call is recorded.") in script.wait(500)
+    script.expects(session=states.GUARDED)
+    script.post(ev.ResponseCreated, "n2")
+    hear(script, "n2")
+    script.post(ev.ResponseCompleted, "n2")
+    script.wait(2_000)
+    assert script.of(TellEnded) == [TellEnded(Reason.DEVICE_FAILED, "it plays nothing")]
+    heard_in_part = playing_out()
+    heard_in_part.wait(5_000)
+    heard_in_part.expects(pending=states.NOTHING, playout=states.SILENT)
+
+
+def test_a_greeting_whose_sound_came_is_not_said_twice() -> None:
+    """R43: it failed before the device told that it is heard."""
+    script = greeting()
+    script.post(ev.AudioArrived, "g1", "item_g1")
+    script.post(ev.ResponseFailed, "g1", "server_error")
+    assert [debt.cause for debt in script.call.pending.owed] == [Cause.RECOVERY]
+
+
+def test_a_failed_answer_leaves_one_cancelled_at_birth_awaited() -> None:
+    """R73: nothing is asked for before its end."""
+    for kind in (ev.ResponseFailed, ev.ResponseCompleted):
+        script = answering()
+        script.post(ev.ResponseCreated, "x1")
+        script.post(kind, "r1")
+        script.expects(response=states.CANCEL_IN_FLIGHT, pending=states.PAUSED)
+        assert CreateResponse(Cause.RECOVERY) not in script.wait(500)
+        assert CreateResponse(Cause.RECOVERY) in script.post(ev.ResponseCancelled, "x1")
