@@ -140,6 +140,7 @@ def test_the_end_of_a_response_that_is_not_heard_flushes_nothing() -> None:
             script = put(playing_out(), "playout", states.PLAYING, next_id="r2", arrived_id="r2")
             assert not [effect for effect in now(script, kind, "r2") if isinstance(effect, Flush)]
             assert script.call.playout.next_id == "r2"
+            script.expects(truncation=states.IN_STEP)
 
 
 def test_a_response_of_which_nothing_was_heard_leaves_no_item() -> None:

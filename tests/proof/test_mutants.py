@@ -15,7 +15,7 @@ from tests.mutants.breaking import Broken, Kind, Mutant, beginning_without
 from tests.mutants.equivalents import Equivalent
 from tests.mutants.judging import By, Finding, judged
 from tests.mutants.proof import proof_of
-from tests.mutants.running import SAMPLED, Wanted, bodies, mutants, score_of_all
+from tests.mutants.running import Wanted, bodies, mutants, score_of_all
 from tests.mutants.showing import percent, score_tables, verdict
 from tests.mutants.witnesses import gathered
 from tests.shared import core
@@ -40,15 +40,15 @@ def one(made: dict[str, Mutant], name: str) -> Mutant:
 
 
 def test_no_mutant_survives() -> None:
-    judgement = verdict(score_of_all().findings, whole=False)
+    judgement = verdict(score_of_all().findings)
     print(f"{len(judgement.known)} listed survivors among {len(score_of_all().findings)} mutants")
     assert not judgement.survivors, "\n".join(["nobody notices:", *[finding.name for finding in judgement.survivors]])
 
 
 def test_what_is_listed_as_equivalent_or_surviving_is_and_still_exists() -> None:
-    assert not verdict(score_of_all().findings, whole=False).told
-    names = [mutant.name for mutant in (*mutants(Wanted()), *bodies(Wanted()))]
-    assert not verdict([Finding(name, "", Kind.ROW, By.NOBODY) for name in names]).idle
+    judgement = verdict(score_of_all().findings)
+    assert not judgement.told
+    assert not judgement.idle
 
 
 def test_every_claim_and_case_holds_on_the_sound_tables() -> None:
@@ -77,7 +77,7 @@ def test_every_row_guard_target_act_and_deadline_is_broken_in_each_way() -> None
 
 def test_the_score_counts_each_mutant_once() -> None:
     findings = score_of_all().findings
-    assert [finding.name for finding in findings] == [mutant.name for mutant in (*mutants(SAMPLED), *bodies(SAMPLED))]
+    assert [finding.name for finding in findings] == [mutant.name for mutant in (*mutants(Wanted()), *bodies(Wanted()))]
     console = Console(width=200, record=True, quiet=True)
     for table in score_tables(findings):
         console.print(table)

@@ -1,0 +1,242 @@
+"""Claims about which response a goodbye, a protection or a failure belongs to: the named one, and no other beside it."""
+
+from fsm import events as ev, states
+from fsm.call.effects import AddEntry, Cause, Flush, ReleaseResponse
+from fsm.call.snapshot import Debt
+from tests.shared.core import Script, answering, asked, expired, hear, idle, now, playing_out, put, reading, speaking
+
+ONE = "call.r1.1"
+TURN = Debt(Cause.USER_TURN, item_id="u1")
+
+
+def heard() -> Script:
+    """`r1` was completed and heard, and nothing is said."""
+    script = playing_out()
+    now(script, ev.PlayoutFinished, "r1", 1000.0)
+    return script.expects(playout=states.SILENT, response=states.COMPLETED)
+
+
+def over(script: Script) -> bool:
+    return script.call.hangup.state is states.OVER
+
+
+def barge(script: Script) -> None:
+    expired(put(script, "interruption", states.SUSPECTED), "interruption")
+
+
+def test_a_goodbye_that_was_heard_ends_the_call_and_one_that_is_heard_waits() -> None:
+    """R42, R45: whichever of the two that may be heard it is; one that was never heard or is none ends nothing."""
+    ended, foreign, nameless = heard(), heard(), idle()
+    now(ended, ev.GoodbyeSaid, "r1")
+    assert over(ended)
+    now(foreign, ev.GoodbyeSaid, "r9")
+    now(nameless, ev.GoodbyeSaid, "")
+    silent = put(idle(), "response", states.IN_PROGRESS, id="r1")
+    now(silent, ev.GoodbyeSaid, "r1")
+    for script in (foreign, nameless, silent):
+        script.expects(hangup=states.STAYING)
+    for goodbye, response_id in (("r1", "r1"), ("r1", "r2"), ("r2", "r2")):
+        script = put(playing_out(), "playout", states.PLAYING, next_id="r2")
+        put(script, "response", states.COMPLETED, id=response_id, ended=("r1",))
+        now(script, ev.GoodbyeSaid, goodbye)
+        script.expects(hangup=states.GOODBYE)
+        assert script.call.hangup.id == goodbye
+    behind_greeting = put(
+        put(playing_out(), "playout", states.PLAYING, next_id="g2"), "response", states.COMPLETED, id="g2", cause=Cause.GREETING
+    )
+    now(behind_greeting, ev.GoodbyeSaid, "r1")
+    behind_greeting.expects(hangup=states.GOODBYE)
+
+
+def test_a_wished_end_that_names_nothing_is_withdrawn_by_nothing() -> None:
+    """R41, R45: though the caller speaks, or what was said last was cut off."""
+    for status in (states.COMPLETED, states.CANCELLED, states.FAILED):
+        script = put(put(heard(), "response", status), "turn", states.SPEAKING)
+        now(script, ev.HangupRequested, "", "done")
+        assert over(script)
+        named = put(put(heard(), "response", status), "turn", states.SPEAKING)
+        now(named, ev.HangupRequested, "r1", "done")
+        named.expects(hangup=states.STAYING)
+
+
+def test_a_call_ends_with_its_goodbye_and_with_no_voice_before_it() -> None:
+    """R42, R91: nor with a goodbye of which nothing was heard."""
+    before = put(put(playing_out(), "playout", states.TAIL, next_id="r2"), "response", states.COMPLETED, id="r2")
+    put(before, "hangup", states.GOODBYE, id="r2")
+    now(before, ev.PlayoutFinished, "r1", 1000.0)
+    unheard = put(put(answering(), "response", states.IN_PROGRESS, called=True), "hangup", states.GOODBYE, id="r1")
+    now(unheard, ev.ResponseCompleted, "r1")
+    unheard.expects(playout=states.SILENT)
+    for script in (before, unheard):
+        script.expects(hangup=states.GOODBYE)
+
+
+def test_a_farewell_is_the_response_that_was_asked_for() -> None:
+    """R53: not one of the server's own, nor one that is known."""
+    unasked, known, ours = (put(make(), "hangup", states.PARTING) for make in (idle, asked, asked))
+    put(known, "response", states.REQUESTED, ended=("r0",))
+    now(unasked, ev.ResponseCreated, "r1")
+    now(known, ev.ResponseCreated, "r0")
+    now(ours, ev.ResponseCreated, "r1")
+    for script, state in ((unasked, states.PARTING), (known, states.PARTING), (ours, states.GOODBYE)):
+        script.expects(hangup=state)
+
+
+def test_a_voice_is_lost_by_the_sentence_in_synthesis_alone() -> None:
+    """R66: a foreign failure, or one of a sentence that is synthesised, is none."""
+    for session_id, state, lost in (
+        (ONE, states.SYNTHESISING, True),
+        ("call.r9.1", states.SYNTHESISING, False),
+        (ONE, states.AHEAD, False),
+    ):
+        script = put(reading(voice_failures=1), "synthesis", state)
+        now(script, ev.SynthesisFailed, session_id, "500")
+        assert over(script) is lost
+
+
+def test_the_loss_of_a_sentence_ends_no_voice_but_its_own() -> None:
+    """R66, R77: nor that of one that is synthesised."""
+    for playout in (states.ADMITTED, states.STARVED):
+        for of, synthesis in (("r2", states.SYNTHESISING), ("r1", states.AHEAD)):
+            script = put(put(reading(), "playout", playout, next_id="r2"), "response", states.COMPLETED, id="r1")
+            put(script, "synthesis", synthesis, response_id=of)
+            now(script, ev.SynthesisFailed, ONE, "500")
+            script.expects(playout=playout)
+
+
+def test_a_stalled_voice_that_was_heard_is_no_failure() -> None:
+    """R79, R93: but a notice is; and one that pays nothing is none."""
+    for cause, was_heard, debts, failed in (
+        (Cause.USER_TURN, True, (TURN,), False),
+        (Cause.USER_TURN, False, (TURN,), True),
+        (Cause.USER_TURN, False, (), False),
+        (Cause.NOTICE, True, (Debt(Cause.NOTICE),), True),
+    ):
+        for recoveries in (0, 2):
+            script = put(playing_out(recoveries=recoveries), "playout", states.PLAYING, heard=was_heard)
+            put(put(script, "response", states.COMPLETED, cause=cause), "pending", states.NOTHING, asked=debts)
+            assert Flush("r1") in expired(script, "playout")
+            assert over(script) is (failed and not recoveries)
+            if recoveries:
+                script.expects(pending=states.PAUSED if failed else states.NOTHING)
+    other = put(playing_out(recoveries=0), "response", states.COMPLETED, id="r9", cause=Cause.NOTICE)
+    expired(put(other, "pending", states.NOTHING, asked=(Debt(Cause.NOTICE),)), "playout")
+    assert not over(other)
+
+
+def test_a_response_that_stalls_over_its_last_try_leaves_the_others_debts() -> None:
+    """R15, R93: what failed too often is not owed again."""
+    script = put(
+        put(playing_out(recoveries=1), "playout", states.PLAYING, heard=False),
+        "pending",
+        states.WANTED,
+        owed=(Debt(Cause.ENTRY),),
+        recoveries=1,
+    )
+    expired(put(script, "turn", states.SPEAKING), "playout")
+    assert [debt.cause for debt in script.call.pending.owed] == [Cause.ENTRY]
+    assert script.call.pending.recoveries == 1
+
+
+def test_a_pause_in_the_middle_of_an_answer_may_be_replaced_soon_after_another() -> None:
+    """R16, R97: the cooldown counts answers without any sound."""
+    for playout, replaced in ((states.STARVED, True), (states.VOICELESS, False)):
+        script = put(put(speaking(), "cooldown", states.COOLING), "playout", playout)
+        expired(script, "playout")
+        assert over(script) is not replaced
+    script = put(put(answering(recoveries=0), "playout", states.VOICELESS), "pending", states.WANTED, owed=(Debt(Cause.ENTRY),))
+    expired(script, "playout")
+    script.expects(cooldown=states.WARM, hangup=states.STAYING)
+
+
+def test_a_greeting_that_fails_under_another_voice_is_said_whole() -> None:
+    """R15: what is heard is not the greeting."""
+    for response_id, cause in (("r9", Cause.GREETING), ("r1", Cause.RECOVERY)):
+        script = put(playing_out(), "response", states.REQUESTED, id=response_id, cause=Cause.GREETING)
+        put(script, "pending", states.NOTHING, asked=(Debt(Cause.GREETING),))
+        now(script, ev.CreateRefused, "boom")
+        assert [debt.cause for debt in script.call.pending.owed] == [cause]
+
+
+def test_the_answer_behind_the_voice_is_unheard_though_the_voice_is_heard() -> None:
+    """R93: an interruption owes it again."""
+    for arrived_id in ("", "r2"):
+        script = put(playing_out(), "playout", states.PLAYING, next_id="r2", arrived_id=arrived_id, heard=True)
+        put(put(script, "response", states.COMPLETED, id="r2"), "turn", states.SPEAKING)
+        barge(put(script, "pending", states.NOTHING, asked=(TURN,)))
+        assert script.call.pending.owed == (TURN,)
+
+
+def test_what_was_protected_is_what_is_said() -> None:
+    """R36: a notice that is heard to its end, a greeting that is under way; not one that failed, or is over under another voice."""
+    for cause, status, response_id, interrupts in (
+        (Cause.NOTICE, states.COMPLETED, "r1", False),
+        (Cause.NOTICE, states.COMPLETED, "r9", True),
+        (Cause.NOTICE, states.REQUESTED, "r9", False),
+        (Cause.GREETING, states.REQUESTED, "r9", False),
+        (Cause.GREETING, states.FAILED, "r9", True),
+        (Cause.USER_TURN, states.IN_PROGRESS, "r1", True),
+    ):
+        script = put(playing_out(), "response", status, id=response_id, cause=cause)
+        now(script, ev.SpeechStarted, "u2")
+        script.expects(interruption=states.SUSPECTED if interrupts else states.CLEAR)
+        script = put(put(playing_out(), "response", status, id=response_id, cause=cause), "turn", states.SPEAKING)
+        expired(put(script, "interruption", states.LOCKED), "interruption")
+        script.expects(interruption=states.SUSPECTED if interrupts else states.CLEAR)
+
+
+def test_a_turn_gives_the_rights_back_only_where_nothing_is_said_or_protected() -> None:
+    """R36, R37: a notice that was never created protects nothing."""
+    for make, cause, status, released in (
+        (idle, Cause.NOTICE, states.FAILED, True),
+        (idle, Cause.NOTICE, states.REQUESTED, False),
+        (playing_out, Cause.USER_TURN, states.COMPLETED, False),
+    ):
+        script = put(put(make(), "session", states.GUARDED), "response", status, cause=cause)
+        assert (ReleaseResponse() in now(script, ev.TurnCommitted, "u9")) is released
+
+
+def test_the_floor_is_given_by_new_responses_alone() -> None:
+    """R35, R68: a greeting told twice gives none, and another beside the one in progress takes none."""
+    twice = put(asked(), "response", states.REQUESTED, id="g1", cause=Cause.GREETING)
+    now(twice, ev.ResponseCreated, "g1")
+    beside = answering()
+    now(beside, ev.ResponseCreated, "r9")
+    for script in (twice, beside):
+        script.expects(phase=states.LISTENING)
+    for status, phase in ((states.CANCEL_IN_FLIGHT, states.CANCELLING), (states.COMPLETED, states.LISTENING)):
+        script = put(playing_out(), "response", status, id="r9")
+        barge(put(script, "turn", states.SPEAKING))
+        script.expects(phase=phase)
+
+
+def test_another_responses_end_completes_nothing() -> None:
+    """R72, R91: though it is the one that may be heard."""
+    script = put(answering(), "response", states.IN_PROGRESS, id="r2")
+    now(script, ev.ResponseCompleted, "r1")
+    script.expects(response=states.IN_PROGRESS, pending=states.NOTHING)
+    heard_before = put(hear(answering()), "response", states.IN_PROGRESS, id="r2")
+    now(heard_before, ev.ResponseCompleted, "r1")
+    heard_before.expects(response=states.IN_PROGRESS, pending=states.NOTHING)
+
+
+def test_the_key_that_ends_an_entry_is_no_digit_of_it() -> None:
+    """R63: though it is pressed where the last digit would be."""
+    script = put(idle(dtmf_digits=2), "dtmf", states.ENTERING, digits="1")
+    assert AddEntry("1") in now(script, ev.DigitPressed, "#")
+    assert AddEntry("12") in now(put(idle(dtmf_digits=2), "dtmf", states.ENTERING, digits="1"), ev.DigitPressed, "2")
+
+
+def test_a_failure_of_two_ends_is_told_of_the_first() -> None:
+    """R73, R92: the response that failed is asked for again when the other's end has come, and the server's wait counts."""
+    for kind, fault in ((ev.ResponseFailed, "busy"), (ev.ResponseIncomplete, "busy"), (ev.ResponseCompleted, "nothing_to_hear")):
+        script = put(answering(), "response", states.IN_PROGRESS, unwanted=("r9",), fault="old", wait_ms=9.0)
+        now(script, kind, "r1", *(("busy", 2_000.0) if fault == "busy" else ()))
+        script.expects(response=states.CANCEL_IN_FLIGHT, pending=states.PAUSED)
+        response = script.call.response
+        assert (response.id, response.fault, response.wait_ms) == ("r9", fault, 2_000.0 if fault == "busy" else 0.0)
+
+
+def test_a_wish_without_debts_asks_for_nothing() -> None:
+    """R11."""
+    assert now(put(idle(), "pending", states.WANTED, owed=()), ev.VadCalibrated) == ()
