@@ -193,6 +193,27 @@ def test_what_is_lost_with_the_session_is_owed_again_in_every_state() -> None:
         assert script.call.pending.asked != ()
 
 
+def test_what_the_device_did_not_play_is_owed_again_in_every_state() -> None:
+    """R79, R93: counted, and after a pause; not once too often, where another answer has its try."""
+    for state in LIVE:
+        script = put(owing(playing_out(), state, NOTICE), "playout", states.PLAYING, heard=False)
+        expired(script, "playout")
+        script.expects(pending=RETRIED.get(state, state))
+        assert owed(script) == [(Cause.USER_TURN, True), *notices(state)]
+        assert (script.call.pending.asked, script.call.pending.recoveries) == ((), 1)
+        script = put(owing(playing_out(), state, NOTICE), "playout", states.PLAYING, heard=True)
+        expired(put(script, "turn", states.SPEAKING), "playout")
+        script.expects(pending=state)
+        assert owed(script) == notices(state)
+        assert script.call.pending.recoveries == 0
+        if state is not states.NOTHING:
+            script = put(owing(playing_out(recoveries=0), state, ENTRY), "playout", states.PLAYING, heard=False)
+            expired(put(script, "turn", states.SPEAKING), "playout")
+            script.expects(pending=state, hangup=states.STAYING)
+            assert owed(script) == [(Cause.ENTRY, False)]
+            assert script.call.pending.recoveries == 0
+
+
 # What becomes owed.
 
 
@@ -300,7 +321,7 @@ def test_a_listeners_word_is_settled_when_the_voice_is_over_in_every_state_in_wh
         script = playing_out()
         script.wait(0)
         old, just = noise(at_ms=script.now_ms - 1_500), noise(at_ms=script.now_ms - 1_499)
-        alone = owing(playing_out(), state, old)
+        alone = put(playing_out(), "pending", state, owed=(old,), asked=())
         voice_over(alone)
         alone.expects(pending=states.NOTHING)
         assert alone.call.pending.owed == ()

@@ -28,6 +28,75 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "hangup:*/HangupExpired/leaving",
         tuple(f" not for {state}/HangupExpired" for state in ("STAYING", "PARTING", "GOODBYE")),
     ),
+    *[
+        Equivalent("The hang-up closes the call in the same step, and so every table.", row, changes)
+        for row, changes in (
+            ("session:CONNECTING|CONFIGURING/SessionExpired/always", (": stays", ": goes to *")),
+            ("session:CONNECTING|CONFIGURING|GUARDED|READY|AGED/SessionLost/always", (" gone", " not for *", ": stays", ": goes to *")),
+            ("line:AWAITED/LineExpired/always", (": stays", ": goes to *")),
+            ("limit:WARNED/LimitExpired/always", (": stays", ": goes to *")),
+        )
+    ],
+    Equivalent(
+        "The playout raises it, and in no such state: those from which it may come are in the row for the states themselves.",
+        "playout:*/VoiceMissing/always",
+        tuple(f" not for {state}/VoiceMissing" for state in ("ONSET", "PLAYING", "TAIL")),
+    ),
+    Equivalent(
+        "The same.",
+        "playout:*/PlayoutStalled/always",
+        tuple(f" not for {state}/PlayoutStalled" for state in ("VOICELESS", "ONSET", "TAIL")),
+    ),
+    Equivalent(
+        "The voice is over in the same step, while a cancel is under way: the floor goes on to that from there as well.",
+        "phase:LISTENING/VoiceMissing|PlayoutStalled/heard_in_progress",
+        (": goes to GREETING_LOCK", ": goes to AI_SPEAKING"),
+    ),
+    Equivalent(
+        "All that is left of the deadline is the hang-up's row, which closes the call; the line has no other.",
+        "line:AWAITED|OPEN/Expired/stale",
+        (": whatever the guard says",),
+    ),
+    Equivalent("Where none waits, the acts do nothing.", "tool:RUNNING|SLOW/VoiceResumed/waits", (": whatever the guard says",)),
+    Equivalent("The same.", "tool:NO_TOOL|RUNNING|SLOW/BargedIn/waits", (": whatever the guard says",)),
+    Equivalent("In NOTHING no notice waits.", "pending:*/NoticeRequested/full", (" not for NOTHING/NoticeRequested",)),
+    Equivalent(
+        "What leads to the signal raises ResponseDue itself in WANTED: a caller's or the model's event, or a deadline.",
+        "pending:WANTED/BargedIn/always",
+        (": raises_ResponseDue dropped",),
+    ),
+    Equivalent(
+        "The same; or the end of the voice does.", "pending:WANTED/AnswerFailed/answered_at_once", (": raises_ResponseDue dropped",)
+    ),
+    Equivalent("A reason after which nothing is hoped for is a word, never empty.", "hangup.model_gone: ", ("without 'no answer came'",)),
+    Equivalent(
+        "A call begins in UNLIMITED, with the deadline that `start` gives it, and nothing leads there.",
+        "states.call_ms - call_warning_ms: ",
+        ("Add in call.policy.call_ms - call.policy.call_warning_ms",),
+    ),
+    Equivalent(
+        "A response is asked for only when something is owed; the type alone needs it.",
+        "response._next_cause: ",
+        ("without Cause.RECOVERY",),
+    ),
+    Equivalent("Nothing follows but a voice.", "truncation.cut_next: ", ("without call.playout.state in AUDIBLE",)),
+    Equivalent(
+        "A response that is withdrawn, or beside another, is not welcome.",
+        "truncation.unwelcome: ",
+        ("without call.response.state is WITHDRAWN", "without in_progress(call, None)"),
+    ),
+    Equivalent(
+        "What is heard was cut only if it is awaited: what was cut before is never admitted.",
+        "truncation.over_unheard: ",
+        ("call.truncation.awaited as cut",),
+    ),
+    Equivalent(
+        "All words of a sentence that was heard for its whole length are all its words.",
+        "truncation._words: ",
+        ("left_ms < sentence.audio_ms by LtE",),
+    ),
+    Equivalent("Two that are equal are both empty, or neither is.", "guards.followed_by_sound: ", ("call.playout.next_id as arrived_id",)),
+    Equivalent("What was heard has an id.", "guards.last_heard: ", ("without bool(call.response.id)",)),
 )
 
 
