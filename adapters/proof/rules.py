@@ -105,6 +105,28 @@ RULES: tuple[str, ...] = (
     "a lost session ends the call, and says why",
     "the application is told once that the call is over",
     "a bug closes its own call alone",
+    "each item is corrected by what was heard of it, whoever flushed",
+    "a tool call is run once, however it is told",
+    "what the caller cut off is not carried out",
+    "an answer is what was heard",
+    "a wait that the server states is kept",
+    "every wish is a debt, which nothing else may drop",
+    "a short answer is an answer",
+    "a commit that the server refuses is no turn",
+    "live data is never redacted",
+    "silence in the middle of an answer is bounded",
+    "a webhook told twice changes nothing",
+    "a goodbye is said, not mentioned",
+    "a voice is given words",
+    "a key may interrupt a prompt",
+    "an absent field contradicts nothing",
+    "the wire that is spoken is the server's",
+    "one session a call",
+    "foreign code and onlookers end nothing",
+    "a silent connection costs nothing",
+    "the record of a call that died is read up to its last whole line",
+    "what one call writes to a log is bounded",
+    "a policy that contradicts itself is refused",
 )
 """Each rule in a few words, R01 first."""
 
@@ -158,5 +180,5 @@ def _claims(tests: Path) -> list[tuple[str, str]]:
 
 def _numbers(text: str) -> set[int]:
     """The rules that a text names: `R07`, and all of `R51 to R54`."""
-    spans = {number for low, high in re.findall(r"R(\d\d) to R(\d\d)", text) for number in range(int(low), int(high) + 1)}
-    return spans | {int(number) for number in re.findall(r"\bR(\d\d)\b", text)}
+    spans = {number for low, high in re.findall(r"R(\d{2,3}) to R(\d{2,3})", text) for number in range(int(low), int(high) + 1)}
+    return spans | {int(number) for number in re.findall(r"\bR(\d{2,3})\b", text)}

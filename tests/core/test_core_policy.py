@@ -118,3 +118,18 @@ def test_every_event_is_answered_in_the_first_state() -> None:
 def test_a_filler_comes_before_its_tool_is_given_up() -> None:
     with pytest.raises(ValueError, match="tool_filler_ms is 5000: it takes less than tool_ms, which is 5000"):
         Policy(tool_filler_ms=5_000, tool_ms=5_000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"turns": "local", "create_response": True}, "create_response is True: it takes turns='server'"),
+        ({"turns": "local", "interrupts": "server"}, "interrupts is 'server': it takes turns='server'"),
+        ({"remembered_ids": 2.5}, "remembered_ids is 2.5: it takes a whole number from 1 to 100"),
+        ({"recoveries": 1.0}, "recoveries is 1.0: it takes a whole number from 0 to 10"),
+    ],
+)
+def test_a_policy_that_contradicts_itself_or_counts_in_fractions_is_refused(settings: dict[str, Any], says: str) -> None:
+    """R109: in one line, before any call."""
+    with pytest.raises(ValueError, match=f"^{says}"):
+        Policy(**settings)

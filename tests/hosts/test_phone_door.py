@@ -71,7 +71,7 @@ async def door(*routes: Route, most: int = 4, head_s: float = 0.1, local: bool =
 
 @pytest.mark.parametrize("words", [b"", b"P", HALF, FORM])
 def test_callers_come_in_past_any_number_of_connections_that_say_nothing_whole(words: bytes) -> None:
-    """More of them than the server serves calls, on both ports; health and metrics answer as ever, and a call is held to its end."""
+    """R106: more of them than the server serves calls, on both ports; health and metrics answer as ever, and a call is held to its end."""
 
     async def be() -> None:
         async with exchange(max_calls=2) as phone, httpx.AsyncClient() as client:

@@ -137,6 +137,22 @@ async def test_a_key_that_the_server_quotes_goes_nowhere() -> None:
     assert core.of(ev.SessionLost) == [ev.SessionLost(0.0, f"closed with 1008 {words}")]
 
 
+async def test_what_the_model_calls_and_says_passes_as_it_is() -> None:
+    """R96: a locale that looks like a key, a word that is our key; only what is shown is masked."""
+    arguments = '{"locale": "sk-SK", "choice": "none"}'
+
+    def script(server: Server) -> None:
+        server.set_up()
+        server.say("response.created", response={"id": "r1", "status": "in_progress"})
+        call = {"id": "f1", "type": "function_call", "status": "completed", "call_id": "c1", "name": "look_up", "arguments": arguments}
+        server.say("response.output_item.done", response_id="r1", output_index=0, item=call)
+        server.ws.close(1000)
+
+    with scripted(script) as (url, _):
+        core = await played_out(llm_at(url, key="none"))
+    assert core.of(ev.ToolCalled) == [ev.ToolCalled(0.0, "c1", "look_up", arguments, "r1")]
+
+
 async def test_a_socket_that_breaks_off_is_posted_as_1006() -> None:
     with scripted(lambda server: server.ws.socket.shutdown(socket.SHUT_RDWR)) as (url, _):
         core = await played_out(llm_at(url))

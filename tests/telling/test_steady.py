@@ -61,6 +61,7 @@ def lines_of(text: str) -> list[dict[str, object]]:
 
 
 def test_a_flood_of_one_kind_is_a_few_lines_and_a_count_at_the_calls_end() -> None:
+    """R108."""
     stream = io.StringIO()
     with logging_to(stream):
         for _ in range(200_000 // 100):
