@@ -14,6 +14,7 @@ from fsm.call.effects import (
     Retire,
     TellEnded,
 )
+from fsm.call.guards import next_cause
 from tests.shared.core import (
     Script,
     answering,
@@ -789,3 +790,15 @@ def test_a_failed_answer_leaves_one_cancelled_at_birth_awaited() -> None:
         script.expects(response=states.CANCEL_IN_FLIGHT, pending=states.PAUSED)
         assert CreateResponse(Cause.RECOVERY) not in script.wait(500)
         assert CreateResponse(Cause.RECOVERY) in script.post(ev.ResponseCancelled, "x1")
+
+
+def test_nothing_owed_has_no_cause() -> None:
+    """R12."""
+    assert next_cause(idle().call) is None
+
+
+def test_a_create_that_is_refused_for_good_ends_the_call() -> None:
+    """R18: an outage of the quota is told by either message."""
+    script = asked()
+    script.post(ev.CreateRefused, "insufficient_quota")
+    assert script.of(TellEnded) == [TellEnded(Reason.MODEL_FAILED, "insufficient_quota")]

@@ -133,3 +133,10 @@ def test_a_policy_that_contradicts_itself_or_counts_in_fractions_is_refused(sett
     """R109: in one line, before any call."""
     with pytest.raises(ValueError, match=f"^{says}"):
         Policy(**settings)
+
+
+def test_events_and_effects_are_values() -> None:
+    """Equal where they are of one class and hold the same; they print as they are made, and stand in sets."""
+    assert events.SpeechStarted(1.0, "u1") == events.SpeechStarted(1.0, "u1") != events.SpeechStopped(1.0, "u1")
+    assert len({events.TurnCommitted(1.0, "u1"), events.TurnCommitted(1.0, "u1"), events.TurnCommitted(2.0, "u1")}) == 2
+    assert repr(events.TurnCommitted(1.0, "u1")) == "TurnCommitted(at_ms=1.0, item_id='u1')"

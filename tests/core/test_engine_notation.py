@@ -7,7 +7,7 @@ import pytest
 
 from fsm.engine.checks import candidates
 from fsm.engine.machine import Machine
-from fsm.engine.notation import NEVER, Declared, Record, Region, State, always, go, ignore, region, row, sets, stay
+from fsm.engine.notation import NEVER, Declared, Record, Region, State, always, go, ignore, raises, region, row, sets, stay
 
 
 @attrs.frozen
@@ -189,3 +189,36 @@ def test_an_update_may_set_several_fields_and_has_the_last_word() -> None:
     machine = Machine(Telephone, (bell(*SOUND[:3], row(RINGING, Rang, always, go(RINGING, count_with_no_end)), SOUND[4]),), EVENTS)
     rung = machine.step(Telephone(500.0), Rang(100.0)).snapshot
     assert machine.step(rung, Rang(300.0)).snapshot.bell == Bell(state=RINGING, epoch=2, due_ms=NEVER, rings=2)
+
+
+class Answered(Happened):
+    """A signal."""
+
+
+class Hung(Happened):
+    """A signal that stands behind it."""
+
+
+def telephone(*rows: Declared) -> Region:
+    return region(
+        "bell", *rows, row(QUIET, Happened, always, ignore("it is nothing")), doc="a bell", record=Bell, states=(QUIET,), expired=Tired
+    )
+
+
+def test_a_signal_says_when_and_nothing_else() -> None:
+    assert raises(Answered)(None, Rang(5.0)) == Answered(5.0)
+
+
+def test_a_row_raises_signals_of_its_machine_alone() -> None:
+    part = telephone(row(QUIET, Rang, always, stay(raises(Answered))))
+    with pytest.raises(ValueError, match="bell:QUIET/Rang/always raises Answered, which is no signal of this machine"):
+        Machine(Telephone, [part], EVENTS)
+    assert Machine(Telephone, [part], EVENTS, [Answered]).step(Telephone(1.0), Rang(5.0)).signals == (Answered,)
+
+
+def test_a_row_that_answers_a_signal_raises_later_ones_alone() -> None:
+    """So a step ends."""
+    part = telephone(row(QUIET, Rang, always, stay(raises(Answered))), row(QUIET, Answered, always, stay(raises(Hung))))
+    Machine(Telephone, [part], EVENTS, [Answered, Hung])
+    with pytest.raises(ValueError, match="bell:QUIET/Answered/always raises Hung, which does not stand behind Answered"):
+        Machine(Telephone, [part], EVENTS, [Hung, Answered])
