@@ -240,3 +240,12 @@ def test_a_failure_of_two_ends_is_told_of_the_first() -> None:
 def test_a_wish_without_debts_asks_for_nothing() -> None:
     """R11."""
     assert now(put(idle(), "pending", states.WANTED, owed=()), ev.VadCalibrated) == ()
+
+
+def test_what_stands_behind_the_voice_is_moved_by_its_own_events_alone() -> None:
+    """R31, R72."""
+    for kind in (ev.ResponseCompleted, ev.ResponseCancelled, ev.ResponseFailed, ev.ResponseIncomplete, ev.AudioArrived):
+        script = put(playing_out(), "playout", states.PLAYING, next_id="r2")
+        assert not [effect for effect in now(script, kind, "r9") if isinstance(effect, Flush)]
+        assert (script.call.playout.next_id, script.call.playout.arrived_id) == ("r2", "")
+        script.expects(truncation=states.IN_STEP)

@@ -23,11 +23,6 @@ class Equivalent:
 
 
 EQUIVALENTS: tuple[Equivalent, ...] = (
-    Equivalent(
-        "Its guard asks for LEAVING, so the row, which all tables share, can hold in no other state of this one.",
-        "hangup:*/HangupExpired/leaving",
-        tuple(f" not for {state}/HangupExpired" for state in ("STAYING", "PARTING", "GOODBYE")),
-    ),
     *[
         Equivalent("The hang-up closes the call in the same step, and so every table.", row, changes)
         for row, changes in (
