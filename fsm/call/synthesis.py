@@ -14,8 +14,8 @@ from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
 LIVE = (RESTING, SYNTHESISING, AHEAD)
 WORKING = (SYNTHESISING, AHEAD)
-SILENCED = (ev.BargedIn, ev.VoiceMissing, ev.PlayoutStalled)
-"""What ends a playout before its sentences do (R77)."""
+UNPLAYED = (ev.VoiceMissing, ev.PlayoutStalled)
+"""What ends a playout before its sentences do (R77), and leaves the answer behind it to be spoken."""
 
 
 def refused(call: Call, event: ev.SentenceCut) -> bool:
@@ -35,9 +35,14 @@ def full(call: Call, _: ev.SentenceCut) -> bool:
     return len(call.synthesis.queue) >= call.policy.queued_sentences
 
 
-def of_sentence(call: Call, event: ev.ResponseEnded) -> bool:
-    """Does the event belong to the response of the sentence in synthesis or ahead?"""
-    return event.response_id == call.synthesis.response_id
+def of_sentence(call: Call, event: ev.ResponseCancelled | ev.VoiceMissing | ev.PlayoutStalled) -> bool:
+    """Is the response of the sentence in synthesis or ahead not heard any more?"""
+    return _gone(call, event) == call.synthesis.response_id
+
+
+def next_in_line(call: Call, event: ev.ResponseCancelled | ev.VoiceMissing | ev.PlayoutStalled) -> bool:
+    """Is it, with a sentence of the response that follows waiting behind it?"""
+    return of_sentence(call, event) and bool(_others(call, event))
 
 
 def more_waits(call: Call, event: ev.SynthesisEnded | ev.SentenceStarted) -> bool:
@@ -63,6 +68,12 @@ def synthesise(call: Call, event: ev.SentenceCut) -> Synthesise:
 def synthesise_next(call: Call, _: ev.Event) -> Synthesise:
     """Begin the sentence that waits longest."""
     sentence = call.synthesis.queue[0]
+    return Synthesise(session_id(call, sentence.response_id, sentence.number), sentence.response_id, sentence.text)
+
+
+def synthesise_other(call: Call, event: ev.ResponseCancelled | ev.VoiceMissing | ev.PlayoutStalled) -> Synthesise:
+    """Begin the sentence of the response that follows."""
+    sentence = _others(call, event)[0]
     return Synthesise(session_id(call, sentence.response_id, sentence.number), sentence.response_id, sentence.text)
 
 
@@ -109,7 +120,27 @@ def enqueue(call: Call, event: ev.SentenceCut) -> tuple[Sentence, ...]:
 @sets("queue")
 def drop_waiting(call: Call, event: ev.ResponseCancelled) -> tuple[Sentence, ...]:
     """The sentences of a response that will not be heard wait no longer (R67)."""
-    return tuple(sentence for sentence in call.synthesis.queue if sentence.response_id != event.response_id)
+    return _others(call, event)
+
+
+@sets("session_id", "response_id", "item_id", "text", "queue")
+def take_others(
+    call: Call, event: ev.ResponseCancelled | ev.VoiceMissing | ev.PlayoutStalled
+) -> tuple[str, str, str, str, tuple[Sentence, ...]]:
+    """The first sentence of the response that follows is in synthesis; those of the one that is not heard any more are gone."""
+    sentence, *rest = _others(call, event)
+    session = session_id(call, sentence.response_id, sentence.number)
+    return session, sentence.response_id, sentence.item_id, sentence.text, tuple(rest)
+
+
+def _gone(call: Call, event: ev.ResponseCancelled | ev.VoiceMissing | ev.PlayoutStalled) -> str:
+    """The response that is not heard any more: the one that was cancelled, or what the device did not play."""
+    return event.response_id if isinstance(event, ev.ResponseCancelled) else call.playout.id
+
+
+def _others(call: Call, event: ev.ResponseCancelled | ev.VoiceMissing | ev.PlayoutStalled) -> tuple[Sentence, ...]:
+    gone = _gone(call, event)
+    return tuple(sentence for sentence in call.synthesis.queue if sentence.response_id != gone)
 
 
 @sets("failed")
@@ -151,11 +182,17 @@ SYNTHESIS = region(
     row(AHEAD,             ev.SentenceStarted,      more_waits,     go(SYNTHESISING, take_next, synthesise_next)),
     row(AHEAD,             ev.SentenceStarted,      of_session,     go(RESTING, forget)),
 
-    row(SYNTHESISING,      SILENCED,                always,         go(RESTING, cancel_synthesis, forget)),
-    row(AHEAD,             SILENCED,                always,         go(RESTING, forget)),
+    row(SYNTHESISING,      ev.BargedIn,             always,         go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             ev.BargedIn,             always,         go(RESTING, forget)),
+    row(SYNTHESISING,      ev.ResponseCancelled,    next_in_line,   go(SYNTHESISING, cancel_synthesis, take_others, synthesise_other)),
     row(SYNTHESISING,      ev.ResponseCancelled,    of_sentence,    go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             ev.ResponseCancelled,    next_in_line,   go(SYNTHESISING, take_others, synthesise_other)),
     row(AHEAD,             ev.ResponseCancelled,    of_sentence,    go(RESTING, forget)),
     row(WORKING,           ev.ResponseCancelled,    always,         stay(drop_waiting)),
+    row(SYNTHESISING,      UNPLAYED,                next_in_line,   go(SYNTHESISING, cancel_synthesis, take_others, synthesise_other)),
+    row(SYNTHESISING,      UNPLAYED,                of_sentence,    go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             UNPLAYED,                next_in_line,   go(SYNTHESISING, take_others, synthesise_other)),
+    row(AHEAD,             UNPLAYED,                of_sentence,    go(RESTING, forget)),
 
     row(LIVE,              ev.SynthesisCancelAnswered, always,      stay(log_outcome)),
     row(LIVE,              ev.SentenceEvent,        always,         ignore("of a sentence that is no longer awaited (R66)")),

@@ -657,3 +657,21 @@ def test_what_follows_the_greeting_is_no_greeting() -> None:
     script.post(ev.AudioArrived, "r2", "item_r2")
     heard_out(script, "g1")
     script.expects(phase=states.AI_SPEAKING, playout=states.ONSET)
+
+
+def test_the_answer_behind_one_that_is_not_played_is_spoken() -> None:
+    """R69, R77, R79: whether it is in synthesis already, or waits behind a sentence of the other."""
+    for behind in (False, True):
+        script = hear(reading(create_response=True))
+        script.post(ev.SentenceSynthesised, ONE, 900.0)
+        if not behind:
+            script.post(ev.SentenceStarted, ONE)
+        script.post(ev.ResponseCompleted, "r1")
+        script.post(ev.ResponseCreated, "r2")
+        script.post(ev.SentenceCut, "r2", 1, "Two.", "item_r2")
+        script.post(ev.ResponseCompleted, "r2")
+        script.wait(2_000)
+        assert script.of(Flush) == [Flush("r1")]
+        assert [effect.session_id for effect in script.of(Synthesise)] == [ONE, "call.r2.1"]
+        assert not script.of(CancelSynthesis)
+        script.expects(playout=states.ADMITTED, synthesis=states.SYNTHESISING)

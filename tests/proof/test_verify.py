@@ -14,6 +14,7 @@ from adapters.proof.verify.checker import Checked, check, dead_rows, report
 from adapters.proof.verify.model import Model
 from adapters.proof.verify.plans import PLAIN, Plan, plans
 from adapters.proof.verify.reads import Reads
+from adapters.proof.verify.show import OPEN
 from adapters.proof.verify.trace import Retold
 from adapters.telling.trace import read_trace
 from fsm import CALL, Call, Policy, effects as fx, events as ev, states
@@ -25,8 +26,6 @@ from fsm.engine.reference import walk
 
 MOST = 400
 """How many of the nearest states are explored in most tests."""
-OPEN: frozenset[str] = frozenset({Rule.DEBTS, Rule.LIVELOCK, Rule.CREATE_CAUSE, Rule.CREATE_ALONE, Rule.PROMPT_QUIET})
-"""Rules that the tables are known to break, and that are being mended."""
 
 
 def plan_of(parts: str, most: int = MOST, **settings: Any) -> Plan:
