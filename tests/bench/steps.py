@@ -66,7 +66,7 @@ def measure_steps(say: Say, *, repetitions: int = 9, passes: int = 100) -> StepF
     """
     call, events = recorded()
     slow = max(1, passes // 10)
-    new = iter([Machine(Call, CALL.regions, CALL.events) for _ in range(repetitions)])
+    new = iter([Machine(Call, CALL.regions, CALL.events, CALL.signals) for _ in range(repetitions)])
     by_transitions = partial(_transitions_through, Walker(CALL, call), call, events)
     ways: dict[str, tuple[Callable[[], object], int]] = {
         STEP: (partial(_step_through, call, events), passes),

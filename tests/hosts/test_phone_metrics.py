@@ -84,7 +84,7 @@ def test_an_interruption_and_its_cancel_are_counted_once() -> None:
     assert value(kept, "hang_ups_failed_total") == 1
     assert value(kept, "messages_set_aside_total") == 3
     assert value(kept, "call_seconds_count") == 1
-    assert value(kept, "rows_total", row="phase:AI_SPEAKING/InterruptionExpired/still_generated") == 1
+    assert value(kept, "rows_total", row="phase:AI_SPEAKING/BargedIn/still_generated") == 1
 
 
 def test_a_sound_that_did_not_last_is_a_false_alarm() -> None:

@@ -49,7 +49,7 @@ from tests.shared.telephone import Silent, Wire
         (("--drain-s", "nan"), {}, "--drain-s nan"),
         (("--set", "call_ms=1"), {}, "call_ms is 1"),
         (("--realtime", "wss://a.b/v1/realtime"), {}, "no key"),
-        (("--realtime", "http://127.0.0.1:1/"), {}, "WebSocket URL"),
+        (("--realtime", "http://127.0.0.1:1/"), {}, "begins with wss:// or ws://"),
         (("--realtime", "ws://127.0.0.1:1/"), {}, "could not connect"),
         (("--public-url", "https://["), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),
         (("--public-url", "https://a.b:99999"), {"TWILIO_AUTH_TOKEN": TOKEN}, "https://"),

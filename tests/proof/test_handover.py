@@ -119,7 +119,7 @@ def test_the_walks_reach_most_of_what_acts() -> None:
         for call, event in walk(start(POLICIES[seed % len(POLICIES)]), random.Random(seed), 120):
             reached |= {(row.region, row.declared) for row in CALL.step(call, event).rows}
     acting = {(row.region, row.declared) for part in CALL.regions for row in part.rows if not row.ignores}
-    assert len(reached & acting) > 0.75 * len(acting), sorted(acting - reached)
+    assert len(reached & acting) > 0.6 * len(acting), sorted(acting - reached)
 
 
 def test_a_run_ends_where_its_last_step_does() -> None:
