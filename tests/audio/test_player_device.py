@@ -209,9 +209,7 @@ def test_a_player_that_takes_nothing_ends_the_call_and_says_how(
     assert failed.reason == f"the player aplay fails again and again: {told}; check the sound system"
 
 
-@pytest.mark.xfail(
-    reason="a full disk ends the recording and no longer the call: what this claims is to be said anew", strict=False, run=False
-)
+@pytest.mark.xfail(reason="a full disk ends the recording, no longer the call", strict=False, run=False)
 def test_a_full_disk_ends_the_call_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "SAVED_FRAMES", 5)
     not_a_player(tmp_path, "exec cat >/dev/null", monkeypatch)
