@@ -467,7 +467,7 @@ class SynthesisFailed(SynthesisEnded):
 
 @attrs.frozen(eq=False, repr=False)
 class SynthesisCancelAnswered(SentenceEvent):
-    """What became of POST /cancel/<session_id>: acknowledged, too late, not needed, unsupported or failed (R64)."""
+    """What became of POST /cancel/<session_id>: acknowledged, closed, too late, not needed, unsupported or failed (R64)."""
 
     session_id: str
     outcome: str

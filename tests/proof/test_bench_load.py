@@ -9,7 +9,6 @@ from tests.matrix import CallerOfTwoTurns, Held
 from tests.matrix_faults import Cell
 
 
-@pytest.mark.xfail(reason="the bare clients are to be brought in step with the new core", strict=False)
 def test_every_client_takes_the_same_sound() -> None:
     figures = anyio.run(load.measure_load, str, 2, 0.6, 1)
     assert list(figures.ms) == [load.BARE, load.PACKED, load.PLAIN, load.RECORDED]

@@ -17,7 +17,7 @@ from adapters.proof.world import Tool, World, is_past, without
 from fsm.call import states
 from fsm.call.snapshot import Call, Debt
 from fsm.engine.machine import Machine
-from fsm.engine.notation import NEVER
+from fsm.engine.notation import NEVER, State
 
 _ID = re.compile(r"\b([ru])(\d+)")
 Names = tuple[tuple[str, str], ...]
@@ -162,7 +162,7 @@ def rename(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, tuple | frozenset):
         renamed = [rename(one, names) for one in value]
         return type(value)(*renamed) if hasattr(value, "_fields") else type(value)(renamed)
-    if attrs.has(type(value)) and not isinstance(value, states.State):
+    if attrs.has(type(value)) and not isinstance(value, State):
         changes = {}
         for field in attrs.fields(type(value)):
             was = getattr(value, field.name)
