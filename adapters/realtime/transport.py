@@ -23,8 +23,9 @@ EYEBALLS_S = 0.25
 """How long one address of a host is tried alone, before the next is tried beside it (RFC 8305)."""
 LOST_S = 1.0
 """A connection that was broken off is told as lost in the loop's next round; longer than this nobody waits for that."""
-AT_ONCE = 16 * 1024
-"""How many bytes are read before others have their turn: a flood of small messages must not hold the event loop."""
+AT_ONCE = 4 * 1024
+"""How many bytes are read before others have their turn: a flood of small messages must not hold the event loop for longer than
+some milliseconds."""
 BROKEN = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError)
 
 

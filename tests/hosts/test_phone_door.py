@@ -14,14 +14,15 @@ from anyio.abc import SocketStream
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from adapters.hosts.phone import door as doors
 from adapters.hosts.phone.calls import Refused
-from adapters.hosts.phone.door import FRAMES_HZ, OCTETS_HZ, WAITING, Door
+from adapters.hosts.phone.door import FRAMES_HZ, OCTETS_HZ, SLICE, WAITING, Door
 from adapters.seam.budget import BURST_S, Budget
 from adapters.standin.twilio.stream import Hung
 from tests.shared.phone_model import Exchange, exchange, on_asyncio
@@ -53,7 +54,7 @@ async def _ok(_: Request) -> Response:
 
 
 @asynccontextmanager
-async def door(*routes: Route, most: int = 4, head_s: float = 0.1, local: bool = True) -> AsyncIterator[tuple[Door, list[Refused]]]:
+async def door(*routes: BaseRoute, most: int = 4, head_s: float = 0.1, local: bool = True) -> AsyncIterator[tuple[Door, list[Refused]]]:
     """A door alone."""
     refused: list[Refused] = []
     app = Starlette(routes=[*routes, Route("/", _ok), Route("/healthz", _ok)])
@@ -218,6 +219,41 @@ def test_a_stream_that_sends_faster_than_anybody_speaks_is_told_so_and_closed(wh
                 assert (ws.close_code, ws.close_reason) == (1008, "faster than real time")
             assert phone.count("refused_total", why="too_fast") == 1
             assert (await phone.dial(phone.place(Silent(5), token=None))).hung is Hung.CALLER
+
+    on_asyncio(be)
+
+
+@pytest.mark.parametrize("frame", [Frame(Opcode.TEXT, b"{}"), Frame(Opcode.PING, b"")])
+def test_between_two_slices_of_a_flood_others_have_their_turn(frame: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R106: what came at once is not taken at once, however much of it the system has in hand."""
+    came, most = 0, 0
+    takes = Budget.takes
+
+    def counted(budget: Budget, amount: float) -> bool:
+        nonlocal came
+        came += amount == 1
+        return takes(budget, amount)
+
+    async def listen(websocket: WebSocket) -> None:
+        await websocket.accept()
+        with contextlib.suppress(WebSocketDisconnect):
+            while True:
+                await websocket.receive_text()
+
+    async def be() -> None:
+        nonlocal most
+        monkeypatch.setattr(Budget, "takes", counted)
+        flood = frame.serialize(mask=True) * 2_000
+        async with (
+            door(WebSocketRoute("/stream", listen)) as (one, _),
+            connect(f"ws://127.0.0.1:{port_of(one.url)}/stream", compression=None, ping_interval=None) as ws,
+        ):
+            ws.transport.write(flood)
+            while came < 2_000:
+                before = came
+                await anyio.sleep(0)
+                most = max(most, came - before)
+        assert most <= SLICE / len(flood) * 2_000 + 1
 
     on_asyncio(be)
 
