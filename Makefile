@@ -59,7 +59,8 @@ cover: all
 bench: all
 	$(BIN)/python -m tests.bench
 
-# Clients that others wrote hold calls with the stand-in servers, each in an environment of its own under .oracles/.
+# Clients that others wrote hold calls with the stand-in servers, each in an environment of its own under .oracles/; and we with servers
+# that others wrote, from checkouts owner+name in the folder that CALLFSM_ORACLE_SERVERS names.
 oracles: all
 	$(BIN)/python -m tests.oracles
 

@@ -243,3 +243,29 @@ def test_a_loop_that_a_tool_blocks_is_named_and_two_signals_end_it(tmp_path: Pat
     assert code == 128 + signal.SIGTERM
     [blocked] = [json.loads(line) for line in log if "loop_blocked" in line]
     assert blocked["where"][-1].endswith("standing")
+
+
+def the_key_itself() -> str:
+    """Says the key: a tool of that name."""
+    return "done"
+
+
+def test_a_key_that_is_said_is_in_no_trace_of_a_telephone_call(tmp_path: Path) -> None:
+    """What is called stays what it is: the tool of that name is run (R96)."""
+    key = the_key_itself.__name__
+
+    def keyed(agent: ServedAgent) -> ServedAgent:
+        return attrs.evolve(with_tools(the_key_itself)(agent), key=key)
+
+    async def be() -> None:
+        model = ToneModel(tools=(key,))
+        async with exchange(model=model, agent=keyed, traces=tmp_path) as phone:
+            await phone.dial(phone.place(Silent(60)))
+            await phone.server.calls.wait_until_empty()
+        assert "done" in [message["item"]["output"] for message in model.received if message["type"] == "conversation.item.create"]
+
+    on_asyncio(be)
+    [trace] = tmp_path.iterdir()
+    text = trace.read_text()
+    assert "ToolCalled" in text
+    assert key not in text

@@ -10,7 +10,10 @@ from tests.oracles.running import Verdict, judge
 
 def main() -> int:
     """Run those that are named, or all; 0 when all that could judge agree with the stand-ins, 1 when one does not, 2 for bad input."""
-    parser = argparse.ArgumentParser(prog="python -m tests.oracles", description="clients that others wrote hold calls with the stand-ins")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.oracles",
+        description="clients that others wrote hold calls with the stand-ins, and callfsm with servers that others wrote",
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="an oracle (default: all)")
     parser.add_argument("--list", action="store_true", help="say which there are")
     parser.add_argument("--compare", action="store_true", help="count what is still heard of each framework on faulty servers, in minutes")
@@ -26,7 +29,8 @@ def main() -> int:
     wanted = [known[name] for name in options.names] or list(known.values())
     if options.list:
         for oracle in wanted:
-            print(f"{oracle.name}: {', '.join(oracle.needs)} against {', '.join(oracle.stand_ins)}")
+            what = f"{oracle.server}, a server" if oracle.server else ", ".join(oracle.needs)
+            print(f"{oracle.name}: {what} against {', '.join(oracle.stand_ins) or 'callfsm'}")
         return 0
     verdicts = [_judged(number, len(wanted), oracle) for number, oracle in enumerate(wanted, 1)]
     _summarise(verdicts)

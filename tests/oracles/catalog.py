@@ -14,6 +14,10 @@ An oracle is a script in this folder that opens with inline metadata (PEP 723), 
 
 The first dependency is the client whose word is wanted. Its URLs come first among the script's arguments, in the order of
 `stand-ins`, then a recording of each line of `says`. A file without such a block is no oracle.
+
+A script in `servers/` is a server that others wrote instead: `server = "owner/name"` says whose code it runs, and `call` with which
+options of `callfsm call` a call is held with it; `{port}` is its port, and the URL of each stand-in is added behind its name. `warns` are
+the errors that it is known to send in a good call.
 """
 
 import re
@@ -41,6 +45,12 @@ class Oracle:
     as_of: str
     stand_ins: tuple[str, ...]
     says: tuple[str, ...]
+    server: str = ""
+    """Whose server this is, `owner/name`; empty for a client."""
+    call: str = ""
+    warns: tuple[str, ...] = ()
+    """The codes of the errors that the server is known to answer a good call with."""
+    least_python: tuple[int, ...] = (3, 11)
 
     @property
     def name(self) -> str:
@@ -49,13 +59,14 @@ class Oracle:
 
     @property
     def client(self) -> str:
-        """The package whose client this is, without its extras and version."""
-        return re.split(r"[\[=<>~!; ]", self.needs[0])[0]
+        """The package whose client this is, without its extras and version; of a server, whose it is."""
+        return self.server or re.split(r"[\[=<>~!; ]", self.needs[0])[0]
 
 
 def oracles(folder: Path = FOLDER) -> list[Oracle]:
     """All that the folder declares, by name. Misdeclared when one cannot be read."""
-    found = (_declared(script, _BLOCK.search(script.read_text(encoding="utf-8"))) for script in sorted(folder.glob("*.py")))
+    scripts = [*sorted(folder.glob("*.py")), *sorted(folder.glob("servers/*.py"))]
+    found = (_declared(script, _BLOCK.search(script.read_text(encoding="utf-8"))) for script in scripts)
     return [oracle for oracle in found if oracle]
 
 
@@ -66,7 +77,11 @@ def _declared(script: Path, block: re.Match[str] | None) -> Oracle | None:
     try:
         told = tomllib.loads("\n".join(line[2:] for line in block["text"].splitlines()))
         ours, as_of = told["tool"]["callfsm"], told["tool"]["uv"]["exclude-newer"]
-        oracle = Oracle(script, tuple(told["dependencies"]), str(as_of), tuple(ours["stand-ins"]), tuple(ours.get("says", ())))
+        needs, server = tuple(told["dependencies"]), str(ours.get("server", ""))
+        stand_ins = tuple(ours.get("stand-ins", ()) if server else ours["stand-ins"])
+        least = tuple(int(part) for part in re.findall(r"\d+", told.get("requires-python", ">=3.11")))
+        kept = {"server": server, "call": str(ours.get("call", "")), "warns": tuple(ours.get("warns", ())), "least_python": least}
+        oracle = Oracle(script, needs, str(as_of), stand_ins, tuple(ours.get("says", ())), **kept)
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise Misdeclared(f"{script.name}: its script block cannot be read: {error!r}") from None
     if not oracle.needs:

@@ -38,21 +38,23 @@ def python_of(oracle: Oracle, *, folder: Path = ENVIRONMENTS, build_s: float = B
 
 
 def version_of(oracle: Oracle, python: Path) -> str:
-    """The version of the client in an environment."""
+    """The version of the client in an environment; a server has that of its checkout."""
+    if oracle.server:
+        return ""
     code = f"import importlib.metadata as m; print(m.version({oracle.client!r}))"
     return subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
 
 
 def _build(oracle: Oracle, home: Path, python: Path, build_s: float) -> None:
     """Build it with uv where there is one, else with venv and pip; without the date when the package index tells no upload times."""
-    uv = shutil.which("uv")
-    if uv and _runs([uv, "venv", "--quiet", "--python", sys.executable, home], build_s) is None:
+    uv, base = shutil.which("uv"), _interpreter(oracle)
+    if uv and _runs([uv, "venv", "--quiet", "--python", base, home], build_s) is None:
         install = [uv, "pip", "install", "--quiet", "--python", python]
         if _runs([*install, "--exclude-newer", oracle.as_of, *oracle.needs], build_s) is None:
             return
     shutil.rmtree(home, ignore_errors=True)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    for command in ([sys.executable, "-m", "venv", home], [*pip, "--upgrade", DATED_PIP]):
+    for command in ([base, "-m", "venv", home], [*pip, "--upgrade", DATED_PIP]):
         if said := _runs(command, build_s):
             raise NoEnvironment(f"{oracle.name}: no environment: {said}")
     said = _runs([*pip, "--uploaded-prior-to", oracle.as_of, *oracle.needs], build_s)
@@ -60,6 +62,18 @@ def _build(oracle: Oracle, home: Path, python: Path, build_s: float) -> None:
         said = _runs([*pip, *oracle.needs], build_s)
     if said:
         raise NoEnvironment(f"{oracle.name}: {', '.join(oracle.needs)} cannot be installed: {said}")
+
+
+def _interpreter(oracle: Oracle) -> str:
+    """A Python that is new enough: ours, else one on the path. NoEnvironment where there is none."""
+    if sys.version_info[: len(oracle.least_python)] >= oracle.least_python:
+        return sys.executable
+    major, minor = oracle.least_python[:2]
+    for newer in range(minor, minor + 3):
+        found = shutil.which(f"python{major}.{newer}")
+        if found and _runs([found, "-c", ""], BUILD_S) is None:
+            return found
+    raise NoEnvironment(f"{oracle.name}: it needs Python {major}.{minor} or newer: put python{major}.{minor} on the path")
 
 
 def _runs(command: list[str | Path], build_s: float) -> str | None:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import attrs
 
+from adapters.commands.common import Refused
 from adapters.standin.voice import RATE_HZ, Voice
 from tests.oracles.catalog import Oracle
 from tests.oracles.environment import BUILD_S, NoEnvironment, python_of, version_of
+from tests.oracles.served import NoCheckout, checkout_of, hold, serving
 
 ROOT = Path(__file__).parents[2]
 START_S = 60.0
@@ -56,10 +58,16 @@ def judge(oracle: Oracle, tell: Callable[[str], None], *, build_s: float = BUILD
     """Run it to its end; `tell` is given each of its lines. Building its environment may take `build_s` for each command."""
     began = time.monotonic()
     try:
+        checkout = checkout_of(oracle) if oracle.server else None
         python = python_of(oracle, build_s=build_s)
-    except NoEnvironment as lack:
+    except (NoEnvironment, NoCheckout) as lack:
         return Verdict(oracle=oracle, missing=str(lack))
     built = time.monotonic()
+    if checkout is not None:
+        tell(f"{oracle.server}; its environment took {built - began:.1f} s")
+        held, broken = _serve(oracle, python, checkout, tell)
+        times = {"build_s": built - began, "call_s": time.monotonic() - built}
+        return Verdict(oracle=oracle, held=held, broken=tuple(broken), **times)
     version = version_of(oracle, python)
     tell(f"{oracle.client} {version}; its environment took {built - began:.1f} s")
     with ExitStack() as stack:
@@ -80,6 +88,28 @@ def judge(oracle: Oracle, tell: Callable[[str], None], *, build_s: float = BUILD
         build_s=built - began,
         call_s=time.monotonic() - built,
     )
+
+
+def _serve(oracle: Oracle, python: Path, checkout: Path, tell: Callable[[str], None]) -> tuple[int, list[str]]:
+    """Hold a call with the server of others; how many checks held, and the lines of those that did not."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callfsm-oracle-")))
+        flags: list[str] = []
+        for words in oracle.stand_ins:
+            flags += [f"--{words.split()[0]}", stack.enter_context(standing_in(*words.split()))]
+        try:
+            port = stack.enter_context(serving(python, oracle, checkout, folder / "server.log"))
+            held = hold(
+                folder,
+                [*oracle.call.format(port=port).split(), *flags],
+                by_tone=not any(words.startswith("realtime") for words in oracle.stand_ins),
+            )
+        except (RuntimeError, OSError, ValueError, Refused) as error:
+            return 0, [str(error)]
+        checks = list(held.checks(oracle.warns))
+        for claim, holds, seen in checks:
+            tell(f"ok    {claim}" if holds else f"FAIL  {claim}: {seen}")
+        return sum(holds for _, holds, _ in checks), [f"{claim}: {seen}" for claim, holds, seen in checks if not holds]
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 tests that need it are skipped, and say so.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from typing import Any
 import attrs
 import pytest
 
+from adapters.commands.agent import add_agent, chosen
 from adapters.standin.faults import parse
 from adapters.standin.realtime.faults import REALTIME
 from tests.oracles.catalog import FOLDER, Misdeclared, Oracle, oracles
 from tests.oracles.compare.__main__ import CUES, TRIALS, Trial
 from tests.oracles.environment import NoEnvironment, python_of
 from tests.oracles.running import Verdict, follow, judge
+from tests.oracles.served import CHECKOUTS
 from tests.shared.shell import PATIENCE_S
 
 Json = dict[str, Any]
@@ -59,7 +62,8 @@ def test_four_realtime_clients_are_oracles() -> None:
 @pytest.mark.parametrize("name", sorted(known()))
 def test_each_oracle_pins_its_client_and_dates_the_rest(name: str) -> None:
     oracle = known()[name]
-    assert "==" in oracle.needs[0], "the client whose word counts is of one version"
+    wanted = oracle.needs if oracle.server else oracle.needs[:1]
+    assert all("==" in one for one in wanted), "the client whose word counts is of one version, and all that a server runs with"
     assert oracle.as_of.startswith("20"), oracle.as_of
 
 
@@ -81,6 +85,30 @@ def test_a_declaration_that_cannot_be_followed_is_refused_by_name(tmp_path: Path
     (tmp_path / "odd.py").write_text(text)
     with pytest.raises(Misdeclared, match=f"odd.py: .*{complaint}"):
         oracles(tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, oracle in known().items() if oracle.server))
+@pytest.mark.parametrize("folder", [None, "nowhere"])
+def test_a_server_without_a_checkout_is_not_judged_and_says_so(name: str, folder: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    oracle = known()[name]
+    if folder is None:
+        monkeypatch.delenv(CHECKOUTS, raising=False)
+    else:
+        monkeypatch.setenv(CHECKOUTS, folder)
+    verdict = judge(oracle, lambda _: None)
+    assert not verdict.agrees
+    assert verdict.missing
+    assert verdict.missing.startswith(f"no checkout of {oracle.server}: ")
+
+
+@pytest.mark.parametrize("name", sorted(name for name, oracle in known().items() if oracle.server))
+def test_a_call_with_a_server_is_one_that_the_command_line_can_hold(name: str) -> None:
+    oracle = known()[name]
+    parser = argparse.ArgumentParser()
+    add_agent(parser, voice="chatterbox")
+    options = parser.parse_args(oracle.call.format(port=1).split())
+    assert options.realtime or options.chatterbox
+    assert chosen(options)
 
 
 def test_an_unknown_name_is_refused_in_one_line() -> None:

@@ -18,7 +18,7 @@ from fsm.call.policy import Policy
 
 
 class Agent(Protocol):
-    """Who answers; an application with tools of its own makes one."""
+    """Who answers; an application with tools of its own makes one. What it has as `key`, if anything, is in no trace (R96)."""
 
     @property
     def policy(self) -> Policy:

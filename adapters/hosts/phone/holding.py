@@ -45,7 +45,8 @@ class Holding:
         call = start(agent.policy, handler.call_id)
         figures = CallFigures(self.metrics, call)
         line = line_for(figures)
-        trace = Tracing(self.traces and self.traces / f"{call.call_id}.trace", call, partial(_tell_of_trace, call.call_id))
+        path = self.traces and self.traces / f"{call.call_id}.trace"
+        trace = Tracing(path, call, partial(_tell_of_trace, call.call_id), getattr(agent, "key", None))
         self.metrics.began.inc()
         tell(logging.INFO, "call_began", handler.call_id)
         bug: BaseException | None = None
