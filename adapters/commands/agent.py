@@ -128,7 +128,9 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
     try:
         model = RealtimeSettings(**{name: value for name, value in wanted.items() if value is not None})
     except ValueError as error:
-        raise Refused(f"{error}; correct the option of that name") from None
+        field, says, words = str(error).partition(" is ")
+        option = {"wire": "--realtime-wire", "voice": "--realtime-voice"}.get(field, f"--{field.replace('_', '-')}")
+        raise Refused(f"{option}{says}{words}") from None
     return Chosen(
         policy=policy,
         settings=model,
@@ -206,14 +208,14 @@ def _voice(options: argparse.Namespace) -> "Voice":
     from adapters.chatterbox.voice import Voice
 
     return Voice(
-        speech=_speech(options, options.chatterbox),
-        fallback=_speech(options, options.chatterbox_fallback),
+        speech=_speech(options, "--chatterbox", options.chatterbox),
+        fallback=_speech(options, "--chatterbox-fallback", options.chatterbox_fallback),
         apology=_apology(options.chatterbox_apology),
     )
 
 
-def _speech(options: argparse.Namespace, url: str | None) -> "Server | None":
-    """The Chatterbox server at a URL, None for none."""
+def _speech(options: argparse.Namespace, option: str, url: str | None) -> "Server | None":
+    """The Chatterbox server at the URL of an option, None for none."""
     from adapters.chatterbox.servers import Server
 
     if url is None:
@@ -222,7 +224,7 @@ def _speech(options: argparse.Namespace, url: str | None) -> "Server | None":
     try:
         return Server(url=url, key=os.environ.get(SPEECH_KEY_VARIABLE) or None, **how)
     except ValueError as error:
-        raise Refused(str(error)) from None
+        raise Refused(f"{option} {url}: {error}") from None
 
 
 def _apology(path: Path | None) -> bytes:

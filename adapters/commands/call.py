@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.commands import output
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
-from adapters.commands.common import Refused, command
+from adapters.commands.common import Refused, command, refuse_used
 from adapters.commands.extras import need
 from fsm.call.effects import Reason
 
@@ -65,7 +65,7 @@ def _call(options: argparse.Namespace) -> int:
     if options.microphone and not (options.device or options.player):
         raise Refused("--microphone needs a loudspeaker too: give --device NAME or --player aplay")
     if options.out:
-        _refuse_used(options.out)
+        refuse_used("--out", options.out, "call.wav", "call.trace")
     ours = {} if options.vad == "server" else {"turns": "local", "interruption_by": "detector"}
     agent = chosen(options, **ours)
     plan = live.Plan(
@@ -88,14 +88,6 @@ def _call(options: argparse.Namespace) -> int:
             return anyio.run(_hold_until_told, plan, console, end, backend=options.backend)
     finally:
         _show_folder(console, plan.out, began_s)
-
-
-def _refuse_used(out: Path) -> None:
-    """Raise Refused for a folder that is a file, or that holds a call, which is never written over."""
-    if out.exists() and not out.is_dir():
-        raise Refused(f"--out {out}: that is a file; give a folder")
-    if there := [name for name in ("call.wav", "call.trace") if (out / name).exists()]:
-        raise Refused(f"--out {out}: it holds {there[0]} of another call; give a folder without one")
 
 
 async def _hold_until_told(plan: Any, console: Any, end: "Ending") -> int:

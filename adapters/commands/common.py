@@ -1,7 +1,9 @@
 """What the commands share: how one is declared, how it refuses bad input, and how settings of the policy are read from flags."""
 
 import argparse
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -20,6 +22,20 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
     )
     parser.set_defaults(run=run, parser=parser)
     return parser
+
+
+def refuse_unwritable(option: str, folder: Path) -> None:
+    """Raise Refused for a folder that is none, or that could not be made or written."""
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise Refused(f"{option} {folder}: {there} is no folder that can be written; give one that can")
+
+
+def refuse_used(option: str, folder: Path, *files: str) -> None:
+    """The same, and for a folder that holds one of these files of an older call, which is never written over."""
+    refuse_unwritable(option, folder)
+    if there := [name for name in files if (folder / name).exists()]:
+        raise Refused(f"{option} {folder}: it holds {there[0]} of another call; give a folder without one")
 
 
 def settings(given: list[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.commands import output
-from adapters.commands.common import Refused, command
+from adapters.commands.common import Refused, command, refuse_used
 from adapters.commands.extras import need
 
 if TYPE_CHECKING:
@@ -48,15 +48,22 @@ def _dial(options: argparse.Namespace) -> int:
     import anyio
 
     from adapters.hosts.ending import Ending
+    from adapters.seam.files import private_folder
     from adapters.standin import dialling
+    from adapters.standin.twilio import http
     from adapters.standin.twilio.call import CallFailed
     from adapters.standin.twilio.lacks import LACKS
 
     if "help" in options.without:
         print("\n".join(f"{name}: {says}" for name, says in LACKS.items()))
         return 0
-    if not options.url.startswith(("http://", "https://", "ws://", "wss://")):
-        raise Refused(f"{options.url or 'no URL'}: give a URL that begins with http:// (a webhook) or ws:// (a media stream)")
+    if not options.url:
+        raise Refused("no URL: give one that begins with http:// (a webhook) or ws:// (a media stream)")
+    _refuse_odd("URL", options.url, *http.WEB, *http.STREAM)
+    if options.status_callback:
+        _refuse_odd("--status-callback", options.status_callback, *http.WEB)
+    if options.out:
+        refuse_used("--out", options.out, dialling.SOUND, dialling.SUMMARY)
     token = os.environ.get(TOKEN_VARIABLE)
     plan = dialling.Dialling(
         url=options.url,
@@ -75,15 +82,29 @@ def _dial(options: argparse.Namespace) -> int:
     if not token:
         console.print(f"{TOKEN_VARIABLE} is not set: nothing is signed, so a server that checks will refuse the call")
     try:
+        if options.out:
+            private_folder(options.out)
         with Ending() as end:
             code: int = anyio.run(_place, plan, console, end)
             end.must_end(code)
             return code
-    except (ValueError, CallFailed) as error:
-        raise Refused(str(error)) from None
+    except ValueError as error:
+        raise Refused(f"--caller {error}") from None
+    except CallFailed as error:
+        raise Refused(f"URL {error}") from None
     except OSError as error:
-        where = error.filename or f"--rest-port {options.rest_port}"
+        where = f"--out {options.out}" if error.filename else f"--rest-port {options.rest_port}"
         raise Refused(f"{where}: {error.strerror or error}; give another") from None
+
+
+def _refuse_odd(option: str, url: str, *schemes: str) -> None:
+    """Raise Refused for what is no URL of such a scheme."""
+    from adapters.standin.twilio import http
+
+    try:
+        http.checked(url, *schemes)
+    except http.Refused as error:
+        raise Refused(f"{option} {error}") from None
 
 
 async def _place(plan: Any, console: Any, end: "Ending") -> int:

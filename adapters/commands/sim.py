@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from adapters.commands.common import Refused, command
+from adapters.commands.common import Refused, command, refuse_unwritable
 from adapters.commands.extras import need
 
 CALLS = 10_000
@@ -73,8 +73,6 @@ def _refuse_bad(options: argparse.Namespace) -> None:
         raise Refused(f"--calls {options.calls}: give 1 or more")
     if options.seed < 0:
         raise Refused(f"--seed {options.seed}: a seed is 0 or more")
-    if options.jobs < 1:
-        raise Refused(f"--jobs {options.jobs}: give 1 or more")
-    there = next(path for path in (options.out, *options.out.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise Refused(f"--out {options.out}: {there} is no folder that can be written; give one that can")
+    if not 1 <= options.jobs <= 64:
+        raise Refused(f"--jobs {options.jobs}: it takes a number from 1 to 64")
+    refuse_unwritable("--out", options.out)

@@ -53,6 +53,9 @@ def _stand_in(options: argparse.Namespace) -> int:
     need("callfsm stand-in", "stand-in")
     if not 0 <= options.port <= 65_535:
         raise Refused(f"--port {options.port}: a port is a number from 0 to 65535")
+    if listed := _listed(options):
+        print(listed)
+        return 0
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -69,23 +72,40 @@ def _stand_in(options: argparse.Namespace) -> int:
         raise Refused(str(error)) from None
 
 
-def _realtime(options: argparse.Namespace) -> int:
-    """Be the realtime server, or list what it can do wrong or lack."""
+def _listed(options: argparse.Namespace) -> str:
+    """What the server can do wrong, or lack, where that is asked for."""
+    from adapters.standin.chatterbox import faults as chatterbox, lacks as chatterbox_lacks
+    from adapters.standin.realtime import faults as realtime, lacks as realtime_lacks
+
+    is_realtime = options.server == "realtime"
+    if str(options.faults) == "help":
+        return (realtime.REALTIME if is_realtime else chatterbox.CHATTERBOX).listed()
+    if "help" not in options.without:
+        return ""
+    lacks = {name: lack.says for name, lack in realtime_lacks.LACKS.items()} if is_realtime else chatterbox_lacks.LACKS
+    return "\n".join(f"{name}: {says}" for name, says in lacks.items())
+
+
+def _faults(file: Path | None, grammar: Any) -> Any:
+    """The faults of a file, None for none. Raises Refused."""
     from adapters.standin.faults import read
+
+    try:
+        return read(file, grammar) if file else None
+    except ValueError as error:
+        raise Refused(f"--faults {error}") from None
+
+
+def _realtime(options: argparse.Namespace) -> int:
+    """Be the realtime server."""
     from adapters.standin.realtime.faults import REALTIME
     from adapters.standin.realtime.lacks import LACKS
 
-    if str(options.faults) == "help":
-        print(REALTIME.listed())
-        return 0
-    if "help" in options.without:
-        print("\n".join(f"{name}: {lack.says}" for name, lack in LACKS.items()))
-        return 0
     if unknown := [name for name in options.without if name not in LACKS]:
         raise Refused(f"--without {unknown[0]}: it takes one of {', '.join(LACKS)}")
     if not 0.1 <= options.words_per_s <= 1_000:
         raise Refused(f"--words-per-s {options.words_per_s:g}: it takes a number from 0.1 to 1000")
-    faults = read(options.faults, REALTIME) if options.faults else None
+    faults = _faults(options.faults, REALTIME)
 
     from adapters.standin.realtime.connection import Pace
     from adapters.standin.realtime.server import run_realtime
@@ -96,23 +116,17 @@ def _realtime(options: argparse.Namespace) -> int:
 
 
 def _chatterbox(options: argparse.Namespace) -> int:
-    """Be the Chatterbox server, or list what it can do wrong or lack."""
+    """Be the Chatterbox server."""
+    from adapters.standin.chatterbox.dialects import MAX_SYNTHESIS_MS
     from adapters.standin.chatterbox.faults import CHATTERBOX
     from adapters.standin.chatterbox.lacks import LACKS
-    from adapters.standin.faults import read
 
-    if str(options.faults) == "help":
-        print(CHATTERBOX.listed())
-        return 0
-    if "help" in options.without:
-        print("\n".join(f"{name}: {says}" for name, says in LACKS.items()))
-        return 0
     if unknown := [name for name in options.without if name not in LACKS]:
         raise Refused(f"--without {unknown[0]}: it takes one of {', '.join(LACKS)}")
     low, _, high = options.synthesis_ms.partition(":")
-    if not (low.isdecimal() and high.isdecimal()):
-        raise Refused(f"--synthesis-ms {options.synthesis_ms}: give two whole numbers, LOW:HIGH")
-    faults = read(options.faults, CHATTERBOX) if options.faults else None
+    if not (low.isdecimal() and high.isdecimal() and int(low) <= int(high) <= MAX_SYNTHESIS_MS):
+        raise Refused(f"--synthesis-ms {options.synthesis_ms}: give two whole numbers from 0 to {MAX_SYNTHESIS_MS}, LOW:HIGH")
+    faults = _faults(options.faults, CHATTERBOX)
 
     from adapters.standin.chatterbox.server import run_chatterbox
 

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from adapters.commands.common import Refused, command, settings
+from adapters.commands.agent import list_policy
+from adapters.commands.common import Refused, command, refuse_unwritable, settings
 from adapters.commands.extras import need
 
 
@@ -23,6 +24,8 @@ def add(commands: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    if "help" in options.set:
+        return list_policy()
     need("callfsm verify", "tables")
     from rich.console import Console
 
@@ -31,6 +34,7 @@ def _verify(options: argparse.Namespace) -> int:
 
     if not 1 <= options.jobs <= 64:
         raise Refused(f"--jobs {options.jobs}: it takes a number from 1 to 64")
+    refuse_unwritable("--out", options.out)
     try:
         chosen = [plan for plan in plans(options.deep, **settings(options.set)) if options.plan in (None, plan.name)]
     except ValueError as error:

@@ -10,6 +10,7 @@ import attrs
 from anyio import to_thread
 
 from adapters.audio.wav_file import read_caller
+from adapters.seam.files import private_file, write_private
 from adapters.seam.ports import Caller
 from adapters.standin.caller import At, Line, ScriptedCaller
 from adapters.standin.demo import demo_caller
@@ -20,6 +21,9 @@ from adapters.standin.twilio.rest import Calls, serve_rest
 from adapters.standin.twilio.stream import Conditions, Hung, Stream
 from adapters.twilio import mulaw
 from adapters.twilio.narrowband import Downsampler
+
+SOUND, SUMMARY = "dial.wav", "dial.txt"
+"""What a call leaves in its folder."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,15 +67,13 @@ Signalled = Callable[[], Awaitable[None]]
 async def dial(plan: Dialling, console: Any, first_signal: Signalled) -> bool:
     """Place the call, and tell of it; True when it was held and broke no rule. `first_signal` hangs up.
 
-    Raises ValueError for a WAV file that is none, CallFailed when there was no call, OSError for a port that is taken or a folder
+    Raises ValueError for a WAV file that is none, CallFailed when there was no call, OSError for a port that is taken or files
     that cannot be written.
     """
 
     def say(words: str) -> None:
         console.print(words)
 
-    if plan.out is not None:
-        plan.out.mkdir(parents=True, exist_ok=True)
     with console.status("preparing the caller's voice …"):
         caller = await to_thread.run_sync(_caller, plan)
     ids = made_ids(plan.conditions.without, plan.account)
@@ -87,7 +89,7 @@ async def dial(plan: Dialling, console: Any, first_signal: Signalled) -> bool:
             say(line)
         if plan.out is not None:
             await to_thread.run_sync(_write, call.stream, plan.out)
-            say(f"{plan.out}: dial.txt, dial.wav")
+            say(f"{plan.out}: {SUMMARY}, {SOUND}")
     return not call.rejected and call.hung in (Hung.CALLER, Hung.API, Hung.APPLICATION)
 
 
@@ -96,6 +98,7 @@ def summary(stream: Stream) -> list[str]:
     counts, buffer, gaps = stream.counts, stream.buffer, stream.ears.gaps_ms()
     sent, lost = counts["frames of the caller"], counts["frames of the caller lost"] + counts["frames lost to the caller"]
     lines = [
+        f"the end      {stream.ended}",
         f"length       {stream.ears.now_ms / 1000:.2f} s, {sent} frames of the caller sent, {lost} frames lost",
         f"the agent    {counts['frames of the agent']} frames received, {buffer.played} played, {buffer.dropped} cleared,"
         f" {buffer.held_ms // 20} left; at most {buffer.most_ms} ms held",
@@ -139,5 +142,6 @@ def _caller(plan: Dialling) -> Caller:
 
 
 def _write(stream: Stream, out: Path) -> None:
-    stream.ears.write(out / "dial.wav")
-    (out / "dial.txt").write_text("".join(f"{line}\n" for line in summary(stream)), encoding="utf-8")
+    with private_file(out / SOUND) as file:
+        stream.ears.write(file)
+    write_private(out / SUMMARY, "".join(f"{line}\n" for line in summary(stream)))

@@ -121,12 +121,13 @@ class TwilioLine(Device):
         return +Counter({**self._failed, **self._voice.counts, **frames, **silent, "messages missing": wire.gaps, **aside, **refused})
 
     async def run(self, post: Post) -> None:
-        """Carry sound until the caller or the core hangs up; in the second case the call is ended at Twilio, and LineClosed posted."""
-        try:
-            await super().run(post)
-        finally:
-            with anyio.move_on_after(self._send_timeout_s, shield=True):
-                await self._answered.channel.close()
+        """Carry sound until the caller or the core hangs up; in the second case the call is ended at Twilio, and LineClosed posted.
+
+        Then the channel is closed. It is not when we are cancelled in mid-call: whose channel it is says that the call was cut off.
+        """
+        await super().run(post)
+        with anyio.move_on_after(self._send_timeout_s, shield=True):
+            await self._answered.channel.close()
 
     async def _carry(self) -> str:
         words = ""

@@ -200,6 +200,6 @@ def test_an_answer_that_raises_ends_its_call_alone_and_so_does_work_that_raises_
                     hung.append(call.hung)
 
     on_asyncio(be)
-    assert hung == [Hung.APPLICATION, Hung.CALLER]
+    assert hung == [Hung.CUT_OFF, Hung.CALLER]
     assert calls[0].ended is None
     assert calls[1].ended is not None

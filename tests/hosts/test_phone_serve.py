@@ -149,7 +149,7 @@ def test_a_second_sigterm_ends_everything_at_once() -> None:
                         while not any("drain_began" in line for line in log):
                             await anyio.sleep(0.01)
                     process.send_signal(signal.SIGTERM)
-                assert call.hung is Hung.APPLICATION
+                assert call.hung is Hung.CUT_OFF
                 assert await to_thread.run_sync(process.wait) == 128 + signal.SIGTERM
             finally:
                 await to_thread.run_sync(partial(opened.__exit__, None, None, None))

@@ -238,6 +238,25 @@ def test_a_start_that_cannot_be_used_is_logged_as_that(start: dict[str, Any], wo
     assert words in log.of("refused")[0]["words"]
 
 
+def test_a_mistyped_webhook_is_answered_logged_and_counted(log: Lines) -> None:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+
+    async def be() -> None:
+        async with exchange() as phone, httpx.AsyncClient(base_url=phone.server.url) as client:
+            path = await client.post("/voices")
+            method = await client.get("/voice")
+            assert (path.status_code, method.status_code, method.headers["allow"]) == (404, 405, "POST")
+            assert "POST /voice" in path.text
+            with pytest.raises(InvalidStatus, match="403"):
+                async with connect(phone.server.url.replace("http", "ws") + "/streams"):
+                    pass
+            assert phone.count("refused_total", why="wrong_address") == 3
+
+    on_asyncio(be)
+    assert [line["words"].partition(":")[0] for line in log.of("refused")] == ["POST /voices", "GET /voice", "a stream at /streams"]
+
+
 def test_a_call_beyond_the_last_place_hears_busy(log: Lines) -> None:
     async def be() -> None:
         async with exchange(max_calls=1) as phone:
@@ -265,17 +284,17 @@ def test_a_stream_with_a_wrong_token_or_of_an_unknown_call_is_refused() -> None:
             url = phone.server.url.replace("http", "ws") + "/stream"
             unknown = phone.place(Silent(100))
             await unknown.dial(url, {"token": "x"})
-            assert (unknown.hung, unknown.stream is not None) == (Hung.APPLICATION, True)
+            assert (unknown.hung, unknown.stream is not None) == (Hung.CUT_OFF, True)
             announced, ids = phone.place(Silent(100)), Ids()
             phone.server.calls.announce(announced.application.ids.call)
             await announced.dial(url, {"token": "guessed"})
-            assert announced.hung is Hung.APPLICATION
+            assert announced.hung is Hung.CUT_OFF
             token = phone.server.calls.announce(ids.call)
             once, again = phone.place(Silent(5), ids=ids), phone.place(Silent(5), ids=ids)
             await once.dial(url, {"token": token})
             assert once.hung is Hung.CALLER
             await again.dial(url, {"token": token})
-            assert again.hung is Hung.APPLICATION, "a token is good for one stream"
+            assert again.hung is Hung.CUT_OFF, "a token is good for one stream"
             assert phone.count("refused_total", why="unknown_call") == 2
             assert phone.count("refused_total", why="wrong_token") == 1
             assert phone.count("began_total") == 1
@@ -516,7 +535,7 @@ def test_an_agent_that_cannot_be_made_costs_its_call_alone(log: Lines) -> None:
     async def be() -> None:
         async with exchange(agent=Broken) as phone:
             call = await phone.dial(phone.place(Silent(100)))
-            assert call.hung is Hung.APPLICATION
+            assert call.hung is Hung.CUT_OFF
             await phone.server.calls.wait_until_empty()
             assert phone.count("crashed_total") == 1
 
@@ -631,7 +650,7 @@ def test_a_call_that_does_not_end_is_cut_off_at_the_deadline(log: Lines) -> None
                 assert await phone.server.drain(0.3) == 1
 
             await at_once([partial(phone.dial, call), drain])
-            assert call.hung is Hung.APPLICATION
+            assert call.hung is Hung.CUT_OFF
             assert not phone.model.connections
 
     on_asyncio(be)

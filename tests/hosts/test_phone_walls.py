@@ -164,7 +164,7 @@ def test_an_agent_that_fails_to_make_a_call_ends_that_call_alone(kind: type[Base
     async def be() -> None:
         async with exchange(agent=lambda agent: ForeignPorts(agent, port)) as phone:
             broken, fine = [await phone.dial(phone.place(Silent(20))) for _ in range(2)]
-            assert (broken.hung, fine.hung) == (Hung.APPLICATION, Hung.CALLER)
+            assert (broken.hung, fine.hung) == (Hung.CUT_OFF, Hung.CALLER)
             assert phone.count("crashed_total") == 1
             assert phone.count("places_taken") == 0
 

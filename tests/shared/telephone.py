@@ -89,12 +89,12 @@ class TwilioEnd:
     async def receive(self) -> str | bytes:
         text = await self.wire.down.get()
         if text is None:
-            raise SocketClosed("closed with 1000")
+            raise SocketClosed(1000)
         return text
 
     async def send(self, text: str) -> None:
         if self.wire.up.closed:
-            raise SocketClosed("closed")
+            raise SocketClosed(1000)
         self.wire.up.put(text)
         await anyio.lowlevel.checkpoint()
 

@@ -191,6 +191,8 @@ def test_a_relative_stream_is_at_the_webhooks_server() -> None:
         (b"<Response><Connect/></Response>", "12200"),
         (b'<Response><Connect><Stream url="ftp://a/b"/></Connect></Response>', "31920"),
         (b'<Response><Connect><Stream url="wss://["/></Connect></Response>', "31920"),
+        (b'<Response><Connect><Stream url="wss://a:99999/b"/></Connect></Response>', "31920"),
+        (b'<Response><Connect><Stream url="wss://a/b" statusCallback="ftp://a/"/></Connect></Response>', "31920"),
         (b'<Response><Connect><Stream url="wss://a/b?token=1"/></Connect></Response>', "query"),
         (b'<Response><Connect><Stream url="wss://a/b"><Parameter name="a"/></Stream></Connect></Response>', "12200"),
         (LONG_PARAMETER, "501 char"),
@@ -383,7 +385,24 @@ def test_an_application_that_breaks_the_protocol_is_cut_off_with_its_code() -> N
 
 def test_bad_input_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, words in (
-        (("127.0.0.1:8080",), "begins with http://"),
+        (("127.0.0.1:8080",), "URL 127.0.0.1:8080: it takes a URL that begins with http://"),
+        (("ftp://127.0.0.1/",), "URL ftp://127.0.0.1/: it takes a URL that begins with http://"),
+        (("http:///voice",), "URL http:///voice"),
+        (("http://127.0.0.1:99999/voice",), "URL http://127.0.0.1:99999/voice: it is no URL (Port out of range"),
+        (("http://127.0.0.1:0/voice",), "URL http://127.0.0.1:0/voice"),
+        (("http://[::1/voice",), "URL http://[::1/voice: it is no URL"),
+        (("http://xn--a/voice",), "URL http://xn--a/voice: it is no URL"),
+        (("http://a b/voice",), "URL http://a b/voice"),
+        (("ws://",), "URL ws://: it"),
+        (("ws://127.0.0.1:abc/stream",), "URL ws://127.0.0.1:abc/stream: it is no URL"),
+        (("ws://127.0.0.1/stream#a",), "URL ws://127.0.0.1/stream#a"),
+        (("HTTP://127.0.0.1:1/voice",), "URL http://127.0.0.1:1/voice did not answer"),
+        (("ws://127.0.0.1:1/stream",), "URL 31920: the WebSocket ws://127.0.0.1:1/stream did not open"),
+        (("http://nobody.invalid/voice",), "URL http://nobody.invalid/voice did not answer"),
+        (("http://127.0.0.1:1/", "--status-callback", "me"), "--status-callback me: it takes a URL"),
+        (("http://127.0.0.1:1/", "--caller", "/nowhere.wav"), "--caller /nowhere.wav"),
+        (("http://127.0.0.1:1/", "--out", __file__), f"--out {__file__}"),
+        (("http://127.0.0.1:1/", "--out", f"{__file__}/in"), f"--out {__file__}/in"),
         (("ws://127.0.0.1:1/", "--loss", "101"), "--loss 101"),
         (("ws://127.0.0.1:1/", "--dtmf", "12x@5"), "--dtmf 12x@5"),
         (("ws://127.0.0.1:1/", "--parameter", "a"), "NAME=VALUE"),
@@ -424,7 +443,40 @@ def test_the_command_calls_records_and_sums_up(tmp_path: Path) -> None:
         both = np.frombuffer(file.readframes(60 * 160), "<i2").reshape(-1, 2)
     assert np.abs(both[:, 0]).max() > 2_500
     assert (np.abs(both[:, 1]) > 2_500).sum() == pytest.approx(600 * 8, abs=100)
-    assert "gaps" in (tmp_path / "out" / "dial.txt").read_text()
+    text = tmp_path / "out" / "dial.txt"
+    assert "gaps" in text.read_text()
+    assert "the end      the caller hung up" in text.read_text()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (text.parent, *text.parent.iterdir())}
+    assert modes == {"out": 0o700, "dial.txt": 0o600, "dial.wav": 0o600}
+
+
+CUT_OFF = "cut the call off: closed with 1011"
+
+
+@pytest.mark.parametrize(("code", "code_of_command", "words"), [(1000, 0, "closed the stream"), (1011, 1, CUT_OFF)])
+def test_a_call_that_the_server_cut_off_counts_as_that(code: int, code_of_command: int, words: str, tmp_path: Path) -> None:
+    """An application may close its stream (1000); where it breaks, or its connection does, the caller stands there."""
+
+    async def end(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive_text()
+        await websocket.close(code)
+
+    async def be() -> None:
+        wav = write_wav(tmp_path / "caller.wav", sound(300))
+        async with serving(WebSocketRoute("/stream", end)) as place:
+            program = ["-m", "adapters.cli", "dial", f"ws://{place}/stream", "--caller", str(wav), "--out", str(tmp_path / "out")]
+            done = await anyio.run_process([sys.executable, *program], check=False, env=environment())
+        assert (done.returncode, done.stderr) == (code_of_command, b"")
+        assert f"the end      the application {words}" in (tmp_path / "out" / "dial.txt").read_text()
+
+    on_asyncio(be)
+
+
+def test_an_older_call_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "dial.wav").touch()
+    assert main(["dial", "ws://127.0.0.1:1/", "--out", str(tmp_path)]) == 2
+    assert f"--out {tmp_path}: it holds dial.wav of another call" in capsys.readouterr().err
 
 
 # A whole call.

@@ -23,6 +23,7 @@ class Refused(StrEnum):
 
     BUSY = "busy"
     DRAINING = "draining"
+    WRONG_ADDRESS = "wrong_address"
     BAD_REQUEST = "bad_request"
     WRONG_SIGNATURE = "wrong_signature"
     WRONG_ACCOUNT = "wrong_account"

@@ -14,6 +14,7 @@ from xml.sax.saxutils import quoteattr
 import anyio
 import attrs
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -29,6 +30,7 @@ from adapters.hosts.phone.signature import is_signed
 from adapters.twilio.port import Answered, LineError, TwilioLine, answer
 from adapters.twilio.watched import WatchedChannel
 from adapters.twilio.wire import Started, is_id
+from fsm.call.effects import Reason
 
 MAX_FORM_BYTES = 32 * 1024
 """The longest webhook read; one of Twilio's has about 1 KiB."""
@@ -36,6 +38,7 @@ MAX_FIELDS = 200
 TOKEN = "token"
 """The name of the <Parameter>."""
 POLICY_VIOLATION = 1008
+NORMAL = 1000
 INTERNAL_ERROR = 1011
 MAX_REASON_BYTES = 123
 """What a close frame has room for."""
@@ -70,8 +73,25 @@ class PhoneServer:
                 Route("/status", partial(self._posted, then=self._status), methods=["POST"]),
                 WebSocketRoute("/stream", self._stream),
                 Route("/healthz", self.health),
-            ]
+                WebSocketRoute("/{path:path}", self._stray_stream),
+            ],
+            exception_handlers={404: self._stray, 405: self._stray},
         )
+
+    async def _stray(self, request: Request, error: Exception) -> Response:
+        """A mistyped webhook: Twilio's console shows the answer, and our log what was asked for."""
+        words = self._note_stray(request, request.method)
+        assert isinstance(error, HTTPException)
+        return Response(f"{words}\n", error.status_code, error.headers, "text/plain")
+
+    async def _stray_stream(self, websocket: WebSocket) -> None:
+        self._note_stray(websocket, "a stream at")
+        await websocket.close()
+
+    def _note_stray(self, connection: Request | WebSocket, what: str) -> str:
+        words = f"{what} {_path(connection)}: the webhook is POST /voice, the status callback POST /status, the stream /stream"
+        self.note_refused(Refused.WRONG_ADDRESS, words)
+        return words
 
     async def health(self, _: Request) -> Response:
         """200 while calls are taken, 503 while the server drains: a load balancer sends it no more."""
@@ -151,7 +171,9 @@ class PhoneServer:
             await self.holding.hold(handler, partial(self._line, handler, answered, channel))
         finally:
             self.calls.end(handler)
-            await _close(websocket, INTERNAL_ERROR, "the call ended")
+            ended = handler.application.ended
+            gone = ended is not None and ended.reason is Reason.CALLER_HUNG_UP and not handler.scope.cancel_called
+            await _close(websocket, NORMAL if gone else INTERNAL_ERROR, "the call is over" if gone else "the call was cut off")
 
     def _line(self, handler: Handler, answered: Answered, channel: WatchedChannel, figures: CallFigures) -> TwilioLine:
         """The stream as the line of a call, whose figures look on."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 import attrs
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from adapters.standin.twilio import http
 from adapters.standin.twilio.stream import Caller, Conditions, Hung, SocketClosed, Stream
@@ -44,6 +44,7 @@ class Call:
     async def dial(self, url: str, parameters: Mapping[str, str]) -> None:
         """Hold the call. `url` is a webhook (http, https), or the WebSocket itself, which then gets `parameters`. Raises CallFailed."""
         try:
+            url = http.checked(url, *http.WEB, *http.STREAM)
             if url.startswith(("ws://", "wss://")):
                 await self._connect(http.Stream(url, parameters))
             else:
@@ -85,7 +86,7 @@ class Call:
             if wanted.status_callback:
                 await self._tell(self.application.tell_stream(wanted, "stream-started"))
             self.hung = await self.stream.run()
-        self.say(": ".join(filter(None, [str(self.hung.value), self.stream.words])))
+        self.say(self.stream.ended)
         if wanted.status_callback:
             failed = self.hung is Hung.VIOLATION
             event = "stream-error" if failed else "stream-stopped"
@@ -116,10 +117,10 @@ async def _socket(url: str, headers: Mapping[str, str]) -> AsyncIterator["_End"]
     )
     try:
         connection = await opening
-    except InvalidURI:
-        raise CallFailed(f"{url} is no WebSocket URL; give one like ws://127.0.0.1:8080/stream") from None
     except (OSError, TimeoutError, InvalidHandshake) as error:
-        raise CallFailed(f"31920: the WebSocket did not open ({str(error) or type(error).__name__}); is the server running?") from None
+        raise CallFailed(
+            f"31920: the WebSocket {url} did not open ({str(error) or type(error).__name__}); is the server running?"
+        ) from None
     try:
         yield _End(connection)
     finally:
@@ -137,19 +138,18 @@ class _End:
         try:
             return await self.connection.recv()
         except ConnectionClosed as closed:
-            raise SocketClosed(_words(closed)) from None
+            raise _told(closed) from None
 
     async def send(self, text: str) -> None:
         try:
             await self.connection.send(text)
         except ConnectionClosed as closed:
-            raise SocketClosed(_words(closed)) from None
+            raise _told(closed) from None
 
     async def close(self, code: int, reason: str) -> None:
         await self.connection.close(code, reason)
 
 
-def _words(closed: ConnectionClosed) -> str:
-    """The code of a close, and its words."""
+def _told(closed: ConnectionClosed) -> SocketClosed:
     received = closed.rcvd
-    return f"closed with {received.code} {received.reason}".rstrip() if received else "closed with 1006"
+    return SocketClosed(received.code, received.reason) if received else SocketClosed(1006)

@@ -2,7 +2,7 @@
 
 import wave
 from collections.abc import Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 import numpy as np
@@ -58,10 +58,10 @@ class Ears:
         self._agent.append(agent)
         self._audible = agent is not None and _rms(agent) >= AGENT_RMS
 
-    def write(self, path: Path) -> None:
+    def write(self, disk: BinaryIO) -> None:
         """Record to a stereo WAV: the caller left, the agent right, as the caller heard it. OSError when it cannot be written."""
         sides = [decode("audio/pcmu", b"".join(frame or SILENT for frame in side)) for side in (self._caller, self._agent)]
-        with wave.open(str(path), "wb") as file:
+        with wave.open(disk, "wb") as file:
             file.setparams((2, 2, RATE_HZ, 0, "NONE", "not compressed"))
             file.writeframes(np.stack(sides, axis=1).astype("<i2").tobytes())
 

@@ -24,6 +24,24 @@ class Refused(Exception):
     """The application answered with something that Twilio cannot run; the text is one line."""
 
 
+WEB, STREAM = ("http", "https"), ("ws", "wss")
+"""The schemes of a webhook, and of a media stream."""
+
+
+def checked(url: str, *schemes: str) -> str:
+    """A URL that can be connected to, its scheme in small letters. Raises Refused, whose text says what is wrong with it."""
+    try:
+        parts, host = urlsplit(url), httpx.URL(url).host
+        port, host = parts.port, host.encode("idna").decode()
+    except (ValueError, httpx.InvalidURL) as error:
+        raise Refused(f"{url}: it is no URL ({' '.join(str(error).split())})") from None
+    if parts.scheme not in schemes or not host:
+        raise Refused(f"{url}: it takes a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)} and a host")
+    if port == 0 or parts.fragment or not url.isprintable() or " " in url:
+        raise Refused(f"{url}: a URL that can be connected to has no port 0, no # and no blank")
+    return parts.scheme + url[len(parts.scheme) :]
+
+
 @attrs.frozen
 class Stream:
     """<Connect><Stream>: connect the caller to a WebSocket."""
@@ -113,17 +131,14 @@ class Application:
         }
 
     async def _post(self, url: str, fields: dict[str, str]) -> httpx.Response:
-        place = urlsplit(url).netloc
         try:
             async with httpx.AsyncClient(timeout=ANSWER_S) as client:
                 response = await client.post(url, data=fields, headers=self.headers(url, fields))
-        except httpx.InvalidURL:
-            raise Refused(f"{url} is no URL; give one like http://127.0.0.1:8080/voice") from None
         except httpx.HTTPError as error:
-            raise Refused(f"{place} did not answer ({type(error).__name__}); is the server running?") from None
+            raise Refused(f"{url} did not answer ({str(error) or type(error).__name__}); is the server running?") from None
         if response.status_code >= 300:
             hint = "; the signature did not satisfy it: is TWILIO_AUTH_TOKEN the same on both sides?" if response.status_code == 403 else ""
-            raise Refused(f"{place} answered {response.status_code}{hint}")
+            raise Refused(f"{url} answered {response.status_code}{hint}")
         return response
 
 
@@ -148,17 +163,20 @@ def _verb(verb: ElementTree.Element, base_url: str) -> Verb:
     if len(verb) != 1 or verb[0].tag != "Stream":
         raise Refused("12200: a <Connect> without one <Stream>; the stand-in knows no other")
     stream = verb[0]
-    try:
-        url = urljoin(base_url.replace("http", "ws", 1), stream.get("url", ""))
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise Refused(f"31920: the <Stream>'s url is none ({error})") from None
-    if parts.scheme not in ("ws", "wss") or not parts.netloc:
-        raise Refused(f"31920: the <Stream>'s url is {url!r}; it must begin with wss://, or ws:// on this machine")
-    if parts.query:
+    url = _joined("url", base_url.replace("http", "ws", 1), stream.get("url", ""), STREAM)
+    if urlsplit(url).query:
         raise Refused("31920: the <Stream>'s url has a query, which Twilio does not support; use <Parameter>")
     callback = stream.get("statusCallback", "")
-    return Stream(url, _parameters(stream), urljoin(base_url, callback) if callback else "", stream.get("name", ""))
+    callback = callback and _joined("statusCallback", base_url, callback, WEB)
+    return Stream(url, _parameters(stream), callback, stream.get("name", ""))
+
+
+def _joined(name: str, base_url: str, given: str, schemes: tuple[str, ...]) -> str:
+    """An attribute of a <Stream> that is a URL, perhaps a relative one."""
+    try:
+        return checked(urljoin(base_url, given), *schemes)
+    except (Refused, ValueError) as error:
+        raise Refused(f"31920: the <Stream>'s {name} can't be used: {error}") from None
 
 
 def _parameters(stream: ElementTree.Element) -> dict[str, str]:

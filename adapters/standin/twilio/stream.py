@@ -29,11 +29,20 @@ class Hung(Enum):
     CALLER = "the caller hung up"
     API = "the call was ended by REST"
     APPLICATION = "the application closed the stream"
+    CUT_OFF = "the application cut the call off"
     VIOLATION = "the application broke the protocol"
 
 
+CLOSED = (1000, 1005)
+"""The codes of an application that meant to close: a normal closure, or none given. Any other, and none at all, cuts the caller off."""
+
+
 class SocketClosed(Exception):
-    """The application closed the socket; the text holds the code and its words."""
+    """The application closed the socket with `code`, 1006 where its connection was lost; the text holds that and its words."""
+
+    def __init__(self, code: int, words: str = "") -> None:
+        super().__init__(f"closed with {code} {words}".rstrip())
+        self.hung = Hung.APPLICATION if code in CLOSED else Hung.CUT_OFF
 
 
 class Socket(Protocol):
@@ -93,6 +102,11 @@ class Stream:
         self._out, self._in = _Delayed(self._delay_s), _Delayed(self._delay_s)
         self._keys = deque(conditions.digits)
 
+    @property
+    def ended(self) -> str:
+        """How it ended, in words; empty before."""
+        return ": ".join(filter(None, [self._hung.value if self._hung else "", self.words]))
+
     async def run(self) -> Hung:
         """Be the stream until somebody ends it."""
         try:
@@ -108,7 +122,7 @@ class Stream:
                         await self._out.quiet.wait()
                 tasks.cancel_scope.cancel()
         except SocketClosed as closed:
-            self._end(Hung.APPLICATION, str(closed))
+            self._end(closed.hung, str(closed))
         assert self._hung is not None
         code, reason = (1008, self.words) if self._hung is Hung.VIOLATION else (1000, "")
         await self._socket.close(code, reason[:100])
@@ -122,7 +136,7 @@ class Stream:
         try:
             await work()
         except SocketClosed as closed:
-            self._end(Hung.APPLICATION, str(closed))
+            self._end(closed.hung, str(closed))
         except Violation as violation:
             self._end(Hung.VIOLATION, str(violation))
 
