@@ -168,6 +168,7 @@ def ended_as(kind: type[ev.ResponseEnded], default: str = "") -> Act:
         late = _told_at_the_end(memory, told, response_id, whole_answer=kind is ev.ResponseCompleted)
         if memory.running == response_id:
             memory.running = ""
+        late += memory.notes(response_id).order.end()
         if kind is ev.ResponseCompleted:
             return [*late, Happened(kind, (response_id, ""))]
         return [*late, Happened(kind, (response_id, reason, *_wait_ms(memory, reason, told.message)))]
@@ -232,7 +233,11 @@ def item_added(memory: Memory, told: Told) -> list[Incoming]:
     if told.text("item_type") in ("", "message") and told.text("role") in ("", "assistant"):
         if not told.text("item_id"):
             raise Malformed("item.id is missing or empty")
-        return _new_item(memory, *memory.whose(told))
+        response_id, item_id = memory.whose(told)
+        notes = memory.notes(response_id)
+        if (index := notes.index_of(item_id)) is not None:
+            notes.order.expect(index)
+        return _new_item(memory, response_id, item_id)
     return []
 
 
@@ -247,7 +252,7 @@ def _new_item(memory: Memory, response_id: str, item_id: str) -> list[Incoming]:
 def item_done(memory: Memory, told: Told) -> list[Incoming]:
     """An item of a response is done: a call that was not cut off is whole (R89, R90)."""
     if told.text("item_type") != "function_call":
-        return item_added(memory, told) if told.text("item_id") else []
+        return item_added(memory, told) + _complete(memory, *memory.whose(told)) if told.text("item_id") else []
     memory.whose(told)
     call = _call(memory, told)
     call.cut = call.cut or told.text("item_status") in _CUT_OFF
@@ -288,11 +293,33 @@ def audio(memory: Memory, told: Told) -> list[Incoming]:
         raise Malformed("delta is not base64") from None
     response_id, item_id = memory.whose(told)
     place = (response_id, item_id, told.number("content_index"))
-    owner, rest = memory.half_sample
-    sound = rest + sound if owner == place else sound
+    sound = memory.half_samples.pop(place, b"") + sound
     full = len(sound) // 2 * 2
-    memory.half_sample = (place, sound[full:])
-    return [*_new_item(memory, response_id, item_id), Audio(response_id, item_id, sound[:full], place[2])] if full else []
+    if sound[full:]:
+        memory.half_samples[place] = sound[full:]
+    if not full:
+        return []
+    return [*_new_item(memory, response_id, item_id), *_in_order(memory, Audio(response_id, item_id, sound[:full], place[2]), place[2])]
+
+
+def _in_order(memory: Memory, piece: Audio | TextDelta, content_index: int = 0) -> list[Incoming]:
+    """A piece of a response, once all is there that stands before it; where no output_index is told, as it comes (R88)."""
+    notes = memory.notes(piece.response_id)
+    index = notes.index_of(piece.item_id)
+    return [piece] if index is None else [*notes.order.take(index, content_index, piece)]
+
+
+def part_done(memory: Memory, told: Told) -> list[Incoming]:
+    """A part of an item is complete: what waited for it may be heard."""
+    item_id = told.text("item_id")
+    response_id = told.text("response_id") or memory.items.get(item_id, "") or memory.running
+    return _complete(memory, response_id, item_id, told.number("content_index"))
+
+
+def _complete(memory: Memory, response_id: str, item_id: str, content_index: int | None = None) -> list[Incoming]:
+    notes = memory.responses.get(response_id)
+    index = notes.index_of(item_id) if notes else None
+    return [] if notes is None or index is None else [*notes.order.complete(index, content_index)]
 
 
 def words(kind: str) -> Act:
@@ -327,7 +354,7 @@ def _say(memory: Memory, response_id: str, item_id: str, kind: str, delta: str) 
     notes.words[item_id] = notes.words.get(item_id, "") + delta
     said = _new_item(memory, response_id, item_id)
     if memory.writes:
-        return [*said, TextDelta(response_id, item_id, delta)]
+        return [*said, *_in_order(memory, TextDelta(response_id, item_id, delta))]
     said.append(SpokenDelta(response_id, item_id, delta))
     if not notes.told_words:
         notes.told_words = True
@@ -345,7 +372,7 @@ def _say_whole(memory: Memory, response_id: str, item_id: str, kind: str, text: 
         said.append(Happened(ev.GoodbyeSaid, (response_id,)))
     elif asks(text):
         said.append(Happened(ev.QuestionAsked, (response_id,)))
-    return said
+    return said + _complete(memory, response_id, item_id) if memory.writes else said
 
 
 # Tool calls.

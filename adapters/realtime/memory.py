@@ -7,6 +7,7 @@ import attrs
 
 from adapters.realtime.calls import Calls
 from adapters.realtime.messages import Malformed, Told, value_at
+from adapters.realtime.order import InOrder
 from adapters.realtime.rewrites import Rewrites
 from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
@@ -50,6 +51,11 @@ class ResponseNotes:
     transcribed: dict[str, bool] = attrs.field(factory=dict)
     told_words: bool = False
     """Has the core been told that words came?"""
+    order: InOrder = attrs.field(factory=InOrder)
+
+    def index_of(self, item_id: str) -> int | None:
+        """Where an item stands in the output, if that is known."""
+        return next((index for index, known in self.at.items() if known == item_id), None)
 
 
 @attrs.define
@@ -69,7 +75,8 @@ class Memory:
     """How many commits of ours are not answered."""
     reset_ms: float = 0.0
     """When the rate limit that is used up is whole again, after it was told."""
-    half_sample: tuple[tuple[str, str, int], bytes] = (("", "", 0), b"")
+    half_samples: Bounded[tuple[str, str, int], bytes] = attrs.field(factory=Bounded)
+    """Of a response, an item and a part: the half of a sample that came last."""
     commands: Bounded[str, Effect] = attrs.field(factory=Bounded)
     foreign: Bounded[str, bool] = attrs.field(factory=Bounded)
     responses: Bounded[str, ResponseNotes] = attrs.field(factory=Bounded)

@@ -60,12 +60,14 @@ PART = (*ITEM, "content_index")
 CALL = (*ITEM, "call_id", "name", "arguments")
 SAYS = (ev.ResponseTranscribed, ev.GoodbyeSaid, ev.QuestionAsked)
 """What the words of an item come to, once they are whole."""
+WAITED = (Audio, TextDelta)
+"""What came ahead of its turn (R88)."""
 WORDS = (ev.ItemAdded, TextDelta, SpokenDelta, ev.TextArrived)
 """What words come to: they are for a voice of ours, or heard in the model's own."""
 FIRST = "of an item's text and transcript the one that came first counts"
 WHOLE = "where no delta came, these are the first words of the item"
 END = ("response_id", "status", "reason", "output")
-BEFORE_THE_END = (ev.ToolCalled, *WORDS, *SAYS)
+BEFORE_THE_END = (ev.ToolCalled, *WORDS, *SAYS, *WAITED)
 """What the end of a response may be the first to tell."""
 
 
@@ -154,7 +156,7 @@ _CALLER = (
 _OF_ITEMS: tuple[tuple[str, Act, tuple[Kind, ...]], ...] = (
     ("added", m.item_added, (ev.ItemAdded,)),
     ("created", m.item_added, (ev.ItemAdded,)),
-    ("done", m.item_done, (ev.ItemAdded, ev.ToolCalled)),
+    ("done", m.item_done, (ev.ItemAdded, *WAITED, ev.ToolCalled)),
 )
 _ITEMS = (
     *(
@@ -183,11 +185,14 @@ _RESPONSES = (
             when=m.has_status("completed"),
             words="completed, or no status",
         ),
-        comes(m.ended_as(ev.ResponseCancelled), ev.ResponseCancelled, when=m.has_status("cancelled", "canceled"), words="cancelled"),
-        comes(m.ended_as(ev.ResponseIncomplete), ev.ResponseIncomplete, when=m.has_status("incomplete"), words="incomplete"),
-        comes(m.ended_as(ev.ResponseFailed), ev.ResponseFailed, when=m.has_status("failed"), words="failed"),
+        comes(
+            m.ended_as(ev.ResponseCancelled), *WAITED, ev.ResponseCancelled, when=m.has_status("cancelled", "canceled"), words="cancelled"
+        ),
+        comes(m.ended_as(ev.ResponseIncomplete), *WAITED, ev.ResponseIncomplete, when=m.has_status("incomplete"), words="incomplete"),
+        comes(m.ended_as(ev.ResponseFailed), *WAITED, ev.ResponseFailed, when=m.has_status("failed"), words="failed"),
         comes(
             m.ended_as(ev.ResponseFailed, "unknown_status"),
+            *WAITED,
             ev.ResponseFailed,
             words="a status that nobody knows",
             why="it is over all the same",
@@ -198,20 +203,26 @@ _RESPONSES = (
         (*CALL, "item_type", "role"),
         comes(m.item_added, ev.ItemAdded, why="or a call begins"),
     ),
-    of_response("response.output_item.done", (*CALL, "item_type", "role", "item_status"), comes(m.item_done, ev.ItemAdded, ev.ToolCalled)),
+    of_response(
+        "response.output_item.done",
+        (*CALL, "item_type", "role", "item_status"),
+        comes(m.item_done, ev.ItemAdded, *WAITED, ev.ToolCalled, why="what waited for it is heard (R88)"),
+    ),
     of_response("response.content_part.added", (), aside("its sound or its words say what it is")),
-    of_response("response.content_part.done", (), aside("its words have been told")),
+    of_response("response.content_part.done", PART, comes(m.part_done, *WAITED)),
     of_response(
         "response.output_audio.delta",
         (*PART, "delta"),
         aside("text was asked for; its transcript is spoken", m.is_writing, "a voice of ours speaks"),
         comes(m.audio, ev.ItemAdded, Audio),
     ),
-    of_response("response.output_audio.done", (), aside("the end of the response counts")),
+    of_response("response.output_audio.done", PART, comes(m.part_done, *WAITED)),
     of_response("response.output_audio_transcript.delta", (*PART, "delta"), comes(m.words("transcript"), *WORDS, why=FIRST)),
-    of_response("response.output_audio_transcript.done", (*PART, "words"), comes(m.words_done("transcript"), *WORDS, *SAYS, why=WHOLE)),
+    of_response(
+        "response.output_audio_transcript.done", (*PART, "words"), comes(m.words_done("transcript"), *WORDS, *SAYS, TextDelta, why=WHOLE)
+    ),
     of_response("response.output_text.delta", (*PART, "delta"), comes(m.words("text"), *WORDS, why=FIRST)),
-    of_response("response.output_text.done", (*PART, "words"), comes(m.words_done("text"), *WORDS, *SAYS, why=WHOLE)),
+    of_response("response.output_text.done", (*PART, "words"), comes(m.words_done("text"), *WORDS, *SAYS, TextDelta, why=WHOLE)),
     of_response("response.function_call_arguments.delta", (*ITEM, "call_id", "delta"), comes(m.arguments, why="they are gathered")),
     of_response(
         "response.function_call_arguments.done",
@@ -233,5 +244,7 @@ TABLE = {message.name: message for message in (*_SESSION, *_CALLER, *_ITEMS, *_R
 """Every message by its GA name."""
 EVERYWHERE = (ev.ToolCalled, ev.ErrorReceived)
 """What may come with any message: the call whose arguments were done in the one before, and the error that a malformed one is."""
-WITHOUT_MEANING = frozenset(name for name, message in TABLE.items() if not {*_kinds(message)} - {Reply, ev.ItemAdded, ev.ToolCalled})
-"""Messages that tell the core nothing, but a call that they show to be whole."""
+WITHOUT_MEANING = frozenset(
+    name for name, message in TABLE.items() if {*_kinds(message)} - {Reply, ev.ItemAdded, ev.ToolCalled} in (set(), {*WAITED})
+)
+"""Messages that tell the core nothing, but a call that they show to be whole, and let be heard what waited."""
