@@ -110,7 +110,7 @@ def root_of(url: str) -> httpx.URL:
         root = httpx.URL(url.strip())
     except httpx.InvalidURL as error:
         raise ValueError(f"{url!r} is no url of a Chatterbox server ({error}): it looks like http://127.0.0.1:8772") from error
-    if root.scheme not in ("http", "https") or not root.host or root.query or root.fragment:
+    if root.scheme not in ("http", "https") or not root.host or root.query or root.fragment or not 0 < (root.port or 80) < 65_536:
         raise ValueError(f"{url!r} is no url of a Chatterbox server: it looks like http://127.0.0.1:8772")
     if root.userinfo:
         raise ValueError("the url of a Chatterbox server takes no name and password: give the key apart")

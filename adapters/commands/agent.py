@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -102,8 +103,8 @@ def _meanings() -> dict[str, str]:
 
 def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
     """What the options come to; `ours` are fields of the policy that other options decide, and `--set` wins. Raises Refused."""
-    if options.realtime is not None and not options.realtime.lower().startswith(("ws://", "wss://")):
-        raise Refused(f"--realtime {options.realtime}: give a URL that begins with wss:// or ws://")
+    if options.realtime is not None:
+        _refuse_odd(options.realtime)
     from adapters.realtime.profiles import PROFILES
     from adapters.realtime.settings import RealtimeSettings
 
@@ -139,6 +140,17 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
         voice=_voice(options),
         tools=tools,
     )
+
+
+def _refuse_odd(url: str) -> None:
+    """Raise Refused for what is no URL of a WebSocket."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:
+        good = False
+    if not good:
+        raise Refused(f"--realtime {url}: give a URL that begins with wss:// or ws://, like ws://127.0.0.1:8000/path")
 
 
 def _add_wire(parser: argparse.ArgumentParser) -> None:
@@ -199,6 +211,9 @@ def _key(realtime_url: str | None) -> str | None:
     if realtime_url is None:
         return None
     key = os.environ.get(KEY_VARIABLE) or os.environ.get("OPENAI_API_KEY") or None
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        name = KEY_VARIABLE if os.environ.get(KEY_VARIABLE) else "OPENAI_API_KEY"
+        raise Refused(f"{name} holds what no key holds: a space, a line break or a foreign letter")
     if key is None and realtime_url.lower().startswith("wss://"):
         raise Refused(f"no key: set {KEY_VARIABLE} (or OPENAI_API_KEY) in the environment for {realtime_url}")
     return key

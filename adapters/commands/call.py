@@ -121,7 +121,7 @@ async def _hold_until_told(plan: Any, console: Any, end: "Ending") -> int:
 def _show_folder(console: Any, out: Path, began_s: float) -> None:
     """Show what the call left, unless that is an older one's."""
     summary = out / "summary.txt"
-    if summary.exists() and summary.stat().st_mtime >= began_s:
+    if os.path.lexists(summary) and summary.stat().st_mtime >= began_s:
         console.print()
         console.print(summary.read_text(encoding="utf-8"))
         console.print(f"{out}: " + ", ".join(sorted(file.name for file in out.iterdir())))

@@ -26,6 +26,12 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
 
 def refuse_unwritable(option: str, folder: Path) -> None:
     """Raise Refused for a folder that is none, or that could not be made or written."""
+    try:
+        os.lstat(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise Refused(f"{option} {folder}: {error.strerror}; give a folder that can be written") from None
     there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise Refused(f"{option} {folder}: {there} is no folder that can be written; give one that can")
@@ -34,7 +40,7 @@ def refuse_unwritable(option: str, folder: Path) -> None:
 def refuse_used(option: str, folder: Path, *files: str) -> None:
     """The same, and for a folder that holds one of these files of an older call, which is never written over."""
     refuse_unwritable(option, folder)
-    if there := [name for name in files if (folder / name).exists()]:
+    if there := [name for name in files if os.path.lexists(folder / name)]:
         raise Refused(f"{option} {folder}: it holds {there[0]} of another call; give a folder without one")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
-from adapters.commands.common import Refused, command
+from adapters.commands.common import Refused, command, refuse_unwritable
 from adapters.commands.dial import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from adapters.commands.extras import need
 
@@ -74,7 +74,9 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         with logging_to(), end:
             return anyio.run(serve)
-    except* (StandInError, WebSocketError, ValueError) as group:
+    except* WebSocketError as group:
+        refusal = f"--realtime: {first_of(group)}"
+    except* (StandInError, ValueError) as group:
         refusal = str(first_of(group))
     except* OSError as group:
         refusal = _os_words(first_of(group))
@@ -134,6 +136,8 @@ def _plan(options: argparse.Namespace) -> Any:
     ):
         if not low <= value <= high:
             raise Refused(f"{name} {value:g}: it takes a number from {low} to {high:,}")
+    if options.traces:
+        refuse_unwritable("--traces", options.traces)
     token, account = _secret(TOKEN_VARIABLE), _secret(ACCOUNT_VARIABLE)
     public_url = _public_url(options.public_url)
     reached = urlsplit(public_url).hostname or options.host
@@ -186,5 +190,5 @@ def _is_loopback(host: str) -> bool:
 def _os_words(error: BaseException) -> str:
     """What is wrong with a port or a folder; a server that is not there says so itself."""
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; give another place"
+        return f"{error.filename}: {error.strerror}; give another --host and --port, --metrics-host and --metrics-port or --traces"
     return str(error)

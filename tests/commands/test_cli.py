@@ -168,6 +168,7 @@ DIRECT = ("--realtime", f"ws://{NOBODY}/v1/realtime", "--voice", "realtime")
         (("--realtime", f"ws://{NOBODY}/", "--chatterbox", "http://"), "http://"),
         (("--realtime", f"ws://{NOBODY}/", "--chatterbox", "http://127.0.0.1:no/"), "--chatterbox http://127.0.0.1:no"),
         (("--realtime", f"ws://{NOBODY}/", "--chatterbox-fallback", "foo"), "--chatterbox-fallback foo"),
+        (("--realtime", f"ws://{NOBODY}/", "--chatterbox", "http://127.0.0.1:99999"), "--chatterbox http://127.0.0.1:99999"),
         ((*DIRECT, "--realtime-voice", ""), "--realtime-voice is ''"),
         ((*DIRECT, "--append-ms", "0"), "--append-ms is 0"),
         (("--set", "interruption_min_ms=5001"), "interruption_min_ms"),
@@ -198,6 +199,18 @@ def test_a_call_cannot_write_where_a_file_is(here: Here, tmp_path: Path) -> None
     caller = silence(tmp_path / "caller.wav", 1.0)
     assert "out" in one_line(here("call", "--voice", "realtime", "--caller", caller, "--out", "out"))
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_call(here: Here) -> None:
+    name = "a" * 300
+    for command in (("dial", f"http://{NOBODY}/"), ("call", *DIRECT)):
+        assert f"--out {name}: File name too long" in one_line(here(*command, "--out", name))
+
+
+def test_a_key_that_is_none_is_refused_by_the_name_of_its_variable(here: Here) -> None:
+    told = one_line(here("call", *DIRECT, OPENAI_API_KEY="two words", CALLFSM_REALTIME_KEY=""))
+    assert told.startswith("callfsm: OPENAI_API_KEY holds what no key holds")
+    assert "two words" not in told
 
 
 def test_a_refused_call_shows_no_older_one(here: Here, tmp_path: Path) -> None:

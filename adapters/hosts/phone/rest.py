@@ -41,7 +41,8 @@ async def opened(api: str, token: str) -> AsyncIterator[TwilioRest]:
         client = httpx.AsyncClient(base_url=api, timeout=TIMEOUT_S)
     except httpx.InvalidURL:
         raise ValueError(f"--twilio-api {api}: it is no URL; give one like {API}") from None
-    if client.base_url.scheme not in ("http", "https") or not client.base_url.host:
+    root = client.base_url
+    if root.scheme not in ("http", "https") or not root.host or not 0 < (root.port or 80) < 65_536:
         raise ValueError(f"--twilio-api {api}: it is no URL; give one like {API}")
     async with client:
         yield TwilioRest(client, token)

@@ -94,14 +94,16 @@ async def hold_call(plan: Plan, console: Console) -> fx.Reason | None:
     async with AsyncExitStack() as stack:
         try:
             device, ports = await _prepare(plan, console, stack)
-        except* (ValueError, OSError, StandInError, WebSocketError) as group:
+        except* WebSocketError as group:
+            raise CannotStart(f"--realtime: {first_of(group)}") from None
+        except* (ValueError, OSError, StandInError) as group:
             raise CannotStart(str(first_of(group))) from None
         return await _drive(plan, console, device, ports)
 
 
 async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[Device, list[Port]]:
     """Start or find every part of the call."""
-    made: list[Caller] = [WavCaller(read_caller(plan.caller))] if plan.caller else []
+    made = _recorded(plan.caller)
     loudspeaker, microphone = _loudspeaker(plan), _microphone(plan)
     urls: dict[str, str] = {}
     with console.status("starting the servers and the caller's voice …"):
@@ -126,8 +128,19 @@ async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple
     if plan.tools is not None:
         ports.append(plan.tools)
     await stack.enter_async_context(llm.checked())
-    private_folder(plan.out)
+    try:
+        private_folder(plan.out)
+    except OSError as error:
+        raise CannotStart(f"--out {plan.out}: {error.strerror}; give a folder that can be written") from None
     return device, ports
+
+
+def _recorded(path: Path | None) -> list[Caller]:
+    """The caller of a recording, if there is one."""
+    try:
+        return [WavCaller(read_caller(path))] if path else []
+    except ValueError as error:
+        raise CannotStart(f"--caller {error}") from None
 
 
 def _loudspeaker(plan: Plan) -> Loudspeaker | Player | None:
