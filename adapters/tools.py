@@ -95,7 +95,7 @@ class Tools:
         parameters = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
         declaration = {"type": "function", "name": function.__name__, "description": description, "parameters": parameters}
         plain = {name: hints[name] for name in properties}
-        self._tools[function.__name__] = _Tool(function, declaration, plain, frozenset(required))
+        self._tools[function.__name__] = _Tool(_telling(function), declaration, plain, frozenset(required))
         return function
 
     async def run(self, post: Post) -> None:
@@ -147,21 +147,27 @@ class Tools:
         if not run.done.is_set():
             return f"error: {name} did not answer in time"
         if run.failure is None:
-            return _told(run)
+            return str(run.result)
         _LOG.error("the tool %s failed", name, exc_info=run.failure)
         return f"error: {name} failed ({type(run.failure).__name__})"
 
 
-def _told(run: Foreign) -> str:
-    """What the model is told of a result."""
-    if isinstance(run.result, str):
-        return well_formed(run.result)
-    try:
-        return json.dumps(run.result, allow_nan=False)
-    # A result is the application's too: it may be no JSON, lie too deep, or do anything when it is looked at.
-    except Exception as error:
-        _LOG.error("the tool %s gave what JSON cannot say", run.name, exc_info=error)
-        return f"error: {run.name} failed ({type(error).__name__})"
+def _telling(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with what the model is told in place of what it returns: a result is the application's too, and may do anything when
+    it is looked at, so that belongs within the wall.
+    """
+    if inspect.iscoroutinefunction(function):
+
+        async def waiting(**arguments: Any) -> str:
+            return _told(await function(**arguments))
+
+        return waiting
+    return lambda **arguments: _told(function(**arguments))
+
+
+def _told(result: Any) -> str:
+    """A text as it is, in a string that is one and no more; else JSON. Raises what looking at the result does."""
+    return well_formed(str.__str__(result)) if isinstance(result, str) else json.dumps(result, allow_nan=False)
 
 
 def load(path: Path, timeout_s: float) -> Tools:

@@ -290,6 +290,40 @@ async def test_what_a_tool_gives_is_well_formed(text: str) -> None:
     (await called(tools, "whole", json.dumps({"words": text}))).encode()
 
 
+class Looked(dict[str, int]):
+    """Ends the program when it is looked at."""
+
+    def items(self) -> Any:
+        raise SystemExit(3)
+
+
+class Words(str):
+    """Likewise."""
+
+    def encode(self, *_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    __iter__ = __len__ = __getitem__ = encode  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(("result", "told"), [(Looked(a=1), "error: odd failed (SystemExit)"), (Words("a"), "a")], ids=["looked", "words"])
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_result_that_ends_the_program_when_it_is_looked_at_ends_nothing(result: Any, told: str, waits: bool) -> None:
+    tools = Tools()
+
+    def odd() -> Any:
+        """Give something odd."""
+        return result
+
+    async def waiting() -> Any:
+        """Give something odd."""
+        return result
+
+    waiting.__name__ = "odd"
+    tools.tool(waiting if waits else odd)
+    assert await called(tools, "odd") == told
+
+
 @pytest.mark.parametrize("result", [object(), {1: {2, 3}}, b"x", float("nan")])
 async def test_a_result_that_json_cannot_say_is_told_as_a_failure(result: Any) -> None:
     tools = Tools()

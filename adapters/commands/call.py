@@ -59,7 +59,7 @@ def _call(options: argparse.Namespace) -> int:
     need("callfsm call", "call", *(["sound"] if sounds else []), *(["stand-in"] if stands_in else []))
     import anyio
 
-    from adapters.hosts.ending import Ending
+    from adapters.hosts.ending import Ending, FirmLoop
     from adapters.hosts.terminal import live
 
     if options.microphone and not (options.device or options.player):
@@ -85,7 +85,8 @@ def _call(options: argparse.Namespace) -> int:
     console, began_s = output.console(), time.time()
     try:
         with Ending() as end:
-            return anyio.run(_hold_until_told, plan, console, end, backend=options.backend)
+            firm = {"loop_factory": FirmLoop} if options.backend == "asyncio" else {}
+            return anyio.run(_hold_until_told, plan, console, end, backend=options.backend, backend_options=firm)
     finally:
         _show_folder(console, plan.out, began_s)
 

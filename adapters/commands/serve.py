@@ -43,7 +43,7 @@ def _serve(options: argparse.Namespace) -> int:
     from prometheus_client import disable_created_metrics
 
     from adapters.hosts.embedded import StandInError
-    from adapters.hosts.ending import Ending
+    from adapters.hosts.ending import Ending, FirmLoop
     from adapters.hosts.phone import service as phone_service
     from adapters.hosts.phone.agent import ServedAgent
     from adapters.hosts.phone.log import logging_to
@@ -73,7 +73,7 @@ def _serve(options: argparse.Namespace) -> int:
     refusal, end = "", Ending()
     try:
         with logging_to(), end:
-            return anyio.run(serve)
+            return anyio.run(serve, backend_options={"loop_factory": FirmLoop})
     except* WebSocketError as group:
         refusal = f"--realtime: {first_of(group)}"
     except* (StandInError, ValueError) as group:

@@ -1,17 +1,19 @@
-"""How a process ends: politely when it is told to, and within a second when it is told twice, whatever hangs (R105).
+"""How a process ends: politely when it is told to, and within a second when it is told twice, whatever hangs (R105); never by a stray task.
 
 The handlers are Python's own, which run even while the event loop is blocked; the one who ends the process is a thread.
 """
 
+import asyncio
 import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import monotonic
 from types import FrameType
+from typing import Any, TypeVar, cast
 
 import anyio
 
@@ -19,11 +21,42 @@ from adapters.seam.foreign import thread_safe
 
 LAST_S = 0.8
 """How long the rest may take, once all is to end."""
+T = TypeVar("T")
 _LOG = logging.getLogger("callfsm.ending")
+
+
+class FirmLoop(asyncio.SelectorEventLoop):
+    """An event loop that no task or callback ends but the one that it was begun for.
+
+    asyncio's own lets a SystemExit or a KeyboardInterrupt of any task through, such as one that a tool has left behind.
+    """
+
+    _whole: "asyncio.Future[Any] | None" = None
+
+    def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
+        """See asyncio."""
+        whole: asyncio.Future[T] = asyncio.ensure_future(cast(Awaitable[T], future), loop=self)
+        self._whole = whole
+        return super().run_until_complete(whole)
+
+    def run_forever(self) -> None:
+        """See asyncio; a real Ctrl-C, while nobody else listens for it, ends it as ever."""
+        while True:
+            try:
+                super().run_forever()
+                return
+            except (SystemExit, KeyboardInterrupt) as stray:
+                ours = self._whole is None or self._whole.done()
+                if ours or (isinstance(stray, KeyboardInterrupt) and not Ending.listens):
+                    raise
+                _LOG.error("something that was left behind would have ended the program", exc_info=stray)
 
 
 class Ending:
     """The signals that come while it is `listening`, and the end of the process where that does not come by itself."""
+
+    listens = False
+    """Are the process's signals noted, and raise nothing?"""
 
     def __init__(self) -> None:
         self._signals: list[int] = []
@@ -49,9 +82,11 @@ class Ending:
         """
         numbers = [signal.SIGTERM, signal.SIGINT, *([] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP])]
         before = {number: signal.signal(number, self._note) for number in numbers}
+        Ending.listens = True
         try:
             yield
         finally:
+            Ending.listens = False
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -30,6 +30,7 @@ from tests.shared.telephone import Silent
 
 TOOLS = '''
 import asyncio
+import threading
 import time
 
 from adapters.tools import Tools
@@ -58,6 +59,35 @@ def blocking() -> str:
 async def standing() -> str:
     """Blocks the event loop."""
     time.sleep(3600)
+    return ""
+
+
+@tools.tool
+async def leaving_a_task() -> str:
+    """Leaves a task behind, which ends the program."""
+
+    async def ending() -> None:
+        raise SystemExit(3)
+
+    leaving_a_task.task = asyncio.create_task(ending())
+    return ""
+
+
+@tools.tool
+async def leaving_a_callback() -> str:
+    """Leaves a callback behind, which ends the program as Ctrl-C does."""
+
+    def interrupting() -> None:
+        raise KeyboardInterrupt
+
+    asyncio.get_running_loop().call_soon(interrupting)
+    return ""
+
+
+@tools.tool
+def leaving_a_thread() -> str:
+    """Leaves a thread behind, which fails."""
+    threading.Thread(target=lambda: 1 / 0).start()
     return ""
 '''
 
@@ -269,3 +299,15 @@ def test_a_key_that_is_said_is_in_no_trace_of_a_telephone_call(tmp_path: Path) -
     text = trace.read_text()
     assert "ToolCalled" in text
     assert key not in text
+
+
+def test_what_a_tool_leaves_behind_ends_neither_a_call_nor_the_server(tmp_path: Path) -> None:
+    """It raises SystemExit or KeyboardInterrupt on the event loop, or anything in a thread, outside of all that waits for the tool."""
+    code, log = served(
+        ("leaving_a_task", "leaving_a_callback", "leaving_a_thread", "blocking"), tmp_path, "tool_stuck: blocking", again=False
+    )
+    assert code == 0
+    assert len([line for line in log if "left behind" in line]) == 2
+    assert [json.loads(line)["type"] for line in log if "thread_failed" in line] == ["ZeroDivisionError"]
+    assert all(json.loads(line) for line in log)
+    assert [json.loads(line)["reason"] for line in log if '"call_ended"' in line] == ["application"]

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,12 @@ def _nobody(_: str) -> None:
     """A log that cannot be written has nowhere to say so."""
 
 
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """A thread that somebody's code began has failed: that is a line of the log, too."""
+    if failed.exc_value is not None:
+        tell_bug("thread_failed", failed.exc_value)
+
+
 @contextmanager
 def logging_to(stream: TextIO | None = None, level: int = logging.INFO) -> Iterator[None]:
     """While the block lasts, everything is logged as JSON lines to `stream` (default: standard error); libraries only from a warning on.
@@ -92,6 +99,7 @@ def logging_to(stream: TextIO | None = None, level: int = logging.INFO) -> Itera
     handler.setFormatter(JsonLines())
     handler.addFilter(Ration())
     root = logging.getLogger()
+    hook, threading.excepthook = threading.excepthook, _thread_failed
     before = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in _QUIET}
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -100,6 +108,7 @@ def logging_to(stream: TextIO | None = None, level: int = logging.INFO) -> Itera
     try:
         yield
     finally:
+        threading.excepthook = hook
         steady.drain()
         root.handlers[:], quiet = before[0], before[2]
         root.setLevel(before[1])
