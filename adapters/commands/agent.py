@@ -4,6 +4,7 @@ import argparse
 import ast
 import inspect
 import os
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -33,6 +34,8 @@ class Chosen:
     """What the options come to; a server of None is the stand-in, and `key` is shown nowhere."""
 
     policy: Policy
+    chained: Policy | None
+    """The policy for a server that turns out to be a chained one; None where its kind was named."""
     settings: "RealtimeSettings"
     realtime_url: str | None
     key: str | None = attrs.field(repr=False)
@@ -109,8 +112,10 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
     from adapters.realtime.settings import RealtimeSettings
 
     profile = PROFILES[options.server or "openai"]
+    given = {"voice": options.voice, "interrupts": options.interrupts, **ours, **settings(options.set)}
     try:
-        policy = Policy(**{**profile.policy, "voice": options.voice, "interrupts": options.interrupts, **ours, **settings(options.set)})
+        policy = Policy(**{**profile.policy, **given})
+        chained = None if options.server else _chained(given)
     except ValueError as error:
         raise Refused(f"{error}; correct the option or the --set of that name") from None
     tools = _tools(options.tools, policy)
@@ -134,6 +139,7 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
         raise Refused(f"{option}{says}{words}") from None
     return Chosen(
         policy=policy,
+        chained=chained,
         settings=model,
         realtime_url=options.realtime,
         key=_key(options.realtime),
@@ -153,9 +159,21 @@ def _refuse_odd(url: str) -> None:
         raise Refused(f"--realtime {url}: give a URL that begins with wss:// or ws://, like ws://127.0.0.1:8000/path")
 
 
+def _chained(given: Mapping[str, Any]) -> Policy | None:
+    """The policy for a chained server; None where it contradicts what is given, which wins."""
+    from adapters.realtime.profiles import PROFILES
+
+    try:
+        return Policy(**{**PROFILES["chained"].policy, **given})
+    except ValueError:
+        return None
+
+
 def _add_wire(parser: argparse.ArgumentParser) -> None:
     """The options for what kind of server the realtime LLM's is."""
-    parser.add_argument("--server", choices=("openai", "chained"), help="its kind, for the waits that fit it (default: openai)")
+    parser.add_argument(
+        "--server", choices=("openai", "chained"), help="its kind, for the waits that fit it (default: as it shows, else openai)"
+    )
     parser.add_argument(
         "--realtime-wire", choices=("auto", "ga", "beta"), default="auto", help="its dialect (default: auto, by its first message)"
     )

@@ -70,6 +70,7 @@ def _call(options: argparse.Namespace) -> int:
     agent = chosen(options, **ours)
     plan = live.Plan(
         policy=agent.policy,
+        chained=agent.chained,
         settings=agent.settings,
         out=options.out or Path("calls") / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}",
         realtime_url=agent.realtime_url,

@@ -53,6 +53,7 @@ def _serve(options: argparse.Namespace) -> int:
     plan, answers = _plan(options), chosen(options)
     agent = ServedAgent(
         policy=answers.policy,
+        chained=answers.chained,
         settings=answers.settings,
         realtime_url=answers.realtime_url or "",
         key=answers.key,

@@ -51,6 +51,8 @@ from fsm.call.policy import Policy
 
 Connect = Callable[..., AbstractAsyncContextManager[WebSocket]]
 """What opens a connection: `adapters.realtime.websocket.connect`, or what stands in for it."""
+SHOWN_S = 2.0
+"""How long a connection is given to show what kind of server is at its end."""
 REFUSED = (401, 403, 404)
 """HTTP statuses of a server that will not have us, however often we ask (R18)."""
 
@@ -142,6 +144,16 @@ class RealtimeLLM:
                 yield
             finally:
                 self._checked = None
+
+    async def is_chained(self, within_s: float = SHOWN_S) -> bool:
+        """Does the server of the connection that was `checked` show that it is a chained one? What it said first is the call's as well.
+
+        It does where it writes down what callers say although nobody asked (`profiles`); one that says nothing in that time shows nothing.
+        """
+        first: str | None = None
+        with anyio.move_on_after(within_s):
+            first = await self._checked.first() if self._checked is not None else None
+        return first is not None and self._new_wire().shows_chained(first)
 
     async def run(self, post: Post) -> None:
         """Hold one session after the other until CloseSession is performed or the task is cancelled; a second run is refused."""

@@ -3,6 +3,9 @@
 OpenAI's is the policy's own default, whose numbers come from logs of its service. A chained server transcribes, lets an LLM write and a
 voice speak, one after the other: its words come long before their sound, its first word takes seconds, and its LLM knows of a turn only
 once that is transcribed.
+
+Where no profile is named, one is found out where that is safe: a server that is not OpenAI's, and writes down what callers say although
+nobody asked, hands that to an LLM, and is chained. Any other keeps the default, as nothing in its first message tells how quick it is.
 """
 
 from collections.abc import Mapping

@@ -72,9 +72,12 @@ _AFTER = _set(
 """What may stand behind a goodbye, besides a name."""
 _ABOUT = _set("to about if when on with regarding as because is are was means says zu mit à aux a alla con wenn quand si")
 """What behind a phrase shows that it is spoken of."""
+_PARTING = _set("talk to speak see catch later safe stay enjoy drive safely be well")
+"""What else a sentence behind a goodbye may hold."""
+_TITLE = re.compile(r"\b(Mr|Mrs|Ms|Dr|Prof|St|Hr|Fr|Sr|Sra|Mme|Mlle)\.(?=\s+[^\W\d_])")
 _WISHES = frozenset(("bonne journée", "buona giornata", "good night"))
 """Short wishes: like phrases of three words and more they may stand within a sentence, "I wish you a …"."""
-_LONG_PHRASE, _MOST_BEFORE, _MOST_AFTER = 3, 6, 4
+_LONG_PHRASE, _MOST_BEFORE, _MOST_AFTER, _MOST_PARTING = 3, 6, 4, 5
 
 
 def is_one_of(text: str, phrases: Sequence[str]) -> bool:
@@ -84,12 +87,19 @@ def is_one_of(text: str, phrases: Sequence[str]) -> bool:
 
 
 def says_goodbye(text: str, phrases: Sequence[str]) -> bool:
-    """Does the last sentence of `text` say one of the phrases? A question never does: it awaits an answer (R46, R99)."""
-    last = _last_sentence(text)
-    if _is_question(last):
-        return False
-    words = _tokens(last)
-    return any(_says(words, phrase.split()) for phrase in map(words_of, phrases))
+    """Does `text` say one of the phrases at its end? A question never does: it awaits an answer (R46, R99).
+
+    Behind the sentence that says it may stand short wishes for the way: "Bye! Talk soon."
+    """
+    for sentence in reversed(_sentences(text)):
+        if _is_question(sentence):
+            return False
+        words = _tokens(sentence)
+        if any(_says(words, phrase.split()) for phrase in map(words_of, phrases)):
+            return True
+        if not _is_parting([token.word for token in words if token.word]):
+            return False
+    return False
 
 
 def asks(text: str) -> bool:
@@ -178,10 +188,21 @@ def _is_wish(phrase: list[str]) -> bool:
     return len(phrase) >= _LONG_PHRASE or " ".join(phrase) in _WISHES
 
 
+def _is_parting(words: list[str]) -> bool:
+    """Are these the few words that one adds to a goodbye?"""
+    return len(words) <= _MOST_PARTING and all(word in _SMALL or word in _AFTER or word in _PARTING for word in words)
+
+
 def _last_sentence(text: str) -> str:
     """The last sentence with a word in it, with its stops."""
-    spoken = [sentence for sentence in re.findall(r"[^.!?。؟\u037e\u055e⁇]+[.!?。؟\u037e\u055e⁇]*", _plain(text)) if words_of(sentence)]
+    spoken = _sentences(text)
     return spoken[-1] if spoken else ""
+
+
+def _sentences(text: str) -> list[str]:
+    """The sentences with a word in them, each with its stops; that of a title ends none: "Goodbye, Mr. Smith"."""
+    plain = re.sub(_TITLE, r"\1", _plain(text))
+    return [sentence for sentence in re.findall(r"[^.!?。؟\u037e\u055e⁇]+[.!?。؟\u037e\u055e⁇]*", plain) if words_of(sentence)]
 
 
 def _is_question(sentence: str) -> bool:

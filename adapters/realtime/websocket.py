@@ -207,6 +207,14 @@ class WebSocket:
             await anyio.lowlevel.checkpoint()
         return self._messages.popleft()
 
+    async def first(self) -> str | None:
+        """The message that is next, which stays it; None once there will be none."""
+        while not self._messages:
+            if self._is(State.CLOSED):
+                return None
+            await self._wait()
+        return self._messages[0]
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close politely, for at most `close_timeout_s`; then break the connection off in any case. Safe to call again."""
         if self._is(State.OPEN):

@@ -95,6 +95,11 @@ class Wire:
         except Malformed as error:
             return [*settled, *note(memory, "malformed_event", str(error))]
 
+    def shows_chained(self, text: str) -> bool:
+        """Does a session.created show a chained server? Of a wire that is used for nothing else."""
+        self.receive(text)
+        return self.memory.setup.transcribes_unasked
+
     def _spoken(self, effect: Effect | None, body: dict[str, Any]) -> dict[str, Any]:
         """A message in the server's dialect."""
         return self._numbered(effect, to_beta(body) if self.memory.setup.beta else body)

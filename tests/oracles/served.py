@@ -137,7 +137,7 @@ def hold(folder: Path, flags: list[str], *, by_tone: bool) -> Held:
 
     async def main() -> None:
         nonlocal began_s
-        await served.check()
+        await served.checked()
         began_s = anyio.current_time()
         with anyio.move_on_after(CALL_S):
             await Driver(call, [device, *served.ports(device), Prompter()], [writer]).run()

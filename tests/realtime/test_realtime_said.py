@@ -44,8 +44,16 @@ SAID = [
     "Bye bye, and see you on Friday.",
     "Well then, goodbye everyone!",
     "Hasta luego, María.",
+    "All done then. Goodbye, Mrs. Robinson!",
+    "Bye! Speak to you on the phone soon, then. Bye!",
+    "Goodbye! See you tomorrow.",
+    "Auf Wiedersehen. Bis bald!",
+    "Goodbye. Stay safe. Take care.",
 ]
 MENTIONED = [
+    "Just say goodbye when you are done. Thank you.",
+    "Goodbye! Okay, now let me see what I can do.",
+    "Goodbye. Okay?",
     "You can say goodbye to long queues with our app.",
     "Whenever you want to finish, just say bye.",
     "Bye-laws forbid that.",

@@ -37,6 +37,8 @@ class ServedAgent:
     """An agent of a realtime LLM, of Chatterbox servers where the policy says so, and of tools; the key is shown nowhere."""
 
     policy: Policy
+    chained: Policy | None = None
+    """The policy for a server that shows itself to be a chained one, if `checked` is to find out."""
     settings: RealtimeSettings
     realtime_url: str
     key: str | None = attrs.field(default=None, repr=False)
@@ -58,13 +60,15 @@ class ServedAgent:
             ports.append(self.tools.for_call())
         return ports
 
-    async def check(self) -> None:
-        """Are the servers there? Raises WebSocketError, ValueError or ConnectionError, each in one plain line."""
-        async with self._llm(_Nobody()).checked():
-            pass
+    async def checked(self) -> "ServedAgent":
+        """The agent with the policy that fits its server. Raises WebSocketError, ValueError or ConnectionError, each in one plain line."""
+        llm = self._llm(_Nobody())
+        async with llm.checked():
+            found = self.chained if self.chained is not None and await llm.is_chained() else None
         if self.voice.speech is not None:
             self.voice.port(self.policy, _Nobody())
             await check_chatterbox(self.voice.speech)
+        return attrs.evolve(self, policy=found) if found else self
 
     def _llm(self, speaker: Speaker) -> RealtimeLLM:
         return RealtimeLLM(

@@ -141,7 +141,7 @@ async def _cut_off(calls: Calls) -> None:
 
 @asynccontextmanager
 async def checked(agent: ServedAgent) -> AsyncIterator[ServedAgent]:
-    """The agent with its servers checked; where it names none, stand-ins are started. Raises what `ServedAgent.check` does."""
+    """The agent with its servers checked; where it names none, stand-ins are started. Raises what `ServedAgent.checked` does."""
     async with AsyncExitStack() as stack:
         if not agent.realtime_url:
             url = await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))
@@ -151,8 +151,7 @@ async def checked(agent: ServedAgent) -> AsyncIterator[ServedAgent]:
         elif agent.voice.speech is None:
             speech = Server(url=await stack.enter_async_context(stand_in("chatterbox")))
             agent = attrs.evolve(agent, voice=attrs.evolve(agent.voice, speech=speech))
-        await agent.check()
-        yield agent
+        yield await agent.checked()
 
 
 def _figures(server: PhoneServer) -> Starlette:

@@ -56,6 +56,8 @@ class Plan:
     """
 
     policy: Policy
+    chained: Policy | None = None
+    """The policy for a server that shows itself to be a chained one, if it is to be found out."""
     settings: RealtimeSettings
     out: Path
     realtime_url: str | None = None
@@ -93,16 +95,16 @@ async def hold_call(plan: Plan, console: Console) -> fx.Reason | None:
     """
     async with AsyncExitStack() as stack:
         try:
-            device, ports = await _prepare(plan, console, stack)
+            device, ports, policy = await _prepare(plan, console, stack)
         except* WebSocketError as group:
             raise CannotStart(f"--realtime: {first_of(group)}") from None
         except* (ValueError, OSError, StandInError) as group:
             raise CannotStart(str(first_of(group))) from None
-        return await _drive(plan, console, device, ports)
+        return await _drive(attrs.evolve(plan, policy=policy), console, device, ports)
 
 
-async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[Device, list[Port]]:
-    """Start or find every part of the call."""
+async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[Device, list[Port], Policy]:
+    """Start or find every part of the call, and the policy that fits the server."""
     made = _recorded(plan.caller)
     loudspeaker, microphone = _loudspeaker(plan), _microphone(plan)
     urls: dict[str, str] = {}
@@ -132,7 +134,9 @@ async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple
         private_folder(plan.out)
     except OSError as error:
         raise CannotStart(f"--out {plan.out}: {error.strerror}; give a folder that can be written") from None
-    return device, ports
+    if plan.chained is not None and plan.realtime_url and await llm.is_chained():
+        return device, ports, plan.chained
+    return device, ports, plan.policy
 
 
 def _recorded(path: Path | None) -> list[Caller]:

@@ -19,6 +19,8 @@ SYNTHESIS_MS = (150, 1_800)
 """How long a sentence takes: 1 to 3 s on the server that the contract is from, less on a faster one."""
 
 
+MOST_NUMBERS = 2**16 - 1
+"""The largest number that a sample holds."""
 ANYONE = 30_000
 """The sample of sound whose response is told by its bookkeeping alone."""
 PART_BYTES = 19_200
@@ -107,8 +109,9 @@ class Voice:
         return failed or Answer(200, _wav(self._number(session_id), size_ms), pause_ms)
 
     def _number(self, session_id: str) -> int:
-        """The response that is spoken; a server that is told no session speaks in a voice that belongs to none."""
-        return int(session_id.split(".")[1][1:]) if session_id else ANYONE
+        """The response that is spoken; where no session is told, or the id is none that this world gave, a voice that belongs to none."""
+        number = int(session_id.split(".")[1][1:]) if session_id else ANYONE
+        return number if number <= MOST_NUMBERS else ANYONE
 
     def _of(self, session_id: str) -> anyio.Event:
         return self._cancelled.setdefault(session_id, anyio.Event()) if session_id else anyio.Event()
