@@ -50,6 +50,7 @@ from fsm.call.signals import (
     VoiceMissing as VoiceMissing,
     VoiceResumed as VoiceResumed,
 )
+from fsm.engine.notation import Value
 
 # The call's ends: each closes a live call at once, whatever its regions are doing (R83).
 
@@ -394,8 +395,8 @@ class PlayoutFinished(PlayedEvent):
     __slots__ = ()
 
 
-@attrs.frozen
-class Heard:
+@attrs.frozen(eq=False, repr=False)
+class Heard(Value):
     """What was heard of one content part of an item: `played_ms` of the `received_ms` that came of it (R88)."""
 
     item_id: str

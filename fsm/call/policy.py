@@ -7,9 +7,11 @@ from typing import Any
 
 import attrs
 
+from fsm.engine.notation import Value
 
-@attrs.frozen
-class Between:
+
+@attrs.frozen(eq=False, repr=False)
+class Between(Value):
     """A validator for a number from `low` to `high`, both included; `whole` where things are counted. Its error names all of it."""
 
     low: float
@@ -24,8 +26,8 @@ class Between:
             raise ValueError(f"{field.name} is {value!r}: it takes {kind} from {self.low:g} to {self.high:g}")
 
 
-@attrs.frozen
-class OneOf:
+@attrs.frozen(eq=False, repr=False)
+class OneOf(Value):
     """A validator for a word of a fixed set."""
 
     choices: tuple[str, ...]
@@ -54,8 +56,8 @@ def _yes_or_no(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
         raise ValueError(f"{field.name} is {value!r}: it takes true or false")
 
 
-@attrs.frozen(kw_only=True)
-class Policy:
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class Policy(Value):
     """The settings of a call. Times are in milliseconds (`_ms`); a bad value raises ValueError in one readable line."""
 
     voice: str = attrs.field(default="chatterbox", validator=_one_of("chatterbox", "realtime"))

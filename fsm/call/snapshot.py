@@ -5,11 +5,11 @@ import attrs
 from fsm.call import states
 from fsm.call.effects import Cause, Reason
 from fsm.call.policy import Policy
-from fsm.engine.notation import Record, State
+from fsm.engine.notation import Record, State, Value
 
 
-@attrs.frozen
-class Sentence:
+@attrs.frozen(repr=False)
+class Sentence(Value):
     """A sentence that waits for synthesis: its response, its number from 1, what to say, and the item that it is part of."""
 
     response_id: str
@@ -18,8 +18,8 @@ class Sentence:
     item_id: str = ""
 
 
-@attrs.frozen
-class Spoken:
+@attrs.frozen(repr=False)
+class Spoken(Value):
     """A sentence that went to the device, of which response and item, how long it lasts, and where in its response it began to be heard.
 
     `from_ms` is None where it did not begin, or the device can't tell.
@@ -32,16 +32,16 @@ class Spoken:
     from_ms: float | None = None
 
 
-@attrs.frozen
-class Item:
+@attrs.frozen(repr=False)
+class Item(Value):
     """A message of the model's in the conversation, and the response that it is part of."""
 
     response_id: str
     item_id: str
 
 
-@attrs.frozen
-class Debt:
+@attrs.frozen(repr=False)
+class Debt(Value):
     """What is owed to the caller: why, and since when (R93)."""
 
     cause: Cause
@@ -56,7 +56,7 @@ class Debt:
     """Was the turn a listener's word, which is one unless the agent's voice is over soon after it (R94)?"""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Response(Record):
     """The response status: of which response, why it was asked for, how often its cancel failed to leave, and which are done with."""
 
@@ -76,7 +76,7 @@ class Response(Record):
     """What the last failure was, in the server's words."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Playout(Record):
     """What may be heard: the response, and the response that is admitted to follow it."""
 
@@ -91,7 +91,7 @@ class Playout(Record):
     """Does what is said end in a question (R94)?"""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Synthesis(Record):
     """The sentence in synthesis or synthesised ahead (its session, response, item and text), and those that wait."""
 
@@ -105,7 +105,7 @@ class Synthesis(Record):
     """Sentences in a row that could not be synthesised."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Truncation(Record):
     """The account of what is heard, item by item, and the flushed responses of which the device is to say what was heard (R88)."""
 
@@ -119,7 +119,7 @@ class Truncation(Record):
     """Responses that were flushed or never admitted: whatever the conversation gets of them later was not heard."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Session(Record):
     """The realtime session, and how often in a row it was lost."""
 
@@ -127,7 +127,7 @@ class Session(Record):
     lost: int = 0
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Turn(Record):
     """The caller's turn, and how many there were, as far as `Policy.least_turns` counts."""
 
@@ -139,7 +139,7 @@ class Turn(Record):
     """Was the last turn taken without its commit, which may come late (R24)?"""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Dtmf(Record):
     """A number entered on the keypad: the digits so far."""
 
@@ -147,8 +147,8 @@ class Dtmf(Record):
     digits: str = ""
 
 
-@attrs.frozen
-class ToolCall:
+@attrs.frozen(repr=False)
+class ToolCall(Value):
     """A tool call that waits for the decision whether the caller interrupts (R90)."""
 
     id: str
@@ -157,7 +157,7 @@ class ToolCall:
     response_id: str
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Tool(Record):
     """The model's tool calls: those that run, the oldest first; those that wait; and the ids of all that were told (R89)."""
 
@@ -168,7 +168,7 @@ class Tool(Record):
     """The oldest first, at most `Policy.remembered_ids` (R07)."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Idle(Record):
     """Silence on both sides, and how often in a row the caller was asked."""
 
@@ -178,7 +178,7 @@ class Idle(Record):
     """How often in the whole call."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Pending(Record):
     """The pending response: what is owed and not asked for, and what the last response that was asked for is to pay (R93)."""
 
@@ -189,7 +189,7 @@ class Pending(Record):
     """Failures in a row (R15)."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Hangup(Record):
     """The hang-up: after which response, and why."""
 
@@ -199,8 +199,8 @@ class Hangup(Record):
     detail: str = ""
 
 
-@attrs.frozen
-class Call:
+@attrs.frozen(repr=False)
+class Call(Value):
     """A call as it is between two events."""
 
     call_id: str

@@ -10,19 +10,19 @@ Answers = dict[type, dict[State, tuple[Row, ...]]]
 
 def candidates(region: Region, state: State, event: type) -> tuple[Row, ...]:
     """The rows that may answer `event` in `state`, in order, up to the first unconditional one."""
-    return _first_of([row for row in region.rows if row.state is state], event)
+    return _first_of([row for row in region.rows if row.state is state], event.__mro__)
 
 
 def answers_of(region: Region, events: Iterable[type]) -> Answers:
     """The same for each of `events` in every state; events that the same rows are for share one answer."""
-    kinds = dict.fromkeys(row.on for row in region.rows)
+    kinds = {row.on for row in region.rows}
     rows = {state: [row for row in region.rows if row.state is state] for state in region.states}
     shared: dict[tuple[type, ...], dict[State, tuple[Row, ...]]] = {}
     answers: Answers = {}
     for event in events:
-        of = tuple([kind for kind in kinds if issubclass(event, kind)])
+        of = tuple([kind for kind in event.__mro__ if kind in kinds])
         if of not in shared:
-            shared[of] = {state: _first_of(rows[state], event) for state in region.states}
+            shared[of] = {state: _first_of(rows[state], of) for state in region.states}
         answers[event] = shared[of]
     return answers
 
@@ -74,10 +74,11 @@ def signal_faults_of(region: Region, signals: tuple[type, ...]) -> list[str]:
     return faults
 
 
-def _first_of(rows: list[Row], event: type) -> tuple[Row, ...]:
+def _first_of(rows: list[Row], kinds: tuple[type, ...]) -> tuple[Row, ...]:
+    """The rows for an event of these kinds, up to the first unconditional one."""
     found: list[Row] = []
     for row in rows:
-        if issubclass(event, row.on):
+        if row.on in kinds:
             found.append(row)
             if row.unconditional:
                 break

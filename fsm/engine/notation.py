@@ -21,9 +21,10 @@ NEVER = math.inf
 
 
 class Value:
-    """What events and effects share: two of one class with equal fields are equal, and print as they are made.
+    """What events, effects and settings share: two of one class with equal fields are equal, and print as they are made.
 
-    Written once, as making it anew for each of a hundred small classes takes most of the time of an import.
+    Written once, as making it anew for each of a hundred small classes takes most of the time of an import; records are compared so often
+    that each has an equality of its own.
     """
 
     __slots__ = ()
@@ -65,8 +66,8 @@ class State:
         return self.name.upper()
 
 
-@attrs.frozen
-class Record:
+@attrs.frozen(repr=False)
+class Record(Value):
     """What a region keeps in the snapshot: its state, the count of entries into states, and when the state is due to end.
 
     A region with data of its own subclasses it; every field has a default, so that a record is complete at construction.
@@ -140,8 +141,8 @@ def signal_of(act: Callable[..., Any]) -> type | None:
     return getattr(act, "signal", None)
 
 
-@attrs.frozen
-class Then(Generic[S_contra, E_contra]):
+@attrs.frozen(eq=False, repr=False)
+class Then(Value, Generic[S_contra, E_contra]):
     """What a row does: `target` is None where the state stays; `reason` is given where the event is ignored."""
 
     target: State | None
@@ -215,8 +216,8 @@ class Row:
 States = State | tuple[State, ...]
 
 
-@attrs.frozen
-class Declared:
+@attrs.frozen(eq=False, repr=False)
+class Declared(Value):
     """A row as written, before it is unfolded."""
 
     states: tuple[State, ...]
