@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adapters.seam.wellformed import read_json
+
 OURS = {
     "type": "it is always realtime",
     "model": "give --model",
@@ -24,10 +26,10 @@ OURS = {
 def read_session_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of a JSON file: those of the session, and those of its turn detection. Raises ValueError in one line."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = read_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{error.strerror}; give a JSON file with fields of the session") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"it is no JSON: {str(error)[:120]}") from None
     if isinstance(held, Mapping) and isinstance(held.get("session"), Mapping):
         held = held["session"]

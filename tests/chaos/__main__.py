@@ -13,11 +13,11 @@ from .parsers import mutated, parsers
 
 
 def fuzz(seconds: float, seed: int) -> tuple[dict[str, int], int]:
-    """Feed each parser for so long; how many inputs each has had, and how many faults were found, which are printed."""
+    """Feed the parsers for so long in all; how many inputs each has had, and how many faults were found, which are printed."""
     counts, faults = {}, 0
     with parsers() as made:
         for parser in made:
-            chance, until_s, counts[parser.name] = random.Random(f"{seed} {parser.name}"), time.monotonic() + seconds, 0
+            chance, until_s, counts[parser.name] = random.Random(f"{seed} {parser.name}"), time.monotonic() + seconds / len(made), 0
             while time.monotonic() < until_s and faults < 20:
                 data = mutated(chance.choice(parser.seeds), chance)
                 counts[parser.name] += 1
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long in all: a quarter for the parsers (default: 600)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    counts, faults = fuzz(options.seconds / 4 / 8, options.seed)
+    counts, faults = fuzz(options.seconds / 4, options.seed)
     figures: Figures = anyio.run(hold, options.seconds * 3 / 4, options.seed)
     print(f"parsers: {sum(counts.values()):,} inputs, {faults} faults")
     print(figures.told())

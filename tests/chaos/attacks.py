@@ -10,6 +10,7 @@ import random
 import socket
 import struct
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -36,45 +37,190 @@ from tests.shared.telephone import Silent
 from .parsers import _realtime_seeds, _twilio_seeds, mutated
 
 CALL_MS = 9_000
+FLOOD = 20_000
+"""Each message lets others have their turn: the good caller and the model are in the attackers' process."""
 TOOLS = '''
 import asyncio
+import os
+import threading
 import time
+from typing import Any
 
 from adapters.tools import Tools
 
 tools = Tools()
+BACK_S = 5
 
 
 @tools.tool
 async def deaf() -> str:
     """Hears no cancellation."""
-    for _ in range(600):
+    until_s = time.monotonic() + BACK_S
+    while time.monotonic() < until_s:
         try:
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.1)
         except BaseException:
             pass
     return ""
 
 
 @tools.tool
-async def leaving() -> str:
-    """Ends the program."""
-    raise SystemExit(3)
+def blocking() -> str:
+    """Blocks its thread."""
+    time.sleep(BACK_S)
+    return ""
+
+
+def raising(kind: type[BaseException]) -> None:
+    """Two tools that raise this: one in a thread, one on the event loop."""
+
+    def plain() -> str:
+        raise kind()
+
+    async def waiting() -> str:
+        await asyncio.sleep(0)
+        raise kind()
+
+    for tool in (plain, waiting):
+        tool.__name__, tool.__doc__ = f"{tool.__name__}_{kind.__name__}", "Raises."
+        tools.tool(tool)
+
+
+class Unnamed(BaseException):
+    """Has no words."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+    __repr__ = __str__
+
+
+for kind in (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, BaseException, RecursionError, MemoryError, Unnamed):
+    raising(kind)
+
+
+def giving(name: str, value: Any) -> None:
+    """A tool that returns this."""
+
+    def tool() -> Any:
+        return value
+
+    tool.__name__, tool.__doc__ = name, "Gives."
+    tools.tool(tool)
+
+
+round = []
+round.append(round)
+deep = []
+for _ in range(20_000):
+    deep = [deep]
+giving("half", "\\ud800")
+giving("huge", "x" * 5_000_000)
+giving("number", float("nan"))
+giving("digits", 10**6_000)
+giving("octets", b"\\xff\\x00")
+giving("round", round)
+giving("deep", deep)
+giving("keys", {None: 1, (1, 2): {3}, "\\udfff": object()})
+giving("unnamed", Unnamed())
 
 
 @tools.tool
-def blocking() -> str:
-    """Blocks its thread."""
-    time.sleep(600)
+def printing() -> str:
+    """Speaks to a file that is closed."""
+    with open(os.devnull, "w") as closed:
+        pass
+    print("never", file=closed)
     return ""
 
 
 @tools.tool
-def half() -> str:
-    """Gives half a character."""
-    return "\\ud800"
+async def cancelling() -> str:
+    """Cancels itself."""
+    asyncio.current_task().cancel()
+    await asyncio.sleep(1)
+    return ""
+
+
+@tools.tool
+async def leaving_a_task() -> str:
+    """Leaves a task behind, which fails."""
+
+    async def failing() -> None:
+        raise SystemError("left behind")
+
+    leaving_a_task.task = asyncio.create_task(failing())
+    return ""
+
+
+@tools.tool
+async def leaving_an_end() -> str:
+    """Leaves a task behind, which ends the program."""
+
+    async def ending() -> None:
+        raise SystemExit(3)
+
+    leaving_an_end.task = asyncio.create_task(ending())
+    return ""
+
+
+@tools.tool
+async def leaving_an_interrupt() -> str:
+    """Leaves a callback behind, which ends the program as Ctrl-C does."""
+
+    def interrupting() -> None:
+        raise KeyboardInterrupt
+
+    asyncio.get_running_loop().call_soon(interrupting)
+    return ""
+
+
+@tools.tool
+def leaving_a_thread() -> str:
+    """Leaves a thread behind, which fails."""
+    threading.Thread(target=lambda: 1 / 0, daemon=True).start()
+    return ""
+
+
+class Mine(dict):
+    """Ends the program when it is looked at."""
+
+    def items(self):
+        raise SystemExit(3)
+
+
+class Words(str):
+    """Likewise."""
+
+    def encode(self, *_):
+        raise SystemExit(3)
+
+    __len__ = __getitem__ = __iter__ = encode
+
+
+giving("mine", Mine(a=1))
+giving("words", Words("a"))
+
+
+@tools.tool
+async def own() -> str:
+    """As it is, on the event loop."""
+    return Mine(a=1)
 '''
 SETTINGS = {"greeting_protected": "false", "calibration_ms": 100, "interruption_min_ms": 60, "tool_ms": 1_000, "tool_filler_ms": 500}
+
+
+def _names() -> tuple[str, ...]:
+    """Those of the tools."""
+    made: dict[str, Any] = {}
+    exec(TOOLS, made)
+    return tuple(tool["name"] for tool in made["tools"].declarations)
+
+
+MOODS = ("flood", "nonsense", "gone", *_names())
+TASKS, DESCRIPTORS, MEMORY = "callfsm_tasks", "process_open_fds", "process_resident_memory_bytes"
+MORE_MB = 60.0
+"""How much more memory the server may hold afterwards: it rises for the first few hundred calls (see OPERATING.md)."""
 
 
 @attrs.define
@@ -89,6 +235,7 @@ class Figures:
     clear: list[tuple[float, float]] = attrs.Factory(list)
     lag: list[tuple[float, float]] = attrs.Factory(list)
     gaps: float = 0.0
+    before_after: dict[str, tuple[float, float]] = attrs.Factory(dict)
     faults: list[str] = attrs.Factory(list)
 
     @property
@@ -105,6 +252,7 @@ class Figures:
             f"servers lost: {self.servers_lost}",
             f"good calls' clear p95: at most {_quantile(self.clear, 0.95):g} s; frames sent late: {self.gaps:g}",
             f"event loop late, p99: at most {_quantile(self.lag, 0.99):g} s",
+            *(f"{name}: {before:,.0f} before, {after:,.0f} after" for name, (before, after) in self.before_after.items()),
             *(f"fault: {fault}" for fault in self.faults),
         ]
         return "\n".join(lines)
@@ -125,6 +273,9 @@ class Range:
     model: "Moody"
     chance: random.Random
     figures: Figures
+    moods: list[str] = attrs.Factory(list)
+    """Which the model is still to have; then any."""
+    line: anyio.Lock = attrs.Factory(anyio.Lock)
 
     @property
     def port(self) -> int:
@@ -147,6 +298,25 @@ class Range:
             await ws.send(json.dumps({"event": "start", "sequenceNumber": "1", "streamSid": ids.stream, "start": begun}))
             self.figures.attacked_calls += 1
             await act(ws, ids.stream)
+
+    async def dial(self, call: Call, mood: str = "") -> None:
+        """Hold a call whose session has a mood; sessions come one after the other, so that each has its own."""
+        async with anyio.create_task_group() as tasks, self.line:
+            self.model.mood, self.model.begun = mood, anyio.Event()
+            tasks.start_soon(call.dial, f"{self.url}/voice", {})
+            with anyio.move_on_after(5):
+                await self.model.begun.wait()
+
+    async def good_call(self, length_ms: int) -> None:
+        """A caller who interrupts again and again, and hangs up."""
+        tones = tuple((start, start + 200) for start in range(1_000, length_ms - 500, 1_500))
+        call = Call(http.Application(Ids()), ToneCaller(700, tones, length_ms), Conditions(), str)
+        try:
+            await self.dial(call)
+        except* CallFailed as failed:
+            self.figures.faults.append(f"a good call: {failed.exceptions}")
+        self.figures.good_calls += 1
+        self.figures.good_calls_lost += call.hung is not Hung.CALLER
 
     def count(self, name: str, number: int = 1) -> None:
         """So many hostile inputs of a kind were sent."""
@@ -198,8 +368,9 @@ async def media_flood(at: Range) -> None:
 
     async def flood(ws: Any, sid: str) -> None:
         text = json.dumps({"event": "media", "streamSid": sid, "media": {"payload": "/w==" * 50}})
-        for _ in range(20_000):
+        for _ in range(FLOOD):
             await ws.send(text)
+            await anyio.sleep(0)
             at.count("flood messages")
 
     await at.stream(flood)
@@ -211,10 +382,10 @@ async def control_flood(at: Range) -> None:
 
     async def flood(ws: Any, _: str) -> None:
         ws.transport.write(Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True))
-        for _ in range(20_000):
+        for _ in range(FLOOD):
             ws.transport.write(Frame(kind, b"", fin=kind is Opcode.PING).serialize(mask=True))
             at.count("flood messages")
-            await ws.drain() if hasattr(ws, "drain") else await anyio.sleep(0)
+            await anyio.sleep(0)
             if ws.transport.is_closing():
                 return
 
@@ -246,11 +417,54 @@ async def broken_frames(at: Range) -> None:
 
 async def model_moods(at: Range) -> None:
     """A model that floods, talks nonsense, hangs up, or calls a tool that misbehaves."""
-    at.model.mood = at.chance.choice(("flood", "nonsense", "gone", "deaf", "leaving", "blocking", "half"))
-    at.count(f"model: {at.model.mood}")
-    call = Call(http.Application(Ids()), Silent(60), Conditions(), str)
+    mood = at.moods.pop() if at.moods else at.chance.choice(MOODS)
+    at.count(f"model: {mood}")
+    call = Call(http.Application(Ids()), Silent(30), Conditions(), str)
     at.figures.attacked_calls += 1
-    await call.dial(f"{at.url}/voice", {})
+    await at.dial(call, mood)
+
+
+async def wrong_words(at: Range) -> None:
+    """Another protocol, heads without an end, a body that comes slowly, frames with reserved bits, a compressed bomb."""
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
+    squeezed = bomb.compress(b"x" * 10_000_000) + bomb.flush(zlib.Z_SYNC_FLUSH)
+    for words in (
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(200),
+        b"\x16\x03\x01\x02\x00" + at.chance.randbytes(500),
+        b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: %s\r\n" % (number, b"y" * 50) for number in range(5_000)),
+        b"GET /" + b"a" * 300_000,
+        b"POST /voice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + b"FFFFFFFF\r\n" + bytes(300_000),
+        b"POST /voice HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n" + bytes(300_000),
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500,
+    ):
+        with contextlib.suppress(OSError, anyio.BrokenResourceError, anyio.EndOfStream):
+            async with await anyio.connect_tcp("127.0.0.1", at.port) as stream:
+                with anyio.move_on_after(0.3):
+                    await stream.send(words)
+                    await stream.receive()
+        at.count("wrong words")
+    for frame in (
+        Frame(Opcode.TEXT, b"{}", rsv1=True),
+        Frame(Opcode.TEXT, b"{}", rsv2=True, rsv3=True),
+        Frame(Opcode.TEXT, squeezed, rsv1=True),
+        Frame(Opcode.TEXT, b"\xff\xfe"),
+        Frame(Opcode.CLOSE, b"\x00"),
+        Frame(Opcode.CONT, b"of nothing"),
+    ):
+
+        async def send(ws: Any, _: str, frame: Frame = frame) -> None:
+            ws.transport.write(_serialized(frame))
+            await anyio.sleep(0.05)
+
+        with contextlib.suppress(WebSocketException):
+            await at.stream(send)
+        at.count("wrong frames")
+
+
+def _serialized(frame: Frame) -> bytes:
+    """A masked frame, whatever the library that makes it thinks of its bits."""
+    head = (0x80 | frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4 | frame.opcode, 0x80 | 127, len(frame.data), 0)
+    return struct.pack("!BBQL", *head) + bytes(frame.data)
 
 
 async def rebinding(at: Range) -> None:
@@ -262,7 +476,7 @@ async def rebinding(at: Range) -> None:
             at.count("foreign requests")
 
 
-ATTACKS = (silence, nonsense, resets, media_flood, control_flood, mutations, broken_frames, model_moods, rebinding)
+ATTACKS = (silence, nonsense, resets, media_flood, control_flood, mutations, broken_frames, wrong_words, model_moods, rebinding)
 
 
 @attrs.define(eq=False)
@@ -270,17 +484,20 @@ class Moody(ToneModel):
     """A model whose next session is in a mood."""
 
     mood: str = ""
+    begun: anyio.Event = attrs.Factory(anyio.Event)
     chance: random.Random = attrs.Factory(lambda: random.Random(1))
 
     async def handle(self, ws: Any) -> None:
         """One session."""
         mood, self.mood = self.mood, ""
+        self.begun.set()
         with contextlib.suppress(WebSocketException):
             if mood in ("flood", "nonsense"):
                 await ws.send(json.dumps({"type": "session.created", "session": {}}))
-                for _ in range(20_000 if mood == "flood" else 500):
+                for _ in range(FLOOD if mood == "flood" else 500):
                     seed = self.chance.choice(_realtime_seeds())
                     await ws.send(mutated(seed, self.chance).decode(errors="replace") if mood == "nonsense" else '{"type": "unknown.kind"}')
+                    await anyio.sleep(0)
                 return
             if mood == "gone":
                 ws.transport.abort()
@@ -289,8 +506,10 @@ class Moody(ToneModel):
             await super().handle(ws)
 
 
-async def hold(seconds: float, seed: int, attacks: tuple[Callable[[Range], Awaitable[None]], ...] = ATTACKS) -> Figures:
-    """Attack for so long, each attack at least once, beside good calls."""
+async def hold(
+    seconds: float, seed: int, attacks: tuple[Callable[[Range], Awaitable[None]], ...] = ATTACKS, moods: tuple[str, ...] = ()
+) -> Figures:
+    """Attack for so long, each attack at least once, beside good calls; the model has these moods first."""
     figures, chance = Figures(), random.Random(seed)
     model = Moody(answer_ms=3_000, greeting_ms=3_000)
     with tempfile.TemporaryDirectory() as folder:
@@ -303,9 +522,11 @@ async def hold(seconds: float, seed: int, attacks: tuple[Callable[[Range], Await
             opened = server("--realtime", url, *options, patience_s=seconds + 300)
             process, told, log = await to_thread.run_sync(opened.__enter__)
             try:
-                at = Range(told["ready"].removesuffix("/voice"), told["metrics"], model, chance, figures)
+                at = Range(told["ready"].removesuffix("/voice"), told["metrics"], model, chance, figures, [*moods])
+                await at.good_call(1_000)
+                before = await _settled(at)
                 await _attack(at, attacks, seconds)
-                await _judge(at)
+                await _judge(at, before)
                 process.send_signal(SIGTERM)
                 if await to_thread.run_sync(process.wait) != 0:
                     figures.servers_lost += 1
@@ -320,14 +541,7 @@ async def _attack(at: Range, attacks: tuple[Callable[[Range], Awaitable[None]], 
 
     async def hold_good_calls() -> None:
         while not over:
-            tones = tuple((start, start + 200) for start in range(1_000, CALL_MS - 500, 1_500))
-            call = Call(http.Application(Ids()), ToneCaller(700, tones, CALL_MS), Conditions(), str)
-            try:
-                await call.dial(f"{at.url}/voice", {})
-            except CallFailed as failed:
-                at.figures.faults.append(f"a good call: {failed}")
-            at.figures.good_calls += 1
-            at.figures.good_calls_lost += call.hung is not Hung.CALLER
+            await at.good_call(CALL_MS)
 
     until_s = anyio.current_time() + seconds
     async with anyio.create_task_group() as tasks:
@@ -338,29 +552,44 @@ async def _attack(at: Range, attacks: tuple[Callable[[Range], Awaitable[None]], 
             attack = todo.pop() if todo else at.chance.choice(attacks)
             try:
                 await attack(at)
-            except (OSError, httpx.HTTPError, WebSocketException, CallFailed, anyio.BrokenResourceError):
+            except* (OSError, httpx.HTTPError, WebSocketException, CallFailed, anyio.BrokenResourceError):
                 # The attacker was thrown out.
-                continue
+                pass
         over = True
 
 
-async def _judge(at: Range) -> None:
-    """After it all: the places are free, and the figures of the good calls."""
+async def _settled(at: Range, before: dict[str, float] | None = None) -> dict[str, float]:
+    """The server's figures, once its places are free, and it has no more tasks and descriptors than before; or a minute later."""
+    until_s = anyio.current_time() + 60
     async with httpx.AsyncClient() as client:
-        with anyio.move_on_after(60):
-            while "callfsm_places_taken 0.0" not in (text := (await client.get(at.metrics)).text):
-                await anyio.sleep(0.2)
-        if "callfsm_places_taken 0.0" not in text:
-            at.figures.faults.append("a place is still taken")
-    for line in text.splitlines():
-        name, _, value = line.rpartition(" ")
-        for wanted, buckets in (("callfsm_silence_seconds", at.figures.clear), ("callfsm_loop_lag_seconds", at.figures.lag)):
+        while True:
+            found = {}
+            for line in (await client.get(at.metrics)).text.splitlines():
+                if not line.startswith("#"):
+                    name, _, value = line.rpartition(" ")
+                    found[name] = float(value)
+            free = found["callfsm_places_taken"] == 0 and all(found[name] <= (before or found)[name] for name in (TASKS, DESCRIPTORS))
+            if free or anyio.current_time() > until_s:
+                return found
+            await anyio.sleep(0.2)
+
+
+async def _judge(at: Range, before: dict[str, float]) -> None:
+    """After it all the server is as before; and the figures of the good calls."""
+    after, figures = await _settled(at, before), at.figures
+    if after["callfsm_places_taken"]:
+        figures.faults.append("a place is still taken")
+    for name, more in ((TASKS, 0.0), (DESCRIPTORS, 0.0), (MEMORY, MORE_MB * 2**20)):
+        figures.before_after[name] = (before[name], after[name])
+        if after[name] > before[name] + more:
+            figures.faults.append(f"{name} was {before[name]:g} and is {after[name]:g}")
+    for name, value in after.items():
+        for wanted, buckets in (("callfsm_silence_seconds", figures.clear), ("callfsm_loop_lag_seconds", figures.lag)):
             if name.startswith(f"{wanted}_bucket"):
-                buckets.append((float(name.partition('le="')[2].rstrip('"}')), float(value)))
-        if name == "callfsm_late_frames_total":
-            at.figures.gaps = float(value)
-        if name == "callfsm_crashed_total" and float(value):
-            at.figures.faults.append(f"{value} calls crashed")
+                buckets.append((float(name.partition('le="')[2].rstrip('"}')), value))
+    figures.gaps = after["callfsm_late_frames_total"]
+    if crashed := after["callfsm_crashed_total"]:
+        figures.faults.append(f"{crashed:g} calls crashed")
 
 
 def _judge_log(figures: Figures, log: list[str]) -> None:
@@ -373,6 +602,6 @@ def _judge_log(figures: Figures, log: list[str]) -> None:
             figures.faults.append(f"the log has {line[:200]!r}")
             continue
         ended[told.get("call", "")] += {"call_began": -1, "call_ended": 1}.get(told["event"], 0)
-        if told["event"] in ("call_crashed", "cut_off") and told["event"] != "cut_off":
+        if told["event"] == "call_crashed" or "Traceback" in line or told.get("words") == "Exception in ASGI application":
             figures.faults.append(line.strip()[:400])
     figures.faults += [f"{call} ended {1 + number} times" for call, number in ended.items() if number]

@@ -15,13 +15,17 @@ from adapters.audio.wav import WavError, WavStream
 from adapters.hosts.phone.signature import is_signed
 from adapters.proof.cases.judge import judge
 from adapters.proof.cases.reading import CaseError, read_case
+from adapters.proof.sim.plan import PlanError, plan_from_json
+from adapters.realtime.session_file import read_session_file
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.wire import Wire as RealtimeWire
 from adapters.seam.wellformed import read_json
 from adapters.standin.faults import ScriptError, parse
 from adapters.standin.realtime.faults import REALTIME
+from adapters.standin.twilio.http import Refused, read_twiml
 from adapters.telling.report import report_on
 from adapters.telling.trace import TraceError, TraceWriter, read_trace
+from adapters.tools import Tools, _arguments
 from adapters.twilio.wire import Unreadable, Wire as TwilioWire, media, read
 from fsm import Policy, events as ev, start, step
 from fsm.call.effects import ConfigureSession
@@ -99,6 +103,13 @@ def _made(folder: Path) -> Iterator[Parser]:
     yield Parser("wav", (_wav(16, 1, 24_000), _wav(8, 2, 8_000)), _wav_stream)
     yield Parser("signature", (b"https://a.example:443/voice?x=1\nCallSid=CA1&From=%2B1", b"ws://[::1]:80/stream/\na=b"), _signature)
     yield Parser("faults", tuple(path.read_bytes() for path in sorted((ROOT / "tests/faults").glob("*.toml"))[:8]), _faults)
+    yield Parser("plan", (b'{"seed": 1, "settings": {"voice": "realtime"}, "items": [["say", "start", 1, 20, 0.5]]}',), _plan)
+    yield Parser("twiml", (_TWIML, b'<Response><Reject reason="busy"/></Response>'), _twiml)
+    yield Parser("arguments", (b'{"day": "Friday", "seats": 4, "notes": ["late"]}',), _arguments_of_a_tool)
+    session = folder / "session.json"
+    yield Parser(
+        "session", (b'{"session": {"audio": {"input": {"turn_detection": {"threshold": 0.5}}}}}',), lambda data: _session(session, data)
+    )
     trace, case = folder / "call.trace", folder / "case.jsonl"
     yield Parser("trace", (_trace_seed(folder),), lambda data: _trace(trace, data))
     cases = sorted((ROOT / "tests/cases").glob("*.jsonl"))
@@ -194,6 +205,51 @@ def _faults(data: bytes) -> None:
         parse(data.decode(errors="replace"), REALTIME)
     except ScriptError:
         return
+
+
+def _plan(data: bytes) -> None:
+    try:
+        plan_from_json(data.decode(errors="replace"))
+    except PlanError as error:
+        assert "\n" not in str(error)
+
+
+_TWIML = b"""<Response><Connect><Stream url="wss://a.example/stream" statusCallback="/status" name="a"><Parameter name="token" value="t"/>
+</Stream></Connect></Response>"""
+
+
+def _twiml(data: bytes) -> None:
+    try:
+        read_twiml(data, "https://a.example/voice")
+    except Refused:
+        return
+
+
+def _booked(day: str, seats: int = 2, notes: list[str] | None = None) -> str:
+    """A tool."""
+    return f"{day} {seats} {notes}"
+
+
+def _arguments_of_a_tool(data: bytes) -> None:
+    tools = Tools()
+    tools.tool(_booked)
+    try:
+        given = _arguments(tools._tools["_booked"], data.decode(errors="replace"))
+    except ValueError as error:
+        str(error).encode()
+        return
+    _booked(**given).encode()
+
+
+_SESSION = b'{"session": {"audio": {"input": {"turn_detection": {"threshold": 0.5}}}}}'
+
+
+def _session(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    try:
+        json.dumps(read_session_file(path))
+    except ValueError as error:
+        assert "\n" not in str(error)
 
 
 def _trace_seed(folder: Path) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from .parsers import Parser, mutated, parsers
 
-NAMES = ("twilio", "realtime", "json", "wav", "signature", "faults", "trace", "case")
+NAMES = ("twilio", "realtime", "json", "wav", "signature", "faults", "plan", "twiml", "arguments", "session", "trace", "case")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,7 @@ def test_a_good_input_is_read(all_parsers: dict[str, Parser], name: str) -> None
 FOUND = [
     ("signature", b"\xff\nCallSid=\xff"),
     ("case", b'{"case": "a", "checks": [{"check": "hangups", "min": 1, "not_before_ms": 1%s}]}\n{}' % (b"9" * 400)),
+    ("plan", b'{"seed": 1e999, "settings": {}, "items": []}'),
 ]
 """What once was more than refused."""
 

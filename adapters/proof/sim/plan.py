@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from adapters.seam.wellformed import read_json
 from fsm.call.policy import Policy
 
 MOMENTS = ("start", "create", "active", "sound", "silence", "speech", "done", "cancel", "hold", "flush")
@@ -67,7 +68,7 @@ class Plan:
 def plan_from_json(text: str) -> Plan:
     """The plan of a line that `Plan.to_json` wrote; other keys are passed over. Raises PlanError."""
     try:
-        line = json.loads(text)
+        line = read_json(text)
         plan = Plan(int(line["seed"]), tuple(line["settings"].items()), tuple(_items(line["items"])))
         _ = plan.policy
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
