@@ -125,19 +125,20 @@ def hold(folder: Path, flags: list[str], *, by_tone: bool) -> Held:
     device = WavDevice(folder / "call.wav", ScriptedCaller(lines(by_tone), noise_dbfs=None if by_tone else -66.0))
     served = ServedAgent(
         policy=agent.policy,
+        chained=agent.chained,
         settings=attrs.evolve(agent.settings, tools=tools.declarations),
         realtime_url=agent.realtime_url or "",
         key=agent.key,
         voice=agent.voice,
         tools=tools,
     )
-    call = start(agent.policy)
+    served = anyio.run(served.checked)
+    call = start(served.policy)
     writer = TraceWriter(folder / "call.trace", call)
     began_s = 0.0
 
     async def main() -> None:
         nonlocal began_s
-        await served.checked()
         began_s = anyio.current_time()
         with anyio.move_on_after(CALL_S):
             await Driver(call, [device, *served.ports(device), Prompter()], [writer]).run()

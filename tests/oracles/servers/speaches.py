@@ -24,7 +24,7 @@
 # exclude-newer = "2026-11-21T00:00:00Z"
 # [tool.callfsm]
 # server = "speaches-ai/speaches"
-# call = "--voice realtime --realtime ws://127.0.0.1:{port}/v1/realtime --server chained --append-ms 200 --model a-model"
+# call = "--voice realtime --realtime ws://127.0.0.1:{port}/v1/realtime --append-ms 200 --model a-model"
 # warns = ["invalid_request_error", "server_error"]
 # ///
 
