@@ -68,7 +68,7 @@ oracles: all
 matrix: all
 	$(BIN)/python -m tests.matrix
 
-# Every parser fed with mutations, and a good call held beside each attack in turn: ten minutes; an hour by SECONDS=3600.
+# Every parser fed with mutations, and a good call held beside each attack in turn: ten minutes; an hour by SECONDS=3600. The tests do each once.
 SECONDS ?= 600
 chaos: all
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS)

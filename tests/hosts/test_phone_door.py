@@ -10,12 +10,15 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import uvicorn
 from anyio.abc import SocketStream
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
@@ -340,5 +343,28 @@ def test_a_stream_whose_end_nobody_takes_is_broken_off(monkeypatch: pytest.Monke
                     await anyio.sleep(0.01)
                 ws.transport.resume_reading()
                 await ws.wait_closed()
+
+    on_asyncio(be)
+
+
+# What it is made of.
+
+
+def test_uvicorn_has_what_the_door_is_made_of() -> None:
+    """Its protocols are no public part of it: a release that changes them is named here, before anything else fails."""
+
+    async def be() -> None:
+        config = uvicorn.Config(lambda: None, log_config=None, lifespan="off")
+        config.load()
+        state = uvicorn.server.ServerState()
+        visitor, stream = H11Protocol(config, state, {}), WebSocketsSansIOProtocol(config, state, {})
+        needed = {
+            visitor: "transport loop cycle conn connection_made data_received on_response_complete connection_lost"
+            " handle_websocket_upgrade",
+            stream: "transport loop conn close_sent data_received handle_text handle_bytes handle_cont handle_pong handle_ping run_asgi"
+            " handle_parser_exception",
+        }
+        lacking = [f"{type(one).__name__}.{name}" for one, names in needed.items() for name in names.split() if not hasattr(one, name)]
+        assert not lacking, f"uvicorn {uvicorn.__version__} lacks {', '.join(lacking)}"
 
     on_asyncio(be)
