@@ -3,6 +3,7 @@
 `python -m tests.matrix [WORDS…]` holds every call of the matrix, or those whose name holds one of the words, and prints what it finds.
 """
 
+import argparse
 import json
 import math
 import subprocess
@@ -424,9 +425,11 @@ def verdicts(held: Held) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Hold the matrix and print what is wrong, and with `--story` how it came about; exit code 1 when something is."""
-    options = [argument for argument in arguments if argument.startswith("--")]
-    words = [argument for argument in arguments if argument not in options]
-    cells = [cell for cell in every_cell() if not words or any(word in str(cell) for word in words)]
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__.partition("\n")[0])
+    parser.add_argument("word", nargs="*", help="the calls with one of these in their name, e.g. 'half_open, realtime' (default: all)")
+    parser.add_argument("--story", action="store_true", help="show how what is wrong came about")
+    options = parser.parse_args(arguments)
+    cells = [cell for cell in every_cell() if not options.word or any(word in str(cell) for word in options.word)]
     wrong = 0
     with servers() as world:
         for backend in BACKENDS:
@@ -435,7 +438,7 @@ def main(arguments: Sequence[str]) -> int:
                 found = verdicts(one)
                 wrong += bool(found)
                 print(f"{one.lasted_s:5.1f} s  {one.cell}: {'; '.join(found) or 'ok'}", flush=True)
-                if found and "--story" in options:
+                if found and options.story:
                     print(one.story())
             wrong += bool(left)
             print(f"{backend}: {len(held)} calls, left over: {sorted(left) or 'nothing'}")

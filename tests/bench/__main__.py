@@ -1,5 +1,6 @@
 """`python -m tests.bench`: runs every part, then prints the figures, and names what could not be measured; each part is a module here."""
 
+import argparse
 import os
 import platform
 import sys
@@ -65,4 +66,7 @@ def _plain(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="measures callfsm beside its floors and rivals")
+    parser.add_argument("part", nargs="*", choices=[[], *PARTS], default=[], metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
+    chosen = parser.parse_args().part or PARTS
+    sys.exit(main({name: PARTS[name] for name in chosen}))
