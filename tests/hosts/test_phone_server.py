@@ -117,25 +117,24 @@ def test_a_caller_may_hang_up_at_any_time() -> None:
     on_asyncio(be)
 
 
-@pytest.mark.xfail(reason="too much for a busy machine", strict=False)
-def test_twenty_calls_at_once_hear_each_its_own_agent_and_end_alone() -> None:
-    """Each caller makes a tone of their own, and is answered in it; half are told goodbye, the others hang up at different times."""
-    callers = [ToneCaller(500 + 80 * n, ((300, 1_400 if n % 2 else 900),), 30_000 if n % 2 else 2_400 + 60 * n) for n in range(20)]
+def test_ten_calls_at_once_hear_each_its_own_agent_and_end_alone() -> None:
+    """Each caller makes a tone of their own, and is answered in it; half are told goodbye, the others hang up once they heard enough."""
+    callers = [ToneCaller(500 + 80 * n, ((300, 1_400 if n % 2 else 900),), 60_000, None if n % 2 else 3) for n in range(10)]
 
     async def be() -> None:
         async with exchange(policy=phone_policy(greeting=False)) as phone:
             calls = [phone.place(caller) for caller in callers]
             await at_once([partial(phone.dial, call) for call in calls])
             await phone.server.calls.wait_until_empty()
-            assert phone.model.sessions == 20
+            assert phone.model.sessions == 10
             for number, call in enumerate(calls):
                 assert call.hung is (Hung.API if number % 2 else Hung.CALLER), number
                 pitches = heard_pitches(call)
-                assert len(pitches) >= 3
+                assert pitches, number
                 assert pitches == pytest.approx([callers[number].hz] * len(pitches), abs=20), number
-            assert phone.count("ended_total", reason="goodbye") == phone.count("ended_total", reason="caller_hung_up") == 10
+            assert phone.count("ended_total", reason="goodbye") == phone.count("ended_total", reason="caller_hung_up") == 5
             assert phone.count("crashed_total") == 0
-            assert [rest.updates for rest in phone.rest.calls.values()] == [0, 1] * 10
+            assert [rest.updates for rest in phone.rest.calls.values()] == [0, 1] * 5
 
     on_asyncio(be)
 

@@ -161,22 +161,34 @@ async def tone_server(model: ToneModel, port: int = 0) -> AsyncIterator[tuple[st
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime", server
 
 
+WHOLE = 5
+"""So many frames in a row, 100 ms, are enough to tell a pitch."""
+
+
 @attrs.define
 class ToneCaller:
-    """A caller who makes a tone of `hz` at given times, in (from, to) ms, and hangs up after `length_ms`; whoever is asked is mu-law."""
+    """A caller who makes a tone of `hz` at given times, in (from, to) ms; whoever is asked is mu-law.
+
+    They hang up after `length_ms`, or when they have heard the agent for `hears` times 100 ms whole, however late that comes.
+    """
 
     hz: float
     tones: tuple[tuple[int, int], ...] = ()
     length_ms: int = 30_000
+    hears: int | None = None
     taken: int = 0
+    heard: int = 0
+    _run: int = 0
 
     @property
     def finished(self) -> bool:
-        return self.taken * 20 >= self.length_ms
+        return self.taken * 20 >= self.length_ms or (self.hears is not None and self.heard >= self.hears)
 
     def next_frame(self, agent_audible: bool) -> bytes:
         at_ms = self.taken * 20
         self.taken += 1
+        self._run = self._run + 1 if agent_audible else 0
+        self.heard += self._run % WHOLE == 1 and self._run > 1
         if not any(start <= at_ms < end for start, end in self.tones):
             return QUIET
         phase = 2 * np.pi * self.hz * (np.arange(160) + at_ms * 8) / 8_000
@@ -186,12 +198,12 @@ class ToneCaller:
 def heard_pitches(call: Call) -> list[float]:
     """The pitch of each 100 ms of the agent's that the caller heard whole."""
     assert call.stream is not None
-    frames = call.stream.ears._agent
+    part: list[bytes] = []
     found = []
-    for start in range(0, len(frames) - 4, 5):
-        part = [frame for frame in frames[start : start + 5] if frame is not None]
-        if len(part) == 5:
-            samples = np.frombuffer(mulaw.decode(b"".join(part)), "<i2").astype(float)
+    for frame in call.stream.ears._agent:
+        part = [] if frame is None else [*part, frame]
+        if len(part) == WHOLE:
+            samples, part = np.frombuffer(mulaw.decode(b"".join(part)), "<i2").astype(float), []
             if float(np.sqrt(np.mean(samples**2))) > LOUD:
                 found.append(pitch(samples, 8_000))
     return found
