@@ -12,8 +12,10 @@ from adapters.proof.world import (
     GREETING,
     IN_CONVERSATION,
     OWN_WORDS,
+    TOOL,
     Answer,
     Device,
+    Sound,
     World,
     done,
     happened,
@@ -228,7 +230,8 @@ def _late_item(before: World, event: ev.Event) -> str | None:
     answer = before.answer(event.response_id)
     if answer is None or any(item.name == event.item_id for item in answer.items):
         return None
-    return event.item_id if answer.device in (Device.SILENCED, Device.NEVER) else None
+    unheard = answer.device is Device.RETIRED and answer.sound < Sound.HEARD
+    return event.item_id if unheard or answer.device in (Device.SILENCED, Device.NEVER) else None
 
 
 # What effects may be asked for. Each gives the rules that it breaks in the world in which it is asked for.
@@ -252,7 +255,8 @@ def _create(judge: Judge, world: World, effect: fx.CreateResponse) -> Iterator[R
         case Cause.NOTICE:
             due = any(is_notice(debt, effect.instructions) for debt in owed)
         case cause if cause in OWN_WORDS:
-            due = not world.owed & IN_CONVERSATION
+            waits = {TOOL} if world.running else set()
+            due = not (world.owed & IN_CONVERSATION) - waits
         case _:
             due = bool(owed & IN_CONVERSATION) or world.failed
     if not due:
@@ -300,16 +304,17 @@ def _unsynthesise(_: Judge, world: World, effect: fx.CancelSynthesis) -> Iterato
 
 def _run(_: Judge, world: World, effect: fx.RunTool) -> Iterator[Rule]:
     tool = world.tool(effect.tool_call_id)
-    if tool is None or tool.how != "told":
-        yield Rule.TOOL_ONCE
     answer = None if tool is None else world.answer(tool.response_id)
+    whole = answer is not None and answer.completed
+    if tool is None or not (tool.how == "told" or (tool.how == "late" and whole)):
+        yield Rule.TOOL_ONCE
     if world.held or (answer is not None and answer.cut):
         yield Rule.TOOL_CUT
 
 
 def _result(_: Judge, world: World, effect: fx.SendToolResult) -> Iterator[Rule]:
     tool = world.tool(effect.tool_call_id)
-    if tool is None or tool.how not in ("told", "runs"):
+    if tool is None or tool.how not in ("told", "late", "runs"):
         yield Rule.TOOL_ONCE
 
 
@@ -355,7 +360,7 @@ _REASONS: dict[Reason, tuple[type[ev.Event], ...]] = {
     Reason.RECEIVER_FAILED: (ev.ReceiverFailed,),
     Reason.INTERNAL: (ev.PortFailed,),
     Reason.SESSION_REFUSED: (ev.SessionRefused,),
-    Reason.DEVICE_FAILED: (ev.DeviceFailed,),
+    Reason.DEVICE_FAILED: (ev.DeviceFailed, ev.PlayoutExpired),
     Reason.SESSION_LOST: (ev.SessionLost,),
     Reason.SESSION_UNCONFIRMED: (ev.SessionExpired,),
     Reason.LIMIT: (ev.LimitExpired,),

@@ -70,7 +70,8 @@ class Asked(NamedTuple):
     pays: frozenset[str]
     cut: bool = False
     crossed: bool = False
-    """Did the server begin a response by itself meanwhile? Nobody can tell that from the one that we asked for."""
+    """Did the server begin a response by itself meanwhile? Nobody can tell that from the one that we asked for: whichever comes first is
+    taken for ours, and the other for the server's."""
 
 
 class Answer(NamedTuple):
@@ -113,7 +114,8 @@ class Answer(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """A tool call, of which response, and what became of it: told, foreign (of no response that lives), runs, answered."""
+    """A tool call, of which response, and what became of it: told, late (after its response's end: it need not be run, nor
+    answered), foreign (of no response that is known), runs, answered."""
 
     id: str
     response_id: str
@@ -278,19 +280,28 @@ def _owe(world: World, debt: str, **changes: Any) -> World:
 def _created(world: World, event: ev.ResponseCreated, by_itself: bool) -> World:
     if world.answer(event.response_id) is not None:
         return world
+    world = world._replace(answers=tuple([answer._replace(overdue=True) if _given_up(answer) else answer for answer in world.answers]))
     name, asked = event.response_id, world.asked
     if asked is not None and not by_itself and not asked.crossed:
         answer = Answer(name, asked.cause is Cause.NOTICE, asked.pays, cut=asked.cut)
         return world._replace(answers=(*world.answers, answer), asked=None)
-    world = world._replace(owed=world.owed - {GREETING})
+    needless = world.owed & {GREETING}
+    optional = world.optional | (needless if asked is not None and asked.cause is Cause.GREETING else frozenset())
+    world = world._replace(owed=world.owed - needless, optional=optional)
     pays = (world.owed | world.optional) & IN_CONVERSATION if world.auto is None else world.auto
     cut = False
+    if asked is not None and not asked.crossed:
+        pays, cut = asked.pays, asked.cut
     if asked is not None:
-        pays, cut = pays & asked.pays, asked.cut
         world = world._replace(asked=None if asked.crossed else asked._replace(crossed=True))
     if world.stopped:
         world, pays = _owe(world, TURN, stopped=False, early=True), pays | {TURN}
     return world._replace(answers=(*world.answers, Answer(name, pays=pays, cut=cut)), auto=None)
+
+
+def _given_up(answer: Answer) -> bool:
+    """Is a response that was cut over by now, as the server begins another, whatever is told of its end?"""
+    return answer.live and (answer.cut or answer.cancelled)
 
 
 def _ended(world: World, event: Any, _: Policy) -> World:
@@ -365,7 +376,8 @@ def _called(world: World, event: ev.ToolCalled, _: Policy) -> World:
     response_id = event.response_id or (world.live[-1].id if world.live else "")
     answer = world.answer(response_id)
     ours = (answer is not None and answer.live) or (not event.response_id and world.asked is not None)
-    world = world._replace(tools=(*world.tools, Tool(event.tool_call_id, response_id, "told" if ours else "foreign")))
+    how = "told" if ours else "foreign" if answer is None else "late"
+    world = world._replace(tools=(*world.tools, Tool(event.tool_call_id, response_id, how)))
     return _with(world, response_id, called=True) if answer is not None and answer.live else world
 
 
@@ -424,7 +436,9 @@ def _commit_refused(world: World, _: ev.CommitRefused, __: Policy) -> World:
 def _turn_over(world: World, _: ev.TurnExpired, __: Policy) -> World:
     if not world.confirmed:
         return world._replace(speaking=False)
-    return _owe(world, TURN, speaking=False, stopped=False, early=True, bye="")
+    after = _owe(world, TURN, speaking=False, stopped=False, early=True, bye="")
+    # without a commit nobody can tell which of the caller's words the server's own answer knows
+    return after if world.auto is None else after._replace(auto=world.auto | {TURN})
 
 
 def _listened(world: World, event: ev.BackchannelHeard, _: Policy) -> World:

@@ -98,11 +98,16 @@ def stale(call: Call, event: ev.Expired) -> bool:
     return bool(event.epoch != record.epoch or event.at_ms < record.due_ms)
 
 
+def notice_under_way(call: Call) -> bool:
+    """Is a notice asked for or being generated?"""
+    return call.response.cause is Cause.NOTICE and call.response.state in (REQUESTED, IN_PROGRESS)
+
+
 def protected(call: Call, _: object) -> bool:
     """Is the greeting under way and protected, or a notice of the application (R36)?"""
+    if call.playout.notice or notice_under_way(call):
+        return True
     under_way = call.response.state in (REQUESTED, IN_PROGRESS)
-    if call.response.cause is Cause.NOTICE:
-        return under_way or (bool(call.playout.id) and call.playout.id == call.response.id)
     greeting = call.phase.state is GREETING_LOCK or (call.response.cause is Cause.GREETING and under_way)
     return call.policy.greeting_protected and greeting
 
@@ -245,10 +250,10 @@ def last_sentence_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpire
 
 
 def stalled(call: Call, _: object) -> bool:
-    """Does the device play nothing of what it was given, though nobody holds it (R79)?"""
+    """Does the device play nothing of what it was given, though the line is there and nobody holds it (R79)?"""
     waits = call.synthesis.state is AHEAD and sentences_to_come(call, None)
     given = call.playout.state is PLAYING or (call.playout.state in (ADMITTED, STARVED) and waits)
-    return given and call.interruption.state is not SUSPECTED
+    return given and call.interruption.state is not SUSPECTED and call.line.state is OPEN
 
 
 def unheard(call: Call, _: object) -> bool:

@@ -13,6 +13,7 @@ from fsm.call.guards import (
     last_of_playout,
     last_sentence_lost,
     more_to_come,
+    notice_under_way,
     of_next,
     of_playout,
     of_session,
@@ -91,10 +92,10 @@ def log_stalled(call: Call, _: ev.Event) -> Log:
     return Log(Level.WARNING, "playout_without_progress", call.playout.id)
 
 
-@sets("id", "next_id", "arrived_id", "heard", "asks")
-def take_id(_: Call, event: ev.ResponseCreated) -> tuple[str, str, str, bool, bool]:
+@sets("id", "next_id", "arrived_id", "heard", "asks", "notice")
+def take_id(call: Call, event: ev.ResponseCreated) -> tuple[str, str, str, bool, bool, bool]:
     """The admitted response."""
-    return event.response_id, "", "", False, False
+    return event.response_id, "", "", False, False, notice_under_way(call)
 
 
 @sets("next_id", "arrived_id")
@@ -109,16 +110,16 @@ def note_arrival(_: Call, event: ev.AudioArrived) -> str:
     return event.response_id
 
 
-@sets("id", "next_id", "arrived_id", "heard", "asks")
-def promote_next(call: Call, _: ev.PlayoutOver) -> tuple[str, str, str, bool, bool]:
-    """The response that follows is the one heard now."""
-    return call.playout.next_id, "", "", False, False
+@sets("id", "next_id", "arrived_id", "heard", "asks", "notice")
+def promote_next(call: Call, _: ev.PlayoutOver) -> tuple[str, str, str, bool, bool, bool]:
+    """The response that follows is the one heard now; it is no notice, as one is asked for only when nothing is heard."""
+    return call.playout.next_id, "", "", False, False, False
 
 
-@sets("id", "next_id", "arrived_id", "heard", "asks")
-def forget(_: Call, __: ev.Event) -> tuple[str, str, str, bool, bool]:
+@sets("id", "next_id", "arrived_id", "heard", "asks", "notice")
+def forget(_: Call, __: ev.Event) -> tuple[str, str, str, bool, bool, bool]:
     """Nothing is heard."""
-    return "", "", "", False, False
+    return "", "", "", False, False, False
 
 
 @sets("heard")

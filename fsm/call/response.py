@@ -68,8 +68,8 @@ def harmless(_: Call, event: ev.ErrorReceived | ev.CancelRefused) -> bool:
 
 
 def completes_unheard(call: Call, event: ev.ResponseCompleted) -> bool:
-    """Is our response generated to its end with nothing to hear, and no tool called (R91)?"""
-    ours = of_response(call, event) and not call.response.called
+    """Is our response generated to its end with nothing to hear, and no tool called, or was it a notice (R91)?"""
+    ours = of_response(call, event) and (not call.response.called or call.response.cause is Cause.NOTICE)
     if not ours or call.playout.id != event.response_id:
         return ours and without_sound_to_follow(call, event)
     return call.playout.state in UNHEARD and not sentences_to_come(call, None)
@@ -78,6 +78,16 @@ def completes_unheard(call: Call, event: ev.ResponseCompleted) -> bool:
 def unheard_before_unwanted(call: Call, event: ev.ResponseCompleted) -> bool:
     """The same, with the end of one that was cancelled at its birth still awaited (R73)?"""
     return completes_unheard(call, event) and bool(call.response.unwanted)
+
+
+def to_follow(call: Call, _: ev.ResponseExpired) -> bool:
+    """Does the response wait for its turn to be heard?"""
+    return call.response.id == call.playout.next_id
+
+
+def takes_too_long(call: Call, _: ev.ResponseExpired) -> bool:
+    """Was nothing heard yet of the response that should be, or does a notice, which is paid only when it is heard whole, not end?"""
+    return heard_in_progress(call, None) and (not call.playout.heard or call.response.cause is Cause.NOTICE)
 
 
 def first_call(call: Call, event: ev.ToolCalled) -> bool:
@@ -249,6 +259,8 @@ RESPONSE = region(
     row(IN_PROGRESS,             ev.BargedIn,             server_interrupts,   go(SERVER_CANCELLING)),
     row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, cancel_response)),
     row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
+    row(IN_PROGRESS,             ev.ResponseExpired,      to_follow,           go(IN_PROGRESS)),
+    row(IN_PROGRESS,             ev.ResponseExpired,      takes_too_long,      stay(raises(ev.VoiceMissing))),
     row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, cancel_created)),
     row(IN_PROGRESS,             ev.ToolCalled,           first_call,          stay(note_call)),

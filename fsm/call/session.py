@@ -36,9 +36,10 @@ def greeting_to_protect(call: Call, _: ev.SessionConfirmed) -> bool:
     return call.policy.guards_greeting and (owed or under_way)
 
 
-def notice_begins(call: Call, _: ev.ResponseDue) -> bool:
-    """Is a notice asked for now?"""
-    return may_ask(call, None) and next_cause(call) is Cause.NOTICE
+def protected_begins(call: Call, _: ev.ResponseDue) -> bool:
+    """Is a notice asked for now, or a greeting that is protected (R36)?"""
+    cause = next_cause(call)
+    return may_ask(call, None) and (cause is Cause.NOTICE or (cause is Cause.GREETING and call.policy.greeting_protected))
 
 
 def greeting_past(call: Call, _: ev.SessionConfirmed) -> bool:
@@ -53,8 +54,7 @@ def nothing_goes_on(call: Call, _: ev.SessionExpired) -> bool:
 
 def protected_heard(call: Call, _: ev.PlayoutOver) -> bool:
     """Is the greeting or a notice over, and is none to be said next?"""
-    notice = call.response.cause is Cause.NOTICE and call.playout.id == call.response.id
-    return (notice or call.phase.state is GREETING_LOCK) and not protected_next(call, None)
+    return (call.playout.notice or call.phase.state is GREETING_LOCK) and not protected_next(call, None)
 
 
 def servers_vad_cut_in(call: Call, event: ev.ResponseCancelled) -> bool:
@@ -116,9 +116,9 @@ SESSION = region(
     row(GUARDED,                     ev.PlayoutOver,      protected_heard,      go(READY, release_response)),
     row(GUARDED,                     ev.ResponseCancelled, servers_vad_cut_in,  go(READY, release_response)),
     row(GUARDED,                     ev.TurnTaken,        nothing_to_protect,   go(READY, release_response)),
-    row(GUARDED,                     ev.ResponseDue,      notice_begins,        go(GUARDED)),
+    row(GUARDED,                     ev.ResponseDue,      protected_begins,     go(GUARDED)),
     row(GUARDED,                     ev.SessionExpired,   always,               go(READY, release_response)),
-    row((READY, AGED),               ev.ResponseDue,      notice_begins,        go(GUARDED, protect_response)),
+    row((READY, AGED),               ev.ResponseDue,      protected_begins,     go(GUARDED, protect_response)),
     row(READY,                       ev.SessionExpired,   always,               go(AGED)),
     row(AGED,                        ev.SessionExpired,   nothing_goes_on,      go(CONNECTING, open_session)),
     row(AGED,                        ev.SessionExpired,   always,               go(AGED)),

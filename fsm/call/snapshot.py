@@ -34,10 +34,11 @@ class Spoken(Value):
 
 @attrs.frozen(repr=False)
 class Item(Value):
-    """A message of the model's in the conversation, and the response that it is part of."""
+    """A message of the model's in the conversation, the response that it is part of, and whether sound of it came."""
 
     response_id: str
     item_id: str
+    sounds: bool = False
 
 
 @attrs.frozen(repr=False)
@@ -89,6 +90,8 @@ class Playout(Record):
     """Was anything of the response heard?"""
     asks: bool = False
     """Does what is said end in a question (R94)?"""
+    notice: bool = False
+    """Is what is said a notice, which is heard to its end whatever the caller says (R36)?"""
 
 
 @attrs.frozen(repr=False)

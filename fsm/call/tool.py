@@ -5,11 +5,26 @@ from fsm.call.common import closing
 from fsm.call.effects import Level, Log, RunTool, SendToolResult
 from fsm.call.guards import CANCELLINGS
 from fsm.call.snapshot import Call, Tool, ToolCall
-from fsm.call.states import CANCELLED, ECHOED, NO_TOOL, OVER, SUSPECTED, TOOL_RUNNING, TOOL_SLOW, WITHDRAWN
+from fsm.call.states import (
+    BLOCKED,
+    CANCELLED,
+    ECHOED,
+    FAILED,
+    INCOMPLETE,
+    NO_TOOL,
+    OVER,
+    REQUESTED,
+    SUSPECTED,
+    TOOL_RUNNING,
+    TOOL_SLOW,
+    WITHDRAWN,
+)
 from fsm.engine.notation import always, go, ignore, raises, region, row, sets, several, stay
 
 RUNNING = (TOOL_RUNNING, TOOL_SLOW)
 LIVE = (NO_TOOL, *RUNNING)
+PAST = (REQUESTED, BLOCKED, FAILED, INCOMPLETE)
+"""Response statuses in which the last response that has an id is past, and may not have been whole."""
 NOT_RUN = "error: not carried out: the caller interrupted"
 """What the model is told of a call that was not whole when its response was interrupted (R90)."""
 
@@ -20,8 +35,8 @@ def told_already(call: Call, event: ev.ToolCalled) -> bool:
 
 
 def not_ours(call: Call, event: ev.ToolCalled) -> bool:
-    """Does it belong to a response that is not the one asked for last (R90)?"""
-    return event.response_id not in ("", call.response.id)
+    """Does it belong to a response that is neither generated nor was to its end: not the last one, or one that failed (R90)?"""
+    return event.response_id not in ("", call.response.id) or (bool(event.response_id) and call.response.state in PAST)
 
 
 def cut_off(call: Call, _: ev.ToolCalled) -> bool:

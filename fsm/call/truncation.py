@@ -53,6 +53,17 @@ def late(call: Call, event: Named) -> bool:
     return bool(event.item_id) and gone and not _listed(call, event)
 
 
+def first_sound(call: Call, event: ev.AudioArrived) -> bool:
+    """Is it the first sound of an item that is known?"""
+    return Item(event.response_id, event.item_id) in call.truncation.items
+
+
+def never_admitted(call: Call, event: ev.ResponseEnded) -> bool:
+    """Does a response end of which nothing was told before, so that nothing of it may be heard?"""
+    known_ids = (*call.response.ended, *call.truncation.cut, call.response.id, call.playout.id, call.playout.next_id)
+    return event.response_id not in known_ids
+
+
 def new(call: Call, event: Named) -> bool:
     """Is it an item of a response that may be heard, or of which the device is to say what was, told for the first time?"""
     heard = call.playout.state in AUDIBLE and event.response_id in (call.playout.id, call.playout.next_id)
@@ -89,6 +100,13 @@ def delete_late(_: Call, event: Named) -> DeleteItem:
 def delete_unheard(call: Call, _: ev.PlayoutOver) -> tuple[DeleteItem, ...]:
     """Forget the items of a response of which nothing was heard."""
     return tuple(DeleteItem(item.item_id) for item in call.truncation.items if item.response_id == call.playout.id)
+
+
+@several
+def delete_silent(call: Call, _: ev.PlayoutOver) -> tuple[DeleteItem, ...]:
+    """Forget the items of a response that was heard of which no sound came, where no device is asked for them."""
+    over = "" if call.playout.id in call.truncation.awaited else call.playout.id
+    return tuple(DeleteItem(item.item_id) for item in call.truncation.items if item.response_id == over and not item.sounds)
 
 
 @several
@@ -167,16 +185,26 @@ def log_unknown(call: Call, _: ev.TruncationExpired) -> Log:
 @sets("items")
 def note_item(call: Call, event: Named) -> tuple[Item, ...]:
     """One more item may be heard; of all responses at most `Policy.queued_sentences` are remembered (R07)."""
-    return (*call.truncation.items, Item(event.response_id, event.item_id))[-call.policy.queued_sentences :]
+    item = Item(event.response_id, event.item_id, isinstance(event, ev.AudioArrived))
+    return (*call.truncation.items, item)[-call.policy.queued_sentences :]
 
 
-@sets("spoken")
-def note_spoken(call: Call, event: ev.SentenceSynthesised) -> tuple[Spoken, ...]:
-    """One more sentence went to the device; of a response at most `Policy.queued_sentences` are remembered (R07)."""
-    synthesis, spoken = call.synthesis, call.truncation.spoken
-    if sum(sentence.response_id == synthesis.response_id for sentence in spoken) >= call.policy.queued_sentences:
-        return spoken
-    return (*spoken, Spoken(synthesis.response_id, synthesis.item_id, synthesis.text, event.audio_ms))
+@sets("items")
+def note_sound(call: Call, event: ev.AudioArrived) -> tuple[Item, ...]:
+    """Sound of an item has come."""
+    return _sounding(call, event.response_id, event.item_id)
+
+
+@sets("items", "spoken")
+def note_spoken(call: Call, event: ev.SentenceSynthesised) -> tuple[tuple[Item, ...], tuple[Spoken, ...]]:
+    """One more sentence went to the device; of a response at most `Policy.queued_sentences` are remembered one by one (R07)."""
+    synthesis = call.synthesis
+    spoken = (*call.truncation.spoken, Spoken(synthesis.response_id, synthesis.item_id, synthesis.text, event.audio_ms))
+    mine = [sentence for sentence in spoken if sentence.response_id == synthesis.response_id]
+    if len(mine) > call.policy.queued_sentences:
+        first, second, *_ = mine
+        spoken = tuple(_as_one(first, second) if sentence is second else sentence for sentence in spoken if sentence is not first)
+    return _sounding(call, synthesis.response_id, synthesis.item_id), spoken
 
 
 @sets("spoken")
@@ -205,7 +233,7 @@ def await_next(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 @sets("cut")
-def note_cut(call: Call, event: ev.ResponseCreated) -> tuple[str, ...]:
+def note_cut(call: Call, event: ev.ResponseCreated | ev.ResponseEnded) -> tuple[str, ...]:
     """A response that is never heard."""
     return _remembered(call, event.response_id)
 
@@ -236,7 +264,19 @@ def give_up(call: Call, _: ev.TruncationExpired) -> tuple[tuple[Spoken, ...], tu
 
 
 def _listed(call: Call, event: Named) -> bool:
-    return Item(event.response_id, event.item_id) in call.truncation.items
+    return any(item.response_id == event.response_id and item.item_id == event.item_id for item in call.truncation.items)
+
+
+def _sounding(call: Call, response_id: str, item_id: str) -> tuple[Item, ...]:
+    silent_one = Item(response_id, item_id)
+    return tuple(Item(response_id, item_id, sounds=True) if item == silent_one else item for item in call.truncation.items)
+
+
+def _as_one(first: Spoken, second: Spoken) -> Spoken:
+    """Two sentences told as one; of two items the first was heard whole, as a sentence behind it is in the device already."""
+    if first.item_id != second.item_id:
+        return second
+    return Spoken(first.response_id, first.item_id, f"{first.text} {second.text}", first.audio_ms + second.audio_ms, first.from_ms)
 
 
 def _cancels_next(call: Call, event: ev.ResponseEnded) -> bool:
@@ -267,11 +307,13 @@ TRUNCATION = region(
     row(LIVE,               ev.ResponseCancelled,    cut_heard,         go(POSITION_AWAITED, await_played)),
     row(LIVE,               ev.ResponseEnded,        cut_next,          go(POSITION_AWAITED, await_next)),
     row(LIVE,               ev.ResponseCreated,      unwelcome,         stay(note_cut)),
+    row(LIVE,               ev.ResponseEnded,        never_admitted,    stay(note_cut)),
     row(LIVE,               ev.PlayoutOver,          over_unheard,      stay(delete_unheard, forget_unheard)),
-    row(LIVE,               ev.PlayoutOver,          always,            stay(forget_heard)),
+    row(LIVE,               ev.PlayoutOver,          always,            stay(delete_silent, forget_heard)),
 
     row(LIVE,               (ev.ItemAdded, ev.AudioArrived, ev.SentenceCut), late, stay(delete_late, note_item)),
     row(LIVE,               (ev.ItemAdded, ev.AudioArrived, ev.SentenceCut), new, stay(note_item)),
+    row(LIVE,               ev.AudioArrived,         first_sound,       stay(note_sound)),
     row(LIVE,               ev.SentenceSynthesised,  newly_synthesised, stay(note_spoken)),
     row(LIVE,               ev.SentenceStarted,      of_last_spoken,    stay(note_begin)),
 

@@ -10,22 +10,23 @@ from fsm.engine.notation import NEVER, Record, Region, Row, fields_set_by, makes
 
 def walk(machine: Machine[Any], snapshot: Any, event: Any) -> Step[Any]:
     """Answer one event, and the signals that its rows raise, as `machine.step` must."""
-    answer = _answer(machine, snapshot, event)
+    snapshot, effects, rows = _answer(machine, snapshot, event)
+    answered: tuple[type, ...] = ()
     for signal in machine.signals:
-        if signal in answer.signals:
-            after = _answer(machine, answer.snapshot, signal(event.at_ms))
-            answer = Step(after.snapshot, answer.effects + after.effects, answer.rows + after.rows)
-    return answer
+        if any(signal in row.then.signals for row in rows):
+            snapshot, more, others = _answer(machine, snapshot, signal(event.at_ms))
+            effects, rows, answered = effects + more, rows + others, (*answered, signal)
+    return Step(snapshot, effects, rows, answered)
 
 
-def _answer(machine: Machine[Any], snapshot: Any, event: Any) -> Step[Any]:
+def _answer(machine: Machine[Any], snapshot: Any, event: Any) -> tuple[Any, tuple[Any, ...], tuple[Row, ...]]:
     rows = tuple(_first(region, snapshot, event) for region in machine.regions)
     records = {row.region: _next(row, getattr(snapshot, row.region), snapshot, event) for row in rows}
     effects: list[Any] = []
     for row in rows:
         for make in row.then.effects:
             effects += make(snapshot, event) if makes_several(make) else (make(snapshot, event),)
-    return Step(attrs.evolve(snapshot, **records), tuple(effects), rows)
+    return attrs.evolve(snapshot, **records), tuple(effects), rows
 
 
 def _first(region: Region, snapshot: Any, event: Any) -> Row:

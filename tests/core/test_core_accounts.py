@@ -43,7 +43,8 @@ def test_an_item_of_what_was_flushed_is_deleted_the_first_time_that_it_is_told()
                             gone = bool(cut and item_id and not items and "r5" not in awaited)
                             assert deleted(named(script, kind, "r5", item_id)) == (["x"] if gone else [])
                             noted = bool(item_id and not items and (gone or "r5" in awaited))
-                            assert script.call.truncation.items == ((Item("r5", "x"),) if noted else items)
+                            sounds = kind is ev.AudioArrived and item_id == "x" and (noted or bool(items))
+                            assert script.call.truncation.items == ((Item("r5", "x", sounds),) if noted or items else ())
                             script.expects(truncation=state)
 
 
@@ -56,7 +57,9 @@ def test_an_item_counts_that_may_be_heard() -> None:
                     for items in ((), (Item(response_id, "x"),)):
                         script = put(put(speaking(), "playout", states.PLAYING, next_id="r2"), "truncation", state, items=items)
                         assert deleted(named(script, kind, response_id, item_id)) == []
-                        assert script.call.truncation.items == ((Item(response_id, "x"),) if counts and item_id else items)
+                        sounds = kind is ev.AudioArrived and item_id == "x" and (counts or bool(items))
+                        known = bool(items) or (counts and bool(item_id))
+                        assert script.call.truncation.items == ((Item(response_id, "x", sounds),) if known else ())
             script = put(idle(), "truncation", state)
             named(script, kind, "", "x")
             assert script.call.truncation.items == ()
@@ -144,7 +147,8 @@ def test_the_end_of_a_response_that_is_not_heard_flushes_nothing() -> None:
 
 
 def test_a_response_of_which_nothing_was_heard_leaves_no_item() -> None:
-    """R91: it ends without sound, so that no device accounts for it; a flushed one is left to the device, and one that was heard stays."""
+    """R88, R91: it ends without sound, so that no device accounts for it; a flushed one is left to the device, and of one that was heard
+    those items stay of which sound came."""
     for state in LIVE:
         script = put(answering(), "truncation", state, items=(R1, R2, Item("r1", "more")), spoken=spoken("r1", "r2"), awaited=("r0",))
         assert deleted(now(script, ev.ResponseCompleted, "r1")) == ["item_r1", "more"]
@@ -153,8 +157,9 @@ def test_a_response_of_which_nothing_was_heard_leaves_no_item() -> None:
         assert deleted(now(script, ev.AudioArrived, "r1", "late")) == ["late"]
         cancelled = put(answering(), "truncation", state, items=(R1,))
         assert deleted(now(cancelled, ev.ResponseCancelled, "r1")) == []
-        heard = put(playing_out(), "truncation", state, items=(R1, R2), spoken=spoken("r1", "r2"), awaited=("r0",), cut=("r1",))
-        assert deleted(now(heard, ev.PlayoutFinished, "r1", 1000.0)) == []
+        items = (Item("r1", "item_r1", sounds=True), R2, Item("r1", "mute"))
+        heard = put(playing_out(), "truncation", state, items=items, spoken=spoken("r1", "r2"), awaited=("r0",), cut=("r1",))
+        assert deleted(now(heard, ev.PlayoutFinished, "r1", 1000.0)) == ["mute"]
         assert heard.call.truncation.items == (R2,)
         assert [one.response_id for one in heard.call.truncation.spoken] == ["r2"]
 

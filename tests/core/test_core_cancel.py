@@ -2,7 +2,20 @@
 
 from fsm import admits, events as ev, states
 from fsm.call.effects import Admit, CancelResponse, Cause, CreateResponse, Flush, Level, Log
-from tests.shared.core import answering, asked, caller_says, greeting, hear, heard_out, idle, interrupted, playing_out, speaking
+from fsm.call.snapshot import Debt
+from tests.shared.core import (
+    asked,
+    caller_says,
+    expired,
+    greeting,
+    hear,
+    heard_out,
+    idle,
+    interrupted,
+    playing_out,
+    put,
+    speaking,
+)
 
 
 def test_an_interrupted_response_is_cancelled_once() -> None:
@@ -347,10 +360,33 @@ def test_an_unsendable_cancel_does_not_keep_the_next_turn_waiting() -> None:
 
 
 def test_a_response_without_end_is_cancelled() -> None:
-    """R78: generation has its own limit."""
-    script = answering(first_audio_ms=60_000, response_ms=1_000)
-    assert script.wait(1_000) == [CancelResponse("r1"), Log(Level.WARNING, "response_without_end_or_sound", "r1")]
-    script.expects(response=states.CANCEL_IN_FLIGHT, phase=states.CANCELLING)
+    """R78: generation has its own limit; what came of it is heard."""
+    script = put(speaking(), "playout", states.PLAYING, heard=True)
+    too_long = [CancelResponse("r1"), Log(Level.WARNING, "response_without_end_or_sound", "r1")]
+    assert list(expired(script, "response")) == too_long
+    script.expects(response=states.CANCEL_IN_FLIGHT, playout=states.PLAYING)
+
+
+def test_a_response_without_end_of_which_nothing_was_heard_is_asked_for_again() -> None:
+    """R78, R93: it owes its answer still; and so does a notice that was heard in part."""
+    for cause, heard in ((Cause.USER_TURN, False), (Cause.NOTICE, True), (Cause.NOTICE, False)):
+        owed = (Debt(cause),)
+        script = put(
+            put(speaking(), "playout", states.PLAYING, heard=heard, notice=cause is Cause.NOTICE), "pending", states.NOTHING, asked=owed
+        )
+        script = put(script, "response", states.IN_PROGRESS, cause=cause)
+        assert list(expired(script, "response"))[:2] == [Flush("r1"), CancelResponse("r1")]
+        script.expects(response=states.CANCEL_IN_FLIGHT, playout=states.SILENT, pending=states.PAUSED)
+        assert script.call.pending.owed == (Debt(cause, again=True),)
+        assert script.call.pending.recoveries == 1
+
+
+def test_a_response_that_waits_to_be_heard_has_its_time_when_it_is() -> None:
+    """R75, R93: its end may be late while another is heard; nothing is lost."""
+    script = put(put(speaking(), "playout", states.PLAYING, next_id="r2", heard=True), "response", states.IN_PROGRESS, id="r2")
+    assert expired(script, "response") == ()
+    script.expects(response=states.IN_PROGRESS, playout=states.PLAYING)
+    assert script.call.response.due_ms == script.now_ms + script.call.policy.response_ms
 
 
 def test_a_cancel_by_the_server_needs_none_of_ours() -> None:

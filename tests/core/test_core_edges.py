@@ -155,7 +155,8 @@ def test_a_voice_that_is_missing_leaves_the_floor_free_if_nothing_is_generated()
 def test_a_sound_that_was_over_before_it_was_told_of_was_heard() -> None:
     """R27, R91: its items are the model's."""
     for state in (states.ONSET, states.PLAYING, states.TAIL):
-        script = put(put(playing_out(), "playout", state, heard=False), "truncation", states.IN_STEP, items=(Item("r1", "item_r1"),))
+        items = (Item("r1", "item_r1", sounds=True),)
+        script = put(put(playing_out(), "playout", state, heard=False), "truncation", states.IN_STEP, items=items)
         assert DeleteItem("item_r1") not in now(script, ev.PlayoutFinished, "r1", 100.0)
 
 

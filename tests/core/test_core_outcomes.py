@@ -363,14 +363,13 @@ def test_a_notice_is_guarded_from_its_own_beginning() -> None:
 
 def test_only_what_was_protected_gives_the_rights_back() -> None:
     """R36: the end of a notice or the greeting; not another answer's, nor where a notice or the greeting is next."""
-    for cause, phase, response_id, released in (
-        (Cause.NOTICE, states.AI_SPEAKING, "r1", True),
-        (Cause.NOTICE, states.AI_SPEAKING, "r2", False),
-        (Cause.USER_TURN, states.AI_SPEAKING, "r1", False),
-        (Cause.GREETING, states.GREETING_LOCK, "r1", True),
+    for notice, phase, released in (
+        (True, states.AI_SPEAKING, True),
+        (False, states.AI_SPEAKING, False),
+        (False, states.GREETING_LOCK, True),
     ):
         for pending, owed in ((states.NOTHING, ()), (states.WANTED, (Debt(Cause.NOTICE),)), (states.OWED, (Debt(Cause.NOTICE),))):
-            script = put(put(playing_out(), "response", states.COMPLETED, cause=cause, id=response_id), "session", states.GUARDED)
+            script = put(put(playing_out(), "playout", states.PLAYING, notice=notice), "session", states.GUARDED)
             script = put(put(put(script, "phase", phase), "pending", pending, owed=owed), "turn", states.SPEAKING)
             effects = now(script, ev.PlayoutFinished, "r1", 1000.0)
             assert (ReleaseResponse() in effects) is (released and pending is not states.WANTED)

@@ -168,19 +168,22 @@ def test_the_answer_behind_the_voice_is_unheard_though_the_voice_is_heard() -> N
 
 
 def test_what_was_protected_is_what_is_said() -> None:
-    """R36: a notice that is heard to its end, a greeting that is under way; not one that failed, or is over under another voice."""
-    for cause, status, response_id, interrupts in (
-        (Cause.NOTICE, states.COMPLETED, "r1", False),
-        (Cause.NOTICE, states.COMPLETED, "r9", True),
-        (Cause.NOTICE, states.REQUESTED, "r9", False),
-        (Cause.GREETING, states.REQUESTED, "r9", False),
-        (Cause.GREETING, states.FAILED, "r9", True),
-        (Cause.USER_TURN, states.IN_PROGRESS, "r1", True),
+    """R36: a notice that is heard to its end, whatever follows it, a greeting that is under way; not one that failed, or is over."""
+    for notice, cause, status, response_id, interrupts in (
+        (True, Cause.NOTICE, states.COMPLETED, "r1", False),
+        (True, Cause.USER_TURN, states.IN_PROGRESS, "r9", False),
+        (False, Cause.NOTICE, states.COMPLETED, "r9", True),
+        (False, Cause.NOTICE, states.REQUESTED, "r9", False),
+        (False, Cause.NOTICE, states.IN_PROGRESS, "r9", False),
+        (False, Cause.GREETING, states.REQUESTED, "r9", False),
+        (False, Cause.GREETING, states.FAILED, "r9", True),
+        (False, Cause.USER_TURN, states.IN_PROGRESS, "r1", True),
     ):
-        script = put(playing_out(), "response", status, id=response_id, cause=cause)
+        script = put(put(playing_out(), "playout", states.PLAYING, notice=notice), "response", status, id=response_id, cause=cause)
         now(script, ev.SpeechStarted, "u2")
         script.expects(interruption=states.SUSPECTED if interrupts else states.CLEAR)
-        script = put(put(playing_out(), "response", status, id=response_id, cause=cause), "turn", states.SPEAKING)
+        script = put(put(playing_out(), "playout", states.PLAYING, notice=notice), "response", status, id=response_id, cause=cause)
+        script = put(script, "turn", states.SPEAKING)
         expired(put(script, "interruption", states.LOCKED), "interruption")
         script.expects(interruption=states.SUSPECTED if interrupts else states.CLEAR)
 

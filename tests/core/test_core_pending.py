@@ -10,6 +10,7 @@ from fsm.call.effects import (
     Flush,
     Level,
     Log,
+    ProtectResponse,
     Reason,
     Retire,
     TellEnded,
@@ -430,7 +431,7 @@ def test_a_greeting_cancelled_before_it_was_heard_is_tried_once_more() -> None:
     script = greeting()
     assert Flush("g1") in script.post(ev.ResponseCancelled, "g1", "turn_detected")
     script.expects(phase=states.LISTENING, pending=states.PAUSED)
-    assert script.wait(500) == [CreateResponse(Cause.GREETING, "Say hello.")]
+    assert script.wait(500) == [ProtectResponse(), CreateResponse(Cause.GREETING, "Say hello.")]
     script.post(ev.ResponseCreated, "g2")
     script.expects(phase=states.GREETING_LOCK)
     script.post(ev.ResponseCancelled, "g2", "turn_detected")

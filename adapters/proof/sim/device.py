@@ -75,9 +75,7 @@ class SimulatedLine(Device):
             if take_s == due_s:
                 self._next_s += FRAME_S
                 self._hold(self._tape.take(due_s + self._holds_s), due_s)
-            while self._held and self._held[0][0] <= due_s:
-                for item_id in self._held.popleft()[1]:
-                    self.heard_ms[item_id] += FRAME_MS
+            self._hear_until(due_s)
             if self._report(due_s):
                 return due_s
         return until_s
@@ -103,9 +101,11 @@ class SimulatedLine(Device):
             self._over.set()
 
     def _cut(self) -> None:
-        """The line drops what it holds; a frame that would begin just now has not."""
+        """The line drops what it holds and has not played yet; a frame that would begin just now has not."""
+        before_s = math.nextafter(self._world.clock.now_s, -math.inf)
+        self._hear_until(before_s)
         self._held.clear()
-        self._tape.cut(math.nextafter(self._world.clock.now_s, -math.inf))
+        self._tape.cut(before_s)
 
     def _note(self, frame: Frame) -> None:
         """What was heard, `pass_time` has noted."""
@@ -140,6 +140,12 @@ class SimulatedLine(Device):
     def _heard_s(self, now_s: float) -> float:
         """When something of what the line holds is heard, or told."""
         return max(now_s, min(self._held[0][0] if self._held else math.inf, self._tape.due_s))
+
+    def _hear_until(self, until_s: float) -> None:
+        """What the line holds is heard in its time."""
+        while self._held and self._held[0][0] <= until_s:
+            for item_id in self._held.popleft()[1]:
+                self.heard_ms[item_id] += FRAME_MS
 
     def _hold(self, frame: Frame, now_s: float) -> None:
         """The line has a frame: whose it is, its samples say, but for a voice that was told of no response."""

@@ -102,6 +102,7 @@ class Rules:
 
     def _judge_step(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
         after = answer.snapshot
+        over = before.phase.state in OVER
         expires = isinstance(event, ev.Expired)
         timely = expires and _timely(before, event)  # type: ignore[arg-type]
         judge = Judge(
@@ -110,7 +111,7 @@ class Rules:
             event,
             answer.effects,
             answer.signals,
-            over=before.phase.state in OVER,
+            over=over,
             stale=expires and not timely,
         )
         self._world = judge.world
@@ -122,7 +123,7 @@ class Rules:
         for effect in answer.effects:
             if isinstance(effect, fx.TruncateItem | fx.RewriteItem | fx.DeleteItem):
                 self._judge_memory(effect)
-        if isinstance(event, ev.PlayoutStopped) and event.response_id in before.truncation.awaited:
+        if isinstance(event, ev.PlayoutStopped) and event.response_id in before.truncation.awaited and not over:
             corrected = {effect.item_id for effect in answer.effects if isinstance(effect, fx.TruncateItem | fx.DeleteItem)}
             for item_id, received_ms in self.received_ms.get(event.response_id, {}).items():
                 whole = self.heard_ms.get(item_id, 0) >= received_ms
