@@ -12,12 +12,12 @@ from adapters.proof.world import (
     GREETING,
     IN_CONVERSATION,
     OWN_WORDS,
-    TOOL,
     Answer,
     Device,
     Sound,
     World,
     done,
+    forgiven,
     happened,
     interrupted,
     is_notice,
@@ -100,6 +100,8 @@ class Judge:
             if judge is not None:
                 self.faults += judge(self, world, effect)
             world = done(world, effect, policy)
+            if isinstance(effect, fx.Log) and effect.code == "notice_dropped":
+                world = forgiven(world, event)
         if world.told and not before.told and (world.synthesis or world.front is not None):
             self.faults.append(Rule.CLOSES)
         self.world = settled(world)
@@ -125,7 +127,8 @@ class Judge:
                 yield Rule.INTERRUPTED
             if after.synthesis and any(_speaks(answer, after.synthesis) and answer.cut for answer in after.answers):
                 yield Rule.SYNTHESIS_ENDS
-            if policy.interrupts == "client" and any(answer.generated and not answer.cancelled for answer in after.answers):
+            alive = [answer for answer in after.answers if answer.generated and not (answer.cancelled or answer.unsent)]
+            if policy.interrupts == "client" and alive:
                 yield Rule.INTERRUPTED_ENDS
         elif before.held and isinstance(event, ev.InterruptionExpired) and before.speaking and policy.interruption_by == "duration":
             yield Rule.INTERRUPTS
@@ -255,8 +258,7 @@ def _create(judge: Judge, world: World, effect: fx.CreateResponse) -> Iterator[R
         case Cause.NOTICE:
             due = any(is_notice(debt, effect.instructions) for debt in owed)
         case cause if cause in OWN_WORDS:
-            waits = {TOOL} if world.running else set()
-            due = not (world.owed & IN_CONVERSATION) - waits
+            due = not world.owed & IN_CONVERSATION
         case _:
             due = bool(owed & IN_CONVERSATION) or world.failed
     if not due:
@@ -305,10 +307,9 @@ def _unsynthesise(_: Judge, world: World, effect: fx.CancelSynthesis) -> Iterato
 def _run(_: Judge, world: World, effect: fx.RunTool) -> Iterator[Rule]:
     tool = world.tool(effect.tool_call_id)
     answer = None if tool is None else world.answer(tool.response_id)
-    whole = answer is not None and answer.completed
-    if tool is None or not (tool.how == "told" or (tool.how == "late" and whole)):
+    if tool is None or tool.how not in ("told", "late"):
         yield Rule.TOOL_ONCE
-    if world.held or (answer is not None and answer.cut):
+    if world.held or (answer is not None and answer.cut and not answer.completed):
         yield Rule.TOOL_CUT
 
 
@@ -350,7 +351,7 @@ def _true_reason(judge: Judge, world: World, reason: Reason) -> bool:
         if isinstance(event, ev.HangupExpired):
             return bool(world.bye)
         said = world.answer(world.bye)
-        return world.bye == "*" or (said is None or not (said.audible or (said.generated and not said.cancelled)))
+        return world.bye == "*" or (said is None or not (said.audible or (said.generated and not (said.cancelled or said.cut))))
     kinds = _REASONS.get(reason)
     return kinds is None or isinstance(event, kinds)
 

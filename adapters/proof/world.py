@@ -134,7 +134,7 @@ class World(NamedTuple):
     optional: frozenset[str] = frozenset()
     """What may be answered, and need not be: a listener's word."""
     failed: bool = False
-    """Did a response fail since one was asked for?"""
+    """Did a response fail, or was one silenced, since one was asked for?"""
     speaking: bool = False
     stopped: bool = False
     """Did the caller stop, and is the turn not committed?"""
@@ -200,10 +200,10 @@ def happened(world: World, event: ev.Event, policy: Policy, *, by_itself: bool =
 
 
 def interrupted(world: World) -> World:
-    """It is decided that the caller interrupts: what is under way is cut, and no goodbye ends the call."""
+    """It is decided that the caller interrupts: what is under way is cut, no goodbye ends the call, and no greeting is awaited (R37)."""
     answers = tuple(answer._replace(cut=True) if answer.live or answer.audible else answer for answer in world.answers)
     asked = None if world.asked is None else world.asked._replace(cut=True)
-    return world._replace(answers=answers, asked=asked, bye="", failed=True)
+    return world._replace(answers=answers, asked=asked, bye="", failed=True, owed=world.owed - {GREETING})
 
 
 def done(world: World, effect: fx.Effect, policy: Policy) -> World:
@@ -234,8 +234,8 @@ def _plain(answer: Answer, due: frozenset[str]) -> Answer:
     """A response with what matters of it."""
     if is_past(answer):
         sound = answer.sound if answer.device is Device.RETIRED else Sound.NONE
-        return Answer(answer.id, live=answer.live, cancelled=answer.live, overdue=answer.overdue, cut=answer.cut, device=answer.device,
-            sound=sound, items=answer.items)  # fmt: skip
+        return Answer(answer.id, live=answer.live, completed=answer.completed, cancelled=answer.live, overdue=answer.overdue,
+            cut=answer.cut, device=answer.device, sound=sound, items=answer.items)  # fmt: skip
     if not answer.live:
         answer = answer._replace(cancelled=False, unsent=0, called=False)
     return answer._replace(pays=answer.pays & due)
@@ -245,6 +245,12 @@ def without(world: World, gone: Iterable[str]) -> World:
     """The world without responses that matter to nobody any more."""
     names = frozenset(gone)
     return world._replace(answers=tuple(answer for answer in world.answers if answer.id not in names)) if names else world
+
+
+def forgiven(world: World, event: ev.Event) -> World:
+    """The world after a notice was dropped, and that was told."""
+    named = [debt for debt in world.owed if isinstance(event, ev.NoticeRequested) and is_notice(debt, event.text)]
+    return world._replace(owed=world.owed - {max(named, default="")})
 
 
 def is_notice(debt: str, text: str) -> bool:
@@ -286,8 +292,7 @@ def _created(world: World, event: ev.ResponseCreated, by_itself: bool) -> World:
         answer = Answer(name, asked.cause is Cause.NOTICE, asked.pays, cut=asked.cut)
         return world._replace(answers=(*world.answers, answer), asked=None)
     needless = world.owed & {GREETING}
-    optional = world.optional | (needless if asked is not None and asked.cause is Cause.GREETING else frozenset())
-    world = world._replace(owed=world.owed - needless, optional=optional)
+    world = world._replace(owed=world.owed - needless, optional=world.optional | needless)
     pays = (world.owed | world.optional) & IN_CONVERSATION if world.auto is None else world.auto
     cut = False
     if asked is not None and not asked.crossed:
@@ -317,7 +322,7 @@ def _ended(world: World, event: Any, _: Policy) -> World:
     if isinstance(event, ev.ResponseCancelled):
         once = answer.pays & {GREETING}
         world = world._replace(owed=world.owed - once, optional=world.optional | (once & world.owed))
-        world = world._replace(bye="") if world.bye == event.response_id else world
+        world = world._replace(bye="") if world.bye == event.response_id and not answer.overdue else world
     return _with(world, event.response_id, live=False, completed=completed, cut=cut)
 
 
@@ -400,7 +405,7 @@ def _unsent(world: World, event: ev.CancelUnsent, policy: Policy) -> World:
     if answer is None or not answer.cancelled:
         return world
     unsent = answer.unsent + 1
-    return _with(world, answer.id, cancelled=False, unsent=unsent, overdue=unsent >= policy.cancel_attempts)
+    return _with(world, answer.id, cancelled=False, unsent=unsent, overdue=answer.overdue or unsent >= policy.cancel_attempts)
 
 
 def _bye(world: World, event: Any, _: Policy) -> World:
@@ -490,14 +495,11 @@ def _position_unknown(world: World, _: ev.TruncationExpired, __: Policy) -> Worl
 
 def _create_overdue(world: World, _: ev.ResponseExpired, __: Policy) -> World:
     """The deadline of whatever is awaited of the server: of a create, or of the end of what was cancelled."""
-    answers = tuple(answer._replace(overdue=True) if answer.live and answer.cancelled else answer for answer in world.answers)
+    answers = tuple(
+        answer._replace(overdue=True) if answer.live and (answer.cancelled or answer.unsent) else answer for answer in world.answers
+    )
     failed = world.failed or world.asked is not None
     return world._replace(asked=None, answers=answers, failed=failed)
-
-
-def _silent(world: World, _: ev.PlayoutExpired, __: Policy) -> World:
-    """What is heard, or should be, is silent for too long."""
-    return world._replace(failed=True) if world.front is not None and world.front.live else world
 
 
 def _opened(world: World, _: ev.SessionOpened, __: Policy) -> World:
@@ -551,7 +553,6 @@ _EVENTS: dict[type[ev.Event], Callable[[World, Any, Policy], World]] = {
     ev.PlayoutStopped: _stopped,
     ev.TruncationExpired: _position_unknown,
     ev.ResponseExpired: _create_overdue,
-    ev.PlayoutExpired: _silent,
     ev.SessionOpened: _opened,
     ev.SessionConfirmed: _confirmed,
     ev.SessionLost: _lost,
@@ -586,7 +587,7 @@ def _admit(world: World, effect: fx.Admit, _: Policy) -> World:
 
 
 def _flush(world: World, effect: fx.Flush, _: Policy) -> World:
-    return _with(world, effect.response_id, device=Device.FLUSHED)
+    return _with(world._replace(failed=True), effect.response_id, device=Device.FLUSHED)
 
 
 def _retire(world: World, effect: fx.Retire, _: Policy) -> World:
@@ -646,7 +647,7 @@ def _run(world: World, effect: fx.RunTool, _: Policy) -> World:
 def _result(world: World, effect: fx.SendToolResult, _: Policy) -> World:
     ran = effect.tool_call_id in world.running
     world = _tool(world, effect.tool_call_id, "answered")
-    return _owe(world, TOOL) if ran else world
+    return _owe(world, TOOL) if ran and not world.running else world
 
 
 def _tool(world: World, tool_call_id: str, how: str) -> World:
@@ -670,14 +671,6 @@ def _forget(world: World, effect: fx.TruncateItem | fx.DeleteItem | fx.RewriteIt
     return world
 
 
-def _log(world: World, effect: fx.Log, _: Policy) -> World:
-    """A notice is forgiven by name: there is no room for it."""
-    if effect.code != "notice_dropped":
-        return world
-    last = max((debt for debt in world.owed if debt.startswith(NOTICE)), default="")
-    return world._replace(owed=world.owed - {last})
-
-
 _EFFECTS: dict[type[fx.Effect], Callable[[World, Any, Policy], World]] = {
     fx.CreateResponse: _create,
     fx.CancelResponse: _cancel,
@@ -699,6 +692,5 @@ _EFFECTS: dict[type[fx.Effect], Callable[[World, Any, Policy], World]] = {
     fx.SendToolResult: _result,
     fx.Synthesise: _synthesise,
     fx.CancelSynthesis: _unsynthesise,
-    fx.Log: _log,
     **dict.fromkeys((fx.TruncateItem, fx.DeleteItem, fx.RewriteItem), _forget),
 }

@@ -175,6 +175,11 @@ def answers_by_itself(call: Call, event: ev.ResponseCreated) -> bool:
     return call.response.state is not REQUESTED and welcome(call, event)
 
 
+def ended_before(call: Call, event: ev.ResponseEnded) -> bool:
+    """Is a response said to end that has ended, so that this end says nothing (R06)?"""
+    return event.response_id in call.response.ended
+
+
 def of_response(call: Call, event: ev.ResponseEnded | ev.CancelRefused | ev.CancelUnsent) -> bool:
     """Does the event belong to the live response (R72)?"""
     return event.response_id == call.response.id
@@ -261,21 +266,16 @@ def unheard(call: Call, _: object) -> bool:
     return call.playout.state in UNHEARD
 
 
-def last_heard(call: Call) -> bool:
-    """Is the response that was asked for last being heard?"""
-    return bool(call.response.id) and call.response.id == call.playout.id and call.playout.heard
-
-
 def last_unheard(call: Call) -> bool:
-    """Was nothing heard yet of the response that was asked for last, and may it still be?"""
-    under_way = call.response.id and call.response.id in (call.playout.id, call.playout.next_id)
-    return call.response.state is REQUESTED or (bool(under_way) and not last_heard(call))
+    """Was nothing heard yet of the response that was asked for last, and may it still be: it follows what is heard, or has not begun?"""
+    unbegun = call.playout.state in AUDIBLE and not call.playout.heard
+    return call.response.state is REQUESTED or bool(call.playout.next_id) or unbegun
 
 
 def stalled_unpaid(call: Call, _: ev.PlayoutStalled) -> bool:
     """Does the device play nothing of a response that was not heard, or of a notice, so that what it was to pay is owed still (R93)?"""
-    notice = call.response.id == call.playout.id and call.response.cause is Cause.NOTICE
-    return bool(call.pending.asked) and (notice or last_unheard(call))
+    alone = bool(call.pending.asked) and not call.playout.next_id
+    return alone and (call.playout.notice or last_unheard(call))
 
 
 def cut_unheard(call: Call, event: ev.ResponseCancelled) -> bool:

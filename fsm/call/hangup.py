@@ -14,6 +14,7 @@ from fsm.call.guards import (
     answer_waits,
     beyond_reconnecting,
     cut_unheard,
+    ended_before,
     fatal,
     heard_in_progress,
     known,
@@ -96,8 +97,8 @@ def still_heard(call: Call, _: ev.HangupExpired) -> bool:
 
 
 def of_goodbye(call: Call, event: ev.ResponseEnded) -> bool:
-    """Is it the end of the goodbye?"""
-    return event.response_id == call.hangup.id
+    """Is it the end of the goodbye, told for the first time?"""
+    return event.response_id == call.hangup.id and not ended_before(call, event)
 
 
 def goodbye_failed(call: Call, _: ev.AnswerFailed | ev.VoiceMissing) -> bool:

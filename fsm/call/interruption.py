@@ -7,7 +7,7 @@ interruption (R74), and `BargedIn` is raised: the tables of playout, synthesis, 
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Hold, Level, Log, Resume
-from fsm.call.guards import SOUNDING, nothing_to_interrupt, of_response, protected
+from fsm.call.guards import SOUNDING, ended_before, nothing_to_interrupt, of_response, protected
 from fsm.call.snapshot import Call
 from fsm.call.states import CALIBRATED, CLEAR, ECHOED, LOCKED, ONSET, OVER, SPEAKING, STARVED, SUBMITTED, SUSPECTED
 from fsm.engine.notation import Record, always, go, ignore, raises, region, row, stay
@@ -57,6 +57,11 @@ def log_false_alarm(_: Call, __: ev.Event) -> Log:
     return Log(Level.INFO, "false_interruption")
 
 
+def cuts_in(call: Call, event: ev.ResponseCancelled) -> bool:
+    """Did the server cancel what was under way?"""
+    return of_response(call, event) and not ended_before(call, event)
+
+
 INTERRUPTION = region(
     "interruption",
     *closing(LIVE),
@@ -74,11 +79,11 @@ INTERRUPTION = region(
     row(ECHOED,                        (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, raises(ev.VoiceResumed))),
     row(ECHOED,                        ev.InterruptionExpired,  unverified,            go(CLEAR, raises(ev.VoiceResumed))),
     row(ECHOED,                        ev.InterruptionExpired,  always,                go(LOCKED, hold, raises(ev.BargedIn))),
-    row(ECHOED,                        ev.ResponseCancelled,    of_response,           go(CLEAR, raises(ev.VoiceResumed))),
+    row(ECHOED,                        ev.ResponseCancelled,    cuts_in,               go(CLEAR, raises(ev.VoiceResumed))),
     row(SUSPECTED,                     (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, resume, log_false_alarm, raises(ev.VoiceResumed))),
     row(SUSPECTED,                     ev.InterruptionExpired,  unverified,            go(CLEAR, resume, log_false_alarm, raises(ev.VoiceResumed))),
     row(SUSPECTED,                     ev.InterruptionExpired,  always,                go(LOCKED, raises(ev.BargedIn))),
-    row(SUSPECTED,                     ev.ResponseCancelled,    of_response,           go(CLEAR, resume, raises(ev.VoiceResumed))),
+    row(SUSPECTED,                     ev.ResponseCancelled,    cuts_in,               go(CLEAR, resume, raises(ev.VoiceResumed))),
     row(LOCKED,                        ev.BargedIn,             always,                stay(resume)),
     row(LOCKED,                        ev.InterruptionExpired,  talks_on,              go(SUSPECTED, hold)),
     row(LOCKED,                        ev.InterruptionExpired,  always,                go(CLEAR)),

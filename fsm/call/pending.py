@@ -363,7 +363,6 @@ PENDING = region(
     row(NOTHING,                 ev.SessionLost,        answer_lost,         go(PAUSED, put_back)),
     row((OWED, WANTED),          ev.SessionLost,        answer_lost,         go(WANTED, put_back)),
     row(OWED,                    ev.SessionLost,        always,              go(WANTED)),
-    row((PREPARING, PAUSED),     ev.SessionLost,        answer_lost,         stay(put_back)),
 
     row(WANTED,                  (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, stay(raises(ev.ResponseDue))),
     row((NOTHING, PREPARING, PAUSED, OWED), (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, ignore("it makes nothing owed: a turn that is taken does, not a transcript or a sound (R20)")),

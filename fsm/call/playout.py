@@ -7,6 +7,7 @@ from fsm.call.guards import (
     AUDIBLE,
     SOUNDING,
     UNHEARD,
+    ended_before,
     ends_with_session,
     followed_by_sound,
     heard_in_progress,
@@ -148,6 +149,7 @@ PLAYOUT = region(
     *ending(AUDIBLE, flush),
     *ending((SILENT,)),
 
+    row(LIVE,                    ev.ResponseEnded,        ended_before,         ignore("it has ended before (R06)")),
     row(SILENT,                  ev.ResponseCreated,      welcome,              go(ADMITTED, take_id, admit)),
     row(AUDIBLE,                 ev.ResponseCreated,      welcome,              stay(take_next, admit)),
 

@@ -273,6 +273,7 @@ RESPONSE = region(
     row((IN_PROGRESS, *CANCELLINGS), (ev.ResponseCompleted, ev.ResponseCancelled), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted)),
     row((IN_PROGRESS, *CANCELLINGS), ev.ResponseCompleted,  of_response,       go(COMPLETED, remember_ended)),
     row((IN_PROGRESS, *CANCELLINGS), ev.ResponseCancelled,  of_response,       go(CANCELLED, remember_ended)),
+    row(CANCELLINGS,             (ev.ResponseFailed, ev.ResponseIncomplete), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted)),
     row(CANCELLINGS,             ev.ResponseFailed,       of_response,         go(FAILED, remember_ended)),
     row(CANCELLINGS,             ev.ResponseIncomplete,   of_response,         go(INCOMPLETE, remember_ended)),
 

@@ -7,7 +7,7 @@ What was interrupted is never synthesised: the guard is the response's admission
 from fsm.call import events as ev
 from fsm.call.common import ending, guarded
 from fsm.call.effects import CancelSynthesis, Level, Log, Synthesise
-from fsm.call.guards import AUDIBLE, of_session
+from fsm.call.guards import AUDIBLE, ended_before, of_session
 from fsm.call.snapshot import Call, Sentence, Synthesis
 from fsm.call.states import AHEAD, OVER, RESTING, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
@@ -184,6 +184,7 @@ SYNTHESIS = region(
 
     row(SYNTHESISING,      ev.BargedIn,             always,         go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.BargedIn,             always,         go(RESTING, forget)),
+    row(WORKING,           ev.ResponseCancelled,    ended_before,   ignore("it has ended before (R06)")),
     row(SYNTHESISING,      ev.ResponseCancelled,    next_in_line,   go(SYNTHESISING, cancel_synthesis, take_others, synthesise_other)),
     row(SYNTHESISING,      ev.ResponseCancelled,    of_sentence,    go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.ResponseCancelled,    next_in_line,   go(SYNTHESISING, take_others, synthesise_other)),

@@ -11,7 +11,7 @@ from math import inf
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import DeleteItem, Effect, Level, Log, RewriteItem, TruncateItem
-from fsm.call.guards import AUDIBLE, in_progress, known, of_next, of_playout, of_session, welcome, without_sound_to_follow
+from fsm.call.guards import AUDIBLE, ended_before, in_progress, known, of_next, of_playout, of_session, welcome, without_sound_to_follow
 from fsm.call.snapshot import Call, Item, Spoken, Truncation
 from fsm.call.states import AHEAD, IN_STEP, OVER, POSITION_AWAITED, SILENT, SYNTHESISING, WITHDRAWN
 from fsm.engine.notation import always, go, ignore, region, row, sets, several, stay
@@ -142,12 +142,12 @@ def _rewritten(items: list[str], spoken: tuple[Spoken, ...], played_ms: float) -
     """
     words = _words(spoken, played_ms)
     known_items = dict.fromkeys([*items, *(sentence.item_id for sentence in spoken if sentence.item_id)])
-    begun = [item_id for item_id in known_items if words.get(item_id)]
+    last = next(reversed(words), "")
     made: list[Effect] = []
     for item_id in known_items:
-        if item_id not in begun:
+        if not words.get(item_id):
             made.append(DeleteItem(item_id))
-        elif item_id == begun[-1]:
+        elif item_id == last:
             made.append(RewriteItem(item_id, " ".join(words[item_id])))
     return tuple(made)
 
@@ -304,6 +304,7 @@ TRUNCATION = region(
     row(LIVE,               ev.BargedIn,             silent,            ignore("nothing is heard")),
     row(LIVE,               ev.BargedIn,             always,            go(POSITION_AWAITED, await_heard)),
     row(LIVE,               (ev.VoiceMissing, ev.PlayoutStalled), always, go(POSITION_AWAITED, await_played)),
+    row(LIVE,               ev.ResponseEnded,        ended_before,      ignore("it has ended before (R06)")),
     row(LIVE,               ev.ResponseCancelled,    cut_heard,         go(POSITION_AWAITED, await_played)),
     row(LIVE,               ev.ResponseEnded,        cut_next,          go(POSITION_AWAITED, await_next)),
     row(LIVE,               ev.ResponseCreated,      unwelcome,         stay(note_cut)),

@@ -282,12 +282,12 @@ def test_what_follows_is_heard_next_in_every_state_of_the_voice() -> None:
     for state in AUDIBLE:
         for arrived_id, after in (("r2", states.ONSET), ("", states.ADMITTED)):
             script = put(playing_out(), "playout", state, next_id="r2", arrived_id=arrived_id, heard=True, asks=True)
-            script = put(script, "response", states.IN_PROGRESS, id="r1")
+            script = put(script, "response", states.IN_PROGRESS, id="r1", ended=())
             assert Retire("r1") in now(script, ev.ResponseCancelled, "r1")
             script.expects(playout=after)
             playout = script.call.playout
             assert (playout.id, playout.next_id, playout.arrived_id, playout.heard, playout.asks) == ("r2", "", "", False, False)
-        script = put(playing_out(), "playout", state, heard=True, asks=True)
+        script = put(put(playing_out(), "playout", state, heard=True, asks=True), "response", states.IN_PROGRESS, ended=())
         now(script, ev.ResponseCancelled, "r1")
         playout = script.call.playout
         assert (playout.id, playout.next_id, playout.arrived_id, playout.heard, playout.asks) == ("", "", "", False, False)

@@ -113,7 +113,8 @@ def test_a_stalled_voice_that_was_heard_is_no_failure() -> None:
         (Cause.NOTICE, True, (Debt(Cause.NOTICE),), True),
     ):
         for recoveries in (0, 2):
-            script = put(playing_out(recoveries=recoveries), "playout", states.PLAYING, heard=was_heard)
+            notice = cause is Cause.NOTICE
+            script = put(playing_out(recoveries=recoveries), "playout", states.PLAYING, heard=was_heard, notice=notice)
             put(put(script, "response", states.COMPLETED, cause=cause), "pending", states.NOTHING, asked=debts)
             assert Flush("r1") in expired(script, "playout")
             assert over(script) is (failed and not recoveries)

@@ -187,9 +187,12 @@ def test_a_response_that_the_server_cancels_is_silenced_in_every_state() -> None
         assert Flush("r2") in now(script, ev.ResponseCancelled, "r2")
         script.expects(playout=state)
         assert script.call.playout.next_id == ""
-        script = voice_in(state)
+        script = put(voice_in(state), "response", states.IN_PROGRESS, ended=())
         assert Flush("r1") in now(script, ev.ResponseCancelled, "r1")
         script.expects(playout=states.SILENT)
+        script = voice_in(state)
+        assert now(script, ev.ResponseCancelled, "r1") == (), "it has ended before"
+        script.expects(playout=state)
 
 
 def test_an_answer_may_follow_in_every_state_of_the_voice() -> None:

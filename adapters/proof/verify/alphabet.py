@@ -53,6 +53,7 @@ def _line_and_session(world: World, plan: Plan) -> Iterator[Happening]:
         yield Happening(ev.DeviceFailed(NOW, "boom"), 1)
         if world.confirmed:
             yield Happening(ev.SessionConfirmed(NOW), 1)
+            yield Happening(ev.ErrorReceived(NOW, "boom"), 1)
     if "outage" in plan.parts and world.opened:
         yield Happening(ev.SessionLost(NOW, "1006"), 1)
 
@@ -74,6 +75,8 @@ def _responses(world: World, plan: Plan, known: tuple[str, ...]) -> Iterator[Hap
         yield Happening(ev.ResponseCreated(NOW, new), 1, by_itself=True)
     if world.asked is not None:
         yield Happening(ev.CreateRefused(NOW, "boom"), 1)
+        if "faults" in plan.parts:
+            yield Happening(ev.CreateRefused(NOW, "insufficient_quota"), 1)
         if living or world.asked.crossed:
             yield Happening(ev.CreateRefused(NOW, ACTIVE_ALREADY))
     for answer in world.answers:
@@ -83,8 +86,9 @@ def _responses(world: World, plan: Plan, known: tuple[str, ...]) -> Iterator[Hap
             yield from _afterlife(plan, answer)
     if "twice" in plan.parts:
         for name in known:
-            yield Happening(ev.ResponseCreated(NOW, name), 1)
             yield Happening(ev.ResponseCompleted(NOW, name), 1)
+        for name in (*known, *[answer.id for answer in world.answers]):
+            yield Happening(ev.ResponseCreated(NOW, name), 1)
         yield Happening(ev.ResponseCompleted(NOW, "r99"), 1)
         yield Happening(ev.AudioArrived(NOW, "r99", "r99.a"), 1)
 
@@ -104,9 +108,11 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
             yield Happening(ev.AudioArrived(NOW, name, f"{name}.b"))
     elif len(answer.sentences) < plan.sentences:
         number = len(answer.sentences) + 1
-        yield Happening(ev.SentenceCut(NOW, name, number, f"one{number} two{number} three{number}", item))
-    if "tools" in plan.parts and (world.tool(f"{name}.t") is None or "twice" in plan.parts):
-        yield Happening(ev.ToolCalled(NOW, f"{name}.t", "look_up", "{}", name), int(world.tool(f"{name}.t") is not None))
+        yield Happening(sentence(name, number))
+    if "tools" in plan.parts:
+        for tool in (f"{name}.t", f"{name}.s")[: plan.policy.tools_at_once]:
+            if world.tool(tool) is None or "twice" in plan.parts:
+                yield Happening(ev.ToolCalled(NOW, tool, "look_up", "{}", name), int(world.tool(tool) is not None))
     if "goodbye" in plan.parts and not world.bye:
         yield Happening(ev.GoodbyeSaid(NOW, name))
     if "listens" in plan.parts and not answer.asks:
@@ -122,6 +128,12 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
     if answer.cancelled and "faults" in plan.parts:
         yield Happening(ev.CancelUnsent(NOW, name), 1)
         yield Happening(ev.CancelRefused(NOW, name, "response_cancel_not_active"), 1)
+        yield Happening(ev.CancelRefused(NOW, name, "boom"), 1)
+
+
+def sentence(response_id: str, number: int) -> ev.SentenceCut:
+    """A sentence of three words."""
+    return ev.SentenceCut(NOW, response_id, number, f"one{number} two{number} three{number}", f"{response_id}.a")
 
 
 def _afterlife(plan: Plan, answer: Answer) -> Iterator[Happening]:
@@ -143,7 +155,7 @@ def _afterlife(plan: Plan, answer: Answer) -> Iterator[Happening]:
 
 def _caller(world: World, plan: Plan) -> Iterator[Happening]:
     if "speech" in plan.parts:
-        new = _new_turn(world, plan)
+        new = new_turn(world, plan)
         local = plan.policy.turns == "local"
         hears = world.confirmed or local
         item = "" if local else new
@@ -160,10 +172,11 @@ def _caller(world: World, plan: Plan) -> Iterator[Happening]:
         if "twice" in plan.parts and world.confirmed:
             if world.turn:
                 yield Happening(ev.TurnCommitted(NOW, world.turn), 1)
+                yield Happening(ev.SpeechStopped(NOW, world.turn), 1)
             yield Happening(ev.TurnCommitted(NOW, new), 1)
             yield Happening(ev.SpeechStopped(NOW, new), 1)
     elif "turns" in plan.parts and world.confirmed:
-        yield Happening(ev.TurnCommitted(NOW, _new_turn(world, plan)))
+        yield Happening(ev.TurnCommitted(NOW, new_turn(world, plan)))
     if "listens" in plan.parts and ("turn" in world.owed or world.stopped):
         yield Happening(ev.BackchannelHeard(NOW, world.turn))
     if "keys" in plan.parts:
@@ -175,7 +188,7 @@ def _caller(world: World, plan: Plan) -> Iterator[Happening]:
         yield Happening(ev.VadCalibrated(NOW))
 
 
-def _new_turn(world: World, plan: Plan) -> str:
+def new_turn(world: World, plan: Plan) -> str:
     """The next turn's item; where no turn is told twice nor named again, its name is nothing that anyone asks for."""
     if not plan.parts & {"twice", "listens"}:
         return ""
@@ -187,6 +200,8 @@ def _device(world: World, plan: Plan) -> Iterator[Happening]:
     if front is not None and not world.held:
         if front.sound is Sound.CAME or (front.sound is Sound.HEARD and "progress" in plan.parts):
             yield Happening(ev.PlayoutProgressed(NOW, front.id, 20.0))
+        if front.sound is Sound.NONE and "progress" in plan.parts:
+            yield Happening(ev.PlayoutProgressed(NOW, front.id, 20.0), 1)
         if front.sound is Sound.HEARD:
             if "progress" in plan.parts:
                 yield Happening(ev.QueueEmptied(NOW, front.id))
@@ -203,6 +218,9 @@ def _device(world: World, plan: Plan) -> Iterator[Happening]:
         for answer in world.answers:
             if answer.device is Device.FLUSHED:
                 yield from _stopped(answer, plan)
+    if "late" in plan.parts and plan.policy.voice == "chatterbox":
+        yield Happening(ev.SynthesisCancelAnswered(NOW, "call.r99.1", "acknowledged"), 1)
+        yield Happening(ev.SynthesisDiscarded(NOW, "call.r99.1"), 1)
     if world.synthesis:
         session = world.synthesis
         yield Happening(ev.SentenceSynthesised(NOW, session, SOUND_MS))

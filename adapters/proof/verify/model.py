@@ -5,7 +5,7 @@ from copy import copy
 from typing import NamedTuple, Self
 
 from adapters.proof.judges import Judge, Rule, at_rest
-from adapters.proof.verify.alphabet import DUE, NOW, Happening, happenings
+from adapters.proof.verify.alphabet import DUE, NOW, SOUND_MS, Happening, happenings, new_turn, sentence
 from adapters.proof.verify.canon import Canon, Names
 from adapters.proof.verify.plans import Plan
 from adapters.proof.verify.reads import unread_in
@@ -44,11 +44,12 @@ class Model:
         self.kinds: set[type] = set()
         self.rows: set[tuple[Row, ...]] = set()
         self.memory = "memory" in plan.parts
-        self.begun: list[ev.Event] = [] if "opening" in plan.parts else [kind(0.0) for kind in BEGUN]
+        self.begun = tuple(_beginning(plan))
         call, world = start(plan.policy), begin(plan.policy)
         for event in self.begun:
             answer = machine.step(call, event)
-            world = Judge(world, plan.policy, event, answer.effects, answer.signals, memory=self.memory).world
+            by_itself = isinstance(event, ev.ResponseCreated) and world.asked is None
+            world = Judge(world, plan.policy, event, answer.effects, answer.signals, by_itself=by_itself, memory=self.memory).world
             call = answer.snapshot
         self.canon = Canon(machine, call, plan.still, unread_in(machine))
         self._walked = [(place, name) for place, name in enumerate(self.canon.names) if name not in plan.still]
@@ -171,7 +172,7 @@ class Model:
             faults.append(Rule.EXPIRY)
         numbers, _ = self.canon.settle(answer.snapshot, judge.world, node.numbers)
         target = self._node(numbers, self._waits(node.waits, answer.snapshot, event.at_ms), node.spent + happening.fault)
-        return None if target == node and not faults else Move(happening, target, faults, 0 if expires else None)
+        return None if target == node and not faults else Move(happening, target, faults)
 
     def _node(self, numbers: tuple[int, ...], waits: Waits, spent: int) -> Node:
         """The node, or the same with fewer faults if that is known: whatever can happen in the one can happen in the other."""
@@ -207,6 +208,24 @@ class Model:
             by_itself=happening.by_itself,
             memory=self.memory,
         )
+
+
+def _beginning(plan: Plan) -> Iterator[ev.Event]:
+    """What has happened before: nothing, the opening, or an answer has begun to be heard."""
+    if "opening" in plan.parts:
+        return
+    yield from (kind(0.0) for kind in BEGUN)
+    if "answering" in plan.parts:
+        yield ev.TurnCommitted(0.0, new_turn(World(), plan))
+        yield ev.ResponseCreated(0.0, "r1")
+        if plan.policy.voice == "realtime":
+            yield ev.AudioArrived(0.0, "r1", "r1.a")
+            yield ev.PlayoutProgressed(0.0, "r1", 20.0)
+        else:
+            yield sentence("r1", 1)
+            yield ev.SentenceSynthesised(0.0, "call.r1.1", SOUND_MS)
+            yield ev.AudioArrived(0.0, "r1")
+            yield ev.SentenceStarted(0.0, "call.r1.1", 0.0)
 
 
 def _begun_together(left: Waits, begun: dict[int, float]) -> Waits:

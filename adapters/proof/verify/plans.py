@@ -77,25 +77,41 @@ def plans(deep: bool = False, **policy: Any) -> list[Plan]:
     return [attrs.evolve(plan, faults=2, responses=3, most=DEEP_MOST) for plan in found] if deep else found
 
 
-DAILY = 6
+DAILY = 4
 """Of how many combinations of choices each kind of plan is walked in a daily run, about."""
-MOST, DEEP_MOST = 2_500, 100_000
+MOST, DEEP_MOST = 1_500, 100_000
 """How many of the nearest states of a plan are explored."""
 _BOUNDS = ("faults", "responses", "sentences", "notices", "most")
 _KINDS: list[tuple[str, str, dict[str, Any]]] = [
-    ("keypad", "turns keys", {}),
-    ("notice", "turns notices", {}),
+    ("keypad", "turns keys", {"dtmf_digits": 2}),
+    ("keypad", "speech keys idle answering", {"greeting": False}),
+    ("notice", "turns notices", {"notices": 2}),
+    ("notice", "speech notices answering", {"greeting": False}),
     ("greeting", "turns opening", {"greeting": True}),
+    ("greeting", "speech opening", {"greeting": True}),
     ("goodbye", "turns goodbye", {}),
+    ("goodbye", "speech goodbye answering", {"greeting": False}),
     ("idle", "turns idle tools", {}),
-    ("outage", "turns outage", {}),
-    ("tools", "turns tools", {}),
+    ("limit", "turns limit answering", {"greeting": False}),
+    ("outage", "turns outage opening", {"greeting": True, "faults": 2}),
+    ("outage", "speech outage answering", {"greeting": False, "faults": 2}),
+    ("tools", "turns tools", {"tools_at_once": 2}),
+    ("tools", "speech tools twice late answering", {"greeting": False, "tools_at_once": 2, "remembered_ids": 2}),
     ("memory", "turns memory items", {"sentences": 2, "queued_sentences": 4}),
+    ("memory", "speech memory items late answering", {"greeting": False, "sentences": 2, "queued_sentences": 4}),
     ("speech", "speech", {}),
+    ("speech", "speech progress answering", {"greeting": False}),
+    ("speech", "speech twice late answering", {"greeting": False, "remembered_ids": 2}),
     ("listening", "speech listens dismiss", {}),
+    ("listening", "speech listens dismiss answering", {"greeting": False}),
+    ("listening", "turns dismiss keys faults", {}),
+    ("sentences", "turns late", {"voice": "chatterbox", "sentences": 4}),
+    ("sentences", "unasked answering", {"greeting": False, "voice": "chatterbox", "sentences": 3, "most": 4_000}),
+    ("outage", "turns outage faults", {"faults": 2}),
     ("faults", "turns faults late twice unasked mute", {"remembered_ids": 2}),
+    ("faults", "speech faults unasked answering", {"greeting": False, "cancel_attempts": 2, "remembered_ids": 2, "faults": 2}),
 ]
-"""The kinds of plans: what acts in each, besides responses, their sound and their end."""
+"""The kinds of plans: what acts in each, besides responses, their sound and their end. `answering`: an answer is heard already."""
 
 
 def _choices() -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adapters.proof.judges import Rule
 from adapters.proof.verify.checker import Checked, Progress, Violation, check, dead_rows, in_words, never_moved, never_seen, report
 from adapters.proof.verify.plans import CHOICES, Plan
 from adapters.proof.workers import end_with_parent, stop_workers
@@ -51,10 +50,6 @@ def check_side_by_side(plans: Iterable[Plan], console: Console, jobs: int) -> li
             stop_workers()
             raise
     return done
-
-
-OPEN: frozenset[str] = frozenset({Rule.DEBTS, Rule.LIVELOCK, Rule.CREATE_CAUSE, Rule.CREATE_ALONE, Rule.PROMPT_QUIET})
-"""Rules that the tables are known to break somewhere: told with their trace like any other, and no reason to call a change wrong."""
 
 
 def report_all(checked: Iterable[Checked], folder: Path) -> Iterator[str]:

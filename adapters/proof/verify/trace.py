@@ -35,6 +35,9 @@ class Retold:
         self._node = self._model.start
         for event in self._model.begun:
             self._take(event)
+        for name in self._model.canon.known(self._node.numbers):
+            self._real[name] = name
+            self._made[name[0]] = max(self._made[name[0]], int(name[1:]))
 
     def follow(self, label: Happening) -> None:
         """Let happen what the label says, with the ids and the time of this call."""
