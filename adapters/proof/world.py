@@ -317,7 +317,7 @@ def _ended(world: World, event: Any, _: Policy) -> World:
         return world
     completed = isinstance(event, ev.ResponseCompleted)
     cut = answer.cut or isinstance(event, ev.ResponseCancelled)
-    paid = answer.pays if completed and answer.called and not answer.notice else frozenset()
+    paid = answer.pays if completed and answer.called and not (answer.notice or answer.cancelled) else frozenset()
     world = world._replace(failed=world.failed or not completed, owed=world.owed - paid, optional=world.optional - paid)
     if isinstance(event, ev.ResponseCancelled):
         once = answer.pays & {GREETING}
