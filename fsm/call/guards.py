@@ -103,6 +103,11 @@ def notice_under_way(call: Call) -> bool:
     return call.response.cause is Cause.NOTICE and call.response.state in (REQUESTED, IN_PROGRESS)
 
 
+def calls_instead(call: Call) -> bool:
+    """Did our response call a tool, so that it need not be heard (R91)? A notice must be."""
+    return call.response.called and call.response.cause is not Cause.NOTICE
+
+
 def protected(call: Call, _: object) -> bool:
     """Is the greeting under way and protected, or a notice of the application (R36)?"""
     if call.playout.notice or notice_under_way(call):

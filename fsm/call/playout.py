@@ -7,6 +7,7 @@ from fsm.call.guards import (
     AUDIBLE,
     SOUNDING,
     UNHEARD,
+    calls_instead,
     ended_before,
     ends_with_session,
     followed_by_sound,
@@ -55,7 +56,7 @@ def no_audio(call: Call, _: ev.PlayoutExpired) -> bool:
 def last_word_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpired) -> bool:
     """Does the only sentence of a completed response come to nothing, so that it was never heard (R91)?"""
     completed = call.response.state is COMPLETED and call.response.id == call.playout.id
-    return completed and last_sentence_lost(call, event)
+    return completed and not calls_instead(call) and last_sentence_lost(call, event)
 
 
 def after_call(call: Call, _: ev.ToolsAnswered) -> bool:

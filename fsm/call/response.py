@@ -9,6 +9,7 @@ from fsm.call.guards import (
     CONFIRMED_SESSION,
     IDLE,
     UNHEARD,
+    calls_instead,
     heard_in_progress,
     known,
     may_ask,
@@ -69,7 +70,7 @@ def harmless(_: Call, event: ev.ErrorReceived | ev.CancelRefused) -> bool:
 
 def completes_unheard(call: Call, event: ev.ResponseCompleted) -> bool:
     """Is our response generated to its end with nothing to hear, and no tool called, or was it a notice (R91)?"""
-    ours = of_response(call, event) and (not call.response.called or call.response.cause is Cause.NOTICE)
+    ours = of_response(call, event) and not calls_instead(call)
     if not ours or call.playout.id != event.response_id:
         return ours and without_sound_to_follow(call, event)
     return call.playout.state in UNHEARD and not sentences_to_come(call, None)

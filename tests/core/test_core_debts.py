@@ -8,7 +8,7 @@ from fsm.call.effects import Cause, CreateResponse, Log
 from fsm.call.guards import ACTIVE_ALREADY
 from fsm.call.snapshot import Debt
 from fsm.engine.notation import State
-from tests.shared.core import Script, answering, asked, expired, idle, now, playing_out, put, speaking
+from tests.shared.core import Script, answering, asked, expired, idle, now, playing_out, put, reading, speaking
 
 LIVE = (states.NOTHING, states.PREPARING, states.PAUSED, states.OWED, states.WANTED)
 OWING = LIVE[1:]
@@ -375,3 +375,12 @@ def test_a_full_queue_of_notices_takes_no_more_in_every_state() -> None:
         assert not [effect for effect in now(script, ev.NoticeRequested, "two") if isinstance(effect, Log)]
         assert [effect.code for effect in now(script, ev.NoticeRequested, "three") if isinstance(effect, Log)] == ["notice_dropped"]
         assert [debt.text for debt in script.call.pending.owed if debt.cause is Cause.NOTICE] == [NOTICE.text, "two"]
+
+
+def test_words_that_were_lost_beside_a_tool_call_are_not_asked_for_again() -> None:
+    """R80, R91: the answer to the tool comes; but a notice is to be heard."""
+    for cause, failed in ((Cause.USER_TURN, False), (Cause.NOTICE, True)):
+        script = put(put(reading(), "playout", states.ADMITTED, heard=False), "synthesis", states.SYNTHESISING, queue=())
+        script = put(put(script, "response", states.COMPLETED, called=True, cause=cause), "pending", states.NOTHING, asked=(Debt(cause),))
+        now(script, ev.SynthesisFailed, script.call.synthesis.session_id, "boom")
+        script.expects(playout=states.SILENT, pending=states.PAUSED if failed else states.NOTHING)
