@@ -134,7 +134,9 @@ class Walker:
             record: Record = getattr(snapshot, name)
             if model.updates or model.epoch != record.epoch:
                 state = self._states[name][model.state]
-                changes[name] = attrs.evolve(record, state=state, epoch=model.epoch, due_ms=model.due_ms, **model.updates)
+                changed = {"due_ms": model.due_ms, **model.updates}
+                changes[name] = attrs.evolve(record, state=state, epoch=model.epoch, **changed)
+                model.due_ms = changes[name].due_ms
         if changes:
             self.snapshot = attrs.evolve(snapshot, **changes)
         return rows

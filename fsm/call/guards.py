@@ -48,6 +48,7 @@ from fsm.call.states import (
     TAIL,
     VOICELESS,
     WANTED,
+    WARNED,
 )
 
 OfResponse = ev.ResponseEnded | ev.AudioArrived | ev.QuestionAsked | ev.PlayoutProgressed | ev.QueueEmptied | ev.PlayoutFinished
@@ -96,6 +97,11 @@ def stale(call: Call, event: ev.Expired) -> bool:
     """Does the expiry come from an earlier state, or before its time (R49)?"""
     record = getattr(call, event.region)
     return bool(event.epoch != record.epoch or event.at_ms < record.due_ms)
+
+
+def limit_reached(call: Call, event: ev.LimitExpired) -> bool:
+    """Has the call lasted as long as it may (R82): warned of it, or asleep for so long that there is nothing left to warn of?"""
+    return call.limit.state is WARNED or event.at_ms >= call.limit.due_ms + call.policy.call_warning_ms
 
 
 def notice_under_way(call: Call) -> bool:

@@ -18,6 +18,7 @@ from fsm.call.guards import (
     fatal,
     heard_in_progress,
     known,
+    limit_reached,
     may_replace,
     may_retry,
     nothing_to_interrupt,
@@ -44,7 +45,6 @@ from fsm.call.states import (
     SILENT,
     STAYING,
     SYNTHESISING,
-    WARNED,
 )
 from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
@@ -119,11 +119,6 @@ def goodbye_created(call: Call, event: ev.ResponseCreated) -> bool:
 def about_to_be_said(call: Call, event: ev.HangupRequested) -> bool:
     """Is the goodbye asked for, and has no id yet?"""
     return not event.response_id and call.response.state is REQUESTED
-
-
-def limit_reached(call: Call, _: ev.LimitExpired) -> bool:
-    """Has the call lasted as long as it may (R82)?"""
-    return call.limit.state is WARNED
 
 
 def too_soon(call: Call, _: ev.GoodbyeSaid) -> bool:

@@ -219,6 +219,26 @@ def test_a_call_is_warned_and_then_ended_at_its_maximum_duration() -> None:
     assert script.of(HangUp) == [HangUp(Reason.LIMIT)]
 
 
+def test_a_late_warning_gives_no_more_time() -> None:
+    """R82: a machine that slept wakes to the warning; the end counts from the call's beginning."""
+    script = idle(call_ms=60_000, call_warning_ms=10_000, idle_ms=600_000)
+    script.now_ms = 59_000
+    assert script.wait_to(59_000) == [Log(Level.INFO, "call_limit_near"), WARNING]
+    script.wait_to(59_999)
+    assert script.of(HangUp) == []
+    script.wait_to(60_000)
+    assert script.of(HangUp) == [HangUp(Reason.LIMIT)]
+
+
+def test_a_call_that_slept_past_its_maximum_ends_at_once_and_is_warned_of_nothing() -> None:
+    """R82: the first thing that it does awake is to close, with the reason."""
+    script = idle(call_ms=60_000, call_warning_ms=10_000, idle_ms=600_000)
+    script.now_ms = 60_000
+    assert script.wait(0)[0] == HangUp(Reason.LIMIT)
+    assert WARNING not in script.effects
+    assert Log(Level.INFO, "call_limit_near") not in script.effects
+
+
 def test_a_call_at_its_limit_ends_in_the_middle_of_a_word() -> None:
     """R82: a stalled or endless response keeps no call alive; it is flushed."""
     script = speaking(call_ms=10_000, call_warning_ms=9_000)

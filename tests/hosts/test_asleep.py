@@ -98,6 +98,7 @@ def test_a_call_that_slept_past_its_maximum_ends_with_that_reason_and_a_whole_re
     trace = read_trace(woken.folder / "call.trace")
     assert trace.first_difference() is None
     assert trace.lines[-1]["event"] == "LineClosed"
+    assert [line["event"] for line in trace.lines].count("LimitExpired") == 1, "it is warned of nothing"
     assert callfsm("replay", woken.folder / "call.trace").returncode == 0
     assert "maximum duration" in (woken.folder / "summary.txt").read_text()
 
@@ -107,4 +108,4 @@ def test_a_served_call_that_slept_past_its_maximum_ends_once_with_that_reason(wo
     assert woken.served == 0
     (path,) = woken.traces
     assert read_trace(path).first_difference() is None
-    assert not [line for line in woken.log if line["event"] in ("call_crashed", "loop_blocked")]
+    assert not [line for line in woken.log if line["event"] in ("call_crashed", "loop_blocked", "call_limit_near")]

@@ -30,6 +30,7 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
             ("session:CONNECTING|CONFIGURING|GUARDED|READY|AGED/SessionLost/always", (" gone", " not for *", ": stays", ": goes to *")),
             ("line:AWAITED/LineExpired/always", (": stays", ": goes to *")),
             ("limit:WARNED/LimitExpired/always", (": stays", ": goes to *")),
+            ("limit:UNLIMITED/LimitExpired/limit_reached", (": stays", ": goes to *")),
         )
     ],
     Equivalent(

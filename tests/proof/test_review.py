@@ -28,10 +28,10 @@ def test_a_change_is_told_by_the_rows_that_it_touches(clone: Path) -> None:
     table = clone / "fsm/call/limit.py"
     words = table.read_text()
     table.write_text(
-        words.replace("go(WARNED, log_limit_near)", "go(WARNED)").replace("nothing but time counts (R82)", "only time counts", 1)
+        words.replace("at_the_maximum, log_limit_near)", "at_the_maximum)").replace("nothing but time counts (R82)", "only time counts", 1)
     )
     assert changes("HEAD", clone) == (
-        Change("limit", "UNLIMITED / LimitExpired", "go WARNED: log_limit_near", "go WARNED"),
+        Change("limit", "UNLIMITED / LimitExpired", "go WARNED: at_the_maximum, log_limit_near", "go WARNED: at_the_maximum"),
         Change(
             "limit",
             "UNLIMITED|WARNED / ModelEvent|CallerEvent|DeviceEvent",
@@ -45,6 +45,6 @@ def test_a_revision_that_is_none_and_tables_that_are_not_sound_are_one_line(clon
     with pytest.raises(ReviewError, match="nowhere"):
         changes("nowhere", clone)
     table = clone / "fsm/call/limit.py"
-    table.write_text(table.read_text().replace("row(WARNED,    ev.LimitExpired, always, go(OVER)),", ""))
+    table.write_text(table.read_text().replace("row(WARNED,    ev.LimitExpired, always,        go(OVER)),", ""))
     with pytest.raises(ReviewError, match=r"OVER|WARNED|LimitExpired"):
         changes("HEAD", clone)
