@@ -288,7 +288,7 @@ def is_writing(memory: Memory, _: Told) -> bool:
 def audio(memory: Memory, told: Told) -> list[Incoming]:
     """Sound, in whole samples: half of one waits for the other."""
     try:
-        sound = binascii.a2b_base64(told.delta(), strict_mode=True)
+        sound = binascii.a2b_base64(told.sound(), strict_mode=True)
     except ValueError:
         raise Malformed("delta is not base64") from None
     response_id, item_id = memory.whose(told)

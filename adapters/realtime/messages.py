@@ -22,6 +22,9 @@ GA_NAMES = {
 _NAMES = {**GA_NAMES, "response.cancelled": "response.done"}
 """And what compatible servers call one."""
 
+LONGEST = 64 * 2**10
+"""A text may have so many characters (R106): an answer has 4,096 tokens at the most, and what is made of a text takes time."""
+
 
 class Malformed(Exception):
     """A message lacks what its type promises; the text says what."""
@@ -101,6 +104,15 @@ class Told:
             return ""
         if not isinstance(value, str):
             raise Malformed(f"{FIELDS[name].places[0]} is no text")
+        if len(value) > LONGEST:
+            raise Malformed(f"{FIELDS[name].places[0]} has {len(value):,} characters")
+        return value
+
+    def sound(self) -> str:
+        """The delta of sound, as base64; it is as long as the message may be."""
+        value = value_at(self.message, "delta")
+        if not isinstance(value, str):
+            raise Malformed("delta is missing or is no text")
         return value
 
     def delta(self) -> str:

@@ -77,12 +77,14 @@ _PARTING = _set("talk to speak see catch later safe stay enjoy drive safely be w
 _TITLE = re.compile(r"\b(Mr|Mrs|Ms|Dr|Prof|St|Hr|Fr|Sr|Sra|Mme|Mlle)\.(?=\s+[^\W\d_])")
 _WISHES = frozenset(("bonne journée", "buona giornata", "good night"))
 """Short wishes: like phrases of three words and more they may stand within a sentence, "I wish you a …"."""
+_ENDING = 1_000
+"""How many characters of a text are looked at: an end that is longer says nothing short, and each word costs (R106)."""
 _LONG_PHRASE, _MOST_BEFORE, _MOST_AFTER, _MOST_PARTING = 3, 6, 4, 5
 
 
 def is_one_of(text: str, phrases: Sequence[str]) -> bool:
     """Is `text` one of the phrases, said once or several times, whatever its case and punctuation?"""
-    words = words_of(text)
+    words = words_of(text) if len(text) <= _ENDING else ""
     return bool(words) and any(not words.replace(phrase, "").strip() for phrase in map(words_of, phrases) if phrase in words)
 
 
@@ -91,7 +93,7 @@ def says_goodbye(text: str, phrases: Sequence[str]) -> bool:
 
     Behind the sentence that says it may stand short wishes for the way: "Bye! Talk soon."
     """
-    for sentence in reversed(_sentences(text)):
+    for sentence in reversed(_sentences(text[-_ENDING:])):
         if _is_question(sentence):
             return False
         words = _tokens(sentence)
@@ -104,7 +106,7 @@ def says_goodbye(text: str, phrases: Sequence[str]) -> bool:
 
 def asks(text: str) -> bool:
     """Does `text` end in a question, so that a short word is an answer to it (R94)?"""
-    return _is_question(_last_sentence(text))
+    return _is_question(_last_sentence(text[-_ENDING:]))
 
 
 def words_of(text: str) -> str:

@@ -27,12 +27,15 @@ from adapters.realtime.proxy import ProxyFault, Way, way_to
 from adapters.realtime.transport import Transport, Unconnected, open_transport
 from adapters.seam.budget import Budget
 
-MAX_MESSAGE_BYTES = 16 * 2**20
-"""The longest message taken: OpenAI's own limit of 15 MiB a message, rounded up."""
+MAX_MESSAGE_BYTES = 4 * 2**20
+"""The longest message taken: some servers send the sound of an answer in one delta, and this holds a minute of it (R14: none lasts
+longer), 24,000 samples of 2 bytes a second as base64. All that is not sound is a hundredth of that."""
 OCTETS_HZ, FRAMES_HZ = 2 * 2**20, 500.0
 """How much a server may send in a second: thirty times the sound of a voice, and ten times the messages that such a one has."""
 TURN = 16
 """After so many messages others have their turn, even if more are there."""
+WEIGHT = 4 * 2**10
+"""A message counts once more for so many characters: what one comes to takes time as it is long."""
 ABNORMAL = 1006
 """The close code of RFC 6455 for a connection that ended without a close frame."""
 
@@ -202,10 +205,12 @@ class WebSocket:
             if self._is(State.CLOSED):
                 raise StopAsyncIteration
             await self._wait()
-        self._taken += 1
-        if self._taken % TURN == 0:
+        message = self._messages.popleft()
+        self._taken += 1 + len(message) // WEIGHT
+        if self._taken >= TURN:
+            self._taken = 0
             await anyio.lowlevel.checkpoint()
-        return self._messages.popleft()
+        return message
 
     async def first(self) -> str | None:
         """The message that is next, which stays it; None once there will be none."""
@@ -291,10 +296,11 @@ class WebSocket:
 
     def _flush(self) -> None:
         """Write what the protocol has to say."""
-        for data in self._protocol.data_to_send():
-            # The empty string is the protocol's wish for a half-close, which TLS has not; a client that wishes it closes anyway.
-            if data:
-                self._transport.write(data)
+        # In one write: the answers to a flood of pings are thousands. The protocol's wish for a half-close, which TLS has not, is the
+        # empty string; a client that wishes it closes anyway.
+        data = b"".join(self._protocol.data_to_send())
+        if data:
+            self._transport.write(data)
         if self._transport.stalled:
             # Whoever waits looks at the time anew.
             self._news.set()

@@ -22,6 +22,12 @@ from adapters.realtime.table import TABLE
 from fsm.call.effects import CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, ProtectResponse, ReleaseResponse, RewriteItem
 from fsm.call.policy import Policy
 
+PARTS = 16_384
+"""So many commas and brackets a message may have. Those with the most, a session with all its tools or a transcript with the chance of
+every token, have a few thousand; a longer message is as long as its sound. What is read of it takes milliseconds (R106)."""
+DIGITS = 20
+"""So many digits a number may have that counts: all of 64 bits. What Python takes for longer ones grows with their square."""
+
 
 class Wire:
     """Both directions of one connection; `receive` and `send` may be called from within one another's results."""
@@ -77,8 +83,10 @@ class Wire:
     def receive(self, text: str) -> list[Incoming]:
         """What a message from the server says; one that cannot be understood becomes an ErrorReceived (R84)."""
         memory = self.memory
+        if len(text) > PARTS and sum(map(text.count, ",[{")) > PARTS:
+            return note(memory, "malformed_event", f"more than {PARTS:,} parts")
         try:
-            told = Told(json.loads(text))
+            told = Told(json.loads(text, parse_int=_number))
         except (ValueError, RecursionError):
             return note(memory, "malformed_event", "not JSON")
         except Malformed as error:
@@ -114,3 +122,10 @@ class Wire:
 def append(pcm: bytes) -> str:
     """The message that carries the caller's sound; made by hand, as there are fifty a second."""
     return '{"type":"input_audio_buffer.append","audio":"' + binascii.b2a_base64(pcm, newline=False).decode("ascii") + '"}'
+
+
+def _number(digits: str) -> int:
+    """A number without a fraction. Raises ValueError for one that no server counts to."""
+    if len(digits) > DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from adapters.realtime.said import GOODBYES, asks, says_goodbye
+from adapters.realtime.said import BACKCHANNELS, GOODBYES, asks, is_one_of, says_goodbye
 from adapters.realtime.surrogates import Pieces, whole
 from adapters.realtime.waits import stated_wait_ms, wait_in
 
@@ -165,3 +165,12 @@ def test_a_half_alone_is_replaced_and_spoils_nothing() -> None:
     assert whole(json.loads('"\\ud83d\\ude00"')) == "😀"
     pieces = Pieces()
     assert [pieces.join("a", "x\ud83d"), pieces.join("b", "y"), pieces.join("a", "\ude00z")] == ["x", "y", "😀z"]
+
+
+def test_of_a_text_without_end_only_its_end_is_looked_at() -> None:
+    """R106: each word costs, and the words of an answer are looked at while every other call waits."""
+    endless = "and so it went on and on " * 2_000
+    assert says_goodbye(endless + ". Goodbye!", GOODBYES)
+    assert not says_goodbye("Goodbye! " + endless, GOODBYES)
+    assert asks(endless + ". Are you there?")
+    assert not is_one_of("okay " * 20_000, BACKCHANNELS)

@@ -13,6 +13,7 @@ from adapters.realtime.incoming import Audio, Happened, Incoming, Reply, SpokenD
 from adapters.realtime.place import address
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.table import TABLE
+from adapters.realtime.websocket import MAX_MESSAGE_BYTES
 from adapters.realtime.wire import Wire, append
 from adapters.seam.bounded import REMEMBERED
 from fsm.call import events
@@ -228,6 +229,43 @@ def test_what_cannot_be_understood_is_quarantined_and_counted(text: str) -> None
     assert isinstance(incoming, Happened)
     assert (incoming.event, incoming.args[0]) == (ErrorReceived, "malformed_event")
     assert one.quarantined == {"malformed_event": 1}
+
+
+LONG = "<b>&" * (2**20)
+COSTLY = {
+    "many parts": "[" + ",".join(["[]"] * 400_000) + "]",
+    "deep": '{"type": "session.updated", "session": ' + '{"a": ' * 100_000 + "1" + "}" * 100_000 + "}",
+    "large numbers": '{"type": "error", "error": [' + ",".join(["1" * 4_000] * 300) + "]}",
+    "a long transcript": json.dumps({"type": "response.output_audio_transcript.done", "item_id": "i1", "transcript": LONG}),
+    "long words of the caller": json.dumps(
+        {"type": "conversation.item.input_audio_transcription.completed", "item_id": "i2", "transcript": LONG}
+    ),
+    "a long delta": json.dumps({"type": "response.output_audio_transcript.delta", "item_id": "i1", "delta": LONG}),
+    "a long id": json.dumps({"type": "response.created", "response": {"id": LONG}}),
+    "a long code": json.dumps({"type": "error", "error": {"code": LONG, "message": "oh"}}),
+}
+"""1.2 to 4 MB that would take from a tenth of a second to half a minute."""
+
+
+@pytest.mark.parametrize("text", COSTLY.values(), ids=COSTLY)
+def test_a_message_that_takes_long_to_take_in_is_set_aside_and_told(text: str) -> None:
+    """R84, R106: while one is taken in no other call is heard; and what comes next is."""
+    one = wire()
+    hear(one, type="response.created", response={"id": "r1"})
+    (told,) = one.receive(text)
+    assert isinstance(told, Happened)
+    assert (told.event, told.args[0]) == (ErrorReceived, "malformed_event")
+    assert hear(one, type="input_audio_buffer.speech_started", item_id="i3") == [Happened(events.SpeechStarted, ("i3",))]
+
+
+def test_a_minute_of_sound_in_one_delta_is_heard() -> None:
+    """Servers that make an answer whole send it whole."""
+    one = wire()
+    hear(one, type="response.output_item.added", response_id="r1", item={"id": "i1", "type": "message"})
+    sound = bytes(24_000 * 2 * 60)
+    text = json.dumps({"type": "response.output_audio.delta", "item_id": "i1", "delta": base64.b64encode(sound).decode()})
+    assert len(text) < MAX_MESSAGE_BYTES
+    assert one.receive(text) == [Audio("r1", "i1", sound)]
 
 
 def test_an_unknown_type_is_quarantined_by_its_name() -> None:
