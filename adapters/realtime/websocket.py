@@ -32,10 +32,14 @@ MAX_MESSAGE_BYTES = 4 * 2**20
 longer), 24,000 samples of 2 bytes a second as base64. All that is not sound is a hundredth of that."""
 OCTETS_HZ, FRAMES_HZ = 2 * 2**20, 500.0
 """How much a server may send in a second: thirty times the sound of a voice, and ten times the messages that such a one has."""
+CONTROL = 50
+"""A ping counts as so many messages: it costs an answer, and no server has a use for ten of them a second."""
 TURN = 16
 """After so many messages others have their turn, even if more are there."""
 WEIGHT = 4 * 2**10
 """A message counts once more for so many characters: what one comes to takes time as it is long."""
+DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+"""The frames that carry messages."""
 ABNORMAL = 1006
 """The close code of RFC 6455 for a connection that ended without a close frame."""
 
@@ -182,7 +186,7 @@ class WebSocket:
         fast = not self._octets.takes(len(data))
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
-                fast |= not self._frames.takes(1)
+                fast |= not self._frames.takes(1 if event.opcode in DATA else CONTROL)
                 self._gather(event)
         if fast:
             self._abandon("the server sent faster than anybody speaks")
@@ -239,6 +243,8 @@ class WebSocket:
             status = error.response.status_code
             hint = _STATUS_HINTS.get(status, "it did not agree to a WebSocket")
             raise WebSocketError(f"{place} answered {status}: {hint}", status)
+        if self._fault:
+            raise WebSocketError(f"{place} was left: {self._fault}")
         if not self._is(State.OPEN, State.CLOSING):
             raise WebSocketError(f"{place} is not a WebSocket server: it did not answer the handshake as one") from None
 
@@ -287,7 +293,7 @@ class WebSocket:
 
     def _gather(self, frame: Frame) -> None:
         """Put the fragments of a message together; control frames are the protocol's affair."""
-        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+        if frame.opcode not in DATA:
             return
         self._fragments.append(bytes(frame.data))
         if frame.fin:

@@ -645,3 +645,23 @@ async def test_a_server_that_sends_faster_than_anybody_speaks_is_left_and_others
     assert FRAMES_HZ * BURST_S <= len(taken) < flood
     assert ws.close_reason == "the server sent faster than anybody speaks"
     assert turns > len(taken) / TURN / 2
+
+
+async def test_a_server_that_pings_without_end_is_left() -> None:
+    """R106: each ping costs an answer; a ping a second for as long as a call may last is none of that."""
+
+    def handler(ws: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(int(FRAMES_HZ * BURST_S)):
+                ws.ping()
+
+    with serving(handler) as url:
+        reason = ""
+        try:
+            async with connect(url) as ws:
+                assert await collect(ws) == []
+            reason = ws.close_reason
+        except WebSocketError as error:
+            # They came with the handshake's answer.
+            reason = str(error)
+    assert reason.endswith("the server sent faster than anybody speaks")
