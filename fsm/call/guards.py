@@ -267,8 +267,7 @@ def last_sentence_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpire
 
 def stalled(call: Call, _: object) -> bool:
     """Does the device play nothing of what it was given, though the line is there and nobody holds it (R79)?"""
-    waits = call.synthesis.state is AHEAD and sentences_to_come(call, None)
-    given = call.playout.state is PLAYING or (call.playout.state in (ADMITTED, STARVED) and waits)
+    given = call.playout.state is PLAYING or (call.synthesis.state is AHEAD and sentences_to_come(call, None))
     return given and call.interruption.state is not SUSPECTED and call.line.state is OPEN
 
 

@@ -110,7 +110,7 @@ def over_the_voice(call: Call, event: ev.BackchannelHeard) -> bool:
 
 def only_noise(call: Call, event: ev.Event) -> bool:
     """Is nothing owed but answers to listener's words over which the voice went on (R94)?"""
-    return bool(call.pending.owed) and not _settled(call, event)
+    return not _settled(call, event)
 
 
 def turn_alone(call: Call, _: ev.TurnDismissed) -> bool:
@@ -343,7 +343,7 @@ PENDING = region(
     row((OWED, WANTED),          ev.TurnDismissed,      always,              go(WANTED, forgive_turn, raises(ev.ResponseDue))),
     row((PREPARING, PAUSED),     ev.TurnDismissed,      always,              stay(forgive_turn)),
 
-    row(WANTED,                  ev.AnswerFailed,       answered_at_once,    stay(put_back, raises(ev.ResponseDue))),
+    row(WANTED,                  ev.AnswerFailed,       answered_at_once,    stay(put_back)),
     row((PAUSED, WANTED),        ev.AnswerFailed,       answer_waits,        go(PAUSED, put_back)),
     row((NOTHING, PAUSED, WANTED), ev.AnswerFailed,     worth_a_retry,       go(PAUSED, put_back_counted)),
     row((PREPARING, OWED),       ev.AnswerFailed,       may_retry,           stay(put_back_counted)),
@@ -358,8 +358,7 @@ PENDING = region(
     row((NOTHING, WANTED),       ev.ResponseCancelled,  may_say_again,       go(PAUSED, put_back_counted)),
     row((PREPARING, PAUSED, OWED), ev.ResponseCancelled, cut_unheard,        stay(put_back_interrupted)),
     row(NOTHING,                 ev.BargedIn,           cut_with_debts,      go(WANTED, put_back_interrupted, raises(ev.ResponseDue))),
-    row(WANTED,                  ev.BargedIn,           always,              stay(put_back_interrupted, raises(ev.ResponseDue))),
-    row((PREPARING, PAUSED, OWED), ev.BargedIn,         always,              stay(put_back_interrupted)),
+    row(OWING,                   ev.BargedIn,           always,              stay(put_back_interrupted)),
     row(NOTHING,                 ev.SessionLost,        answer_lost,         go(PAUSED, put_back)),
     row((OWED, WANTED),          ev.SessionLost,        answer_lost,         go(WANTED, put_back)),
     row(OWED,                    ev.SessionLost,        always,              go(WANTED)),

@@ -106,7 +106,6 @@ PHASE = region(
     row(LISTENING,                     (ev.AudioArrived, ev.PlayoutProgressed), brings_sound, go(AI_SPEAKING)),
     row(LISTENING,                     ev.BargedIn,           in_progress,              go(CANCELLING)),
     row(LISTENING,                     (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCELLING)),
-    row(LISTENING,                     ev.ResponseExpired,    in_progress,              go(CANCELLING)),
 
     row((GREETING_LOCK, AI_SPEAKING),  ev.BargedIn,           still_generated,          go(CANCELLING)),
     row((GREETING_LOCK, AI_SPEAKING),  ev.BargedIn,           always,                   go(LISTENING)),

@@ -70,10 +70,11 @@ def harmless(_: Call, event: ev.ErrorReceived | ev.CancelRefused) -> bool:
 
 def completes_unheard(call: Call, event: ev.ResponseCompleted) -> bool:
     """Is our response generated to its end with nothing to hear, and no tool called, or was it a notice (R91)?"""
-    ours = of_response(call, event) and not calls_instead(call)
-    if not ours or call.playout.id != event.response_id:
-        return ours and without_sound_to_follow(call, event)
-    return call.playout.state in UNHEARD and not sentences_to_come(call, None)
+    if not of_response(call, event) or calls_instead(call):
+        return False
+    if call.playout.id == event.response_id:
+        return call.playout.state in UNHEARD and not sentences_to_come(call, None)
+    return without_sound_to_follow(call, event)
 
 
 def unheard_before_unwanted(call: Call, event: ev.ResponseCompleted) -> bool:

@@ -14,7 +14,7 @@ from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 
 LIVE = (RESTING, SYNTHESISING, AHEAD)
 WORKING = (SYNTHESISING, AHEAD)
-UNPLAYED = (ev.VoiceMissing, ev.PlayoutStalled)
+SILENCED = (ev.ResponseCancelled, ev.VoiceMissing, ev.PlayoutStalled)
 """What ends a playout before its sentences do (R77), and leaves the answer behind it to be spoken."""
 
 
@@ -185,15 +185,11 @@ SYNTHESIS = region(
     row(SYNTHESISING,      ev.BargedIn,             always,         go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             ev.BargedIn,             always,         go(RESTING, forget)),
     row(WORKING,           ev.ResponseCancelled,    ended_before,   ignore("it has ended before (R06)")),
-    row(SYNTHESISING,      ev.ResponseCancelled,    next_in_line,   go(SYNTHESISING, cancel_synthesis, take_others, synthesise_other)),
-    row(SYNTHESISING,      ev.ResponseCancelled,    of_sentence,    go(RESTING, cancel_synthesis, forget)),
-    row(AHEAD,             ev.ResponseCancelled,    next_in_line,   go(SYNTHESISING, take_others, synthesise_other)),
-    row(AHEAD,             ev.ResponseCancelled,    of_sentence,    go(RESTING, forget)),
+    row(SYNTHESISING,      SILENCED,                next_in_line,   go(SYNTHESISING, cancel_synthesis, take_others, synthesise_other)),
+    row(SYNTHESISING,      SILENCED,                of_sentence,    go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             SILENCED,                next_in_line,   go(SYNTHESISING, take_others, synthesise_other)),
+    row(AHEAD,             SILENCED,                of_sentence,    go(RESTING, forget)),
     row(WORKING,           ev.ResponseCancelled,    always,         stay(drop_waiting)),
-    row(SYNTHESISING,      UNPLAYED,                next_in_line,   go(SYNTHESISING, cancel_synthesis, take_others, synthesise_other)),
-    row(SYNTHESISING,      UNPLAYED,                of_sentence,    go(RESTING, cancel_synthesis, forget)),
-    row(AHEAD,             UNPLAYED,                next_in_line,   go(SYNTHESISING, take_others, synthesise_other)),
-    row(AHEAD,             UNPLAYED,                of_sentence,    go(RESTING, forget)),
 
     row(LIVE,              ev.SynthesisCancelAnswered, always,      stay(log_outcome)),
     row(LIVE,              ev.SentenceEvent,        always,         ignore("of a sentence that is no longer awaited (R66)")),

@@ -11,9 +11,9 @@ from math import inf
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import DeleteItem, Effect, Level, Log, RewriteItem, TruncateItem
-from fsm.call.guards import AUDIBLE, ended_before, in_progress, known, of_next, of_playout, of_session, welcome, without_sound_to_follow
+from fsm.call.guards import AUDIBLE, ended_before, known, of_next, of_playout, of_session, welcome, without_sound_to_follow
 from fsm.call.snapshot import Call, Item, Spoken, Truncation
-from fsm.call.states import AHEAD, IN_STEP, OVER, POSITION_AWAITED, SILENT, SYNTHESISING, WITHDRAWN
+from fsm.call.states import AHEAD, IN_STEP, OVER, POSITION_AWAITED, SILENT, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, several, stay
 
 LIVE = (IN_STEP, POSITION_AWAITED)
@@ -34,12 +34,12 @@ def cut_heard(call: Call, event: ev.ResponseCancelled) -> bool:
 
 def cut_next(call: Call, event: ev.ResponseEnded) -> bool:
     """Is the response flushed that was to follow?"""
-    return call.playout.state in AUDIBLE and (without_sound_to_follow(call, event) or _cancels_next(call, event))
+    return without_sound_to_follow(call, event) or _cancels_next(call, event)
 
 
 def unwelcome(call: Call, event: ev.ResponseCreated) -> bool:
     """Is it a response that is cancelled at its birth, and never admitted (R68)?"""
-    return not known(call, event) and (call.response.state is WITHDRAWN or in_progress(call, None) or not welcome(call, event))
+    return not known(call, event) and not welcome(call, event)
 
 
 def over_unheard(call: Call, _: ev.PlayoutOver) -> bool:
@@ -51,11 +51,6 @@ def late(call: Call, event: Named) -> bool:
     """Does the conversation get an item of a response that was flushed or never admitted, told for the first time?"""
     gone = event.response_id in call.truncation.cut and event.response_id not in call.truncation.awaited
     return bool(event.item_id) and gone and not _listed(call, event)
-
-
-def first_sound(call: Call, event: ev.AudioArrived) -> bool:
-    """Is it the first sound of an item that is known?"""
-    return Item(event.response_id, event.item_id) in call.truncation.items
 
 
 def never_admitted(call: Call, event: ev.ResponseEnded) -> bool:
@@ -191,7 +186,7 @@ def note_item(call: Call, event: Named) -> tuple[Item, ...]:
 
 @sets("items")
 def note_sound(call: Call, event: ev.AudioArrived) -> tuple[Item, ...]:
-    """Sound of an item has come."""
+    """Sound of an item has come, if it is known."""
     return _sounding(call, event.response_id, event.item_id)
 
 
@@ -314,7 +309,7 @@ TRUNCATION = region(
 
     row(LIVE,               (ev.ItemAdded, ev.AudioArrived, ev.SentenceCut), late, stay(delete_late, note_item)),
     row(LIVE,               (ev.ItemAdded, ev.AudioArrived, ev.SentenceCut), new, stay(note_item)),
-    row(LIVE,               ev.AudioArrived,         first_sound,       stay(note_sound)),
+    row(LIVE,               ev.AudioArrived,         always,            stay(note_sound)),
     row(LIVE,               ev.SentenceSynthesised,  newly_synthesised, stay(note_spoken)),
     row(LIVE,               ev.SentenceStarted,      of_last_spoken,    stay(note_begin)),
 

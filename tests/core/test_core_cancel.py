@@ -369,11 +369,14 @@ def test_a_response_without_end_is_cancelled() -> None:
 
 def test_a_response_without_end_of_which_nothing_was_heard_is_asked_for_again() -> None:
     """R78, R93: it owes its answer still; and so does a notice that was heard in part."""
-    for cause, heard in ((Cause.USER_TURN, False), (Cause.NOTICE, True), (Cause.NOTICE, False)):
-        owed = (Debt(cause),)
-        script = put(
-            put(speaking(), "playout", states.PLAYING, heard=heard, notice=cause is Cause.NOTICE), "pending", states.NOTHING, asked=owed
-        )
+    for cause, playout, heard in (
+        (Cause.USER_TURN, states.ONSET, False),
+        (Cause.USER_TURN, states.PLAYING, False),
+        (Cause.NOTICE, states.PLAYING, True),
+        (Cause.NOTICE, states.TAIL, True),
+    ):
+        script = put(speaking(), "playout", playout, heard=heard, notice=cause is Cause.NOTICE)
+        script = put(script, "pending", states.NOTHING, asked=(Debt(cause),))
         script = put(script, "response", states.IN_PROGRESS, cause=cause)
         assert list(expired(script, "response"))[:2] == [Flush("r1"), CancelResponse("r1")]
         script.expects(response=states.CANCEL_IN_FLIGHT, playout=states.SILENT, pending=states.PAUSED)

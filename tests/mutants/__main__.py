@@ -63,8 +63,7 @@ def _shown(found: Score, seconds: float, *, every: bool, whole: bool) -> int:
         console.print(line, markup=False)
     caught = sum(one.by in CAUGHT for one in found.findings)
     console.print(
-        f"{len(found.findings):,} mutants, {caught:,} caught, {len(judgement.survivors) + len(judgement.known):,} survived, "
-        f"{len(judgement.known):,} of them listed: "
+        f"{len(found.findings):,} mutants, {caught:,} caught, {len(judgement.survivors):,} survived: "
         f"{percent(found.findings):.2f} % of those that a call can tell, in {seconds:.0f} s"
     )
     return 1 if faults else 0

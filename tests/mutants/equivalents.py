@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from functools import cache
-from pathlib import Path
 
 import attrs
 
@@ -34,12 +32,12 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         )
     ],
     Equivalent(
-        "The playout raises it, and in no such state: those from which it may come are in the row for the states themselves.",
-        "playout:*/VoiceMissing/always",
-        tuple(f" not for {state}/VoiceMissing" for state in ("ONSET", "PLAYING", "TAIL")),
+        "The voice is missing while its response is generated, so that none follows, or with no sentence of it in synthesis.",
+        "synthesis:*/next_in_line",
+        (" not for SYNTHESISING/VoiceMissing", " not for AHEAD/VoiceMissing"),
     ),
     Equivalent(
-        "The same.",
+        "The playout raises it, and in no such state: those from which it may come are in the row for the states themselves.",
         "playout:*/PlayoutStalled/always",
         tuple(f" not for {state}/PlayoutStalled" for state in ("VOICELESS", "ONSET", "TAIL")),
     ),
@@ -53,17 +51,7 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "line:AWAITED|OPEN/Expired/stale",
         (": whatever the guard says",),
     ),
-    Equivalent("Where none waits, the acts do nothing.", "tool:RUNNING|SLOW/VoiceResumed/waits", (": whatever the guard says",)),
-    Equivalent("The same.", "tool:NO_TOOL|RUNNING|SLOW/BargedIn/waits", (": whatever the guard says",)),
     Equivalent("In NOTHING no notice waits.", "pending:*/NoticeRequested/full", (" not for NOTHING/NoticeRequested",)),
-    Equivalent(
-        "What leads to the signal raises ResponseDue itself in WANTED: a caller's or the model's event, or a deadline.",
-        "pending:WANTED/BargedIn/always",
-        (": raises_ResponseDue dropped",),
-    ),
-    Equivalent(
-        "The same; or the end of the voice does.", "pending:WANTED/AnswerFailed/answered_at_once", (": raises_ResponseDue dropped",)
-    ),
     Equivalent("A reason after which nothing is hoped for is a word, never empty.", "hangup.model_gone: ", ("without 'no answer came'",)),
     Equivalent(
         "A call begins in UNLIMITED, with the deadline that `start` gives it, and nothing leads there.",
@@ -74,12 +62,6 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "A response is asked for only when something is owed; the type alone needs it.",
         "response._next_cause: ",
         ("without Cause.RECOVERY",),
-    ),
-    Equivalent("Nothing follows but a voice.", "truncation.cut_next: ", ("without call.playout.state in AUDIBLE",)),
-    Equivalent(
-        "A response that is withdrawn, or beside another, is not welcome.",
-        "truncation.unwelcome: ",
-        ("without call.response.state is WITHDRAWN", "without in_progress(call, None)"),
     ),
     Equivalent(
         "What is heard was cut only if it is awaited: what was cut before is never admitted.",
@@ -92,18 +74,7 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         ("left_ms < sentence.audio_ms by LtE",),
     ),
     Equivalent("Two that are equal are both empty, or neither is.", "guards.followed_by_sound: ", ("call.playout.next_id as arrived_id",)),
-    Equivalent("What was heard has an id.", "guards.last_heard: ", ("without bool(call.response.id)",)),
 )
-
-
-SURVIVORS = Path(__file__).with_name("survivors.txt")
-"""The mutants that nobody notices yet, one name a line; a test fails if one survives that is not in it, or if one in it does not."""
-
-
-@cache
-def survivors() -> frozenset[str]:
-    """The names in that list."""
-    return frozenset(SURVIVORS.read_text().splitlines())
 
 
 def pattern_of(name: str, listed: Iterable[Equivalent] = EQUIVALENTS) -> str:

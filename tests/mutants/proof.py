@@ -14,7 +14,7 @@ from adapters.proof.judges import Rule
 from adapters.proof.verify.checker import rest_ms
 from adapters.proof.verify.model import Model, Node
 from adapters.proof.verify.plans import Plan, plans
-from fsm import Call
+from fsm import Call, events as ev
 from fsm.engine.explore import Move, explore
 from fsm.engine.machine import Machine
 from fsm.engine.notation import NEVER, Row
@@ -114,7 +114,7 @@ def _at_rest(model: Model, node: Node) -> Iterator[str]:
     seen = set()
     while node not in seen:
         seen.add(node)
-        due = [move for move in model.moves(node) if move.waited is not None]
+        due = [move for move in model.moves(node) if isinstance(move.label.event, ev.Expired)]
         if not due:
             return
         yield from due[0].faults

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import attrs
 from rich.table import Table
 
-from .equivalents import EQUIVALENTS, Equivalent, pattern_of, patterns, survivors
+from .equivalents import EQUIVALENTS, Equivalent, pattern_of, patterns
 from .judging import By, Finding
 
 CAUGHT = (By.CHECK, By.CLAIM, By.CASE, By.PROOF)
@@ -19,8 +19,6 @@ class Verdict:
     survivors: tuple[Finding, ...]
     told: tuple[Finding, ...]
     idle: tuple[str, ...]
-    known: tuple[Finding, ...] = ()
-    """Those that nobody notices and that the list of survivors names: nothing is wrong with them but what they are."""
 
     def lines(self) -> Iterator[str]:
         """A line for each."""
@@ -31,15 +29,12 @@ class Verdict:
 
 def verdict(findings: Iterable[Finding], listed: tuple[Equivalent, ...] = EQUIVALENTS, whole: bool = True) -> Verdict:
     """Judge the findings; if they are not of the `whole` set of mutants, an entry may list one that was not made."""
-    findings, surviving = tuple(findings), survivors() if listed is EQUIVALENTS else frozenset()
-    unnoticed = tuple(one for one in findings if one.by is By.NOBODY and not pattern_of(one.name, listed))
+    findings = tuple(findings)
     used = {pattern_of(one.name, listed) for one in findings}
-    made = {one.name for one in findings}
     return Verdict(
-        tuple(one for one in unnoticed if one.name not in surviving),
-        tuple(one for one in findings if one.by is not By.NOBODY and (one.name in surviving or pattern_of(one.name, listed))),
-        (*[pattern for pattern in patterns(listed) if whole and pattern not in used], *[name for name in surviving - made if whole]),
-        tuple(one for one in unnoticed if one.name in surviving),
+        tuple(one for one in findings if one.by is By.NOBODY and not pattern_of(one.name, listed)),
+        tuple(one for one in findings if one.by is not By.NOBODY and pattern_of(one.name, listed)),
+        tuple(pattern for pattern in patterns(listed) if whole and pattern not in used),
     )
 
 
