@@ -148,8 +148,8 @@ class Kept:
 
 def kept(tests: Path | None = TESTS) -> tuple[Kept, ...]:
     """Every rule; `tests` is the folder with the tests: without it no rule names one."""
-    rows = [(row, _numbers(_words(row))) for region in CALL.regions for row in region.rows]
-    claims = [(name, _numbers(text)) for name, text in (_claims(tests) if tests else ())]
+    rows = [(row, numbers_in(words_of(row))) for region in CALL.regions for row in region.rows]
+    claims = [(name, numbers_in(text)) for name, text in (_claims(tests) if tests else ())]
     return tuple(
         Kept(
             number,
@@ -161,7 +161,7 @@ def kept(tests: Path | None = TESTS) -> tuple[Kept, ...]:
     )
 
 
-def _words(row: Row) -> str:
+def words_of(row: Row) -> str:
     """What the row's parts say of themselves."""
     target = row.then.target.doc if row.then.target else ""
     parts = [row.guard, *row.then.acts]
@@ -178,7 +178,7 @@ def _claims(tests: Path) -> list[tuple[str, str]]:
     return found
 
 
-def _numbers(text: str) -> set[int]:
+def numbers_in(text: str) -> set[int]:
     """The rules that a text names: `R07`, and all of `R51 to R54`."""
     spans = {number for low, high in re.findall(r"R(\d{2,3}) to R(\d{2,3})", text) for number in range(int(low), int(high) + 1)}
     return spans | {int(number) for number in re.findall(r"\bR(\d{2,3})\b", text)}

@@ -20,7 +20,8 @@ from .witnesses import CASES
 def main(arguments: list[str] | None = None) -> int:
     """Judge and print. Exit code 1: a mutant survived, or the list of equivalents is wrong; 2: something cannot be read."""
     given = _parser().parse_args(arguments)
-    wanted = Wanted(tuple(given.table), (CASES, *given.cases), proof=not given.fast, bodies=given.body)
+    proof = not given.fast or bool(given.alone)
+    wanted = Wanted(tuple(given.table), (CASES, *given.cases), proof, given.body, given.rule, given.alone)
     if missing := [str(folder) for folder in given.cases if not folder.is_dir()]:
         print(f"mutants: no such folder: {missing[0]}; --cases takes a folder of cases (.jsonl)", file=sys.stderr)
         return 2
@@ -33,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mutants: interrupted", file=sys.stderr)
         return 130
-    return _shown(found, perf_counter() - began_s, every=given.list, whole=not given.table and not given.body)
+    whole = not (given.table or given.body or given.rule or given.alone)
+    return _shown(found, perf_counter() - began_s, every=given.list or bool(given.rule), whole=whole, alone=bool(given.alone))
 
 
 def _judged(wanted: Wanted, jobs: int | None) -> Score:
@@ -48,7 +50,7 @@ def _judged(wanted: Wanted, jobs: int | None) -> Score:
         return score(wanted, jobs, watch)
 
 
-def _shown(found: Score, seconds: float, *, every: bool, whole: bool) -> int:
+def _shown(found: Score, seconds: float, *, every: bool, whole: bool, alone: bool) -> int:
     """Print the score; the exit code."""
     console = Console(highlight=False, soft_wrap=True)
     if every:
@@ -66,16 +68,20 @@ def _shown(found: Score, seconds: float, *, every: bool, whole: bool) -> int:
         f"{len(found.findings):,} mutants, {caught:,} caught, {len(judgement.survivors):,} survived: "
         f"{percent(found.findings):.2f} % of those that a call can tell, in {seconds:.0f} s"
     )
-    return 1 if faults else 0
+    return 1 if faults and not alone else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m tests.mutants", description=__doc__)
     parser.add_argument("--table", action="append", default=[], choices=[table.name for table in CALL.regions], help="this table alone")
     parser.add_argument("--body", type=_pattern, default="", metavar="REGEX", help="bodies of functions alone, whose mutants' names match")
+    parser.add_argument("--rule", type=_rule, default=0, metavar="R30", help="what names this rule alone, each with who notices it broken")
+    parser.add_argument(
+        "--alone", type=_count, default=0, metavar="N", help="a sample of N broken rows, shown to the check at import and the proof alone"
+    )
     parser.add_argument("--fast", action="store_true", help="ask no proof: as the tests do")
     parser.add_argument("--cases", action="append", default=[], type=Path, metavar="DIR", help="more cases than those of tests/cases")
-    parser.add_argument("--jobs", type=_jobs, metavar="N", help="how many processes (as many as there are cores)")
+    parser.add_argument("--jobs", type=_count, metavar="N", help="how many processes (as many as there are cores)")
     parser.add_argument("--list", action="store_true", help="print each mutant with what noticed it")
     return parser
 
@@ -88,9 +94,15 @@ def _pattern(word: str) -> str:
     return word
 
 
-def _jobs(word: str) -> int:
+def _rule(word: str) -> int:
+    if not re.fullmatch(r"R\d{2,3}", word):
+        raise argparse.ArgumentTypeError(f"{word!r} is no rule: R01 to R110")
+    return int(word[1:])
+
+
+def _count(word: str) -> int:
     if not word.isdecimal() or not 1 <= int(word) <= 256:
-        raise argparse.ArgumentTypeError(f"{word!r} is no number of processes from 1 to 256")
+        raise argparse.ArgumentTypeError(f"{word!r} is no number from 1 to 256")
     return int(word)
 
 

@@ -8,9 +8,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 
 import attrs
 
+from adapters.proof.rules import numbers_in, words_of
 from fsm import CALL
 
 from .bodies import BodyMutant, body_mutants
@@ -34,6 +36,10 @@ class Wanted:
     proof: bool = False
     bodies: str = ""
     """The body mutants whose name this pattern is found in, and no rows; empty: all rows, and the bodies if no table is named."""
+    rule: int = 0
+    """The mutants of the rows and functions alone that name this rule; 0: all."""
+    alone: int = 0
+    """So many row mutants, drawn once for all, judged by the check at import and the proof alone; 0: by everybody."""
 
 
 @attrs.frozen
@@ -72,9 +78,10 @@ def score_of_all() -> Score:
 @cache
 def bodies(wanted: Wanted) -> tuple[BodyMutant, ...]:
     """The body mutants that are wanted: all, or none where some tables alone are."""
-    if wanted.tables:
+    if wanted.tables or wanted.alone:
         return ()
-    return tuple(one for one in body_mutants() if re.search(wanted.bodies, one.name))
+    made = [one for one in body_mutants() if re.search(wanted.bodies, one.name)]
+    return tuple(one for one in made if not wanted.rule or wanted.rule in numbers_in(one.function.__doc__ or ""))
 
 
 @cache
@@ -84,7 +91,10 @@ def mutants(wanted: Wanted) -> tuple[Mutant, ...]:
         return ()
     tables = [table for table in CALL.regions if not wanted.tables or table.name in wanted.tables]
     both = gathered(wanted.folders).both
-    return tuple(mutant for table in tables for mutant in mutants_of(table, both))
+    made = [mutant for table in tables for mutant in mutants_of(table, both)]
+    if wanted.rule:
+        made = [mutant for mutant in made if any(wanted.rule in numbers_in(words_of(row)) for row in mutant.rows)]
+    return tuple(Random(wanted.alone).sample(made, min(wanted.alone, len(made))) if wanted.alone else made)
 
 
 def _prepare() -> None:
@@ -93,7 +103,8 @@ def _prepare() -> None:
 
 
 def _judge(wanted: Wanted, share: tuple[int, ...]) -> dict[int, Finding]:
-    rows, changed, seen = mutants(wanted), bodies(wanted), gathered(wanted.folders).witnesses
+    rows, changed = mutants(wanted), bodies(wanted)
+    seen = () if wanted.alone else gathered(wanted.folders).witnesses
     return {
         number: judged(rows[number], seen, wanted.proof) if number < len(rows) else judged_body(changed[number - len(rows)], seen)
         for number in share
