@@ -33,7 +33,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     except Refused as error:
-        print(f"callfsm: {error}", file=sys.stderr)
+        output.complain(f"callfsm: {error}\n")
         return 2
     except OSError as error:
         # a fault that names no file is that of the output, where no command has said otherwise
@@ -59,7 +59,10 @@ class _Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Write it, and raise what argparse would hide: an output that takes nothing is told."""
-        (file or sys.stderr).write(message)
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            output.complain(message)
 
 
 class _Version(argparse.Action):

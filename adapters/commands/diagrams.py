@@ -29,7 +29,7 @@ def _diagrams(options: argparse.Namespace) -> int:
     try:
         paths = write(options.folder) + rendering.write(options.folder)
     except OSError as error:
-        raise Refused(f"{error.filename}: {error.strerror}; give a folder that can be written") from None
+        raise Refused(f"{error.filename or options.folder}: {error.strerror}; give a folder that can be written") from None
     except DiagramError as error:
         raise Refused(str(error)) from None
     for path in paths:

@@ -14,8 +14,18 @@ _LOST: list[OSError] = []
 
 
 def prepare() -> None:
-    """What a terminal has no letters for is written as its code."""
+    """What a terminal has no letters for is written as its code; a stream that was closed takes words for nothing.
+
+    A descriptor that is free would be given to the next file: a program that we start would write its words into a recording.
+    """
     _LOST.clear()
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", errors="backslashreplace", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             with suppress(OSError):
@@ -28,6 +38,13 @@ def console() -> "Console":
 
     file: Any = _Onlooker(sys.stdout) if sys.stdout else None
     return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def complain(words: str) -> None:
+    """Write to standard error; where that takes nothing, the exit code says it alone."""
+    with suppress(OSError):
+        sys.stderr.write(words)
+        sys.stderr.flush()
 
 
 def finish(code: int) -> int:
@@ -49,8 +66,7 @@ def lose(error: OSError, code: int = 0) -> int:
         os.close(nothing)
     if isinstance(error, BrokenPipeError):
         return code
-    with suppress(OSError):
-        print(f"callfsm: standard output can't be written ({error.strerror}); send it elsewhere", file=sys.stderr)
+    complain(f"callfsm: standard output can't be written ({error.strerror}); send it elsewhere\n")
     return code or 1
 
 

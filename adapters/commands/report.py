@@ -21,9 +21,10 @@ def _report(options: argparse.Namespace) -> int:
     from adapters.telling.trace import TraceError
 
     try:
-        print(tell(options.folder), end="")
+        summary = tell(options.folder)
     except TraceError as error:
         raise Refused(str(error)) from None
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}; make it a folder that can be written") from None
+    print(summary, end="")
     return 0

@@ -18,9 +18,15 @@ def private_lines(path: Path) -> TextIO:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a text into such a file."""
-    with private_file(path) as file:
-        file.write(text.encode(errors="backslashreplace"))
+    """Write a text into such a file, or leave none: half a picture is no picture. Raises OSError, which names the file."""
+    try:
+        with private_file(path) as file:
+            file.write(text.encode(errors="backslashreplace"))
+    except OSError as error:
+        if error.filename is None:
+            path.unlink(missing_ok=True)
+            error.filename = str(path)
+        raise
 
 
 def private_folder(path: Path) -> None:

@@ -24,6 +24,7 @@ from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Step
 
 VERSION = 2
+_BEGINS = b'{"callfsm_trace": '
 LARGEST = 1e15
 """No number of a call is larger: in ms, thirty thousand years."""
 _EVENTS = {kind.__name__: kind for kind in ev.kinds()}
@@ -140,10 +141,11 @@ def read_trace(path: Path) -> Trace:
         raw = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}; give the path of a call.trace") from None
-    if raw and not raw[-1].endswith(b"\n"):
-        # The process died while it wrote this one.
-        raw.pop()
+    # The process died while it wrote the last one.
+    cut = raw.pop() if raw and not raw[-1].endswith(b"\n") else b""
     head, *body = [_line(path, number, line) for number, line in enumerate(raw, start=1)] or [{}]
+    if not raw and _BEGINS.startswith(cut[: len(_BEGINS)]):
+        raise TraceError(f"{path}: it ends before its first line does; the disk was full, or the process died: there is nothing to read")
     if head.get("callfsm_trace") != VERSION:
         raise TraceError(f"{path}: not a trace of version {VERSION}; record the call anew with this version of callfsm")
     whole = bool(body) and "sha256" in body[-1]

@@ -1,6 +1,7 @@
 """Claims about where a command's words go: letters that a terminal lacks, a pipe that closes and a full disk spoil words alone."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,13 @@ from tests.commands.test_cli import end, silence, whole
 from tests.shared.shell import PATIENCE_S, ROOT, begin_callfsm, descendants, environment
 
 FULL = Path("/dev/full")
+RECORDED = ROOT / "tests/bench/recorded.trace"
 NARROW = {"PYTHONIOENCODING": "", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
 
 
-def run(*arguments: object, cwd: Path, stdout: int = subprocess.PIPE, **variables: str) -> "subprocess.CompletedProcess[bytes]":
+def run(
+    *arguments: object, cwd: Path, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE, **variables: str
+) -> "subprocess.CompletedProcess[bytes]":
     """Run `callfsm ARGUMENTS` with bytes of any encoding for its output."""
     return subprocess.run(
         [sys.executable, "-m", "adapters.cli", *map(str, arguments)],
@@ -23,7 +27,7 @@ def run(*arguments: object, cwd: Path, stdout: int = subprocess.PIPE, **variable
         env=environment(PYTHONPATH=str(ROOT), **variables),
         stdin=subprocess.DEVNULL,
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         timeout=PATIENCE_S,
         check=False,
     )
@@ -67,6 +71,63 @@ def test_output_that_cannot_be_written_is_told_in_one_line(arguments: tuple[str,
         done = run(*arguments, cwd=tmp_path, stdout=full.fileno())
     assert done.returncode == 1
     assert done.stderr == b"callfsm: standard output can't be written (No space left on device); send it elsewhere\n"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, which Linux has")
+@pytest.mark.parametrize("arguments", [("replay", "nowhere"), ("nonsense",), ("call", "--odd")], ids=str)
+def test_a_refusal_that_nobody_can_read_is_told_by_the_exit_code(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    with FULL.open("wb") as full:
+        done = run(*arguments, cwd=tmp_path, stderr=full.fileno())
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, which Linux has")
+def test_a_summary_that_cannot_be_shown_is_no_fault_of_the_folder(tmp_path: Path) -> None:
+    shutil.copy(RECORDED, tmp_path / "call.trace")
+    with FULL.open("wb") as full:
+        done = run("report", tmp_path, cwd=tmp_path, stdout=full.fileno())
+    assert (done.returncode, done.stderr) == (
+        1,
+        b"callfsm: standard output can't be written (No space left on device); send it elsewhere\n",
+    )
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["call.svg", "call.trace", "summary.txt"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit of a file's size")
+def test_a_picture_that_does_not_fit_on_the_disk_is_none_and_told_by_its_name(tmp_path: Path) -> None:
+    shutil.copy(RECORDED, tmp_path / "call.trace")
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); from adapters.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program, "report", tmp_path],
+        env=environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"callfsm: {tmp_path}/call.svg: File too large; make it a folder that can be written\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["call.trace"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_a_stream_that_was_closed_is_no_file_of_ours(tmp_path: Path) -> None:
+    """The next file would have its number, and what a program that we start says would land in it."""
+    program = "from adapters.commands import output; output.prepare(); file = open('next', 'w'); raise SystemExit(file.fileno() > 2)"
+    line = f'"{sys.executable}" -c "{program}" <&- >&- 2>&-'
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment(PYTHONPATH=str(ROOT)), timeout=PATIENCE_S, check=False)
+    assert done.returncode == 1
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m adapters.cli replay nowhere 2>&-'],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
 
 
 @pytest.mark.parametrize("where", ["closed", "full", "ascii"])

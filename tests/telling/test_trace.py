@@ -326,3 +326,12 @@ def test_a_missing_file_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_a_trace_is_written_for_every_step_of_an_ordinary_answer(tmp_path: Path) -> None:
     onlooker = recorded(tmp_path / "call.trace", (*ANSWER, at(2000, ev.CallerHungUp)))
     assert [line["event"] for line in read_trace(tmp_path / "call.trace").lines] == onlooker.events()
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100])
+def test_a_trace_that_was_cut_in_its_first_line_is_told_as_cut(kept: int, tmp_path: Path) -> None:
+    """R107: the disk was full from the beginning; the version has nothing to do with it."""
+    path = tmp_path / "call.trace"
+    path.write_bytes(Path("tests/bench/recorded.trace").read_bytes()[:kept])
+    with pytest.raises(TraceError, match=r"call.trace: it ends before its first line does"):
+        read_trace(path)
