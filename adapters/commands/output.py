@@ -40,6 +40,14 @@ def console() -> "Console":
     return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+def announce(line: str) -> None:
+    """Write a line at once, of a program that goes on whoever reads it (R105)."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        _LOST.append(error)
+
+
 def complain(words: str) -> None:
     """Write to standard error; where that takes nothing, the exit code says it alone."""
     with suppress(OSError):

@@ -12,6 +12,7 @@ from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_i
 from adapters.commands.common import Refused, command, refuse_unwritable
 from adapters.commands.dial import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from adapters.commands.extras import need
+from adapters.commands.output import announce
 
 if TYPE_CHECKING:
     from adapters.hosts.ending import Ending
@@ -46,7 +47,7 @@ def _serve(options: argparse.Namespace) -> int:
     from adapters.hosts.ending import Ending, FirmLoop
     from adapters.hosts.phone import service as phone_service
     from adapters.hosts.phone.agent import ServedAgent
-    from adapters.hosts.phone.log import logging_to
+    from adapters.hosts.phone.log import logging_to, printing_to_log
     from adapters.realtime.websocket import WebSocketError
     from adapters.seam.errors import first_of
 
@@ -66,7 +67,7 @@ def _serve(options: argparse.Namespace) -> int:
         async with phone_service.checked(agent) as found, phone_service.serving(plan, found) as server:
             _tune_collector()
             _say_so(plan, server)
-            with end.listening():
+            with end.listening(), printing_to_log():
                 code = await _until_told(server, options.drain_s, end)
             end.must_end(code)
             return code
@@ -101,9 +102,9 @@ def _tune_collector() -> None:
 def _say_so(plan: Any, server: Any) -> None:
     """Say what a person at a terminal must know; the log goes to standard error."""
     if plan.token is None:
-        print(f"{TOKEN_VARIABLE} is not set: nothing is checked, so calls are taken from this machine alone", flush=True)
-    print(f"metrics {server.metrics_url}/metrics", flush=True)
-    print(f"ready {plan.public_url or server.url}/voice", flush=True)
+        announce(f"{TOKEN_VARIABLE} is not set: nothing is checked, so calls are taken from this machine alone")
+    announce(f"metrics {server.metrics_url}/metrics")
+    announce(f"ready {plan.public_url or server.url}/voice")
 
 
 async def _until_told(server: Any, drain_s: float, end: "Ending") -> int:

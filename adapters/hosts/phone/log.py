@@ -4,6 +4,7 @@ The fields are chosen where they are logged; words from outside are cut and stri
 and the places are logged, and not its text, which may hold what was said.
 """
 
+import io
 import json
 import logging
 import re
@@ -11,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO, cast
@@ -114,3 +115,39 @@ def logging_to(stream: TextIO | None = None, level: int = logging.INFO) -> Itera
         root.setLevel(before[1])
         for name, one in quiet.items():
             logging.getLogger(name).setLevel(one)
+
+
+class _Printed(io.TextIOBase):
+    """A stream whose lines become lines of the log: what a tool prints breaks no JSON, and fails at no pipe that was closed (R105)."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._mine = name, threading.local()
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Log the lines that are whole; each thread has its own. What a fault of the log prints is dropped, as it would log again."""
+        if getattr(self._mine, "logs", False):
+            return len(text)
+        *lines, rest = (getattr(self._mine, "rest", "") + text[:_MOST]).split("\n")
+        self._mine.rest, self._mine.logs = rest[:_MOST], True
+        try:
+            for line in lines:
+                if words := masked(line):
+                    tell(logging.INFO, "printed", to=self._name, words=words)
+        finally:
+            self._mine.logs = False
+        return len(text)
+
+
+_MOST = 4_096
+"""The longest text that is looked at: the log shows a few lines of it at the most (R108)."""
+
+
+@contextmanager
+def printing_to_log() -> Iterator[None]:
+    """While the block lasts, what is printed by anybody's Python code in this process is a line of the log."""
+    with redirect_stdout(_Printed("stdout")), redirect_stderr(_Printed("stderr")):
+        yield
