@@ -7,7 +7,7 @@ QUIET := --quiet --disable-pip-version-check
 # Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
 TEST := -m pytest -n 3 --dist loadfile
 
-.PHONY: all run test needs newest constraints check lint types cover bench chaos matrix fuzz verify diagrams oracles mutants dist docs clean
+.PHONY: all run test needs newest constraints check lint types cover bench ears chaos matrix fuzz verify diagrams oracles mutants dist docs clean
 
 all: .venv/ready
 
@@ -58,6 +58,10 @@ cover: all
 
 bench: all
 	$(BIN)/python -m tests.bench
+
+# Who is speaking: seeded callers, noises and echoes through the local voice detector and the tables; two minutes. The tests do a few.
+ears: all
+	$(BIN)/python -m tests.bench.ears
 
 # Clients that others wrote hold calls with the stand-in servers, each in an environment of its own under .oracles/; and we with servers
 # that others wrote, from checkouts owner+name in the folder that CALLFSM_ORACLE_SERVERS names.
