@@ -33,6 +33,14 @@ AGENT_RMS = 100.0
 """The agent can be heard above -50 dBFS: its pauses tell nothing of its echo."""
 ECHO_FRAMES = 16
 """The loudest of so many frames, half a second of the agent's sound, tells how loud its echo is."""
+UNKNOWN_ECHO_DB = -1.0
+"""What is taken for the echo before it was measured, in the agent's first half second: with -6, echoes of 0 dB interrupted (4 of 30)."""
+LEAST_ECHO_DB = -60.0
+"""Echo so quiet is none."""
+AGENT_FADES = 0.998
+"""The agent's loudness fades from memory by half within eleven seconds: its quiet moments tell less of its echo."""
+FLOOR_FRAMES, FLOOR_SHARE = 64, 15
+"""While somebody is heard, the noise is what the quietest sixth of two seconds shows, as between words (a tenth: babble interrupts)."""
 ECHO_KEPT, ECHO_SHARE = 12, 33
 """Of the last twelve such half seconds, those in which the caller spoke too are louder: the lower third tells the truth."""
 PREFIX_FRAMES = 20
@@ -65,10 +73,12 @@ class VadSettings:
     """So much silence ends speech (OpenAI's default; LiveKit's least endpointing)."""
     calibration_ms: float = attrs.field(default=500, validator=_between(96, 10_000))
     """So much sound without speech makes the noise floor known, or twice as much of any: what the policy allows for it (R29)."""
-    noise_margin_db: float = attrs.field(default=6, validator=_between(0, 40))
-    """How much louder than the room's noise a voice is: twice its amplitude. Speech is 20 dB over the noise of a quiet room."""
-    echo_margin_db: float = attrs.field(default=9, validator=_between(0, 40))
-    """How much louder than the agent's usual echo a voice is: the echo of speech varies by 6 dB about its middle (measured)."""
+    noise_margin_db: float = attrs.field(default=4, validator=_between(0, 40))
+    """How much louder than the room's noise it is with a voice in it. With 6 a voice 5 dB over the noise is heard late or never; with 3
+    babble interrupts (`make ears`)."""
+    echo_margin_db: float = attrs.field(default=5, validator=_between(0, 40))
+    """How much louder than the agent's echo a voice is. The echo is known by the loudest of each half second, beside the agent's loudest:
+    its own frames are seldom above that (`make ears`)."""
 
 
 class LocalVad:
@@ -182,14 +192,16 @@ class LocalVad:
         """32 ms in which the caller's voice is not heard."""
         speech = self._speech
         speech.silent_ms += FRAME_MS
-        if not speech.began:
+        if not speech.began or speech.silent_ms > PAUSE_MS:
             speech.voiced_ms = 0
-        elif speech.silent_ms >= self.settings.silence_ms:
+        if speech.silent_ms >= self.settings.silence_ms and speech.began:
             self._speech = _Speech()
             if self._turns:
                 post(SpeechStopped)
 
 
+PAUSE_MS = 128
+"""Voice within one word has no longer pause than this; what comes after one is counted anew, so that three coughs are no interruption."""
 VERIFY_EVERY_MS = 96
 """An interruption is told again while the voice lasts, so that a suspicion which comes later is verified within its 150 ms (R29)."""
 
@@ -206,7 +218,7 @@ class _Speech:
 
 
 class _Levels:
-    """How loud the room is without speech, and how loud the agent's echo is."""
+    """How loud the room is, and how loud the agent's echo in it is: echo is what exceeds the noise while the agent is heard."""
 
     def __init__(self, settings: VadSettings) -> None:
         self.frames = 0
@@ -214,35 +226,48 @@ class _Levels:
         self.noise_rms = 0.0
         self.echo_db: float | None = None
         self._noise: deque[float] = deque(maxlen=NOISE_FRAMES)
+        self._lately: deque[float] = deque(maxlen=FLOOR_FRAMES)
         self._echo: deque[float] = deque(maxlen=ECHO_KEPT)
         self._half_second: list[float] = []
+        self._loudest_agent_rms = 0.0
         self._over_noise = 10 ** (settings.noise_margin_db / 20)
-        self._over_echo_db = settings.echo_margin_db
+        self._over_echo = 10 ** (settings.echo_margin_db / 20)
 
     def stands_out(self, rms: float, agent_rms: float) -> bool:
-        """Is it louder than the noise and the echo; and while no echo was measured, louder than the agent?"""
+        """Is it louder than the noise and, while the agent is heard, than noise and echo together?"""
         if rms < max(QUIETEST_RMS, self.noise_rms * self._over_noise):
             return False
         if agent_rms < AGENT_RMS:
             return True
-        expected_db = self.echo_db if self.echo_db is not None else 0.0
-        return _db(rms / agent_rms) >= expected_db + self._over_echo_db
+        return self._beyond_noise(rms) >= agent_rms * self._echo_gain() * self._over_echo
 
     def learn(self, rms: float, agent_rms: float, *, is_speech: bool, is_voice: bool) -> None:
-        """Take one frame into account; the caller's own voice tells nothing."""
-        if agent_rms >= AGENT_RMS:
-            if not is_voice:
-                self._half_second.append(_db(max(rms, 1.0) / agent_rms))
-            if len(self._half_second) == ECHO_FRAMES:
-                self._echo.append(max(self._half_second))
-                self._half_second.clear()
-                self.echo_db = float(np.percentile(self._echo, ECHO_SHARE))
+        """Take one frame into account; the caller's own voice tells nothing of the echo."""
+        self._lately.append(rms)
+        is_noise = not is_voice and (agent_rms < AGENT_RMS or agent_rms * self._echo_gain() <= self.noise_rms)
+        self._learn_noise(rms if is_noise else float(np.percentile(self._lately, FLOOR_SHARE)), is_known=is_noise and not is_speech)
+        self._loudest_agent_rms = max(agent_rms, self._loudest_agent_rms * AGENT_FADES)
+        if agent_rms < max(AGENT_RMS, self._loudest_agent_rms / 2) or is_voice:
             return
-        if not is_speech:
-            self.frames += 1
-            self._noise.append(rms)
-            late = list(self._noise)[-QUIET_FRAMES:]
-            self.noise_rms = min(float(np.median(self._noise)), float(np.median(late)))
+        self._half_second.append(max(_db(self._beyond_noise(rms) / agent_rms), LEAST_ECHO_DB))
+        if len(self._half_second) == ECHO_FRAMES:
+            self._echo.append(max(self._half_second))
+            self._half_second.clear()
+            self.echo_db = float(np.percentile(self._echo, ECHO_SHARE))
+
+    def _learn_noise(self, rms: float, *, is_known: bool) -> None:
+        self.frames += is_known
+        self._noise.append(rms)
+        late = list(self._noise)[-QUIET_FRAMES:]
+        self.noise_rms = min(float(np.median(self._noise)), float(np.median(late)))
+
+    def _echo_gain(self) -> float:
+        """How loud the agent's echo is beside the agent, as a factor; a guess until it was measured."""
+        return 10 ** ((self.echo_db if self.echo_db is not None else UNKNOWN_ECHO_DB) / 20)
+
+    def _beyond_noise(self, rms: float) -> float:
+        """What of this sound is not the room's noise: their powers add."""
+        return float(np.sqrt(max(rms**2 - self.noise_rms**2, 0.0)))
 
 
 def _db(ratio: float) -> float:

@@ -155,6 +155,14 @@ def test_a_sound_shorter_than_the_least_voice_interrupts_nobody() -> None:
     assert not of(told, BargeInDetected)
 
 
+def test_three_such_sounds_one_after_the_other_interrupt_nobody_either() -> None:
+    cough = caller()[int(0.7 * RATE_HZ) : int(0.82 * RATE_HZ)]
+    room = Room()
+    for number in range(3):
+        room.add(cough, SPEAKS_S + 0.4 * number)
+    assert not of(room.listen(), BargeInDetected)
+
+
 def test_an_interruption_is_told_again_while_the_voice_lasts() -> None:
     times = of(Room().add(caller(), SPEAKS_S).listen(), BargeInDetected)
     assert len(times) > 5, "a suspicion that comes later is verified in time too"

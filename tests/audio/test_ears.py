@@ -1,0 +1,34 @@
+"""Claims about who is taken to be speaking: a few scenes of the benchmark `make ears`, which tells of how many each is true."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.bench.ears import CALLER_AT_MS, Scene, play
+from tests.bench.ears_sounds import SENTENCES, SPEECH_RMS, said
+
+AT_5_DB = SPEECH_RMS * 10 ** (-5 / 20)
+CALLER: tuple[Callable[..., object], str, int] = (said, SENTENCES[1], 1)
+
+
+@pytest.mark.parametrize("noise", ["pink", "street", "hum", "music"])
+def test_a_caller_is_heard_in_noise_that_is_5_dB_quieter(noise: str) -> None:
+    assert play(Scene("", (said, SENTENCES[2], 0), noise, AT_5_DB, wanted=True)).found
+
+
+@pytest.mark.parametrize("echo", [(0.0, 150.0, False), (-6.0, 40.0, True), (-20.0, 250.0, True)])
+@pytest.mark.parametrize("noise_rms", [SPEECH_RMS / 100, SPEECH_RMS / 10])
+def test_the_echo_alone_holds_nothing_be_it_louder_or_quieter_than_the_noise(echo: tuple[float, float, bool], noise_rms: float) -> None:
+    heard = play(Scene("", (), "pink", noise_rms, echo=echo))
+    assert not heard.false_holds_ms
+    assert not heard.falsely_decided
+
+
+def test_a_caller_is_heard_over_an_echo_10_dB_quieter() -> None:
+    assert play(Scene("", CALLER, echo=(-10.0, 40.0, True), at_ms=CALLER_AT_MS + 600, wanted=True)).found
+
+
+def test_a_caller_in_a_quiet_room_is_held_for_at_once() -> None:
+    heard = play(Scene("", CALLER, wanted=True))
+    assert heard.held_ms is not None
+    assert heard.held_ms < 200, "virtual time: nothing of it is the machine's"
