@@ -26,6 +26,7 @@ from fsm.call.guards import (
     may_wait,
     next_cause,
     payable,
+    sentences_to_come,
     server_answers,
     stalled_unpaid,
 )
@@ -281,8 +282,9 @@ def _back_from_interruption(call: Call) -> Debts:
 
 
 def _failed(call: Call) -> Debts:
-    """What was asked for, as it is asked for again: a greeting of which sound came is gone on with."""
-    sounding = call.playout.id == call.response.id and call.playout.state not in (SILENT, *UNHEARD)
+    """What was asked for, as it is asked for again: a greeting of which sound came, or is to come, is gone on with."""
+    unheard = call.playout.state in UNHEARD and not sentences_to_come(call, None)
+    sounding = call.playout.id == call.response.id and call.playout.state is not SILENT and not unheard
     return tuple(
         Debt(
             Cause.RECOVERY if sounding and debt.cause is Cause.GREETING else debt.cause,

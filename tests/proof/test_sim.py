@@ -75,7 +75,6 @@ def held() -> Tally:
 # Many calls.
 
 
-@pytest.mark.xfail(reason="a rule of the simulation is open since the tables speak in signals", strict=False)
 def test_no_call_breaks_a_rule(held: Tally) -> None:
     assert held.calls == CALLS
     assert not held.broken, "\n".join(report(again(held), Path("violations")))
@@ -91,9 +90,10 @@ def test_everything_that_can_go_wrong_does(held: Tally) -> None:
     assert not kinds - set(held.strikes)
 
 
-@pytest.mark.xfail(reason="a way to end is not drawn since an answer without sound is asked for again", strict=False)
 def test_calls_end_in_every_way_that_a_fault_can_end_them(held: Tally) -> None:
-    assert not {reason.value for reason in fx.Reason} - set(held.reasons) - {fx.Reason.SESSION_REFUSED.value}
+    """But a bug of our own, and a session that is refused: neither is drawn."""
+    never = {fx.Reason.SESSION_REFUSED.value, fx.Reason.INTERNAL.value}
+    assert not {reason.value for reason in fx.Reason} - set(held.reasons) - never
 
 
 def test_nearly_every_row_is_taken_in_some_call(held: Tally) -> None:
