@@ -4,7 +4,7 @@ import os
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,10 +33,15 @@ def prepare() -> None:
 
 
 def console() -> "Console":
-    """A console that takes words as they are, `[so]` and `:so:` too, and that ends no call when nobody can read it any more (R105)."""
+    """A console that takes words as they are, `[so]` and `:so:` too, and that ends no call when nobody can read it any more (R105).
+
+    From then on what anybody prints goes the same way: a tool that prints has not failed because a pipe was closed.
+    """
     from rich.console import Console
 
-    file: Any = _Onlooker(sys.stdout) if sys.stdout else None
+    if sys.stdout and not isinstance(sys.stdout, _Onlooker):
+        sys.stdout = cast(TextIO, _Onlooker(sys.stdout))
+    file: Any = sys.stdout
     return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 

@@ -130,6 +130,32 @@ def test_a_stream_that_was_closed_is_no_file_of_ours(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, b"")
 
 
+def test_a_tool_that_prints_has_not_failed_as_nobody_reads(tmp_path: Path) -> None:
+    program = "\n".join(
+        [
+            "from adapters.commands import output",
+            "output.prepare()",
+            "output.console()",
+            "print('what a tool says', flush=True)",
+            "raise SystemExit(output.finish(0))",
+        ]
+    )
+    writing = closed_pipe()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env=environment(PYTHONPATH=str(ROOT)),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("where", ["closed", "full", "ascii"])
 def test_a_call_is_held_to_its_end_whoever_reads_of_it(where: str, tmp_path: Path) -> None:
     if where == "full" and not FULL.exists():
