@@ -5,8 +5,14 @@ import os
 import threading
 
 
+POLITENESS = 10
+"""By how much a worker's priority is lower than its parent's: what it works on is long, and calls that are held meanwhile are not to be late."""
+
+
 def end_with_parent() -> None:
-    """In a worker: end when the process that began it has ended, a killed one too."""
+    """In a worker: stand back for others, and end when the process that began it has ended, a killed one too."""
+    if hasattr(os, "nice"):
+        os.nice(POLITENESS)
     threading.Thread(target=_wait, daemon=True).start()
 
 

@@ -13,6 +13,7 @@ from random import Random
 import attrs
 
 from adapters.proof.rules import numbers_in, words_of
+from adapters.proof.workers import end_with_parent
 from fsm import CALL
 
 from .bodies import BodyMutant, body_mutants
@@ -98,7 +99,8 @@ def mutants(wanted: Wanted) -> tuple[Mutant, ...]:
 
 
 def _prepare() -> None:
-    """Make a process ready to judge: an interrupt is its parent's business."""
+    """Make a process ready to judge: an interrupt is its parent's business, and whoever is in a hurry goes first."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -67,6 +67,7 @@ async def test_a_socks_proxy_is_asked_too(scheme: str, host: str, account: bool,
     assert proxy.asked == [f"{host}:8123"]
 
 
+@pytest.mark.needs("openssl")
 async def test_tls_goes_through_the_tunnel_and_is_checked_against_the_servers_own_name(
     certificate: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +81,7 @@ async def test_tls_goes_through_the_tunnel_and_is_checked_against_the_servers_ow
             await echoed("wss://other.invalid:8123", known)
 
 
+@pytest.mark.needs("openssl")
 async def test_a_proxy_may_itself_be_spoken_to_under_tls(certificate: object, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     proxy_tls.load_cert_chain(str(certificate))
