@@ -4,9 +4,8 @@ import multiprocessing
 import os
 import threading
 
-
 POLITENESS = 10
-"""By how much a worker's priority is lower than its parent's: what it works on is long, and calls that are held meanwhile are not to be late."""
+"""By how much a worker's priority is lower than its parent's: its work is long, and a call that is held meanwhile is not to be late."""
 
 
 def end_with_parent() -> None:
