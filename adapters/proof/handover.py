@@ -114,12 +114,10 @@ class Walker:
             raise TypeError(f"{type(event).__name__} is not an event of this machine")
         effects: list[Any] = []
         rows = self._answer(event, effects)
-        answered: list[type] = []
         for signal in self._signals:
             if any(signal in row.then.signals for row in rows):
-                answered.append(signal)
                 rows += self._answer(signal(event.at_ms), effects)
-        return Step(self.snapshot, tuple(effects), tuple(rows), tuple(answered))
+        return Step(self.snapshot, tuple(effects), tuple(rows))
 
     def _answer(self, event: Any, effects: list[Any]) -> list[Row]:
         """Answer one event alone: the row of each region; adds to `effects`."""

@@ -20,16 +20,20 @@ Build = Callable[[Any, Any], Any]
 
 
 class Step(NamedTuple, Generic[S]):
-    """The answer to one event: the next snapshot, the effects in order, the rows that answered, and the signals that were raised.
+    """The answer to one event: the next snapshot, the effects in order, and the rows that answered.
 
     Of each region there is one row for the event and one for each signal: first all regions' rows for the event, in the regions'
-    order, then all for the first signal, and so on. Each signal stands in `signals` once, in the order in which it was answered.
+    order, then all for the first signal, and so on.
     """
 
     snapshot: S
     effects: tuple[Any, ...]
     rows: tuple[Row, ...]
-    signals: tuple[type, ...] = ()
+
+    @property
+    def signals(self) -> tuple[type, ...]:
+        """The signals that the rows raised, each once, in the order in which they were raised."""
+        return tuple(dict.fromkeys([signal for row in self.rows for signal in row.then.signals]))
 
 
 class _Cell(NamedTuple):
@@ -94,7 +98,7 @@ class Machine(Generic[S]):
             if signal in raised:
                 snapshot, more = self._answer(snapshot, signal(event.at_ms), effects, raised)
                 rows += more
-        return Step(snapshot, tuple(effects), rows, tuple([signal for signal in self.signals if signal in raised]))
+        return Step(snapshot, tuple(effects), rows)
 
     def _answer(self, snapshot: S, event: Any, effects: list[Any], raised: set[type]) -> tuple[S, tuple[Row, ...]]:
         """The snapshot after `event` alone, and the row of each region; adds its effects, and the kinds of the signals it raises."""

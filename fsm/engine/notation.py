@@ -141,6 +141,10 @@ def signal_of(act: Callable[..., Any]) -> type | None:
     return getattr(act, "signal", None)
 
 
+def _raised_by(acts: tuple[Callable[..., Any], ...]) -> tuple[type, ...]:
+    return tuple([signal for act in acts if (signal := signal_of(act)) is not None])
+
+
 @attrs.frozen(eq=False, repr=False)
 class Then(Value, Generic[S_contra, E_contra]):
     """What a row does: `target` is None where the state stays; `reason` is given where the event is ignored."""
@@ -148,6 +152,8 @@ class Then(Value, Generic[S_contra, E_contra]):
     target: State | None
     acts: tuple[Callable[[Any, Any], Any], ...]
     reason: str = ""
+    signals: tuple[type, ...] = attrs.field(init=False, default=attrs.Factory(lambda then: _raised_by(then.acts), takes_self=True))
+    """The signals that the row raises, in order."""
 
     @property
     def updates(self) -> tuple[Callable[[Any, Any], Any], ...]:
@@ -158,11 +164,6 @@ class Then(Value, Generic[S_contra, E_contra]):
     def effects(self) -> tuple[Callable[[Any, Any], Any], ...]:
         """The acts that make an effect, in order."""
         return tuple(act for act in self.acts if not fields_set_by(act) and not signal_of(act))
-
-    @property
-    def signals(self) -> tuple[type, ...]:
-        """The signals that the row raises, in order."""
-        return tuple(signal for act in self.acts if (signal := signal_of(act)) is not None)
 
 
 def go(target: State, *acts: Act[S, E]) -> Then[S, E]:

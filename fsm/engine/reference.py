@@ -11,12 +11,11 @@ from fsm.engine.notation import NEVER, Record, Region, Row, fields_set_by, makes
 def walk(machine: Machine[Any], snapshot: Any, event: Any) -> Step[Any]:
     """Answer one event, and the signals that its rows raise, as `machine.step` must."""
     snapshot, effects, rows = _answer(machine, snapshot, event)
-    answered: tuple[type, ...] = ()
     for signal in machine.signals:
         if any(signal in row.then.signals for row in rows):
             snapshot, more, others = _answer(machine, snapshot, signal(event.at_ms))
-            effects, rows, answered = effects + more, rows + others, (*answered, signal)
-    return Step(snapshot, effects, rows, answered)
+            effects, rows = effects + more, rows + others
+    return Step(snapshot, effects, rows)
 
 
 def _answer(machine: Machine[Any], snapshot: Any, event: Any) -> tuple[Any, tuple[Any, ...], tuple[Row, ...]]:
