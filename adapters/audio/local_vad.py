@@ -34,13 +34,14 @@ AGENT_RMS = 100.0
 ECHO_FRAMES = 16
 """The loudest of so many frames, half a second of the agent's sound, tells how loud its echo is."""
 UNKNOWN_ECHO_DB = -1.0
-"""What is taken for the echo before it was measured, in the agent's first half second: with -6, echoes of 0 dB interrupted (4 of 30)."""
+"""What is taken for the echo before it was measured, in the agent's first half second. Chosen, not measured by itself: with -6,
+and other rules for the noise, 4 of 30 echoes held the voice and 1 of them interrupted, all at 0 dB."""
 LEAST_ECHO_DB = -60.0
 """Echo so quiet is none."""
 AGENT_FADES = 0.998
 """The agent's loudness fades from memory by half within eleven seconds: its quiet moments tell less of its echo."""
 FLOOR_FRAMES, FLOOR_SHARE = 64, 15
-"""While somebody is heard, the noise is what the quietest sixth of two seconds shows, as between words (a tenth: babble interrupts)."""
+"""While somebody is heard, the noise is what the quietest sixth of two seconds shows, as between words; chosen, not measured."""
 ECHO_KEPT, ECHO_SHARE = 12, 33
 """Of the last twelve such half seconds, those in which the caller spoke too are louder: the lower third tells the truth."""
 PREFIX_FRAMES = 20
@@ -74,8 +75,8 @@ class VadSettings:
     calibration_ms: float = attrs.field(default=500, validator=_between(96, 10_000))
     """So much sound without speech makes the noise floor known, or twice as much of any: what the policy allows for it (R29)."""
     noise_margin_db: float = attrs.field(default=4, validator=_between(0, 40))
-    """How much louder than the room's noise it is with a voice in it. With 6 a voice 5 dB over the noise is heard late or never; with 3
-    babble interrupts (`make ears`)."""
+    """How much louder than the room's noise it is with a voice in it. With 6 a voice 5 dB over the noise is heard late or never; with 3,
+    and a floor at the quietest tenth, babble interrupted (4 of 15 at 10 dB, `make ears`); the two were changed together."""
     echo_margin_db: float = attrs.field(default=5, validator=_between(0, 40))
     """How much louder than the agent's echo a voice is. The echo is known by the loudest of each half second, beside the agent's loudest:
     its own frames are seldom above that (`make ears`)."""
@@ -201,7 +202,7 @@ class LocalVad:
 
 
 PAUSE_MS = 128
-"""Voice within one word has no longer pause than this; what comes after one is counted anew, so that three coughs are no interruption."""
+"""Voice after a longer pause than this is counted anew, so that three short sounds are no interruption; the number is chosen."""
 VERIFY_EVERY_MS = 96
 """An interruption is told again while the voice lasts, so that a suspicion which comes later is verified within its 150 ms (R29)."""
 
