@@ -213,10 +213,32 @@ def test_a_call_whose_terminal_is_gone_hangs_up_and_leaves_whole_files(tmp_path:
     whole(tmp_path / "out", "the caller hung up: stopped from outside")
 
 
+IGNORANT = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""What `nohup` does."""
+
+
 def test_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     caller = silence(tmp_path / "caller.wav", 1.0)
     process = subprocess.Popen(
-        ["nohup", sys.executable, "-u", "-m", "adapters.cli", "call", "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out"],
+        [
+            sys.executable,
+            "-c",
+            IGNORANT,
+            "-u",
+            "-m",
+            "adapters.cli",
+            "call",
+            "--voice",
+            "realtime",
+            "--caller",
+            caller,
+            "--out",
+            tmp_path / "out",
+        ],
         cwd=ROOT,
         env=environment(),
         stdin=subprocess.DEVNULL,

@@ -384,3 +384,14 @@ def test_words_that_were_lost_beside_a_tool_call_are_not_asked_for_again() -> No
         script = put(put(script, "response", states.COMPLETED, called=True, cause=cause), "pending", states.NOTHING, asked=(Debt(cause),))
         now(script, ev.SynthesisFailed, script.call.synthesis.session_id, "boom")
         script.expects(playout=states.SILENT, pending=states.PAUSED if failed else states.NOTHING)
+
+
+def test_a_greeting_that_failed_while_its_words_are_to_be_spoken_is_gone_on_with() -> None:
+    """R43: it is not said whole again; but it is where nothing of it is to come."""
+    for synthesis, cause in ((states.SYNTHESISING, Cause.RECOVERY), (states.AHEAD, Cause.RECOVERY), (states.RESTING, Cause.GREETING)):
+        script = put(put(reading(), "playout", states.ADMITTED, heard=False), "synthesis", synthesis)
+        script = put(
+            put(script, "response", states.IN_PROGRESS, cause=Cause.GREETING), "pending", states.NOTHING, asked=(Debt(Cause.GREETING),)
+        )
+        now(script, ev.ResponseIncomplete, "r1", "max_output_tokens")
+        assert [debt.cause for debt in script.call.pending.owed] == [cause]

@@ -174,7 +174,7 @@ def test_a_listed_equivalent_that_is_told_or_no_more_is_a_fault(made: dict[str, 
     ("name", "rule"),
     [
         ("response:IN_PROGRESS/BargedIn/always: cancel_response doubled", "R01"),
-        ("interruption:SUSPECTED for ever", "R41"),
+        ("interruption:SUSPECTED for ever", "R78"),
     ],
 )
 def test_the_proof_notices_what_breaks_its_rules(made: dict[str, Mutant], name: str, rule: str) -> None:
