@@ -13,6 +13,8 @@ from fsm.call.guards import ACTIVE_ALREADY
 
 SOON, NOW, LATE, DUE = 50.0, 100.0, 9_000.0, 10_000.0
 """When events happen: a plain snapshot's debts are of 0, 1, 2, … ms, and its deadlines run until `DUE`."""
+ASLEEP = DUE + 600_000.0
+"""When a deadline is answered by a machine that slept meanwhile."""
 SOUND_MS = 900.0
 
 

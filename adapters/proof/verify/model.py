@@ -5,7 +5,7 @@ from copy import copy
 from typing import NamedTuple, Self
 
 from adapters.proof.judges import Judge, Rule, at_rest
-from adapters.proof.verify.alphabet import DUE, NOW, SOUND_MS, Happening, happenings, new_turn, sentence
+from adapters.proof.verify.alphabet import ASLEEP, DUE, NOW, SOUND_MS, Happening, happenings, new_turn, sentence
 from adapters.proof.verify.canon import Canon, Names
 from adapters.proof.verify.plans import Plan
 from adapters.proof.verify.reads import unread_in
@@ -92,6 +92,8 @@ class Model:
             if record.due_ms != NEVER and (place != self._session or self._aging or record.state not in SETTLED):
                 if not first.get(place):
                     yield Happening(due)
+                    if name == "limit":
+                        yield Happening(type(due)(ASLEEP, 0))
                 if node.numbers[place] not in self._early:
                     self._early.add(node.numbers[place])
                     yield Happening(stale)
@@ -133,7 +135,7 @@ class Model:
             answer = self.machine.step(call, event)
         except Exception:  # the way ends here
             return node, ()
-        if isinstance(event, ev.Expired) and (event.at_ms != DUE or event.epoch != 0):
+        if isinstance(event, ev.Expired) and (event.at_ms < DUE or event.epoch != 0):
             return node, ()
         judge = self.judge(world, answer, happening, over=call.phase.state in (states.CLOSING, states.CLOSED))
         numbers, names = self.canon.settle(answer.snapshot, judge.world, node.numbers)
@@ -156,7 +158,7 @@ class Model:
         self.rows.add(answer.rows)
         self.kinds.add(type(event))
         self.kinds.update(answer.signals)
-        stale = expires and (event.at_ms != DUE or event.epoch != 0)  # type: ignore[attr-defined]
+        stale = expires and (event.at_ms < DUE or event.epoch != 0)  # type: ignore[attr-defined]
         if answer.snapshot is call and not answer.effects:
             if stale:
                 return None

@@ -44,8 +44,8 @@ class Retold:
         event = label.event
         if isinstance(event, ev.Expired):
             record = getattr(self.call, event.region)
-            if event.at_ms == DUE and event.epoch == 0:
-                self._now_ms = max(self._now_ms, record.due_ms)
+            if event.at_ms >= DUE and event.epoch == 0:
+                self._now_ms = max(self._now_ms, record.due_ms + event.at_ms - DUE)
             self._take(type(event)(self._now_ms, record.epoch + event.epoch))
         else:
             self._now_ms += _LONG_MS if event.at_ms == LATE else _PAUSE_MS
