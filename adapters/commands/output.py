@@ -55,9 +55,11 @@ def announce(line: str) -> None:
 
 def complain(words: str) -> None:
     """Write to standard error; where that takes nothing, the exit code says it alone."""
-    with suppress(OSError):
+    try:
         sys.stderr.write(words)
         sys.stderr.flush()
+    except OSError:
+        _to_nothing(sys.stderr)  # else Python fails on what is left to be written, and its exit code is not ours
 
 
 def finish(code: int) -> int:
@@ -73,14 +75,19 @@ def finish(code: int) -> int:
 
 def lose(error: OSError, code: int = 0) -> int:
     """Standard output takes no more: say so, unless it was closed by who reads it. Gives the exit code."""
-    with suppress(OSError, ValueError, AttributeError):
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
-        os.close(nothing)
+    _to_nothing(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return code
     complain(f"callfsm: standard output can't be written ({error.strerror}); send it elsewhere\n")
     return code or 1
+
+
+def _to_nothing(stream: TextIO | None) -> None:
+    """From now on what is written there goes nowhere."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())  # type: ignore[union-attr]
+        os.close(nothing)
 
 
 class _Onlooker:

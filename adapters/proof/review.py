@@ -69,7 +69,8 @@ def _unpacked(revision: str, root: Path, folder: Path) -> None:
     """Put the revision's `fsm` into `folder`."""
     made = _run(["git", "archive", "--format=tar", revision, "fsm"], root)
     with tarfile.open(fileobj=BytesIO(made)) as archive:
-        archive.extractall(folder, filter="data")
+        # Python 3.11.3 and older know no filter
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # type: ignore[arg-type]
 
 
 def _rows(root: Path) -> dict[str, str]:
