@@ -51,7 +51,7 @@ class _Plan(NamedTuple):
     """How one event is answered in one combination of states: the rows that need no thought, and the regions that do."""
 
     rows: tuple[Row, ...]
-    active: tuple[tuple[int, tuple[_Cell, ...]], ...]
+    active: tuple[tuple[int, str, tuple[_Cell, ...]], ...]
     shared: Callable[[Any, Any], bool] | None
     """A guard that stands first in every region that has one: it is asked once, and where it holds `if_shared` ignores the event."""
     if_shared: tuple[Row, ...]
@@ -80,7 +80,7 @@ class Machine(Generic[S]):
         names = [region.name for region in self.regions]
         self._records = _getter(names)
         self._states = _getter([f"{name}.state" for name in names])
-        self._rebuild = _rebuilder(snapshot, self.regions)
+        self._changed = _changer(snapshot)
         self._cells: dict[Row, _Cell] = {}
         self._plans: dict[type, dict[tuple[State, ...], _Plan]] = {event: {} for event in self.alphabet}
         self._listed = frozenset(self.events)
@@ -92,12 +92,11 @@ class Machine(Generic[S]):
         effects: list[Any] = []
         raised: set[type] = set()
         snapshot, rows = self._answer(snapshot, event, effects, raised)
-        if not raised:
-            return Step(snapshot, tuple(effects), rows)
-        for signal in self.signals:
-            if signal in raised:
-                snapshot, more = self._answer(snapshot, signal(event.at_ms), effects, raised)
-                rows += more
+        if raised:
+            for signal in self.signals:
+                if signal in raised:
+                    snapshot, more = self._answer(snapshot, signal(event.at_ms), effects, raised)
+                    rows += more
         return Step(snapshot, tuple(effects), rows)
 
     def _answer(self, snapshot: S, event: Any, effects: list[Any], raised: set[type]) -> tuple[S, tuple[Row, ...]]:
@@ -109,15 +108,13 @@ class Machine(Generic[S]):
         if not plan.active:
             return snapshot, plan.rows
         rows = list(plan.rows)
-        changed: list[Any] | None = None
-        for index, cells in plan.active:
+        changed: list[tuple[str, Any]] = []
+        for index, name, cells in plan.active:
             for guard, row, build, makers, signals in cells:  # pragma: no branch (the last one holds)
                 if guard is None or guard(snapshot, event):
                     rows[index] = row
                     if build is not None:
-                        if changed is None:
-                            changed = list(self._records(snapshot))
-                        changed[index] = build(snapshot, event)
+                        changed.append((name, build(snapshot, event)))
                     for make, many in makers:
                         if many:
                             effects += make(snapshot, event)
@@ -126,9 +123,7 @@ class Machine(Generic[S]):
                     if signals:
                         raised.update(signals)
                     break
-        if changed is not None:
-            snapshot = self._rebuild(snapshot, changed)
-        return snapshot, tuple(rows)
+        return self._changed(snapshot, changed) if changed else snapshot, tuple(rows)
 
     def _plan(self, event: type, states: tuple[State, ...]) -> _Plan:
         """Work out, once, how `event` is answered in this combination of states."""
@@ -140,7 +135,7 @@ class Machine(Generic[S]):
         if shared is not None:
             answers = [rows[1:] or rows for rows in answers]
         active = [
-            (index, tuple([self._cell(self.regions[index], row) for row in rows]))
+            (index, self.regions[index].name, tuple([self._cell(self.regions[index], row) for row in rows]))
             for index, rows in enumerate(answers)
             if len(rows) > 1 or not rows[0].then.reason
         ]
@@ -175,7 +170,7 @@ def _shared(answers: list[tuple[Row, ...]]) -> Callable[[Any, Any], bool] | None
 
 def _getter(paths: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     """A function that gives these attributes of a snapshot as a tuple; a third of the time that an attrgetter takes."""
-    get: Callable[[Any], tuple[Any, ...]] = _define(f"def get(s):\n    return ({''.join(f's.{path}, ' for path in paths)})", {}, "get")
+    get: Callable[[Any], tuple[Any, ...]] = _define("get(s)", [f"return ({''.join(f's.{path}, ' for path in paths)})"], {})
     return get
 
 
@@ -186,38 +181,66 @@ def _compile(region: Region, row: Row) -> _Cell:
 
 
 def _builder(region: Region, row: Row) -> Build | None:
-    """One fused constructor call for a row's next record: a copy-with-changes costs three times as much (`make bench`)."""
+    """A function that makes a row's next record: the updates, and each field of the record once."""
     target, updates = row.then.target, row.then.updates
     if target is None and not updates:
         return None
-    names: dict[str, Any] = {"R": region.record, "T": target, "NEVER": NEVER}
+    names: dict[str, Any] = {"T": target, "NEVER": NEVER}
     value = {field.name: f"r.{field.name}" for field in attrs.fields(region.record)}
     if target is not None:
         value |= {"state": "T", "epoch": "r.epoch + 1", "due_ms": "NEVER" if target.at_most is None else "e.at_ms + at_most(s)"}
         names["at_most"] = target.at_most
-    before = []
+    lines = [f"r = s.{region.name}"]
     for number, update in enumerate(updates):
         names[f"u{number}"] = update
         fields = fields_set_by(update)
-        before.append(f"v{number} = u{number}(s, e)")
+        lines.append(f"v{number} = u{number}(s, e)")
         value |= {field: f"v{number}[{place}]" if len(fields) > 1 else f"v{number}" for place, field in enumerate(fields)}
-    lines = [f"r = s.{region.name}", *before, f"return R({', '.join(value.values())})"]
-    build: Build = _define("def build(s, e):\n    " + "\n    ".join(lines), names, "build")
+    build: Build = _define("build(s, e)", [*lines, *_making(region.record, value, names)], names)
     return build
 
 
-def _rebuilder(snapshot: type[Any], regions: tuple[Region, ...]) -> Callable[[Any, list[Any]], Any]:
-    """One fused constructor call for the next snapshot; fields that are no region's are kept."""
-    place = {region.name: index for index, region in enumerate(regions)}
-    values = [f"c[{place[field.name]}]" if field.name in place else f"s.{field.name}" for field in attrs.fields(snapshot)]
-    rebuild: Callable[[Any, list[Any]], Any] = _define(f"def rebuild(s, c):\n    return S({', '.join(values)})", {"S": snapshot}, "rebuild")
-    return rebuild
+def _changer(kind: Any) -> Callable[[Any, list[tuple[str, Any]]], Any]:
+    """A function that makes the next snapshot of the one before and the records that have changed, each with its region's name."""
+    twin = _open_twin(kind)
+    if twin is None:
+        return lambda before, changed: attrs.evolve(before, **dict(changed))
+    copies = [f"n.{field.name} = s.{field.name}" for field in attrs.fields(kind)]
+    body = ["n = N()", *copies, "for name, record in changed:", "    setattr(n, name, record)", "n.__class__ = K", "return n"]
+    change: Callable[[Any, list[tuple[str, Any]]], Any] = _define("change(s, changed)", body, {"K": kind, "N": twin})
+    return change
 
 
-def _define(source: str, names: dict[str, Any], function: str) -> Any:
-    """Compile a function from `source`, which is made of our own tables' field names only, as attrs makes its constructors."""
-    exec(_code(source), names)
-    return names[function]
+def _making(kind: Any, value: dict[str, str], names: dict[str, Any]) -> list[str]:
+    """The lines that make one `kind` of these values, by its open twin where it has one (`make bench`: what that buys)."""
+    names["K"] = kind
+    twin = names["N"] = _open_twin(kind)
+    if twin is None:
+        return [f"return K({', '.join(value.values())})"]
+    return ["n = N()", *[f"n.{field} = {said}" for field, said in value.items()], "n.__class__ = K", "return n"]
+
+
+@functools.cache
+def _open_twin(kind: Any) -> Any:
+    """A class of the same slots that may be assigned to, until its object is made one of `kind`: the constructor of a frozen class calls
+    a function for each field, which takes longer than all else in a step. None where `kind` does more than keep its fields."""
+    plain = all(field.init and field.validator is None and field.converter is None for field in attrs.fields(kind))
+    if not plain or hasattr(kind, "__attrs_post_init__") or "__slots__" not in vars(kind):
+        return None
+    plainly = {name: vars(object)[name] for name in ("__init__", "__setattr__", "__delattr__")}
+    body = {"__slots__": tuple(vars(kind)["__slots__"]), **plainly}
+    twin = type(kind)(f"Open{kind.__name__}", kind.__bases__, body)
+    try:
+        twin().__class__ = kind
+    except TypeError:  # Python lays it out in another way: with __weakref__ among its slots, say
+        return None
+    return twin
+
+
+def _define(head: str, lines: list[str], names: dict[str, Any]) -> Any:
+    """Compile a function from source that is made of our own tables' field names only, as attrs makes its constructors."""
+    exec(_code(f"def {head}:\n    " + "\n    ".join(lines)), names)
+    return names[head.partition("(")[0]]
 
 
 @functools.cache

@@ -27,7 +27,7 @@ class Value:
     that each has an equality of its own.
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)
 
     def _fields(self) -> tuple[Any, ...]:
         return tuple([getattr(self, name) for name in self._names()])

@@ -20,7 +20,7 @@ def walk(machine: Machine[Any], snapshot: Any, event: Any) -> Step[Any]:
 
 def _answer(machine: Machine[Any], snapshot: Any, event: Any) -> tuple[Any, tuple[Any, ...], tuple[Row, ...]]:
     rows = tuple(_first(region, snapshot, event) for region in machine.regions)
-    records = {row.region: _next(row, getattr(snapshot, row.region), snapshot, event) for row in rows}
+    records = {row.region: next_record(row, getattr(snapshot, row.region), snapshot, event) for row in rows}
     effects: list[Any] = []
     for row in rows:
         for make in row.then.effects:
@@ -33,7 +33,8 @@ def _first(region: Region, snapshot: Any, event: Any) -> Row:
     return next(row for row in region.rows if row.state is state and isinstance(event, row.on) and row.guard(snapshot, event))
 
 
-def _next(row: Row, record: Record, snapshot: Any, event: Any) -> Record:
+def next_record(row: Row, record: Record, snapshot: Any, event: Any) -> Record:
+    """What the row makes of its region's record."""
     changes: dict[str, Any] = {}
     if (target := row.then.target) is not None:
         due_ms = NEVER if target.at_most is None else event.at_ms + target.at_most(snapshot)

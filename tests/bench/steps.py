@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from time import perf_counter
 
@@ -14,14 +15,15 @@ from fsm import CALL, Call, step
 from fsm.call.events import Event
 from fsm.call.states import CLOSED, LISTENING
 from fsm.engine.machine import Machine
-from fsm.engine.notation import Record
-from fsm.engine.reference import walk
+from fsm.engine.notation import Record, Row
+from fsm.engine.reference import next_record, walk
 
 RECORDED = Path(__file__).with_name("recorded.trace")
 """The trace of the demonstration, as `callfsm call` left it."""
 
 STEP = "fsm.step"
 FIRST = "fsm.step, first call of a process"
+EVOLVED = "the same with attrs.evolve, without made source"
 REFERENCE = "the reference walk of the tables"
 TRANSITIONS = "the same tables in `transitions`"
 FLOOR = "floor: a dict lookup and one record"
@@ -71,11 +73,12 @@ def measure_steps(say: Say, *, repetitions: int = 9, passes: int = 100) -> StepF
     ways: dict[str, tuple[Callable[[], object], int]] = {
         STEP: (partial(_step_through, call, events), passes),
         FIRST: (partial(_new_machine_through, new, call, events), 1),
+        EVOLVED: (partial(_machine_through, _evolving(), call, events), slow),
         REFERENCE: (partial(_walk_through, call, events), slow),
         TRANSITIONS: (by_transitions, slow),
         FLOOR: (partial(_floor, events), passes),
     }
-    if not _step_through(call, events) == _walk_through(call, events) == by_transitions():
+    if not _step_through(call, events) == _walk_through(call, events) == _machine_through(_evolving(), call, events) == by_transitions():
         raise ValueError("the interpreters of the tables do not bring the recorded call to the same end; run the tests first")
     taken_us: dict[str, list[float]] = {name: [] for name in ways}
     for repetition in range(repetitions):
@@ -119,10 +122,29 @@ def _step_through(call: Call, events: Events) -> Call:
 
 def _new_machine_through(machines: Iterator[Machine[Call]], call: Call, events: Events) -> Call:
     """With a machine that has met no combination of states yet, and works each out once."""
-    answer = next(machines).step
+    return _machine_through(next(machines), call, events)
+
+
+def _machine_through(machine: Machine[Call], call: Call, events: Events) -> Call:
     for event in events:
-        call = answer(call, event).snapshot
+        call = machine.step(call, event).snapshot
     return call
+
+
+def _evolving() -> Machine[Call]:
+    """The machine without the functions that it makes of source: each next record, and the next snapshot, is an `attrs.evolve`."""
+    machine = Machine(Call, CALL.regions, CALL.events, CALL.signals)
+    machine._changed = lambda before, changed: attrs.evolve(before, **dict(changed))
+    for region in machine.regions:
+        for row in region.rows:
+            cell = machine._cell(region, row)
+            if cell.build is not None:
+                machine._cells[row] = cell._replace(build=partial(_evolved, row, attrgetter(region.name)))
+    return machine
+
+
+def _evolved(row: Row, record_of: Callable[[Call], Record], call: Call, event: Event) -> Record:
+    return next_record(row, record_of(call), call, event)
 
 
 def _walk_through(call: Call, events: Events) -> Call:

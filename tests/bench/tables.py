@@ -4,7 +4,7 @@ from rich import box
 from rich.table import Table
 
 from .reaction import ReactionFigures, Spread
-from .steps import FIRST, FLOOR, REFERENCE, STEP, TRANSITIONS, StepFigures
+from .steps import EVOLVED, FIRST, FLOOR, REFERENCE, STEP, TRANSITIONS, StepFigures
 
 SLOWEST = 6
 """How many kinds of event are shown."""
@@ -13,7 +13,7 @@ SLOWEST = 6
 def step_table(figures: StepFigures) -> Table:
     """What a step costs, and how many times that the other ways cost."""
     table = figure_table(f"One step, on the {figures.events} events of a recorded call", "median", "µs an event", "ratio")
-    for name in (STEP, FIRST, REFERENCE, TRANSITIONS, FLOOR):
+    for name in (STEP, FIRST, EVOLVED, REFERENCE, TRANSITIONS, FLOOR):
         table.add_row(name, f"{figures.us[name]:.2f}", ratio(figures.us[name], figures.us[STEP]))
     return table
 

@@ -164,6 +164,40 @@ def test_the_compiled_call_answers_as_the_tables_read(plan: Any) -> None:
     assert answered
 
 
+def test_a_record_that_checks_what_it_is_given_is_made_by_its_own_constructor() -> None:
+    @attrs.frozen
+    class Bounded(Gate):
+        passed: int = attrs.field(default=0, validator=attrs.validators.lt(2))
+
+    @attrs.frozen
+    class Narrow(Hall):
+        gate: Bounded = Bounded()
+
+    narrow = region(
+        "gate",
+        row((LOCKED, OPEN), Push, always, stay(let_pass)),
+        row(OPEN, Tired, always, go(LOCKED)),
+        row((LOCKED, OPEN), Happened, always, ignore("it counts pushes")),
+        doc="a turnstile that lets one pass",
+        record=Bounded,
+        states=(LOCKED, OPEN),
+        expired=Tired,
+    )
+    machine = Machine(Narrow, (narrow,), EVENTS)
+    hall = machine.step(Narrow(), Push(0.0)).snapshot
+    assert hall == Narrow(gate=Bounded(passed=1))
+    with pytest.raises(ValueError, match="'passed' must be < 2"):
+        machine.step(hall, Push(1.0))
+
+
+def test_what_a_step_makes_is_as_frozen_as_what_its_constructor_makes() -> None:
+    call = step(start(Policy()), events.LineOpened(0.0)).snapshot
+    for made in (call, call.line, BOTH.step(Hall(), Coin(0.0, 20)).snapshot.gate):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            made.state = OPEN  # type: ignore[union-attr]
+        assert type(made)(**attrs.asdict(made, recurse=False)) == made
+
+
 def test_all_regions_answer_from_the_snapshot_before_the_event() -> None:
     answer = BOTH.step(Hall(), Coin(0.0, 20))
     assert answer.effects[-1] == "glow over LOCKED"

@@ -39,7 +39,7 @@ def test_a_recorded_call_that_does_not_end_is_refused(tmp_path: Path, monkeypatc
 def test_a_step_is_measured_in_every_way_and_for_every_event() -> None:
     said: list[str] = []
     figures = steps.measure_steps(said.append, repetitions=1, passes=1)
-    assert set(figures.us) == {steps.STEP, steps.FIRST, steps.REFERENCE, steps.TRANSITIONS, steps.FLOOR}
+    assert set(figures.us) == {steps.STEP, steps.FIRST, steps.EVOLVED, steps.REFERENCE, steps.TRANSITIONS, steps.FLOOR}
     assert all(us > 0 for us in figures.us.values())
     assert sum(kind.count for kind in figures.kinds) == figures.events == len(steps.recorded()[1])
     assert [kind.us for kind in figures.kinds] == sorted((kind.us for kind in figures.kinds), reverse=True)
@@ -81,7 +81,7 @@ def test_imports_are_measured_in_new_processes() -> None:
 
 
 def test_the_tables_fit_into_eighty_columns() -> None:
-    us = dict.fromkeys((steps.STEP, steps.FIRST, steps.REFERENCE, steps.TRANSITIONS, steps.FLOOR), 12345.678)
+    us = dict.fromkeys((steps.STEP, steps.FIRST, steps.EVOLVED, steps.REFERENCE, steps.TRANSITIONS, steps.FLOOR), 12345.678)
     figures = steps.StepFigures(events=1234, us=us, kinds=(steps.Kind("SynthesisCancelAnswered", 123, 12345.678),))
     reactions = reaction.ReactionFigures(20, SPREAD, SPREAD, SPREAD, SPREAD)
     console = Console(width=80)
