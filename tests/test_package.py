@@ -72,6 +72,7 @@ def installed(site: Path, *arguments: str, before: Path | None = None) -> "subpr
 def test_a_wheel_holds_both_packages_typed_and_nothing_of_the_tests(site: Path) -> None:
     assert (site / "fsm" / "py.typed").exists()
     assert (site / "adapters" / "py.typed").exists()
+    assert (site / "adapters" / "telling" / "page" / "assets" / "page.html").exists()
     top = {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")} - {"attr", "attrs"}
     assert top == {"fsm", "adapters", "callfsm.py"}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import attrs
 
 from adapters.seam.ports import RATE_HZ
+from adapters.telling.latency import Interruption, Timing, Wait, answer_times
 from adapters.telling.picture.data import CallPicture, Marker, Ribbon, Said, Span
 from adapters.telling.steps import barged_in, false_alarm
 from adapters.telling.trace import Trace
@@ -55,6 +56,8 @@ class Report:
     synthesis_cancels: dict[str, Cancel] = attrs.Factory(dict)
     responses: int = 0
     steps: int = 0
+    waits: list[Wait] = attrs.Factory(list)
+    interruptions: list[Interruption] = attrs.Factory(list)
     said: list[Said] = attrs.Factory(list)
     markers: list[Marker] = attrs.Factory(list)
     ribbons: tuple[Ribbon, ...] = ()
@@ -66,6 +69,7 @@ class Report:
             ("length", f"{self.duration_ms / 1000:.1f} s"),
             ("responses", str(self.responses)),
             ("barge-ins", str(len(self.barge_ins))),
+            *((("answer time", times),) if (times := answer_times(self.waits)) else ()),
             *((("old audio after speech, worst", f"{worst:.0f} ms"),) if worst is not None else ()),
             ("response cancels", _outcomes(self.cancels)),
             ("synthesis cancels", _outcomes(self.synthesis_cancels)),
@@ -78,6 +82,11 @@ class Report:
         for number, barge in enumerate(self.barge_ins, start=1):
             old = "" if barge.old_audio_ms is None else f", {barge.old_audio_ms:.0f} ms of old audio after speech_started"
             lines.append(f"barge-in {number:<23}at {barge.heard_ms / 1000:.2f} s while {barge.during}{old}")
+        lines += [
+            f"{'greeting' if wait.kind == 'greeting' else f'answer to a {wait.kind}':<32}{wait.line()}"
+            for wait in self.waits
+            if wait.answered
+        ]
         lines += [f"{'response cancel':<32}{cancel.outcome}: {cancel.id}" for cancel in self.cancels.values()]
         lines += [f"{'synthesis cancel':<32}{cancel.outcome}: {cancel.id}" for cancel in self.synthesis_cancels.values()]
         return "\n".join(lines) + "\n"
@@ -99,16 +108,16 @@ class Report:
 
 def report_on(trace: Trace, old_audio: OldAudio | None = None) -> Report:
     """Tell a call from its trace; `old_audio` gives the ms of sound that a response still made after a time."""
-    teller = _Teller(trace.call, old_audio)
+    teller = Teller(trace.call, old_audio)
     for event, answer, _ in trace.steps():
         teller.tell(event, answer)
     return teller.finish()
 
 
-class _Teller:
-    """Follows a call step by step."""
+class Teller:
+    """Follows a call step by step; its `report` grows meanwhile, and is complete when it is finished."""
 
-    def __init__(self, call: Call, old_audio: OldAudio | None) -> None:
+    def __init__(self, call: Call, old_audio: OldAudio | None = None) -> None:
         self.call, self.old_audio = call, old_audio
         self.start_ms = 0.0
         self.report = Report(attrs.asdict(call.policy))
@@ -120,11 +129,13 @@ class _Teller:
         self.lengths: dict[str, float] = {}
         self.length_ms = 0.0
         self.turns: dict[str, tuple[float, float]] = {}
+        self.timing = Timing()
 
     def tell(self, event: ev.Event, answer: Step[Call]) -> None:
         """One step."""
         before, self.call, self.now_ms = self.call, answer.snapshot, event.at_ms
         self.report.steps += 1
+        self.timing.tell(before, event, answer)
         for row in answer.rows:
             if row.region in self.spans and row.then.target is not None:
                 self.spans[row.region].append((event.at_ms, row.then.target.name))
@@ -176,7 +187,7 @@ class _Teller:
             case ev.SentenceSynthesised(session_id=session_id, audio_ms=audio_ms):
                 self.lengths[session_id] = audio_ms
             case ev.SentenceStarted(session_id=session_id):
-                self._hush()
+                self._hush(whole=True)
                 self.length_ms = self.lengths.get(session_id, 0.0)
                 self.talking = (event.at_ms, self.texts.get(session_id, ""))
             case ev.ResponseTranscribed(response_id=response_id, text=text) if (
@@ -186,7 +197,9 @@ class _Teller:
             case ev.AudioArrived() if self._speaks_itself(before):
                 self._hush()
                 self.talking = (event.at_ms, "")
-            case ev.PlayoutFinished() | ev.PlayoutStopped() | ev.Ending():
+            case ev.PlayoutFinished():
+                self._hush(whole=True)
+            case ev.PlayoutStopped() | ev.Ending():
                 self._hush()
             case ev.ResponseCreated():
                 self.report.responses += 1
@@ -226,10 +239,10 @@ class _Teller:
         heard = "" if old is None else f": {old:.0f} ms of old audio"
         self.report.markers.append(Marker(self.speech_ms, "barge-in", f"barge-in{heard}", during))
 
-    def _hush(self) -> None:
+    def _hush(self, *, whole: bool = False) -> None:
         if self.talking is not None:
             start, text = self.talking
-            text = _heard(text, self.now_ms - start, self.length_ms)
+            text = text if whole else _heard(text, self.now_ms - start, self.length_ms)
             if text:
                 self.report.said.append(Said(start, max(start, self.now_ms), "agent", text))
             self.talking = None
@@ -245,6 +258,8 @@ class _Teller:
     def finish(self) -> Report:
         """The call is told."""
         self._hush()
+        self.timing.finish()
+        self.report.waits, self.report.interruptions = self.timing.waits, self.timing.interruptions
         self.report.duration_ms = self.now_ms
         self.report.ribbons = tuple(self._ribbon(name, spans) for name, spans in self.spans.items() if len(spans) > 1)
         return self.report

@@ -40,7 +40,7 @@ from tests.shared.shell import (
 )
 
 COMMANDS = ("call", "stand-in", "replay", "case", "diagrams")
-FILES = ("call.svg", "call.trace", "call.wav", "summary.txt")
+FILES = ("call.html", "call.svg", "call.trace", "call.wav", "summary.txt")
 SECRET = "sk-a-key-that-nobody-may-see"
 NOBODY = "127.0.0.1:1"
 """An address at which nothing listens."""

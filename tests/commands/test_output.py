@@ -90,7 +90,7 @@ def test_a_summary_that_cannot_be_shown_is_no_fault_of_the_folder(tmp_path: Path
         1,
         b"callfsm: standard output can't be written (No space left on device); send it elsewhere\n",
     )
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["call.svg", "call.trace", "summary.txt"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["call.html", "call.svg", "call.trace", "summary.txt"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a limit of a file's size")
@@ -166,7 +166,7 @@ def test_a_call_is_held_to_its_end_whoever_reads_of_it(where: str, tmp_path: Pat
     if where == "ascii":
         done = run(*arguments, cwd=tmp_path, PYTHONIOENCODING="ascii")
         assert (done.returncode, done.stderr) == (0, b"")
-        assert f"{out}: call.svg".encode() in done.stdout
+        assert f"{out}: call.html".encode() in done.stdout
     else:
         writing = closed_pipe() if where == "closed" else os.open(FULL, os.O_WRONLY)
         try:

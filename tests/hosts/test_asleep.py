@@ -26,7 +26,7 @@ LIMIT_MS = 10_000
 """The shortest that a policy allows."""
 ASLEEP_S = 1.5 * LIMIT_MS / 1000
 SET = ("--set", f"call_ms={LIMIT_MS}", "--set", "call_warning_ms=1000")
-FILES = ["call.svg", "call.trace", "call.wav", "summary.txt"]
+FILES = ["call.html", "call.svg", "call.trace", "call.wav", "summary.txt"]
 
 
 @attrs.frozen

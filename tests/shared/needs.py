@@ -44,6 +44,7 @@ NEEDS = {
     "ALSA's way to PulseAudio": Need(_alsa_to_pulse, ("libasound2-plugins",)),
     "PortAudio": Need(_portaudio, ("libportaudio2",)),
     "aplay": Need(partial(_program, "aplay"), ("alsa-utils",)),
+    "Chromium": Need(partial(_program, "chromium"), ("chromium",)),
     "openssl": Need(partial(_program, "openssl"), ("openssl",)),
 }
 """What may be missing, by its name."""

@@ -37,6 +37,8 @@ class Paint:
     fill: str
     ink: str
     hatched: bool = False
+    tone: str = "other"
+    """What the colour says, for whoever has colours of their own."""
 
 
 @attrs.frozen
@@ -50,22 +52,24 @@ class FlagPaint:
 
 
 _BY_PAINT = {
-    Paint("#e9edf2", "#64748b"): "none silent clear resting in_step nothing open quiet ready calibrated staying idle",
-    Paint("#dbe1e9", "#475569"): "over closed completed finished",
-    Paint("#d5e5db", "#3a5f4b"): "listening",
-    Paint("#7556c2", "#ffffff"): "greeting_lock",
-    Paint("#dcd3f2", "#4f389b"): "guarded goodbye preparing",
-    Paint("#3568d1", "#ffffff"): "ai_speaking playing",
-    Paint("#b9cff5", "#1e3f8a"): "in_progress requested onset synthesising",
-    Paint("#d9e4f8", "#1e3f8a"): "admitted tail ahead wanted due owed",
-    Paint("#14796f", "#ffffff"): "speaking",
-    Paint("#b5dcd6", "#0f544d"): "stopped connecting configuring calibrating awaited",
-    Paint("#cf4a12", "#ffffff"): "cancelling cancel_in_flight server_cancelling confirmed",
-    Paint("#f7d3c0", "#8a3410"): "cancelled withdrawn incomplete position_awaited leaving",
-    Paint("#f9dd9b", "#7a4b00"): "echoed starved paused",
-    Paint("#f9dd9b", "#7a4b00", hatched=True): "suspected held",
-    Paint("#b3202c", "#ffffff"): "failed cancel_unsent",
-    Paint("#3b4656", "#ffffff"): "closing",
+    Paint(
+        "#e9edf2", "#64748b", tone="rest"
+    ): "none silent clear resting in_step nothing open quiet ready calibrated staying idle no_tool no_entry warm disarmed unlimited",
+    Paint("#dbe1e9", "#475569", tone="over"): "over closed completed finished",
+    Paint("#d5e5db", "#3a5f4b", tone="listen"): "listening",
+    Paint("#7556c2", "#ffffff", tone="greet"): "greeting_lock",
+    Paint("#dcd3f2", "#4f389b", tone="guard"): "guarded goodbye parting preparing",
+    Paint("#3568d1", "#ffffff", tone="speak"): "ai_speaking playing",
+    Paint("#b9cff5", "#1e3f8a", tone="make"): "in_progress requested onset synthesising running",
+    Paint("#d9e4f8", "#1e3f8a", tone="near"): "admitted tail ahead wanted due owed",
+    Paint("#14796f", "#ffffff", tone="caller"): "speaking",
+    Paint("#b5dcd6", "#0f544d", tone="await"): "stopped connecting configuring calibrating awaited entering submitted armed",
+    Paint("#cf4a12", "#ffffff", tone="cancel"): "cancelling cancel_in_flight server_cancelling confirmed",
+    Paint("#f7d3c0", "#8a3410", tone="cut"): "cancelled withdrawn incomplete position_awaited leaving locked lost",
+    Paint("#f9dd9b", "#7a4b00", tone="doubt"): "echoed starved paused blocked voiceless slow cooling aged warned",
+    Paint("#f9dd9b", "#7a4b00", hatched=True, tone="hold"): "suspected held",
+    Paint("#b3202c", "#ffffff", tone="fault"): "failed cancel_unsent",
+    Paint("#3b4656", "#ffffff", tone="close"): "closing",
 }
 _STATES = {state: paint for paint, states in _BY_PAINT.items() for state in states.split()}
 _OTHERS = (
@@ -91,6 +95,11 @@ _OTHER_KIND = FlagPaint("#f3f5f8", "#3b4656", "#aab4c2")
 def paint_of(state: str) -> Paint:
     """The colour of a region's state, by its name; a name not known here always gets the same one of six pale colours."""
     return _STATES.get(state) or _OTHERS[crc32(state.encode("utf-8", "replace")) % len(_OTHERS)]
+
+
+def tone_of(state: str) -> str:
+    """What that colour says, in a word: `speak`, `caller`, `cancel`, `hold`, …; `other` for a name not known here."""
+    return paint_of(state).tone
 
 
 def flag_of(kind: str) -> FlagPaint:
