@@ -97,6 +97,10 @@ class History:
         """Note what the caller entered on the keypad, in the words that the model was told."""
         self._keep(f"entry {len(self._items)} {effect.digits}", _Item("user", words))
 
+    def add(self, item_id: str, fields: dict[str, Any]) -> None:
+        """Note an item of the application's, as it is on the wire."""
+        self._add(item_id, fields)
+
     def items(self) -> list[dict[str, Any]]:
         """The items for a new session, the oldest first; those of which neither text nor sound is known are forgotten."""
         given = {item_id: told for item_id, item in self._items.items() if (told := self._told(item_id, item)) is not None}

@@ -40,7 +40,7 @@ class Outbox:
         self.is_shut = False
         self._confirmed = confirmed
         self._each = each
-        self._commands: deque[tuple[Effect, str]] = deque()
+        self._commands: deque[tuple[Effect | None, str]] = deque()
         self._frames: deque[bytes] = deque()
         self._again: deque[bytes] = deque()
         self._turn: deque[bytes] = deque(maxlen=KEPT_TURN_FRAMES)
@@ -49,8 +49,8 @@ class Outbox:
         self._in_turn = False
         self._unanswered = 0
 
-    def put(self, effect: Effect, text: str) -> bool:
-        """Queue a command; False when it will never leave."""
+    def put(self, effect: Effect | None, text: str) -> bool:
+        """Queue a command, of an effect or of the application; False when it will never leave."""
         if self.is_shut or len(self._commands) >= KEPT_COMMANDS:
             return False
         # What was said belongs to the turn: a commit overtakes no sound.
@@ -112,7 +112,7 @@ class Outbox:
 
         The turn that was cut, or what may have been the beginning of one, is sent again, with all that is said meanwhile.
         """
-        unsent = [effect for effect, _ in self._commands]
+        unsent = [effect for effect, _ in self._commands if effect is not None]
         self._link = None
         self._commands.clear()
         self._again.extendleft(reversed(self._turn))
@@ -126,7 +126,7 @@ class Outbox:
         """Take nothing more; return the commands that have not left."""
         self.is_shut = True
         self._link = None
-        unsent = [effect for effect, _ in self._commands]
+        unsent = [effect for effect, _ in self._commands if effect is not None]
         self.counts["dropped: no session"] += len(self._frames)
         self._commands.clear()
         self._frames.clear()

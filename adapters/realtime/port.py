@@ -5,8 +5,9 @@ Sound goes straight from the wire to the speaker, whose frame gate refuses what 
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import anyio
 import attrs
@@ -97,10 +98,13 @@ class RealtimeLLM:
         ping_timeout_s: float = 5.0,
         write_timeout_s: float = 5.0,
         connect: Connect = connect,
+        overheard: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare; nothing is opened. `cutter` makes sentence cutters, which voice="chatterbox" needs; `key` is sent as the server wants.
 
         `openai`: has the server OpenAI's voices and transcription models? None: its address says so (R102).
+
+        `overheard` is given each message of the server's, before it is read.
 
         A silent server is noticed `ping_interval_s + ping_timeout_s` after its last word, a stalled one after `write_timeout_s`
         (R85). Raises ValueError.
@@ -112,6 +116,7 @@ class RealtimeLLM:
         self._settings = settings
         self._speaker = speaker
         self._connect = connect
+        self._overheard = overheard
         self._sentences = ResponseSentences(cutter) if policy.voice == "chatterbox" and cutter else None
         self._timeouts = _Timeouts(open_timeout_s, ping_interval_s, ping_timeout_s, write_timeout_s)
         self._policy = policy
@@ -205,6 +210,19 @@ class RealtimeLLM:
         """Take 20 ms of the caller; until the session is confirmed the last 2 s are kept, and sent then (R26)."""
         self._outbox.hear(pcm)
 
+    def become(self, settings: RealtimeSettings) -> None:
+        """Be somebody else from now on, in this session and in later ones: other instructions, other tools; all else stays as it was."""
+        self._settings = settings
+        for message in self._wire.become(settings):
+            self._outbox.put(None, json.dumps(message))
+
+    def write(self, item_id: str, item: Mapping[str, Any]) -> None:
+        """Add an item of the application's to the conversation, as the wire has it; TurnCommitted of it is the application's to post."""
+        self._history.add(item_id, {"id": item_id, **item})
+        if self._wire.asked:
+            for message in self._wire.restore([{"id": item_id, **item}]):
+                self._outbox.put(None, json.dumps(message))
+
     def _is_confirmed(self) -> bool:
         return self._wire.confirmed
 
@@ -270,6 +288,8 @@ class RealtimeLLM:
     def _take_all(self, text: str, post: Post) -> Happened | None:
         """Pass on what a message says; one that says that the session is over is returned, as nothing more of it counts."""
         self._outbox.answered()
+        if self._overheard is not None:
+            self._overheard(text)
         for incoming in self._wire.receive(text):
             if isinstance(incoming, Happened) and incoming.event is SessionLost:
                 return incoming

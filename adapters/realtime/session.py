@@ -74,6 +74,13 @@ class SessionSetup:
             session["tools"] = [*session.get("tools", ()), *more]
         return {**body, "session": session}
 
+    def become(self, settings: RealtimeSettings) -> dict[str, Any]:
+        """Ask for other instructions and tools, and for nothing else: the body of that session.update."""
+        self._settings = settings
+        choice = settings.session.get("tool_choice", "auto")
+        said = {"type": "realtime", "instructions": settings.instructions, "tools": list(settings.tools), "tool_choice": choice}
+        return self._spoken({"type": "session.update", "session": said})
+
     def release(self, held: bool) -> list[dict[str, Any]]:
         """An update of the VAD's rights alone; none when they stay what they are, as an update may reset the server's VAD."""
         rights = self.rights(held=held)

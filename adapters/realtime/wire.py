@@ -72,6 +72,12 @@ class Wire:
                 return due + [self._spoken(effect, body) for body in bodies(effect, self.memory.settings, setup.modalities())]
         return [self._spoken(effect, body) for body in bodies(effect, self.memory.settings, setup.modalities())]
 
+    def become(self, settings: RealtimeSettings) -> list[dict[str, Any]]:
+        """Be asked to be somebody else; the message that says so in a session that is set up."""
+        self.memory.settings = settings
+        body = self.memory.setup.become(settings)
+        return [self._numbered(None, body)] if self.asked else []
+
     def answer(self, reply: Reply) -> dict[str, Any]:
         """The message of a reply."""
         return self._spoken(reply.effect, reply.body)

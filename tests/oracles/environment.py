@@ -48,20 +48,28 @@ def version_of(oracle: Oracle, python: Path) -> str:
 def _build(oracle: Oracle, home: Path, python: Path, build_s: float) -> None:
     """Build it with uv where there is one, else with venv and pip; without the date when the package index tells no upload times."""
     uv, base = shutil.which("uv"), _interpreter(oracle)
+    needs = _installed(oracle)
     if uv and _runs([uv, "venv", "--quiet", "--python", base, home], build_s) is None:
         install = [uv, "pip", "install", "--quiet", "--python", python]
-        if _runs([*install, "--exclude-newer", oracle.as_of, *oracle.needs], build_s) is None:
+        if _runs([*install, "--exclude-newer", oracle.as_of, *needs], build_s) is None:
             return
     shutil.rmtree(home, ignore_errors=True)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     for command in ([base, "-m", "venv", home], [*pip, "--upgrade", DATED_PIP]):
         if said := _runs(command, build_s):
             raise NoEnvironment(f"{oracle.name}: no environment: {said}")
-    said = _runs([*pip, "--uploaded-prior-to", oracle.as_of, *oracle.needs], build_s)
+    said = _runs([*pip, "--uploaded-prior-to", oracle.as_of, *needs], build_s)
     if said and "upload-time" in said:
-        said = _runs([*pip, *oracle.needs], build_s)
+        said = _runs([*pip, *needs], build_s)
     if said:
         raise NoEnvironment(f"{oracle.name}: {', '.join(oracle.needs)} cannot be installed: {said}")
+
+
+def _installed(oracle: Oracle) -> list[str]:
+    """What is to be installed; `callfsm`, with its extras, is this checkout."""
+    ours = {need: need.removeprefix("callfsm") for need in oracle.needs if need.startswith("callfsm")}
+    editable = [part for extras in ours.values() for part in ("--editable", f"{ENVIRONMENTS.parent}{extras}")]
+    return [*(need for need in oracle.needs if need not in ours), *editable]
 
 
 def _interpreter(oracle: Oracle) -> str:

@@ -1,0 +1,165 @@
+"""`python -m tests.oracles.inside [NAME…]`: each framework through every fault, twice, and a table of what was heard and answered."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tests.matrix import Servers, servers
+from tests.matrix_faults import FAULTS, REALTIME_FAULTS, Cell, DELTA, DELTAS, OWNERS
+from tests.oracles.catalog import FOLDER, Oracle, oracles
+from tests.oracles.environment import NoEnvironment, python_of, version_of
+
+ROOT = Path(__file__).parents[3]
+RUN_S = 900.0
+LATE_MS = 60.0
+"""A verdict that falls short while the machine was this late is no evidence: the call is held again, alone."""
+RETRIES = 3
+MOST_OLD_MS, MOST_CONTEXT_MS = 20, 40
+RACES = ("response_cancel_not_active", "conversation_already_has_active_response")
+"""What two sides say at once meet as, with the original as well."""
+Json = dict[str, Any]
+
+
+def cells(words: list[str]) -> list[Json]:
+    """Every fault with each owner of interruption that can meet it, as it comes and with callfsm inside."""
+    found = []
+    for fault in REALTIME_FAULTS:
+        if "realtime" not in fault.voices or (words and not any(word in fault.name for word in words)):
+            continue
+        for owner in OWNERS:
+            if owner in fault.owners:
+                policy = attrs.asdict(Cell(fault.name, "realtime", owner, "asyncio").policy)
+                found += [{"fault": fault.name, "owner": owner, "inside": inside, "policy": policy} for inside in (False, True)]
+    return found
+
+
+def hold(script: Path, python: Path, wanted: list[Json], world: Servers, at_once: int = 5) -> Iterator[Json]:
+    """Hold these calls; gives their verdicts as they come."""
+    lines = []
+    for cell in wanted:
+        fault = FAULTS[cell["fault"]]
+        url, log = world.begin("realtime", fault.script.replace(DELTA, DELTAS["realtime"]), fault.without)
+        lines.append(json.dumps({**cell, "url": url, "log": str(log), "speaks_again": fault.speaks_again}))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(script.parent), str(ROOT))), "AT_ONCE": str(at_once)}
+    environment |= {"LOGURU_LEVEL": "CRITICAL"}
+    with subprocess.Popen([python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write("\n".join(lines) + "\n")
+        process.stdin.close()
+        for line in process.stdout:
+            if line.startswith("{"):
+                yield judged(json.loads(line))
+
+
+def judged(verdict: Json) -> Json:
+    """The verdict with what falls short of the aim, in words."""
+    fault = FAULTS[verdict["fault"]]
+    allowed = {*fault.codes, *RACES}
+    provoked = [code for code in verdict["errors"] if code not in allowed]
+    due = fault.reason is not None
+    short = []
+    if verdict["old_ms"] > MOST_OLD_MS:
+        short.append(f"{verdict['old_ms']} ms of old audio")
+    if len(verdict["ends"]) != 1 if due else not verdict["answered"]:
+        short.append(f"ends told: {verdict['ends']}" if due else f"not answered {verdict['ends']} {verdict['died']}".rstrip())
+    if provoked:
+        short.append(f"errors {provoked}")
+    if verdict["context_ms"] is not None and verdict["context_ms"] > MOST_CONTEXT_MS:
+        short.append(f"context {verdict['context_ms']} ms off")
+    return {**verdict, "provoked": provoked, "short": short}
+
+
+def held(oracle: Oracle, python: Path, wanted: list[Json], world: Servers, tell: Callable[[str], None]) -> list[Json]:
+    """Every call's verdict; what fell short while the machine was late is held again."""
+    verdicts = []
+    for verdict in hold(oracle.script, python, wanted, world):
+        verdicts.append(verdict)
+        if verdict["inside"] and verdict["short"]:
+            tell(_line(verdict))
+    for _ in range(RETRIES):
+        doubtful = [one for one in verdicts if one["inside"] and one["short"] and one["late_ms"] > LATE_MS]
+        if not doubtful:
+            break
+        verdicts = [one for one in verdicts if one not in doubtful]
+        verdicts += hold(oracle.script, python, [{key: one[key] for key in wanted[0]} for one in doubtful], world, at_once=1)
+    return verdicts
+
+
+def _line(verdict: Json) -> str:
+    how = "with callfsm" if verdict["inside"] else "as it comes"
+    return f"{how}, {verdict['fault']}, {verdict['owner']}: {'; '.join(verdict['short'])} (machine {verdict['late_ms']:.0f} ms late)"
+
+
+def row(title: str, verdicts: list[Json]) -> str:
+    """A line of the table."""
+    old = sorted(one["old_ms"] for one in verdicts if one["interrupted"])
+    context = sorted(one["context_ms"] for one in verdicts if one["context_ms"] is not None)
+    lost = sum(not one["answered"] for one in verdicts if FAULTS[one["fault"]].reason is None)
+    due = [one for one in verdicts if FAULTS[one["fault"]].reason is not None]
+    told = sum(len(one["ends"]) == 1 for one in due)
+    provoked = sum(bool(one["provoked"]) for one in verdicts)
+    off = sum(ms > MOST_CONTEXT_MS for ms in context)
+    cells = (
+        f"{old[len(old) // 2]} / {old[-1]}" if old else "-",
+        f"{sum(ms > MOST_OLD_MS for ms in old)}",
+        f"{lost} of {len(verdicts) - len(due)}",
+        f"{provoked}",
+        f"{context[len(context) // 2]:.0f} / {context[-1]:.0f}" if context else "-",
+        f"{off} of {len(context)}",
+        f"{told} of {len(due)}",
+    )
+    return f"| {title} | " + " | ".join(cells) + " |"
+
+
+HEAD = (
+    "| | old audio, ms: median / worst | calls with more than 20 ms | next turn lost | calls with provoked errors "
+    "| context error, ms: median / worst | more than 40 ms | end told once |\n|" + " --- |" * 8
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Hold every call; 0 when all with callfsm inside reach the aim, 1 when one falls short or cannot be judged, 2 for bad input."""
+    known = {oracle.name: oracle for oracle in oracles(FOLDER / "inside")}
+    parser = argparse.ArgumentParser(prog="python -m tests.oracles.inside", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)} (default: all)")
+    parser.add_argument("--faults", nargs="+", default=[], metavar="WORDS", help="only faults whose name holds one of these")
+    parser.add_argument("--verdicts", type=Path, metavar="FILE", help="keep every verdict, a line of JSON each")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in known]:
+        print(f"inside: there is no {unknown[0]}; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    rows, short = [HEAD], 0
+    for name in options.names or known:
+        oracle = known[name]
+        try:
+            python = python_of(oracle)
+        except NoEnvironment as lack:
+            print(f"missing: {lack}", file=sys.stderr)
+            short += 1
+            continue
+        with servers() as world:
+            verdicts = held(oracle, python, cells(options.faults), world, lambda line: print(f"  {line}", flush=True))
+        if options.verdicts:
+            with options.verdicts.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(one) + "\n" for one in verdicts)
+        version = version_of(oracle, python)
+        for inside, how in ((False, "as it comes"), (True, "with callfsm")):
+            some = [one for one in verdicts if one["inside"] is inside]
+            rows.append(row(f"{oracle.client} {version}, {how}", some))
+            short += inside and sum(bool(one["short"]) for one in some)
+        for one in verdicts:
+            if one["inside"] and one["short"]:
+                print(f"  still: {_line(one)}", flush=True)
+    print("\n".join(rows))
+    return 1 if short else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
