@@ -64,9 +64,11 @@ ears: all
 	$(BIN)/python -m tests.bench.ears
 
 # Clients that others wrote hold calls with the stand-in servers, each in an environment of its own under .oracles/; and we with servers
-# that others wrote, from checkouts owner+name in the folder that CALLFSM_ORACLE_SERVERS names.
+# that others wrote, from checkouts owner+name in the folder that CALLFSM_ORACLE_SERVERS names;
+# then each framework through every fault, as it comes and with callfsm inside: three minutes each.
 oracles: all
 	$(BIN)/python -m tests.oracles
+	$(BIN)/python -m tests.oracles.inside
 
 # Every fault with both voices, both owners of interruption, asyncio and trio; the tests hold a part that meets every pair.
 matrix: all
@@ -88,9 +90,9 @@ verify: all
 mutants: all
 	$(BIN)/python -m tests.mutants
 
-# The reference, from the docstrings: every module and public name, linked from docs/index.html.
+# The reference, from the docstrings: every module and public name, linked from docs/index.html; what needs a framework is not in it.
 docs: all
-	$(BIN)/python -m pdoc --output-directory docs fsm fsm.call adapters
+	$(BIN)/python -m pdoc --output-directory docs fsm fsm.call adapters '!adapters.hosts.frameworks.(openai_agents|pipecat|livekit)'
 
 # The wheel and the source distribution, checked, and installed with each extra: every command works or says what it lacks.
 dist: all

@@ -34,7 +34,7 @@ ARROWS = {
     "entry": "cli",
 }
 """What a room may import besides itself: rooms, or of a room the modules that are named."""
-JOINS = {"adapters/hosts/terminal/live.py"}
+JOINS = {"adapters/hosts/terminal/live.py", "adapters/hosts/frameworks/guard.py"}
 """What joins ports to a call, and so must know them."""
 
 
@@ -263,6 +263,7 @@ def names_in(node: ast.expr) -> set[str]:
 WIDE = {
     "adapters/audio/keeper.py": 2,
     "adapters/audio/library.py": 1,
+    "adapters/hosts/frameworks/guard.py": 1,
     "adapters/hosts/phone/application.py": 1,
     "adapters/hosts/phone/holding.py": 2,
     "adapters/proof/sim/call.py": 2,

@@ -73,7 +73,7 @@ class Guard:
         ahead_ms: float = 0,
         position: Position | None = None,
     ) -> None:
-        """Prepare; nothing is opened. `out` is a folder for the sound, the trace, the picture and the summary, as `callfsm call` leaves one.
+        """Prepare; nothing is opened. `out` is a folder for what `callfsm call` leaves: sound, trace, picture, summary.
 
         Raises ValueError for a policy that has another voice than the model's, and OSError where `out` cannot be made.
         """
@@ -86,6 +86,8 @@ class Guard:
         self.llm = RealtimeLLM(url=url, key=key, settings=settings, policy=policy, speaker=self.line, overheard=self._overhear)
         self.line.ears.append(self.llm)
         self.call = start(policy, f"call-{time.strftime('%Y%m%d-%H%M%S')}")
+        self.before = self.call
+        """What was known of the call before its last step."""
         self._post: Post | None = None
         self._early: list[tuple[Any, ...]] = []
         self._ended: TellEnded | None = None
@@ -156,7 +158,7 @@ class Guard:
             self._ended = effect
 
     def _look(self, event: ev.Event, answer: Step[Call]) -> None:
-        self.call = answer.snapshot
+        self.before, self.call = self.call, answer.snapshot
         self._inside.happened(event, answer)
 
     def _overhear(self, text: str) -> None:

@@ -38,7 +38,7 @@ except ImportError as lack:
 
 URL = "wss://api.openai.com/v1/realtime"
 AHEAD_MS = 100.0
-"""How much sound a player is given ahead where a tracker tells what it played: enough for a busy loop, and dropped when the caller speaks."""
+"""How much sound a player is given ahead where a tracker tells what it played: enough for a busy loop."""
 OURS = ("session.update", "response.create", "response.cancel", "input_audio_buffer.")
 """Raw messages that are the core's to send, and nobody else's (R04, R13, R39)."""
 _PASSED_ON = ("max_output_tokens", "parallel_tool_calls", "prompt", "reasoning", "tracing")
@@ -48,16 +48,16 @@ _PCM = ("pcm16", "pcm", "audio/pcm")
 class CallfsmModel(rt.RealtimeModel):  # type: ignore[misc]
     """A realtime model of one call at a time, whose interruptions, cancels, truncations, recoveries and end the core decides."""
 
-    def __init__(self, *, policy: Policy = POLICY, settings: RealtimeSettings | None = None, out: Path | None = None) -> None:
+    def __init__(self, *, policy: Policy = POLICY, settings: RealtimeSettings | None = None, out: Path | str | None = None) -> None:
         """`settings` are those that the package has no word for, phrases and prompts; `out` is a folder for what `callfsm call` leaves."""
-        self._policy, self._settings, self._out = policy, settings or RealtimeSettings(instructions=""), out
+        self._policy, self._settings, self._out = policy, settings or RealtimeSettings(instructions=""), out and Path(out)
         self._listeners: list[rt.RealtimeModelListener] = []
         self._inside: _Inside | None = None
 
     @property
     def call(self) -> Call | None:
         """What is known of the call."""
-        return self._inside and self._inside.guard.call
+        return self._inside.guard.call if self._inside is not None else None
 
     def hang_up(self, reason: str = "application") -> None:
         """End the call politely: what is being said is heard first, and the session's events end."""

@@ -59,6 +59,7 @@ async def _read(session: Any, scene: Stage) -> None:
                 scene.clear()
             elif event.type == "raw_model_event" and event.data.type == "raw_server_event":
                 scene.server(event.data.data)
+        scene.clear()
         scene.end("the session's events ended")
     except Exception as error:
         scene.clear()

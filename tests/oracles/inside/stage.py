@@ -1,4 +1,4 @@
-"""A caller who asks and interrupts, a loudspeaker in real time, and what was heard: the same for every framework, with callfsm inside or not.
+"""A caller who asks and interrupts, a loudspeaker in real time, and what was heard: the same for each framework, callfsm inside or not.
 
 A framework's script gives the stage its server's events and its sound, and hushes it when the framework says so. Stdlib only.
 """
@@ -42,6 +42,7 @@ class Stage:
         self._speech: deque[bytes] = deque()
         self._began_s: list[float] = []
         self._ended_s: list[float] = []
+        self._hushed_s: list[float] = []
         self._events: list[tuple[float, Json]] = []
 
     # What a framework's script gives.
@@ -58,6 +59,7 @@ class Stage:
     def clear(self) -> None:
         """Be silent at once."""
         self._queue.clear()
+        self._hushed_s.append(time.monotonic())
 
     @property
     def waiting_s(self) -> float:
@@ -93,15 +95,15 @@ class Stage:
     def verdict(self) -> Json:
         """What was heard, what the server was told of that, and what it complained of."""
         begins = [at for at in self._at(STARTED) if len(self._began_s) > 1 and at > self._began_s[1]]
-        end_s, begin_s = self._answer_s(), begins[0] if begins else self._began_s[-1] if len(self._began_s) > 1 else math.inf
+        end_s, begin_s = self._answer_s(), begins[0] if begins else math.inf
         old = [ms for at, ms in self._heard if begin_s < at < end_s]
-        last = [at for at, _ in self._heard if begin_s < at < end_s]
+        hushed = [at for at in self._hushed_s if at > begin_s]
         errors = [str((event.get("error") or {}).get("code") or (event.get("error") or {}).get("type")) for event in self._of("error")]
         heard = [ms for at, ms in self._heard if at < begin_s]
         return {
-            "interrupted": bool(heard) or self._speaks_again,
+            "interrupted": bool(begins) and (bool(heard) or self._speaks_again),
             "old_ms": round(sum(old)),
-            "hush_ms": round((last[-1] - begin_s) * 1000, 1) if last else 0.0,
+            "hush_ms": round((hushed[0] - begin_s) * 1000, 2) if hushed else None,
             "answered": self._answered() >= CONTENT_FRAMES,
             "ends": self.ends,
             "errors": errors,
@@ -113,8 +115,9 @@ class Stage:
         if len(self._of("session.created")) > 1 or not self._answered() or not heard_ms:
             return None
         answers, sizes = self._answers(), dict[str, float]()
+        begun = {event["response"]["id"] for event in self._of("response.created")}
         for _, event in self._events:
-            if event.get("type") == "response.output_audio.delta" and event.get("response_id") not in answers:
+            if event.get("type") == "response.output_audio.delta" and event.get("response_id") in begun - answers:
                 sizes[event["item_id"]] = sizes.get(event["item_id"], 0.0) + len(event["delta"]) * 3 / 4 / 48
             elif event.get("type") == "conversation.item.truncated" and event["item_id"] in sizes:
                 sizes[event["item_id"]] = min(sizes[event["item_id"]], event["audio_end_ms"])
@@ -184,12 +187,14 @@ class Stage:
 async def _held(perform: Perform, cell: Json, late: list[float]) -> Json:
     """One call, however it ends."""
     scene, began = Stage(cell), len(late)
-    died = ""
+    cpu_s, at_s = time.process_time(), time.monotonic()
     try:
         await asyncio.wait_for(perform(scene, cell), 45)
-    except Exception as error:  # whatever a framework dies of is what we came to see
-        died = f"{type(error).__name__}: {error}"[:160]
-    return {**cell, **scene.verdict(), "died": died, "late_ms": max(late[began:], default=0.0)}
+    except Exception as error:  # what the framework raises tells the application of an end, too
+        if not scene.ends:
+            scene.end(f"{type(error).__name__}: {error}"[:120])
+    cpu = (time.process_time() - cpu_s) / (time.monotonic() - at_s)
+    return {**cell, **scene.verdict(), "cpu_ms": round(cpu * 1000, 1), "late_ms": max(late[began:], default=0.0)}
 
 
 async def _watch(late: list[float]) -> None:
