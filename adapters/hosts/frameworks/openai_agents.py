@@ -50,7 +50,7 @@ class CallfsmModel(rt.RealtimeModel):  # type: ignore[misc]
 
     def __init__(self, *, policy: Policy = POLICY, settings: RealtimeSettings | None = None, out: Path | str | None = None) -> None:
         """`settings` are those that the package has no word for, phrases and prompts; `out` is a folder for what `callfsm call` leaves."""
-        self._policy, self._settings, self._out = policy, settings or RealtimeSettings(instructions=""), out and Path(out)
+        self._policy, self._settings, self._out = policy, settings or RealtimeSettings(instructions=""), Path(out) if out else None
         self._listeners: list[rt.RealtimeModelListener] = []
         self._inside: _Inside | None = None
 
