@@ -186,7 +186,7 @@ def test_an_interrupted_answer_is_hushed_cancelled_once_and_remembered_as_heard(
     trace = read_trace(tmp_path / "call" / "call.trace")
     assert trace.whole
     assert trace.first_difference() is None
-    assert sorted(path.name for path in (tmp_path / "call").iterdir()) == ["call.svg", "call.trace", "call.wav", "summary.txt"]
+    assert {path.name for path in (tmp_path / "call").iterdir()} >= {"call.svg", "call.trace", "call.wav", "summary.txt"}
 
 
 @pytest.mark.parametrize("told", [False, True], ids=["by the clock", "by a position"])
