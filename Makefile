@@ -7,7 +7,7 @@ QUIET := --quiet --disable-pip-version-check
 # Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
 TEST := -m pytest -n 3 --dist loadfile
 
-.PHONY: all run test needs newest constraints check lint types cover bench ears chaos matrix fuzz verify diagrams oracles mutants dist docs clean
+.PHONY: all run page test needs newest constraints check lint types cover bench ears chaos matrix fuzz verify diagrams oracles mutants dist docs clean
 
 all: .venv/ready
 
@@ -20,6 +20,10 @@ all: .venv/ready
 
 run: all
 	@$(BIN)/callfsm call
+
+# Talk to the stand-in with your own voice, in the browser of this machine.
+page: all
+	@$(BIN)/callfsm page --open
 
 test: all
 	$(BIN)/python $(TEST)

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from adapters.commands import call, case, devices, diagrams, dial, diff, output, replay, report, rules, serve, sim, stand_in, verify
+from adapters.commands import call, case, devices, diagrams, dial, diff, output, page, replay, report, rules, serve, sim, stand_in, verify
 from adapters.commands.common import Refused
 
-COMMANDS = (call, devices, serve, dial, stand_in, replay, report, case, rules, diagrams, diff, verify, sim)
+COMMANDS = (call, page, devices, serve, dial, stand_in, replay, report, case, rules, diagrams, diff, verify, sim)
 """The commands, in the order in which `--help` shows them; each module has an `add`."""
 
 

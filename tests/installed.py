@@ -50,6 +50,7 @@ COMMANDS = (
     tried("call", "--realtime", "ws://127.0.0.1:1", "--voice", "realtime", "--caller", "no.wav", says="no.wav", extras="call"),
     tried("serve", "--realtime", "ws://127.0.0.1:1", says="could not connect", extras="serve"),
     tried("serve", "--realtime", "ws://127.0.0.1:1", "--voice", "chatterbox", says="", extras="serve stand-in"),
+    tried("page", "--realtime", "ws://127.0.0.1:1", says="could not connect", extras="serve"),
     tried("dial", "http://127.0.0.1:1/voice", says="did not answer", extras="stand-in"),
 )
 

@@ -86,6 +86,7 @@ def test_a_wheel_holds_both_packages_typed_and_nothing_of_the_tests(site: Path) 
         (["devices"], "sound"),
         (["serve"], "serve,stand-in"),
         (["serve", "--realtime", "ws://127.0.0.1:1"], "serve"),
+        (["page"], "serve,stand-in"),
         (["dial", "http://127.0.0.1:1/voice"], "stand-in"),
         (["stand-in", "realtime"], "stand-in"),
         (["report", "held"], "call"),

@@ -25,12 +25,12 @@ class StarletteChannel:
         text: str | None = message.get("text")
         return text if text is not None else bytes(message.get("bytes") or b"")
 
-    async def send(self, text: str) -> None:
-        """See Channel."""
+    async def send(self, message: str | bytes) -> None:
+        """See Channel; sound may go as it is."""
         if self._closed:
             raise ChannelClosed("the socket is closed")
         try:
-            await self._websocket.send_text(text)
+            await (self._websocket.send_text(message) if isinstance(message, str) else self._websocket.send_bytes(message))
         # The server below has closed it already, for what came over it: starlette has no other word for that.
         except (WebSocketDisconnect, RuntimeError):
             self._closed = True

@@ -2,7 +2,7 @@
 
 import attrs
 
-from adapters.seam.ports import FRAME_BYTES, Post
+from adapters.seam.ports import FRAME_BYTES, Post, ms_of
 from fsm.call.events import AudioArrived, Heard, PlayoutFinished, PlayoutProgressed, PlayoutStopped, QueueEmptied, SentenceStarted
 
 Part = tuple[str, int]
@@ -115,6 +115,11 @@ class Frame:
     def size(self) -> int:
         """How many bytes of sound it has."""
         return sum(len(run.pcm) for run in self.runs)
+
+    @property
+    def end_s(self) -> float:
+        """When its sound has been heard."""
+        return self.start_s + ms_of(self.size) / 1000
 
     @property
     def sounding(self) -> dict[str, int]:

@@ -12,7 +12,10 @@ from collections import deque
 
 from adapters.seam.frames import Emptied, Fact, Frame, Part, RanOut, Run
 from adapters.seam.playout import Playout
-from adapters.seam.ports import bytes_of, ms_of
+from adapters.seam.ports import bytes_of
+
+ROUNDING_MS = 0.01
+"""A quarter of a sample: what is lost in reckoning with seconds must not cost a sample."""
 
 
 class Tape:
@@ -138,7 +141,7 @@ class Tape:
             unheard: list[Run] = []
             for frame in way:
                 begun = frame.start_s <= at_s
-                rest = frame.cut(bytes_of((at_s - frame.start_s) * 1000)) if begun else frame
+                rest = frame.cut(bytes_of((at_s - frame.start_s) * 1000 + ROUNDING_MS)) if begun else frame
                 unheard += rest.runs
                 if begun and frame.runs:
                     self._put_aside(frame)
@@ -164,7 +167,7 @@ class Tape:
             if frame.start_s > now_s:
                 break
             self._tell(frame)
-        while self._way and self._way[0].start_s + (0.0 if self.whole else ms_of(self._way[0].size) / 1000) <= now_s:
+        while self._way and self._way[0].start_s <= now_s and (self.whole or self._way[0].end_s <= now_s + ROUNDING_MS / 1000):
             self._put_aside(self._way.popleft())
 
     def _put_aside(self, frame: Frame) -> None:

@@ -54,6 +54,7 @@ class ToneModel:
 
     answer_ms: float = 1_000
     greeting_ms: float = 400
+    goodbye_ms: float = GOODBYE_MS
     tools: tuple[str, ...] = ()
     """What it calls, one after the other, instead of an answer in words."""
     sessions: int = 0
@@ -142,7 +143,7 @@ class _Session:
             reason = {"type": "cancelled", "reason": "client_cancelled"}
             await self.say("response.done", response={**of, "status": "cancelled", "status_details": reason})
             return
-        words = "Goodbye." if self.spoken_ms > GOODBYE_MS else "I see."
+        words = "Goodbye." if self.spoken_ms > self.model.goodbye_ms else "I see."
         await self.say("response.output_audio_transcript.done", transcript=words, **fields)
         await self.say("response.done", response={**of, "status": "completed"})
 

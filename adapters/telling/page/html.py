@@ -30,9 +30,19 @@ def page(document: dict[str, Any]) -> str:
     return _filled(script("recorded.js"), "default-src 'none'", f'<script type="application/json" id="document">{words}</script>')
 
 
-def _filled(code: str, policy: str, document: str = "") -> str:
+def live_page(host: str) -> str:
+    """The page of a call that goes on, as a server at `host` gives it: it may talk to that server, and to nobody else."""
+    return _filled(script("talk.js", "live.js"), f"default-src 'none'; connect-src 'self' ws://{host}", own="'self' ")
+
+
+def worklet() -> str:
+    """What runs in the sound thread of a page that talks."""
+    return (ASSETS / "line.js").read_text(encoding="utf-8")
+
+
+def _filled(code: str, policy: str, document: str = "", own: str = "") -> str:
     style = (ASSETS / "page.css").read_text(encoding="utf-8")
-    policy += f"; script-src 'sha256-{_hash(code)}'; style-src 'sha256-{_hash(style)}'; base-uri 'none'; form-action 'none'"
+    policy += f"; script-src {own}'sha256-{_hash(code)}'; style-src 'sha256-{_hash(style)}'; base-uri 'none'; form-action 'none'"
     filling = {
         "<!--policy-->": f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         "/*style*/": style,

@@ -108,4 +108,4 @@ def _families(event: type) -> list[str]:
 
 
 def _doc(thing: Any) -> str:
-    return " ".join((getdoc(thing) or "").split("\n\n", 1)[0].split())
+    return " ".join((getdoc(thing) or "").split("\n\n", 1)[0].replace("`", "").split())

@@ -9,24 +9,39 @@ const TABS = { states: "States", table: "Table", words: "Words", times: "Time" }
 
 export class Page {
   constructor(model, root = document) {
-    this.model = model;
     this.root = root;
-    this.ms = 0;
-    this.index = -1;
     this.tab = "states";
     this.region = "phase";
     this.speed = 1;
-    const on = { seek: (ms) => this.seek(ms, true), step: (index) => this.step(index), region: (name) => this.choose(name, "table"), pick: (name) => this.choose(name) };
-    this.on = on;
-    this.timeline = new Timeline(root.querySelector("#timeline"), model, on);
-    this.events = new Events(root.querySelector("#events"), model, on);
-    this.sound = new Sound(model.sound, (ms) => this.seek(ms));
-    if (model.sound) this.hear(model.sound);
-    this.head();
+    this.on = { seek: (ms) => this.seek(ms, true), step: (index) => this.step(index), region: (name) => this.choose(name, "table"), pick: (name) => this.choose(name) };
+    this.timeline = new Timeline(root.querySelector("#timeline"), model, this.on);
+    this.events = new Events(root.querySelector("#events"), model, this.on);
+    this.sound = new Sound((ms) => this.seek(ms));
     this.buttons();
     this.tabs();
     this.keys();
-    this.timeline.fit();
+    this.use(model);
+  }
+
+  // Show this call, from its beginning.
+  use(model) {
+    this.model = model;
+    this.ms = 0;
+    this.index = -1;
+    this.told = this.shown = null;
+    this.sound.use(model.sound);
+    this.timeline.use(model);
+    this.events.use(model);
+    if (model.sound) this.hear(model.sound);
+    this.head();
+    this.show();
+  }
+
+  // Follow a call that goes on: the cursor is at its end, and so many ms before it are in view.
+  edge(wide) {
+    this.ms = this.model.ms;
+    this.index = this.model.steps.length - 1;
+    this.timeline.show(this.ms + this.timeline.ahead - wide, wide);
     this.show();
   }
 
@@ -100,7 +115,9 @@ export class Page {
     this.timeline.draw();
     if (this.due) return;
     this.due = true;
-    requestAnimationFrame(() => { this.due = false; this.now(); });
+    // What is read need not change faster than it can be; what is drawn does.
+    if (this.follows) setTimeout(() => { this.due = false; this.now(); }, 100);
+    else requestAnimationFrame(() => { this.due = false; this.now(); });
   }
 
   now() {

@@ -38,14 +38,21 @@ export class Events {
   constructor(root, model, on) {
     this.root = root.querySelector(".list");
     this.filter = root.querySelector("input");
-    this.model = model;
     this.on = on;
-    this.index = -1;
     this.inner = make("div", "inner");
     this.root.append(this.inner);
+    this.use(model);
     this.root.addEventListener("scroll", () => this.draw());
     this.filter.addEventListener("input", () => { this.shown = null; this.draw(); });
     new ResizeObserver(() => this.draw()).observe(this.root);
+  }
+
+  use(model) {
+    this.model = model;
+    this.index = -1;
+    this.shown = null;
+    this.root.scrollTop = 0;
+    this.draw();
   }
 
   // The numbers of the steps that the filter lets through.
@@ -100,7 +107,7 @@ export class Events {
 
 // What a step did: each region's answer, and why the others did nothing.
 export function answers(model, index, on) {
-  if (index < 0) return [make("p", "none", "Before the first event. Move the cursor, or press →.")];
+  if (index < 0) return [make("p", "none", model.steps.length ? "Before the first event. Move the cursor, or press →." : "What each event does in each table stands here, as soon as there is one.")];
   const step = model.steps[index], { events, effects, guards } = model.tables;
   const head = make("header", "what", make("h2", "", step.event, make("time", "", clock(step.at))), make("p", "doc", events[step.event].doc));
   const given = fields(step.fields);
@@ -120,7 +127,7 @@ export function answers(model, index, on) {
 
 function card(model, { name, region, row, state, above }, cause, guards, on) {
   const to = row.go ?? state, moves = row.go !== null;
-  const where = make("span", "move", chip(model, name, state), ...(moves ? [make("span", "arrow", "→"), chip(model, name, to)] : [make("span", "stays", "stays")]));
+  const where = make("span", "move", chip(model, name, state), ...(moves ? [make("span", "arrow", "→"), chip(model, name, to), ...(to === state ? [make("span", "stays", "anew")] : [])] : [make("span", "stays", "stays")]));
   const because = make("p", "row", "on ", make("code", "", row.on.length > 1 || row.on[0] !== cause ? row.on.join(" | ") : cause));
   if (row.if !== "always") because.append(" if ", tell(row.if, guards[row.if]));
   if (row.acts.length) because.append(" do ", ...row.acts.flatMap((act, at) => [at ? ", " : "", tell(act, model.tables.acts[act])]));

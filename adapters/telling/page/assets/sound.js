@@ -3,10 +3,15 @@
 import { decoded } from "./model.js";
 
 export class Sound {
-  constructor(sound, on) {
-    this.sound = sound;
+  constructor(on) {
     this.on = on;
     this.playing = null;
+  }
+
+  use(sound) {
+    this.pause();
+    this.sound = sound;
+    this.sides = null;
   }
 
   get hearable() {
@@ -18,7 +23,7 @@ export class Sound {
     const stream = new Blob([decoded(this.sound.pcm)]).stream().pipeThrough(new DecompressionStream("deflate"));
     const bytes = new Int8Array(await new Response(stream).arrayBuffer()), half = bytes.length / 2;
     const loud = Float32Array.from({ length: 256 }, (_, at) => { const code = (at << 24) >> 24; return (Math.sign(code) * (256 ** (Math.abs(code) / 127) - 1)) / 255; });
-    this.context = new AudioContext();
+    this.context ??= new AudioContext();
     this.sides = this.context.createBuffer(2, half, this.sound.rate);
     for (const side of [0, 1]) this.sides.getChannelData(side).set(Float32Array.from(bytes.subarray(side * half, (side + 1) * half), (code) => loud[code & 255]));
   }

@@ -14,16 +14,23 @@ export class Timeline {
     this.names = root.querySelector(".names");
     this.canvas = root.querySelector("canvas");
     this.tip = root.querySelector(".tip");
-    this.from = 0;
-    this.to = Math.max(2000, model.ms);
-    this.cursor = 0;
+    this.least = 2000; // a shorter call is not stretched over the whole width
+    this.ahead = 0; // how much room is left behind the end
     this.all = false;
     this.region = "phase";
-    this.levels = { caller: new Uint8Array(0), agent: new Uint8Array(0), from: 0, hz: 100, size: 0 };
     this.hits = [];
     this.widths = new Map();
+    this.use(model);
     this.paint();
     this.listen();
+  }
+
+  use(model) {
+    this.model = model;
+    this.cursor = 0;
+    this.labelled = null;
+    this.levels = { caller: new Uint8Array(0), agent: new Uint8Array(0), from: 0, hz: 100, size: 0 };
+    this.fit();
   }
 
   lanes() {
@@ -254,21 +261,23 @@ export class Timeline {
 
   // Zoom about a time that stays where it is.
   zoom(factor, about = this.cursor) {
-    const whole = Math.max(2000, this.model.ms), wide = Math.min(whole, Math.max(50, (this.to - this.from) * factor));
+    const whole = this.whole(), wide = Math.min(whole, Math.max(50, (this.to - this.from) * factor));
     const share = Math.min(1, Math.max(0, (about - this.from) / (this.to - this.from)));
     this.show(about - share * wide, wide);
   }
 
   show(from, wide) {
-    const whole = Math.max(2000, this.model.ms);
-    this.from = Math.max(0, Math.min(from, whole - wide));
+    this.from = Math.max(0, Math.min(from, this.whole() - wide));
     this.to = this.from + wide;
-    this.fits = wide >= whole;
     this.draw();
   }
 
   fit() {
-    this.show(0, Math.max(2000, this.model.ms));
+    this.show(0, this.whole());
+  }
+
+  whole() {
+    return Math.max(this.least, this.model.ms + this.ahead);
   }
 
   // Keep the cursor in view.

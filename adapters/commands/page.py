@@ -1,0 +1,84 @@
+"""`callfsm page`: a page on this machine to talk to an agent with one's own voice, and to watch the call while it goes on."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.commands import output
+from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
+from adapters.commands.common import Refused, command, refuse_unwritable
+from adapters.commands.extras import need
+
+if TYPE_CHECKING:
+    from adapters.hosts.ending import Ending
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    text = "talk to an agent in a browser and watch the call while it goes on; without options to the stand-in, on this machine"
+    parser = command(commands, "page", _page, text, "callfsm page --realtime wss://api.openai.com/v1/realtime")
+    parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("calls"), metavar="FOLDER", help="each call leaves a folder in there (default: calls)"
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in the browser of this machine")
+    add_agent(parser, voice="realtime")
+
+
+def _page(options: argparse.Namespace) -> int:
+    if "help" in options.set:
+        return list_policy()
+    need("callfsm page", "serve", *(["stand-in"] if with_stand_ins(options) else []))
+    import anyio
+
+    from adapters.hosts.embedded import StandInError
+    from adapters.hosts.ending import Ending, FirmLoop
+    from adapters.hosts.phone.agent import ServedAgent
+    from adapters.realtime.websocket import WebSocketError
+    from adapters.seam.errors import first_of
+
+    if not 0 <= options.port <= 65_535:
+        raise Refused(f"--port {options.port}: it takes a number from 0 to 65,535")
+    refuse_unwritable("--out", options.out)
+    given = chosen(options)
+    agent = ServedAgent(
+        policy=given.policy,
+        chained=given.chained,
+        settings=given.settings,
+        realtime_url=given.realtime_url or "",
+        key=given.key,
+        voice=given.voice,
+        tools=given.tools,
+    )
+    refusal, end = "", Ending()
+    try:
+        with end:
+            return anyio.run(_serve, agent, options, end, backend_options={"loop_factory": FirmLoop})
+    except* WebSocketError as group:
+        refusal = f"--realtime: {first_of(group)}"
+    except* (StandInError, ValueError) as group:
+        refusal = str(first_of(group))
+    except* OSError as group:
+        error = first_of(group)
+        named = isinstance(error, OSError) and error.filename
+        refusal = f"{error.filename}: {error.strerror}; give another --port" if named and isinstance(error, OSError) else str(error)
+    raise Refused(refusal)
+
+
+async def _serve(agent: Any, options: argparse.Namespace, end: "Ending") -> int:
+    """Serve the page until SIGTERM or Ctrl-C; gives the exit code."""
+    import webbrowser
+
+    from adapters.hosts.page.server import served
+    from adapters.hosts.page.talk import Talk
+    from adapters.hosts.phone.service import checked
+
+    async with checked(agent) as found:
+        talk = Talk(agent=found, out=options.out, console=output.console())
+        async with served(talk, options.port) as url:
+            with end.listening():
+                output.announce(f"ready {url}")
+                if options.open:
+                    webbrowser.open(url)
+                await end.told()
+    return 0

@@ -1,0 +1,107 @@
+"""The one call that a page talks in: its ports joined, those who watch told, and the folder that it leaves behind."""
+
+import os
+import time
+from pathlib import Path
+
+import anyio
+import attrs
+from anyio import to_thread
+from rich.console import Console
+
+from adapters.browser.line import BrowserLine, Channel
+from adapters.hosts.page.broadcast import Broadcast
+from adapters.hosts.phone.agent import ServedAgent
+from adapters.hosts.terminal.live import Prompter
+from adapters.hosts.terminal.show import Show
+from adapters.seam.driver import Driver, Watch
+from adapters.seam.files import private_folder
+from adapters.telling.folder import PAGE, tell
+from adapters.telling.report import OldAudio
+from adapters.telling.trace import TraceError, Tracing
+from fsm.call import effects as fx, events as ev
+from fsm.call.snapshot import Call, start
+from fsm.engine.machine import Step
+
+
+class Busy(Exception):
+    """Another page talks; its text is what this one is told."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class Talk:
+    """Holds one call at a time, with `agent`; each leaves a folder of its own in `out`."""
+
+    agent: ServedAgent
+    out: Path
+    console: Console
+    broadcast: Broadcast = attrs.field(init=False)
+    last: Path | None = attrs.field(default=None, init=False)
+    """The page of the last call, once it is written."""
+    _busy: bool = attrs.field(default=False, init=False)
+    _calls: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.broadcast = Broadcast(start(self.agent.policy, "no call yet"))
+
+    @property
+    def busy(self) -> bool:
+        """Does a call go on?"""
+        return self._busy
+
+    async def hold(self, channel: Channel) -> str:
+        """Hold a call to its end; gives why it ended, in words. Raises Busy while another goes on, and OSError for its folder."""
+        if self._busy:
+            raise Busy("another tab talks; close it, or wait until its call is over")
+        self._busy = True
+        try:
+            return await self._hold(channel, self._folder())
+        finally:
+            self._busy = False
+
+    def _folder(self) -> Path:
+        self._calls += 1
+        folder = self.out / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{self._calls}"
+        private_folder(folder)
+        return folder
+
+    async def _hold(self, channel: Channel, folder: Path) -> str:
+        call, key = start(self.agent.policy, f"call-{folder.name}"), self.agent.key
+        began_s = anyio.current_time()
+        ends: list[str] = []
+
+        def old_audio(since_ms: float, response_id: str) -> float | None:
+            return line.sounded_after(began_s + since_ms / 1000, response_id)
+
+        def hear(who: str, start_s: float, pcm: bytes) -> None:
+            self.broadcast.hear(who, (start_s - began_s) * 1000, pcm)
+
+        def note_end(_: ev.Event, answer: Step[Call]) -> None:
+            ends.extend(effect.reason.value for effect in answer.effects if isinstance(effect, fx.TellEnded))
+
+        def say_so(error: OSError) -> None:
+            self.console.print(f"{folder / 'call.trace'} ends here: {error.strerror}; make room", style="red")
+
+        line = BrowserLine(channel, folder / "call.wav", onlooker=hear)
+        trace = Tracing(folder / "call.trace", call, say_so, key)
+        watches: list[Watch] = [trace, Show(self.console, call, old_audio, key), note_end, self.broadcast]
+        driver = Driver(call, [line, Prompter(), *self.agent.ports(line)], watches)
+        self.broadcast.begin(call, driver.now_ms)
+        try:
+            await driver.run()
+        finally:
+            trace.close()
+            self.broadcast.end()
+            with anyio.CancelScope(shield=True):
+                await self._tell(folder, old_audio)
+        return ends[0] if ends else "the call is over"
+
+    async def _tell(self, folder: Path, old_audio: OldAudio) -> None:
+        try:
+            await to_thread.run_sync(tell, folder, old_audio)
+        except (OSError, TraceError) as error:
+            self.console.print(f"no picture, no page and no summary: {error}", style="red")
+            return
+        self.last = folder / PAGE
+        self.broadcast.saved(str(folder))
+        self.console.print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

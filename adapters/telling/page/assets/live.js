@@ -1,0 +1,125 @@
+// The page of a call that goes on: it talks, watches, and follows the call until somebody takes the cursor.
+
+import { Model } from "./model.js";
+import { Page } from "./page.js";
+import { make } from "./panels.js";
+import { Talking } from "./talk.js";
+
+const WIDE = 15000, AHEAD = 1200, AGAIN = 1500; // ms: in view, of them behind the cursor, and until a server is looked for again
+
+class Live {
+  constructor(root = document) {
+    this.root = root;
+    this.url = new URL("./", location.href.replace(/^http/, "ws")).href.split(/[?#]/)[0];
+    this.bar();
+    this.watch();
+    requestAnimationFrame(() => this.beat());
+  }
+
+  bar() {
+    const bar = this.root.querySelector("#live");
+    this.meter = make("span", "meter", make("i"));
+    this.words = make("output", "words-of-line", "Press Talk, and speak: the call is on this machine.");
+    this.follow = make("button", "", "Follow");
+    this.follow.title = "let the cursor follow the call";
+    this.follow.hidden = true;
+    this.saved = make("a", "", "call.html");
+    this.saved.href = "call.html";
+    this.saved.target = "_blank";
+    this.saved.hidden = true;
+    this.talk = make("button", "talk", "Talk");
+    this.talk.id = "talk";
+    this.talk.addEventListener("click", () => this.press());
+    this.follow.addEventListener("click", () => { this.page.follows = true; });
+    bar.append(this.words, this.meter, this.saved, this.follow, this.talk);
+    bar.hidden = false;
+  }
+
+  press() {
+    if (this.talking) { this.talking.hangUp(); return; }
+    this.say("Allow the microphone …");
+    this.saved.hidden = true;
+    this.talk.textContent = "Hang up";
+    this.talk.classList.add("on");
+    this.talking = new Talking(this.url, {
+      began: () => this.say("You are on the line."),
+      level: (peak) => { this.meter.firstChild.style.width = `${Math.min(100, Math.sqrt(peak) * 110)}%`; },
+      ended: (words) => this.hungUp(words),
+    });
+    this.talking.begin();
+  }
+
+  hungUp(words) {
+    this.talking = null;
+    this.meter.firstChild.style.width = "0";
+    this.talk.textContent = "Talk";
+    this.talk.classList.remove("on");
+    this.say(`${words[0].toUpperCase()}${words.slice(1).replace(/\.$/, "")}.`);
+  }
+
+  say(words) {
+    this.words.textContent = words;
+  }
+
+  watch() {
+    const socket = new WebSocket(`${this.url}watch`);
+    socket.addEventListener("message", ({ data }) => this.take(JSON.parse(data)));
+    socket.addEventListener("close", ({ reason }) => {
+      this.goes = false;
+      if (!this.talking) this.say(reason || "The server is gone; this page comes back with it.");
+      setTimeout(() => this.watch(), AGAIN);
+    });
+  }
+
+  take(news) {
+    if (news.head) this.show(new Model(news.head));
+    const { model } = this.page;
+    for (const step of news.steps ?? []) model.push(step);
+    if (news.levels) this.hear(news.levels);
+    if (news.live) { model.ms = Math.max(model.ms, news.now); this.seen = performance.now() - news.now; }
+    if (!this.goes && news.live) this.page.follows = true;
+    this.goes = news.live;
+    this.page.timeline.ahead = news.live ? AHEAD : 0;
+    if (news.end) {
+      model.finish(news.end);
+      if (this.page.follows) this.page.edge(model.ms);
+      this.page.follows = false;
+      this.page.timeline.fit();
+    }
+    if (news.saved) { this.saved.hidden = false; this.saved.title = news.saved; }
+    if (news.head || news.end) this.page.head();
+    this.page.events.draw();
+    this.page.show();
+  }
+
+  show(model) {
+    if (this.page) this.page.use(model);
+    else this.page = globalThis.page = new Page(model, this.root);
+    this.page.timeline.least = WIDE;
+    this.page.timeline.fit();
+    this.page.follows = true;
+  }
+
+  hear({ from, caller, agent }) {
+    const levels = this.page.timeline.levels, size = from + caller.length;
+    for (const [side, given] of [["caller", caller], ["agent", agent]]) {
+      if (levels[side].length < size) { const more = new Uint8Array(2 * size); more.set(levels[side]); levels[side] = more; }
+      levels[side].set(given, from);
+    }
+    levels.size = size;
+  }
+
+  // The clock runs on between two messages.
+  beat() {
+    const { page } = this;
+    if (page && this.goes) {
+      page.model.ms = Math.max(page.model.ms, performance.now() - this.seen);
+      if (page.follows) page.edge(WIDE);
+      else page.timeline.draw();
+    }
+    if (page) this.follow.hidden = !this.goes || page.follows;
+    requestAnimationFrame(() => this.beat());
+  }
+}
+
+globalThis.live = new Live();

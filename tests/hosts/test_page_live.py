@@ -1,0 +1,130 @@
+"""Claims about a whole call in a real browser: by voice, through its own microphone and loudspeaker, watched while it goes on."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from adapters.standin.voice import Voice
+from adapters.telling.page.document import document_of
+from adapters.telling.report import report_on
+from adapters.telling.trace import Trace, read_trace
+from tests.shared.browser import Browser, Tab, chromium
+from tests.shared.page_host import Host, page_host
+from tests.shared.phone_model import ToneModel
+from tests.shared.shell import write_wav
+
+pytestmark = pytest.mark.needs("Chromium")
+
+SAID = ((1.2, "Yes."), (3.2, "No."), (5.0, "Thank you very much indeed."))
+"""When in seconds the caller says what: a turn, an interruption of its answer, and one that is long, which is a goodbye to the model."""
+HEARD_FOR_S = 14
+TAP = """(() => {
+  const { node, context } = live.talking, tap = new AnalyserNode(context, { fftSize: 128 }), samples = new Float32Array(128);
+  node.connect(tap);
+  globalThis.tapped = [];
+  setInterval(() => { tap.getFloatTimeDomainData(samples); tapped.push([performance.now(), Math.max(...samples.map(Math.abs))]); }, 4);
+})()"""
+"""Listen to what the page gives its loudspeaker, every 4 ms, beside what the page knows of it."""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    place, voice = tmp_path_factory.mktemp("browser"), Voice.load()
+    pcm = bytearray()
+    for at_s, text in SAID:
+        pcm += bytes(max(0, round(at_s * 24_000) * 2 - len(pcm))) + b"".join(voice.speak(text))
+    pcm += bytes(HEARD_FOR_S * 48_000 - len(pcm))
+    caller = write_wav(place / "caller.wav", bytes(pcm))
+    flags = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={caller}", "--use-fake-ui-for-media-stream")
+    with chromium(place / "profile", *flags) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    out = tmp_path_factory.mktemp("host") / "calls"
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(page_host(out, ToneModel(answer_ms=3_000, goodbye_ms=400))) as one,
+    ):
+        yield one
+
+
+@pytest.fixture(scope="module")
+def held(browser: Browser, host: Host) -> tuple[Tab, Trace, list[float], list[list[float]]]:
+    """A call to its end: its tab, its trace, when the page was told to be silent, and how loud it was."""
+    tab = browser.tab()
+    tab.open(host.url)
+    tab.wait("globalThis.page")
+    tab.click("#talk")
+    tab.wait("live.talking?.node?.port && live.talking.socket?.readyState === 1")
+    tab.run(TAP)
+    tab.run("globalThis.line = live.talking")
+    tab.wait("live.talking === null && !live.saved.hidden")
+    [folder] = host.folders()
+    return tab, read_trace(folder / "call.trace"), tab.run("line.cuts"), tab.run("tapped")
+
+
+Held = tuple[Tab, Trace, list[float], list[list[float]]]
+
+
+def test_a_call_by_voice_is_interrupted_and_ends_with_its_goodbye(held: Held) -> None:
+    tab, trace, _, _ = held
+    report = report_on(trace)
+    assert tab.run("live.words.textContent") == "The goodbye was heard."
+    assert report.ended == "the goodbye was heard"
+    assert report.barge_ins
+    assert tab.complaints == []
+
+
+def test_the_loudspeaker_is_silent_within_50_ms_of_the_callers_first_sound(held: Held) -> None:
+    _, _, cuts, tapped = held
+    assert cuts
+    spoken = [at for at in cuts if any(level > 0.02 for ms, level in tapped if at - 120 < ms < at)]
+    assert spoken, "at none of them the voice was heard"
+    assert not [(ms - at, level) for at in spoken for ms, level in tapped if at + 50 < ms < at + 140 and level > 0.005]
+
+
+def test_what_the_page_showed_live_is_what_the_trace_says(held: Held) -> None:
+    tab, trace, _, _ = held
+    shown: dict[str, Any] = tab.run("({ steps: page.model.steps, end: page.model.end, waits: page.model.waits })")
+    document = json.loads(json.dumps(document_of(trace)))
+    assert shown["steps"] == document["steps"]
+    assert shown["end"]["ms"] == document["end"]["ms"]
+    assert len(shown["waits"]) == len(report_on(trace).waits)
+    assert tab.run("page.index") == len(document["steps"]) - 1
+    assert tab.run("Math.max(...page.timeline.levels.caller)") > 50
+    assert tab.run("Math.max(...page.timeline.levels.agent)") > 50
+
+
+def test_another_tab_is_shown_the_same_call_and_told_when_one_talks(held: Held, browser: Browser, host: Host) -> None:
+    tab, trace, _, _ = held
+    other = browser.tab()
+    other.open(host.url, dark=True)
+    other.wait(f"globalThis.page?.model.steps.length === {len(trace.lines)}")
+    tab.click("#talk")
+    tab.wait("live.goes")
+    other.click("#talk")
+    other.wait("live.talking === null && live.words.textContent.startsWith('Another tab talks')")
+    other.wait("live.goes && page.model.steps.length > 3")
+    tab.click("#talk")
+    other.wait("!live.goes && page.model.end")
+    assert other.run("page.model.end.figures.find(([name]) => name === 'ended')[1]").startswith("the caller hung up: the caller pressed")
+    assert other.complaints == []
+
+
+def test_the_tab_that_goes_hangs_up(held: Held, browser: Browser, host: Host) -> None:
+    tab = browser.tab()
+    tab.open(host.url)
+    tab.wait("globalThis.page")
+    tab.click("#talk")
+    tab.wait("live.goes")
+    before = set(host.folders())
+    tab.command("Page.navigate", url="about:blank")
+    watching, *_ = held
+    watching.wait("!live.goes && page.model.end")
+    assert watching.run("page.model.end.figures.find(([name]) => name === 'ended')[1]").startswith("the caller hung up: the page is gone")
+    assert before == set(host.folders())

@@ -1,0 +1,236 @@
+"""Claims about the page's server: it lets in its own page alone, what is watched is what the trace says, and nobody ends another's call."""
+
+import json
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from adapters.browser.wire import HEAD
+from adapters.hosts.page.server import WATCHERS, served
+from adapters.seam.ports import FRAME_BYTES
+from adapters.telling.page.document import document_of
+from adapters.telling.trace import read_trace
+from fsm.call import events as ev
+from tests.shared.page_host import Host, Pretender, page_host, silence, watched
+from tests.shared.phone_model import ToneModel, on_asyncio, tone
+from tests.shared.shell import callfsm
+
+HELLO = silence(700) + tone(500, 300)
+GOODBYE = silence(700) + tone(500, 900)
+
+
+def host_of(tmp_path: Path) -> AbstractAsyncContextManager[Host]:
+    """The page before a model whose answers are short."""
+    return page_host(tmp_path / "calls", ToneModel(answer_ms=300))
+
+
+async def get(url: str, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return await client.get(url, headers=headers)
+
+
+def test_a_call_is_talked_and_watched_to_its_goodbye_and_leaves_its_folder(tmp_path: Path) -> None:
+    async def main() -> tuple[str, dict[str, Any], Path, str]:
+        async with (
+            page_host(tmp_path / "calls", ToneModel(answer_ms=300)) as host,
+            host.socket("watch") as watch,
+            host.socket("talk") as talk,
+        ):
+            told: list[dict[str, Any]] = []
+            async with anyio.create_task_group() as group:
+
+                async def look() -> None:
+                    told.append(await watched(watch))
+
+                group.start_soon(look)
+                reason = await Pretender(talk, GOODBYE).run()
+            [folder] = host.folders()
+            return reason, told[0], folder, (await get(f"{host.url}call.html")).text
+
+    reason, told, folder, text = on_asyncio(main)
+    assert reason == "the goodbye was heard"
+    assert {path.name for path in folder.iterdir()} == {"call.html", "call.svg", "call.trace", "call.wav", "summary.txt"}
+    trace = read_trace(folder / "call.trace")
+    document = json.loads(json.dumps(document_of(trace)))
+    assert told["steps"] == document["steps"]
+    assert told["end"] == document["end"]
+    assert (told["tables"], told["call"]) == (document["tables"], document["call"])
+    assert text == (folder / "call.html").read_text()
+    caller, agent = told["levels"]["caller"], told["levels"]["agent"]
+    assert max(caller) == pytest.approx(9_000 / 32_768 * 255, abs=2)
+    assert max(agent) == pytest.approx(9_000 / 32_768 * 255, abs=2)
+    heard = [event.at_ms for event, _, _ in trace.steps() if isinstance(event, ev.PlayoutProgressed)]
+    first = next(at for at, level in enumerate(agent) if level > 30) * 10
+    assert heard[0] == pytest.approx(first, abs=60)
+
+
+STRANGERS = {
+    "another page": {"origin": "http://evil.example"},
+    "another port": {"origin": "http://127.0.0.1:1"},
+    "no page": {"origin": None},
+    "a page that has no name": {"origin": "null"},
+}
+
+
+@pytest.mark.parametrize("name", ["talk", "watch"])
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_no_page_of_elsewhere_opens_a_socket(tmp_path: Path, name: str, stranger: str) -> None:
+    async def main() -> tuple[int, Host]:
+        async with page_host(tmp_path / "calls") as host:
+            with pytest.raises(InvalidStatus) as refused:
+                async with host.socket(name, **STRANGERS[stranger]):
+                    pass
+            return refused.value.response.status_code, host
+
+    status, host = on_asyncio(main)
+    assert status == 403
+    assert host.folders() == []
+
+
+def test_a_wrong_token_and_a_foreign_name_of_this_machine_get_nothing(tmp_path: Path) -> None:
+    async def main() -> list[tuple[int, str]]:
+        async with page_host(tmp_path / "calls") as host:
+            parts = urlsplit(host.url)
+            wrong = f"{host.origin}/{'x' * 22}/"
+            answers = [
+                await get(wrong),
+                await get(f"{host.origin}/"),
+                await get(f"{wrong}call.html"),
+                await get(f"{host.url}call.html"),
+                await get(host.url, Host=f"evil.example:{parts.port}"),
+                await get(host.url, Origin="http://evil.example"),
+                await get(host.url, Host=f"localhost:{parts.port}"),
+            ]
+            with pytest.raises(InvalidStatus):
+                async with host.socket(f"../{'x' * 22}/talk"):
+                    pass
+            return [(answer.status_code, answer.text) for answer in answers]
+
+    *refused, (status, text) = on_asyncio(main)
+    assert {code for code, _ in refused} == {404}
+    assert not [words for _, words in refused if "<" in words]
+    assert (status, text[:15]) == (200, "<!doctype html>")
+
+
+def test_the_page_may_run_what_is_its_own_and_be_framed_and_kept_by_nobody(tmp_path: Path) -> None:
+    async def main() -> httpx.Response:
+        async with page_host(tmp_path / "calls") as host:
+            return await get(host.url)
+
+    answer = on_asyncio(main)
+    assert "default-src 'none'" in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_of_two_tabs_the_second_is_told_that_the_first_talks(tmp_path: Path) -> None:
+    async def main() -> tuple[int, str, str]:
+        async with host_of(tmp_path) as host, host.socket("talk") as first:
+            reasons: list[str] = []
+            async with anyio.create_task_group() as group:
+
+                async def talk() -> None:
+                    reasons.append(await Pretender(first, GOODBYE).run())
+
+                group.start_soon(talk)
+                while not host.talk.busy:
+                    await anyio.sleep(0.01)
+                async with host.socket("talk") as second:
+                    with pytest.raises(ConnectionClosed):
+                        await second.recv()
+            return second.close_code or 0, second.close_reason or "", reasons[0]
+
+    code, words, first = on_asyncio(main)
+    assert (code, words) == (1013, "another tab talks; close it, or wait until its call is over")
+    assert first == "the goodbye was heard"
+
+
+def test_a_tab_that_is_closed_has_hung_up_and_the_next_one_talks(tmp_path: Path) -> None:
+    async def main() -> list[Path]:
+        async with host_of(tmp_path) as host:
+            async with host.socket("talk") as talk:
+                await talk.send(HEAD.pack(0) + bytes(FRAME_BYTES))
+                await talk.recv()
+            while host.talk.busy:
+                await anyio.sleep(0.01)
+            async with host.socket("talk") as talk:
+                assert await Pretender(talk, GOODBYE).run() == "the goodbye was heard"
+            return host.folders()
+
+    first, _ = on_asyncio(main)
+    end = [event for event, _, _ in read_trace(first / "call.trace").steps()][-1]
+    assert isinstance(end, ev.CallerHungUp)
+    assert end.reason.startswith("the page is gone: closed with 1000")
+
+
+HOSTILE = (b"", bytes(5), bytes(60_000), "x" * 60_000, "[" * 5_000, '{"cut": 1, "played": 99999999}', '{"cut": "no"}', "\ud7ff\u0000")
+
+
+def test_odd_messages_of_a_page_cost_it_nothing_but_themselves(tmp_path: Path) -> None:
+    async def main() -> str:
+        async with host_of(tmp_path) as host, host.socket("talk") as talk:
+            for odd in HOSTILE:
+                await talk.send(odd)
+            return await Pretender(talk, GOODBYE).run()
+
+    assert on_asyncio(main) == "the goodbye was heard"
+
+
+def test_a_huge_message_closes_its_socket_and_no_other(tmp_path: Path) -> None:
+    async def main() -> tuple[int, str]:
+        async with host_of(tmp_path) as host, host.socket("talk") as talk:
+            async with host.socket("watch") as watch:
+                await watch.send(bytes(1_000_000))
+                with pytest.raises(ConnectionClosed):
+                    while True:
+                        await watch.recv()
+            return watch.close_code or 0, await Pretender(talk, GOODBYE).run()
+
+    code, reason = on_asyncio(main)
+    assert code == 1009
+    assert reason == "the goodbye was heard"
+
+
+def test_so_many_may_watch_and_one_who_reads_nothing_holds_up_nobody(tmp_path: Path) -> None:
+    async def main() -> tuple[int, str, str]:
+        async with host_of(tmp_path) as host:
+            crowd = [await host.socket("watch") for _ in range(WATCHERS)]
+            async with host.socket("watch") as last:
+                with pytest.raises(ConnectionClosed):
+                    await last.recv()
+            async with host.socket("talk") as talk:
+                reason = await Pretender(talk, GOODBYE).run()
+            for one in crowd:
+                one.transport.abort()
+            return last.close_code or 0, last.close_reason or "", reason
+
+    assert on_asyncio(main) == (1013, f"{WATCHERS} tabs watch already; close one", "the goodbye was heard")
+
+
+def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
+    for arguments, words in (
+        (("--port", "70000"), "--port 70000: it takes a number from 0 to 65,535"),
+        (("--out", "/dev/null/calls"), "--out /dev/null/calls: Not a directory; give a folder that can be written"),
+    ):
+        done = callfsm("page", *arguments, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (2, f"callfsm: {words}\n")
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    async def main() -> str:
+        async with page_host(tmp_path / "calls") as host:
+            port = urlsplit(host.url).port or 0
+            with pytest.raises(OSError) as taken:
+                async with served(host.talk, port):
+                    pass
+            return f"{taken.value.filename} {port}"
+
+    place, _, port = on_asyncio(main).partition(" ")
+    assert place == f"127.0.0.1:{port}"
