@@ -65,9 +65,6 @@ def test_a_call_is_talked_and_watched_to_its_goodbye_and_leaves_its_folder(tmp_p
     caller, agent = told["levels"]["caller"], told["levels"]["agent"]
     assert max(caller) == pytest.approx(9_000 / 32_768 * 255, abs=2)
     assert max(agent) == pytest.approx(9_000 / 32_768 * 255, abs=2)
-    heard = [event.at_ms for event, _, _ in trace.steps() if isinstance(event, ev.PlayoutProgressed)]
-    first = next(at for at, level in enumerate(agent) if level > 30) * 10
-    assert heard[0] == pytest.approx(first, abs=60)
 
 
 STRANGERS = {
