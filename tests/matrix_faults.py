@@ -159,6 +159,14 @@ SERVER_LACKS = (
     fault("formats and falsehoods left out", without=("told_formats",)),
     fault("text echoed and not obeyed", without=("session_text",)),
     fault("turns told by their transcripts", without=("committed",)),
+    fault("every turn is answered unasked", without=("own_answers",), races=True),
+    fault(
+        "answered unasked, and told late",
+        'name = "slow_created"; ms = 600; busy = true; nth = "every"',
+        without=("own_answers", "committed", "cancel_order", "delete"),
+        codes=["unknown_or_invalid_event", "invalid_value"],
+        races=True,
+    ),
     fault("ended before speech_started", without=("cancel_order",), races=True),
     fault(
         "one place, released late", f'name = "close"; on = "{DELTA}"; nth = 4', without=("places",), settings={"reconnect_pause_ms": 1_300}

@@ -7,7 +7,7 @@ import attrs
 from adapters.seam.ports import RATE_HZ
 from adapters.telling.latency import Interruption, Timing, Wait, answer_times
 from adapters.telling.picture.data import CallPicture, Marker, Ribbon, Said, Span
-from adapters.telling.steps import barged_in, false_alarm
+from adapters.telling.steps import barged_in, cut_untold, false_alarm
 from adapters.telling.trace import Trace
 from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
@@ -147,6 +147,8 @@ class Teller:
     def _hear(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
         """The caller's side."""
         report = self.report
+        if cut_untold(before, event, answer):
+            self.speech_ms = event.at_ms
         if barged_in(before, event, answer):
             self._barge_in(before)
         elif false_alarm(before, event, answer):

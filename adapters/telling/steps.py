@@ -7,12 +7,20 @@ from fsm.engine.machine import Step
 
 
 def barged_in(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
-    """Did the caller interrupt what could be heard: by our decision, or by the server's own cancel while we held the voice?"""
+    """Did the caller interrupt what could be heard: by our decision, or by the server's own cancel, while we held the voice or before?"""
     after = answer.snapshot
     if isinstance(event, ev.ResponseCancelled):
-        return before.interruption.state is not CLEAR and after.interruption.state is CLEAR
+        return (before.interruption.state is not CLEAR and after.interruption.state is CLEAR) or cut_untold(before, event, answer)
     decided = ev.BargedIn in answer.signals
     return decided and after.playout.state is not before.playout.state
+
+
+def cut_untold(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
+    """Did the server cancel what was heard because the caller speaks, and has not told yet that the caller does?"""
+    if not isinstance(event, ev.ResponseCancelled) or before.interruption.state is not CLEAR:
+        return False
+    flushed = before.playout.heard and answer.snapshot.playout.state is not before.playout.state
+    return event.reason == "turn_detected" and event.response_id == before.playout.id and flushed
 
 
 def false_alarm(before: Call, event: ev.Event, answer: Step[Call]) -> bool:

@@ -16,8 +16,8 @@ The first dependency is the client whose word is wanted. Its URLs come first amo
 `stand-ins`, then a recording of each line of `says`. A file without such a block is no oracle.
 
 A script in `servers/` is a server that others wrote instead: `server = "owner/name"` says whose code it runs, and `call` with which
-options of `callfsm call` a call is held with it; `{port}` is its port, and the URL of each stand-in is added behind its name. `warns` are
-the errors that it is known to send in a good call.
+options of `callfsm call` a call is held with it; `{port}` is its port, and the URL of each stand-in is added behind its name. `ways` are
+options beside those, a call for each. `warns` are the errors that it is known to send in a good call.
 """
 
 import re
@@ -44,10 +44,11 @@ class Oracle:
     needs: tuple[str, ...]
     as_of: str
     stand_ins: tuple[str, ...]
-    says: tuple[str, ...]
+    says: tuple[str, ...] = ()
     server: str = ""
     """Whose server this is, `owner/name`; empty for a client."""
     call: str = ""
+    ways: tuple[str, ...] = ("",)
     warns: tuple[str, ...] = ()
     """The codes of the errors that the server is known to answer a good call with."""
     least_python: tuple[int, ...] = (3, 11)
@@ -80,7 +81,13 @@ def _declared(script: Path, block: re.Match[str] | None) -> Oracle | None:
         needs, server = tuple(told["dependencies"]), str(ours.get("server", ""))
         stand_ins = tuple(ours.get("stand-ins", ()) if server else ours["stand-ins"])
         least = tuple(int(part) for part in re.findall(r"\d+", told.get("requires-python", ">=3.11")))
-        kept = {"server": server, "call": str(ours.get("call", "")), "warns": tuple(ours.get("warns", ())), "least_python": least}
+        kept = {
+            "server": server,
+            "call": str(ours.get("call", "")),
+            "ways": tuple(ours.get("ways", ("",))),
+            "warns": tuple(ours.get("warns", ())),
+            "least_python": least,
+        }
         oracle = Oracle(script, needs, str(as_of), stand_ins, tuple(ours.get("says", ())), **kept)
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise Misdeclared(f"{script.name}: its script block cannot be read: {error!r}") from None

@@ -19,7 +19,7 @@ from adapters.commands.common import Refused
 from adapters.standin.voice import RATE_HZ, Voice
 from tests.oracles.catalog import Oracle
 from tests.oracles.environment import BUILD_S, NoEnvironment, python_of, version_of
-from tests.oracles.served import NoCheckout, checkout_of, hold, serving
+from tests.oracles.served import PLACE_TAKEN, NoCheckout, checkout_of, hold, serving
 
 ROOT = Path(__file__).parents[2]
 START_S = 60.0
@@ -91,7 +91,8 @@ def judge(oracle: Oracle, tell: Callable[[str], None], *, build_s: float = BUILD
 
 
 def _serve(oracle: Oracle, python: Path, checkout: Path, tell: Callable[[str], None]) -> tuple[int, list[str]]:
-    """Hold a call with the server of others; how many checks held, and the lines of those that did not."""
+    """Hold its calls with the server of others; how many checks held, and the lines of those that did not."""
+    checks: list[tuple[str, bool, str]] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callfsm-oracle-")))
         flags: list[str] = []
@@ -99,17 +100,18 @@ def _serve(oracle: Oracle, python: Path, checkout: Path, tell: Callable[[str], N
             flags += [f"--{words.split()[0]}", stack.enter_context(standing_in(*words.split()))]
         try:
             port = stack.enter_context(serving(python, oracle, checkout, folder / "server.log"))
-            held = hold(
-                folder,
-                [*oracle.call.format(port=port).split(), *flags],
-                by_tone=not any(words.startswith("realtime") for words in oracle.stand_ins),
-            )
+            for number, way in enumerate(oracle.ways):
+                tell(f"{oracle.call} {way}".strip())
+                place = folder / str(number)
+                place.mkdir()
+                by_tone = not any(words.startswith("realtime") for words in oracle.stand_ins)
+                held = hold(place, [*oracle.call.format(port=port).split(), *way.split(), *flags], by_tone=by_tone)
+                checks += held.checks({*oracle.warns, *(PLACE_TAKEN if number else ())})
         except (RuntimeError, OSError, ValueError, Refused) as error:
             return 0, [str(error)]
-        checks = list(held.checks(oracle.warns))
         for claim, holds, seen in checks:
             tell(f"ok    {claim}" if holds else f"FAIL  {claim}: {seen}")
-        return sum(holds for _, holds, _ in checks), [f"{claim}: {seen}" for claim, holds, seen in checks if not holds]
+    return sum(holds for _, holds, _ in checks), [f"{claim}: {seen}" for claim, holds, seen in checks if not holds]
 
 
 @contextmanager

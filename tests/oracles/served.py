@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +19,11 @@ import attrs
 import numpy as np
 
 from adapters.audio.wav_device import WavDevice
+from adapters.chatterbox.port import check as check_chatterbox
 from adapters.commands.agent import add_agent, chosen
 from adapters.hosts.phone.agent import ServedAgent
 from adapters.hosts.terminal.live import Prompter
+from adapters.realtime.port import RealtimeLLM
 from adapters.seam.driver import Driver
 from adapters.standin.caller import AfterQuiet, Cue, IntoSpeech, Line, ScriptedCaller
 from adapters.standin.voice import RATE_HZ, Voice
@@ -42,6 +44,9 @@ SCRIPT: tuple[tuple[str, int, Cue], ...] = (
     ("All right, thank you very much. Goodbye!", 880, AfterQuiet(1_200)),
 )
 """What the caller says: words for a stand-in that hears them, and the pitch in Hz of the tone that stands for them where a stub listens."""
+
+PLACE_TAKEN = ("session_limit_reached", "session_lost")
+"""What a server with one place may say to a call right after another; not to the first, whose connection was checked (R104)."""
 
 
 class NoCheckout(RuntimeError):
@@ -125,28 +130,28 @@ def hold(folder: Path, flags: list[str], *, by_tone: bool) -> Held:
     device = WavDevice(folder / "call.wav", ScriptedCaller(lines(by_tone), noise_dbfs=None if by_tone else -66.0))
     served = ServedAgent(
         policy=agent.policy,
-        chained=agent.chained,
         settings=attrs.evolve(agent.settings, tools=tools.declarations),
         realtime_url=agent.realtime_url or "",
         key=agent.key,
         voice=agent.voice,
         tools=tools,
     )
-    served = anyio.run(served.checked)
-    call = start(served.policy)
-    writer = TraceWriter(folder / "call.trace", call)
     began_s = 0.0
 
     async def main() -> None:
         nonlocal began_s
-        began_s = anyio.current_time()
-        with anyio.move_on_after(CALL_S):
-            await Driver(call, [device, *served.ports(device), Prompter()], [writer]).run()
+        ports = served.ports(device)
+        llm = next(port for port in ports if isinstance(port, RealtimeLLM))
+        if agent.voice.speech is not None:
+            await check_chatterbox(agent.voice.speech)
+        async with llm.checked():
+            chained = agent.chained is not None and await llm.is_chained()
+            call = start(agent.chained if chained and agent.chained else agent.policy)
+            began_s = anyio.current_time()
+            with closing(TraceWriter(folder / "call.trace", call)) as writer, anyio.move_on_after(CALL_S):
+                await Driver(call, [device, *ports, Prompter()], [writer]).run()
 
-    try:
-        anyio.run(main)
-    finally:
-        writer.close()
+    anyio.run(main)
 
     def old_audio(since_ms: float, response_id: str) -> float | None:
         return device.sounded_after(began_s + since_ms / 1000, response_id)

@@ -102,13 +102,15 @@ def test_a_server_without_a_checkout_is_not_judged_and_says_so(name: str, folder
 
 
 @pytest.mark.parametrize("name", sorted(name for name, oracle in known().items() if oracle.server))
-def test_a_call_with_a_server_is_one_that_the_command_line_can_hold(name: str) -> None:
+def test_each_call_with_a_server_is_one_that_the_command_line_can_hold(name: str) -> None:
     oracle = known()[name]
     parser = argparse.ArgumentParser()
     add_agent(parser, voice="chatterbox")
-    options = parser.parse_args(oracle.call.format(port=1).split())
-    assert options.realtime or options.chatterbox
-    assert chosen(options)
+    speech = ["--chatterbox", "http://127.0.0.1:2"] if "chatterbox" in oracle.stand_ins else []
+    for way in oracle.ways:
+        options = parser.parse_args([*oracle.call.format(port=1).split(), *way.split(), *speech])
+        assert options.realtime or options.chatterbox
+        assert chosen(options)
 
 
 def test_an_unknown_name_is_refused_in_one_line() -> None:

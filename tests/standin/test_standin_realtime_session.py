@@ -11,7 +11,9 @@ from hypothesis import given, settings, strategies as st
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from adapters.standin.faults import parse
 from adapters.standin.realtime.events import Begin, Events
+from adapters.standin.realtime.faults import REALTIME
 from adapters.standin.realtime.functions import told as told_result, wanted
 from adapters.standin.realtime.lacks import LACKS, Lacks
 from adapters.standin.realtime.session import APPEND_BYTES, Session
@@ -536,6 +538,22 @@ async def test_a_call_and_a_turn_are_told_by_one_message_alone(question: bytes) 
     assert "input_audio_buffer.committed" not in kinds
     if "response.done" in kinds:
         assert kinds.index("response.done") < kinds.index("input_audio_buffer.speech_started")
+
+
+async def test_a_turn_is_answered_unasked_and_that_keeps_others_away_before_it_is_told(question: bytes) -> None:
+    script = parse('[[fault]]\nname = "slow_created"\nms = 500\nbusy = true\n', REALTIME)
+    with serving(pace=QUICK, without=["own_answers"], faults=script) as url:
+        async with calling(url) as client:
+            await client.update()
+            await client.detect(create_response=False, interrupt_response=False)
+            await client.hear(question, SECOND)
+            await client.until("input_audio_buffer.committed")
+            await client.send("response.create")
+            assert (await client.error())["code"] == "conversation_already_has_active_response"
+            await client.until("response.done")
+    kinds = client.kinds()
+    assert kinds.count("response.created") == 1
+    assert kinds.index("error") < kinds.index("response.created")
 
 
 async def test_one_place_is_released_late_and_a_subprotocol_is_answered_unasked() -> None:

@@ -62,16 +62,18 @@ def test_a_cough_is_a_false_alarm_and_no_interruption(tmp_path: Path) -> None:
     assert report.cancels == {}
 
 
-def test_what_the_server_cancels_by_itself_is_an_interruption(tmp_path: Path) -> None:
-    script = (
-        *ANSWER,
-        at(1400, ev.PlayoutProgressed, "r1", 500.0),
-        at(1500, ev.SpeechStarted, "u2"),
-        at(1510, ev.ResponseCancelled, "r1", "turn_detected"),
-    )
+@pytest.mark.parametrize("speech_ms", [1500, 1520], ids=["told first", "told after the cancel"])
+def test_what_the_server_cancels_by_itself_is_an_interruption(tmp_path: Path, speech_ms: float) -> None:
+    speech, cancelled = at(speech_ms, ev.SpeechStarted, "u2"), at(1510, ev.ResponseCancelled, "r1", "turn_detected")
+    script = (*ANSWER, at(1400, ev.PlayoutProgressed, "r1", 500.0), *sorted((speech, cancelled), key=lambda said: said[0]))
     report = told(tmp_path, (*script, END), interrupts="server")
-    assert [barge.response_id for barge in report.barge_ins] == ["r1"]
+    assert [(barge.response_id, barge.heard_ms) for barge in report.barge_ins] == [("r1", pytest.approx(min(speech_ms, 1510)))]
     assert report.cancels == {}
+
+
+def test_what_the_server_cancels_for_another_reason_is_none(tmp_path: Path) -> None:
+    script = (*ANSWER, at(1400, ev.PlayoutProgressed, "r1", 500.0), at(1510, ev.ResponseCancelled, "r1", "client_cancelled"))
+    assert told(tmp_path, (*script, END), interrupts="server").barge_ins == []
 
 
 def test_the_caller_is_quoted_where_they_spoke(tmp_path: Path) -> None:

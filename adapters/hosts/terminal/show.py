@@ -7,7 +7,7 @@ from rich.text import Text
 
 from adapters.seam.errors import without_key
 from adapters.seam.wellformed import printable
-from adapters.telling.steps import barged_in, false_alarm
+from adapters.telling.steps import barged_in, cut_untold, false_alarm
 from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
 from fsm.engine.machine import Step
@@ -37,6 +37,8 @@ class Show:
         """One step."""
         before, self._call = self._call, answer.snapshot
         self._events(before, event)
+        if cut_untold(before, event, answer):
+            self._speech_ms = event.at_ms
         if barged_in(before, event, answer):
             self._barge_in(before, event, "cancelled by the server" if isinstance(event, ev.ResponseCancelled) else "decided")
         elif false_alarm(before, event, answer):

@@ -64,7 +64,9 @@ _TO_A_SESSION = {
 _TO_A_RESPONSE = {
     "response_never_created": Kind("the response is neither created nor refused", occasion="a wish for a response"),
     "slow_created": Kind(
-        "the response begins so late; a cancel that comes before finds nothing to cancel", _LATE, occasion="a wish for a response"
+        "the response begins so late; a cancel that comes before finds nothing to cancel, and with busy another wish is refused",
+        _LATE | {"busy": Param(False)},
+        occasion="a wish for a response",
     ),
     "failed_response": Kind(
         "it ends as failed; with wait_s its words ask to wait so long",

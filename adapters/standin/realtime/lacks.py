@@ -48,6 +48,7 @@ LACKS = {
         values=tuple(((*side, "format", "type"), kind) for side in (_INPUT, _OUTPUT) for kind in ("audio/pcmu", "audio/pcma")),
     ),
     "create_response": Lack("every turn is answered: the setting is ignored", ignored=((*_INPUT, "turn_detection", "create_response"),)),
+    "own_answers": Lack("create_response is echoed as it is given, and every turn is answered all the same"),
     "interrupt_response": Lack(
         "speech always interrupts: the setting is ignored", ignored=((*_INPUT, "turn_detection", "interrupt_response"),)
     ),

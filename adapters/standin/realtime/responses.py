@@ -47,6 +47,7 @@ class Responses:
         self._active: dict[str, Response] = {}
         self._ending: set[str] = set()
         self._flaws: dict[str, Fault] = {}
+        self._to_begin = 0
 
     # What begins and ends a response.
 
@@ -56,7 +57,10 @@ class Responses:
         never, late = self._faults.occasion("response_never_created"), self._faults.occasion("slow_created")
         if never:
             return []
-        return [Later(late["ms"], partial(self._begin_late, wishes, event_id))] if late else self._begin(wishes)
+        if not late:
+            return self._begin(wishes)
+        self._to_begin += bool(late["busy"])
+        return [Later(late["ms"], partial(self._begin_late, wishes, event_id, busy=bool(late["busy"])))]
 
     def cancel(self, event: Json) -> list[Out]:
         """The client cancels a response. Refused when it is not in progress."""
@@ -130,8 +134,9 @@ class Responses:
 
     def _refuse_a_second(self, wishes: Json) -> None:
         """One at a time in the conversation."""
-        if wishes.get("conversation") != "none" and self._main:
-            busy = f"Conversation already has an active response in progress: {self._main.id}."
+        if wishes.get("conversation") != "none" and (self._main or self._to_begin):
+            named = f": {self._main.id}" if self._main else ""
+            busy = f"Conversation already has an active response in progress{named}."
             advice = "Wait until the response is finished before creating a new one."
             raise Refused("conversation_already_has_active_response", f"{busy} {advice}")
 
@@ -148,8 +153,9 @@ class Responses:
         failed, incomplete = self._faults.occasion("failed_response"), self._faults.occasion("incomplete_response")
         return out + (self._fail(response, failed or incomplete) or [Begin(response.id)])
 
-    def _begin_late(self, wishes: Json, event_id: str | None) -> list[Out]:
-        """What was wanted a while ago is begun now, if it still may be."""
+    def _begin_late(self, wishes: Json, event_id: str | None, *, busy: bool) -> list[Out]:
+        """What was wanted a while ago is begun now, if it still may be; `busy`: it has kept others away."""
+        self._to_begin -= busy
         try:
             self._refuse_a_second(wishes)
             return self._begin(wishes)

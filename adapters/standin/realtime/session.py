@@ -161,7 +161,7 @@ class Session:
             self._events.event("input_audio_buffer.speech_stopped", audio_end_ms=change.at_ms, item_id=self._turn_item),
         ]
         out += self._committed(self._turn_item, self._buffer.take_before(change.at_ms))
-        if not self._settings.vad["create_response"]:
+        if not self._settings.vad["create_response"] and "own_answers" not in self._lacks:
             return out
         try:
             return out + self.responses.create({})

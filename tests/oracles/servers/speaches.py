@@ -28,20 +28,14 @@
 # warns = ["invalid_request_error", "server_error"]
 # ///
 
-import asyncio
-import json
 import os
 import sys
-import threading
 import wave
-from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
 import stubs
-import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.responses import StreamingResponse
+import upstream
 
 NEURAL = ("kokoro_onnx", "piper", "pyannote", "onnx_asr", "onnxruntime", "torch", "aiortc", "gradio", "sounddevice", "ctranslate2")
 
@@ -52,15 +46,13 @@ def main() -> None:
     copy = stubs.checkout()
     sys.path.insert(0, str(copy / "src"))
     (copy / "realtime-console" / "dist").mkdir(parents=True, exist_ok=True)
-    listener, behind = stubs.listening(), stubs.listening()
+    listener = stubs.listening()
     port = str(listener.getsockname()[1])
     os.environ |= {"UVICORN_HOST": "127.0.0.1", "UVICORN_PORT": port, "LOOPBACK_HOST_URL": f"http://127.0.0.1:{port}", "ENABLE_UI": "false"}
-    os.environ |= {"CHAT_COMPLETION_BASE_URL": f"http://127.0.0.1:{behind.getsockname()[1]}/v1", "LOG_LEVEL": "warning"}
+    os.environ |= {"CHAT_COMPLETION_BASE_URL": upstream.start(), "LOG_LEVEL": "warning"}
     _without_models()
     from speaches.main import create_app
 
-    upstream = uvicorn.Server(uvicorn.Config(_llm(), log_level="warning"))
-    threading.Thread(target=upstream.run, kwargs={"sockets": [behind]}, daemon=True).start()
     stubs.serve(create_app(), listener)
 
 
@@ -96,33 +88,6 @@ def _named(executors: Any, kind: str) -> Any:
 def _decoded(file: Any, sampling_rate: int) -> np.ndarray[Any, Any]:
     with wave.open(file, "rb") as sound:
         return np.frombuffer(sound.readframes(sound.getnframes()), "<i2").astype(np.float32) / 32768
-
-
-def _llm() -> FastAPI:
-    """The LLM behind the server."""
-    app = FastAPI()
-
-    @app.post("/v1/chat/completions")
-    async def complete(request: Request) -> StreamingResponse:
-        asked = await request.json()
-        said = [(one["role"], one["content"] if isinstance(one.get("content"), str) else "") for one in asked["messages"]]
-        words, tool = stubs.answer(said, [one["function"]["name"] for one in asked.get("tools") or []])
-        return StreamingResponse(_chunks(words, tool), media_type="text/event-stream")
-
-    return app
-
-
-async def _chunks(words: str, tool: str) -> AsyncIterator[str]:
-    arguments = json.dumps({"job": "puncture"})
-    call = {"index": 0, "id": f"call_{id(words)}", "type": "function", "function": {"name": tool, "arguments": ""}}
-    rest = {"index": 0, "function": {"arguments": arguments}}
-    deltas: list[dict[str, Any]] = [{"content": f"{word} "} for word in words.split()]
-    for delta in [{"tool_calls": [call]}, {"tool_calls": [rest]}] if tool else deltas:
-        await asyncio.sleep(0.05)
-        choice = {"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": None}
-        chunk = {"id": "chat_1", "object": "chat.completion.chunk", "created": 1, "model": "stub", "choices": [choice]}
-        yield f"data: {json.dumps(chunk)}\n\n"
-    yield "data: [DONE]\n\n"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Its scripts run as `python SCRIPT.py CHECKOUT FOLDER`, in an environment of thei
 checkout in the folder, say `ready PORT` once it answers, and end when standard input does.
 """
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import os
@@ -174,6 +175,7 @@ def torch_of_numpy() -> None:
     torch.__dict__.update(
         Tensor=Tensor,
         tensor=tensor,
+        is_tensor=lambda value: isinstance(value, Tensor),
         from_numpy=tensor,
         zeros=lambda *shape, **_: tensor(np.zeros(shape, np.float32)),
         cat=lambda parts, dim=0: tensor(np.concatenate(parts, dim)),
@@ -192,7 +194,7 @@ def torch_of_numpy() -> None:
     sys.modules.update({"torch": torch, "torchaudio": audio})
 
 
-class _Nothing:
+class _Nothing(contextlib.ContextDecorator):
     def __enter__(self) -> None:
         return
 
