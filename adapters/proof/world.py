@@ -97,6 +97,8 @@ class Answer(NamedTuple):
     """Did it call a tool?"""
     asks: bool = False
     words: bool = False
+    whole: bool = False
+    """Is all done of it that was begun (R97)?"""
     device: Device = Device.NEVER
     sound: Sound = Sound.NONE
     items: tuple[Item, ...] = ()
@@ -335,7 +337,7 @@ def _item(world: World, event: Any, _: Policy) -> World:
     if event.item_id:
         known = next((item for item in answer.items if item.name == event.item_id), None)
         if known is None:
-            changes["items"] = (*answer.items, Item(event.item_id, sound))
+            changes |= {"items": (*answer.items, Item(event.item_id, sound)), "whole": False}
         elif sound and not known.came:
             changes["items"] = tuple(item._replace(came=True) if item is known else item for item in answer.items)
     return _with(world, event.response_id, **changes) if changes else world
@@ -388,6 +390,10 @@ def _called(world: World, event: ev.ToolCalled, _: Policy) -> World:
 
 def _asks(world: World, event: ev.QuestionAsked, _: Policy) -> World:
     return _with(world, event.response_id, asks=True)
+
+
+def _whole(world: World, event: ev.ItemsDone, _: Policy) -> World:
+    return _with(world, event.response_id, whole=True)
 
 
 def _words(world: World, event: ev.TextArrived, _: Policy) -> World:
@@ -538,6 +544,7 @@ _EVENTS: dict[type[ev.Event], Callable[[World, Any, Policy], World]] = {
     ev.ToolCalled: _called,
     ev.QuestionAsked: _asks,
     ev.TextArrived: _words,
+    ev.ItemsDone: _whole,
     ev.CreateRefused: _refused,
     ev.CancelUnsent: _unsent,
     ev.SpeechStarted: _starts,
@@ -594,7 +601,7 @@ def _retire(world: World, effect: fx.Retire, _: Policy) -> World:
     answer = world.answer(effect.response_id)
     if answer is None or not answer.audible:
         return world
-    if answer.notice and answer.completed and answer.sound:
+    if answer.notice and (answer.completed or answer.whole) and answer.sound:
         world = world._replace(owed=world.owed - answer.pays)
     failed = world.failed or not answer.sound
     return _with(world._replace(failed=failed), answer.id, device=Device.RETIRED)

@@ -224,8 +224,13 @@ def _words_of(memory: Memory, part: Told, response_id: str) -> list[Incoming]:
 
 def item_added(memory: Memory, told: Told) -> list[Incoming]:
     """A response has an item: a message of its own, or a call that begins."""
+    item_id = told.text("item_id")
     if previous := told.text("previous_item_id"):
-        memory.previous[told.text("item_id")] = previous
+        memory.previous[item_id] = previous
+    if told.kind == "response.output_item.added" and item_id:
+        notes = memory.notes(memory.whose(told)[0])
+        if len(notes.begun) < KINDS:
+            notes.begun[item_id] = True
     if told.text("item_type") == "function_call":
         memory.whose(told)
         _call(memory, told)
@@ -252,11 +257,22 @@ def _new_item(memory: Memory, response_id: str, item_id: str) -> list[Incoming]:
 def item_done(memory: Memory, told: Told) -> list[Incoming]:
     """An item of a response is done: a call that was not cut off is whole (R89, R90)."""
     if told.text("item_type") != "function_call":
-        return item_added(memory, told) + _complete(memory, *memory.whose(told)) if told.text("item_id") else []
+        known = item_added(memory, told) + _complete(memory, *memory.whose(told)) if told.text("item_id") else []
+        return known + _all_done(memory, told)
     memory.whose(told)
     call = _call(memory, told)
     call.cut = call.cut or told.text("item_status") in _CUT_OFF
-    return _tell(call)
+    return _tell(call) + _all_done(memory, told)
+
+
+def _all_done(memory: Memory, told: Told) -> list[Incoming]:
+    """Tell that all items of a response which were begun are done, if this was the last of them (R97)."""
+    if told.kind != "response.output_item.done" or told.text("item_status") in _CUT_OFF:
+        return []
+    response_id, item_id = memory.whose(told)
+    notes = memory.notes(response_id)
+    notes.begun.pop(item_id, None)
+    return [] if notes.begun else [Happened(ev.ItemsDone, (response_id,))]
 
 
 def is_of_a_response(memory: Memory, told: Told) -> bool:

@@ -49,6 +49,8 @@ class ResponseNotes:
     kinds: dict[str, str] = attrs.field(factory=dict)
     """Whether an item's words came as text or as a transcript: the first counts."""
     transcribed: dict[str, bool] = attrs.field(factory=dict)
+    begun: dict[str, bool] = attrs.field(factory=dict)
+    """Items of whatever kind that are begun, and not done."""
     told_words: bool = False
     """Has the core been told that words came?"""
     order: InOrder = attrs.field(factory=InOrder)

@@ -206,7 +206,7 @@ _RESPONSES = (
     of_response(
         "response.output_item.done",
         (*CALL, "item_type", "role", "item_status"),
-        comes(m.item_done, ev.ItemAdded, *WAITED, ev.ToolCalled, why="what waited for it is heard (R88)"),
+        comes(m.item_done, ev.ItemAdded, *WAITED, ev.ItemsDone, ev.ToolCalled, why="what waited for it is heard (R88)"),
     ),
     of_response("response.content_part.added", (), aside("its sound or its words say what it is")),
     of_response("response.content_part.done", PART, comes(m.part_done, *WAITED)),
@@ -245,6 +245,6 @@ TABLE = {message.name: message for message in (*_SESSION, *_CALLER, *_ITEMS, *_R
 EVERYWHERE = (ev.ToolCalled, ev.ErrorReceived)
 """What may come with any message: the call whose arguments were done in the one before, and the error that a malformed one is."""
 WITHOUT_MEANING = frozenset(
-    name for name, message in TABLE.items() if {*_kinds(message)} - {Reply, ev.ItemAdded, ev.ToolCalled} in (set(), {*WAITED})
+    name for name, message in TABLE.items() if {*_kinds(message)} - {Reply, ev.ItemAdded, ev.ItemsDone, ev.ToolCalled} in (set(), {*WAITED})
 )
 """Messages that tell the core nothing, but a call that they show to be whole, and let be heard what waited."""

@@ -224,6 +224,12 @@ class AudioArrived(ModelEvent):
     content_index: int = 0
 
 
+class ItemsDone(ResponseEvent):
+    """Every item that was begun of the response has come whole: nothing is awaited of it but more items, or its end (R97)."""
+
+    __slots__ = ()
+
+
 class TextArrived(ResponseEvent):
     """The first words of a response that is to be spoken by the model: its sound must follow (R16)."""
 

@@ -216,6 +216,11 @@ def heard_in_progress(call: Call, _: object) -> bool:
     return call.response.state is IN_PROGRESS and call.response.id == call.playout.id
 
 
+def heard_whole(call: Call, _: object) -> bool:
+    """Was all heard that is told of the response, which is told to be done, while its end does not come (R97)?"""
+    return call.playout.state is STARVED and call.playout.heard and heard_in_progress(call, None) and call.response.whole
+
+
 def cancelling(call: Call, _: object) -> bool:
     """Is the end of a cancelled response awaited?"""
     return call.response.state in CANCELLINGS
@@ -357,7 +362,7 @@ def answer_waits(call: Call, _: object) -> bool:
 def may_replace(call: Call, _: ev.VoiceMissing) -> bool:
     """Is the response that brings no sound still generated, and may another be asked for (R16, R97)?"""
     soon = call.cooldown.state is COOLING and unheard(call, None)
-    return heard_in_progress(call, None) and may_retry(call, None) and not soon
+    return heard_in_progress(call, None) and not heard_whole(call, None) and may_retry(call, None) and not soon
 
 
 def fatal(_: Call, event: ev.ResponseFailed) -> bool:

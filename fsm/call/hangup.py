@@ -17,6 +17,7 @@ from fsm.call.guards import (
     ended_before,
     fatal,
     heard_in_progress,
+    heard_whole,
     known,
     limit_reached,
     may_replace,
@@ -106,6 +107,11 @@ def goodbye_failed(call: Call, _: ev.AnswerFailed | ev.VoiceMissing) -> bool:
     return call.response.id == call.hangup.id
 
 
+def goodbye_whole(call: Call, _: ev.VoiceMissing) -> bool:
+    """Was the goodbye heard whole, though its end does not come (R42, R97)?"""
+    return heard_whole(call, None) and call.response.id == call.hangup.id
+
+
 def farewell_failed(call: Call, event: ev.AnswerFailed | ev.VoiceMissing) -> bool:
     """Is it a farewell of ours, which is asked for again?"""
     return goodbye_failed(call, event) and any(debt.cause is Cause.FAREWELL for debt in call.pending.asked)
@@ -160,7 +166,8 @@ def cut_once_too_often(call: Call, event: ev.ResponseCancelled) -> bool:
 
 def missed_once_too_often(call: Call, event: ev.VoiceMissing) -> bool:
     """Did one more response bring no sound than may, with no other answer owed (R16)?"""
-    return heard_in_progress(call, None) and not may_replace(call, event) and not answer_waits(call, None)
+    lost = heard_in_progress(call, None) and not heard_whole(call, None)
+    return lost and not may_replace(call, event) and not answer_waits(call, None)
 
 
 def stalled_once_too_often(call: Call, event: ev.PlayoutStalled) -> bool:
@@ -281,6 +288,7 @@ HANGUP = region(
     row(LIVE,        ev.PlayoutStalled,      stalled_once_too_often,    stay(device_stalled, raises(ev.HangupDue))),
     row(LIVE,        ev.VoiceMissing,        missed_once_too_often,     stay(no_sound_came, raises(ev.HangupDue))),
     row(GOODBYE,     ev.ResponseCancelled,   of_goodbye,                go(STAYING)),
+    row(GOODBYE,     ev.VoiceMissing,        goodbye_whole,             stay(raises(ev.HangupDue))),
     row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), farewell_failed, go(PARTING)),
     row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), goodbye_failed, go(STAYING)),
     row(LIVE,        (ev.SynthesisFailed, ev.SynthesisExpired), voice_lost, stay(voice_failed, raises(ev.HangupDue))),

@@ -19,6 +19,7 @@ from fsm.call.guards import (
     cut_unheard,
     free,
     heard_in_progress,
+    heard_whole,
     last_unheard,
     may_ask,
     may_replace,
@@ -69,7 +70,7 @@ def answered_at_once(call: Call, _: object) -> bool:
 
 def lost_to_another(call: Call, _: ev.VoiceMissing) -> bool:
     """Does the response bring no sound that is generated, while another answer is owed?"""
-    return heard_in_progress(call, None) and answer_waits(call, None)
+    return heard_in_progress(call, None) and not heard_whole(call, None) and answer_waits(call, None)
 
 
 def leaves_nothing(call: Call, _: object) -> bool:

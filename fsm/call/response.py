@@ -92,6 +92,11 @@ def takes_too_long(call: Call, _: ev.ResponseExpired) -> bool:
     return heard_in_progress(call, None) and (not call.playout.heard or call.response.cause is Cause.NOTICE)
 
 
+def of_generated(call: Call, event: ev.ItemAdded | ev.AudioArrived | ev.ItemsDone) -> bool:
+    """Is it about the items of the response that is generated?"""
+    return event.response_id == call.response.id
+
+
 def first_call(call: Call, event: ev.ToolCalled) -> bool:
     """Does our response call a tool?"""
     return event.response_id in ("", call.response.id)
@@ -154,6 +159,18 @@ def note_call(_: Call, __: ev.ToolCalled) -> bool:
     return True
 
 
+@sets("whole")
+def note_done(_: Call, __: ev.ItemsDone) -> bool:
+    """All that was begun of the response is done."""
+    return True
+
+
+@sets("whole")
+def note_more(_: Call, __: ev.ItemAdded | ev.AudioArrived) -> bool:
+    """More of the response is begun."""
+    return False
+
+
 @sets("wait_ms", "fault")
 def note_failure(_: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> tuple[float, str]:
     """How long the server asks to be left alone (R92), and what failed."""
@@ -178,16 +195,16 @@ def note_unheard(_: Call, __: ev.ResponseCompleted) -> tuple[float, str]:
     return 0.0, "nothing_to_hear"
 
 
-@sets("id", "unsent", "ended", "called", "wait_ms")
-def take_id(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, float]:
+@sets("id", "unsent", "ended", "called", "whole", "wait_ms")
+def take_id(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, bool, float]:
     """The response that we asked for has an id; the one before it is done with."""
-    return event.response_id, 0, _with(call, call.response.id), False, 0.0
+    return event.response_id, 0, _with(call, call.response.id), False, False, 0.0
 
 
-@sets("id", "unsent", "ended", "called", "wait_ms", "cause")
-def take_unasked(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, float, Cause]:
+@sets("id", "unsent", "ended", "called", "whole", "wait_ms", "cause")
+def take_unasked(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, bool, float, Cause]:
     """A response that the server created by itself: it answers the caller's turn."""
-    return event.response_id, 0, _with(call, call.response.id), False, 0.0, Cause.USER_TURN
+    return event.response_id, 0, _with(call, call.response.id), False, False, 0.0, Cause.USER_TURN
 
 
 @sets("ended", "unwanted")
@@ -266,6 +283,8 @@ RESPONSE = region(
     row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, cancel_created)),
     row(IN_PROGRESS,             ev.ToolCalled,           first_call,          stay(note_call)),
+    row(IN_PROGRESS,             ev.ItemsDone,             of_generated,        stay(note_done)),
+    row(IN_PROGRESS,             (ev.ItemAdded, ev.AudioArrived), of_generated, stay(note_more)),
 
     row(IN_PROGRESS,             ev.ResponseCompleted,    unheard_before_unwanted, go(CANCEL_IN_FLIGHT, await_unwanted, note_unheard, raises(ev.AnswerFailed))),
     row(IN_PROGRESS,             (ev.ResponseFailed, ev.ResponseIncomplete), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted, note_failure, raises(ev.AnswerFailed))),

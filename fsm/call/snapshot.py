@@ -71,6 +71,8 @@ class Response(Record):
     """Responses that were cancelled at their birth while this one was generated, and whose end is awaited (R73)."""
     called: bool = False
     """Did the response call a tool, so that it need not be heard (R91)?"""
+    whole: bool = False
+    """Is all that was begun of it told to be done, though the response is not told to have ended (R97)?"""
     wait_ms: float = 0.0
     """How long the server asks to be left alone, since the last failure (R92)."""
     fault: str = ""

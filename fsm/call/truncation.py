@@ -11,7 +11,7 @@ from math import inf
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import DeleteItem, Effect, Level, Log, RewriteItem, TruncateItem
-from fsm.call.guards import AUDIBLE, ended_before, known, of_next, of_playout, of_session, welcome, without_sound_to_follow
+from fsm.call.guards import AUDIBLE, ended_before, heard_whole, known, of_next, of_playout, of_session, welcome, without_sound_to_follow
 from fsm.call.snapshot import Call, Item, Spoken, Truncation
 from fsm.call.states import AHEAD, IN_STEP, OVER, POSITION_AWAITED, SILENT, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, several, stay
@@ -298,6 +298,7 @@ TRUNCATION = region(
     #   while               on                       if                 then
     row(LIVE,               ev.BargedIn,             silent,            ignore("nothing is heard")),
     row(LIVE,               ev.BargedIn,             always,            go(POSITION_AWAITED, await_heard)),
+    row(LIVE,               ev.VoiceMissing,         heard_whole,       ignore("all of it was heard (R97)")),
     row(LIVE,               (ev.VoiceMissing, ev.PlayoutStalled), always, go(POSITION_AWAITED, await_played)),
     row(LIVE,               ev.ResponseEnded,        ended_before,      ignore("it has ended before (R06)")),
     row(LIVE,               ev.ResponseCancelled,    cut_heard,         go(POSITION_AWAITED, await_played)),

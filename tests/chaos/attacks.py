@@ -231,6 +231,8 @@ class Figures:
     good_calls: int = 0
     attacked_calls: int = 0
     good_calls_lost: int = 0
+    lost: dict[str, str] = attrs.Factory(dict)
+    """Who hung up each of them, by the call's id."""
     servers_lost: int = 0
     clear: list[tuple[float, float]] = attrs.Factory(list)
     lag: list[tuple[float, float]] = attrs.Factory(list)
@@ -310,13 +312,16 @@ class Range:
     async def good_call(self, length_ms: int) -> None:
         """A caller who interrupts again and again, and hangs up."""
         tones = tuple((start, start + 200) for start in range(1_000, length_ms - 500, 1_500))
-        call = Call(http.Application(Ids()), ToneCaller(700, tones, length_ms), Conditions(), str)
+        ids = Ids()
+        call = Call(http.Application(ids), ToneCaller(700, tones, length_ms), Conditions(), str)
         try:
             await self.dial(call)
         except* CallFailed as failed:
             self.figures.faults.append(f"a good call: {failed.exceptions}")
         self.figures.good_calls += 1
-        self.figures.good_calls_lost += call.hung is not Hung.CALLER
+        if call.hung is not Hung.CALLER:
+            self.figures.good_calls_lost += 1
+            self.figures.lost[ids.call] = call.hung.value if call.hung else "nobody"
 
     def count(self, name: str, number: int = 1) -> None:
         """So many hostile inputs of a kind were sent."""
@@ -601,6 +606,8 @@ def _judge_log(figures: Figures, log: list[str]) -> None:
         except ValueError:
             figures.faults.append(f"the log has {line[:200]!r}")
             continue
+        if told.get("call") in figures.lost and told["event"] not in ("call_began", "interruption"):
+            figures.faults.append(f"a good call was lost, {figures.lost[told['call']]}: {line.strip()[:300]}")
         ended[told.get("call", "")] += {"call_began": -1, "call_ended": 1}.get(told["event"], 0)
         if told["event"] == "call_crashed" or "Traceback" in line or told.get("words") == "Exception in ASGI application":
             figures.faults.append(line.strip()[:400])

@@ -177,7 +177,7 @@ def unheard(text: str) -> list[Incoming]:
                 "response_id": "r1",
                 "item": {"type": "function_call", "id": "i3", "call_id": "c1", "name": "find", "arguments": "{}", "status": "completed"},
             },
-            [Happened(events.ToolCalled, ("c1", "find", "{}", "r1"))],
+            [Happened(events.ToolCalled, ("c1", "find", "{}", "r1")), Happened(events.ItemsDone, ("r1",))],
         ),
         ({"type": "rate_limits.updated", "rate_limits": []}, []),
         ({"type": "error", "error": {"type": "server_error", "message": "oops"}}, [Happened(ErrorReceived, ("server_error", "oops"))]),
@@ -189,6 +189,24 @@ def unheard(text: str) -> list[Incoming]:
 )
 def test_each_message_says_what_the_table_says(message: dict[str, Any], said: list[Incoming]) -> None:
     assert wire().receive(json.dumps(message)) == said
+
+
+def test_a_response_is_told_whole_once_every_item_that_was_begun_is_done() -> None:
+    """R97: of whatever kind; one that was cut off never is."""
+
+    def told(kind: str, item_id: str, **item: Any) -> list[Incoming]:
+        said = hear(one, type=f"response.output_item.{kind}", response_id="r1", item={"id": item_id, **item})
+        return [happened for happened in said if happened == Happened(events.ItemsDone, ("r1",))]
+
+    one = wire()
+    for item_id, kind in (("i1", "message"), ("i2", "reasoning"), ("i3", "function_call")):
+        assert told("added", item_id, type=kind) == []
+    assert told("done", "i2", type="reasoning", status="completed") == []
+    assert told("done", "i3", type="function_call", status="completed", call_id="c1", name="find", arguments="{}") == []
+    assert hear(one, type="conversation.item.done", item={"id": "i1", "type": "message", "role": "assistant"}) == []
+    assert len(told("done", "i1", type="message")) == 1
+    assert told("added", "i4", type="message") == []
+    assert told("done", "i4", type="message", status="incomplete") == []
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,8 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
     elif len(answer.sentences) < plan.sentences:
         number = len(answer.sentences) + 1
         yield Happening(sentence(name, number))
+    if "whole" in plan.parts and not answer.whole and (answer.sound or answer.sentences):
+        yield Happening(ev.ItemsDone(NOW, name))
     if "tools" in plan.parts:
         for tool in (f"{name}.t", f"{name}.s")[: plan.policy.tools_at_once]:
             if world.tool(tool) is None or "twice" in plan.parts:
