@@ -167,6 +167,12 @@ SERVER_LACKS = (
         codes=["unknown_or_invalid_event", "invalid_value"],
         races=True,
     ),
+    fault(
+        "a session that ends with a transcript that fails",
+        'name = "no_transcript"; told = true',
+        'name = "close"; code = 1006; on = "conversation.item.input_audio_transcription.failed"',
+        codes=["audio_unintelligible"],
+    ),
     fault("ended before speech_started", without=("cancel_order",), races=True),
     fault(
         "one place, released late", f'name = "close"; on = "{DELTA}"; nth = 4', without=("places",), settings={"reconnect_pause_ms": 1_300}
@@ -215,13 +221,15 @@ def _speech(name: str, *strikes: str, **more: Any) -> Fault:
 
 SPEECH_SERVERS = (
     *(
-        _speech(f"{dialect} loads its model", 'name = "loading"; on = "tts"; ms = 500', dialect=dialect)
+        # its first sentence comes late, so that the answer may be generated to its end just as it is interrupted
+        _speech(f"{dialect} loads its model", 'name = "loading"; on = "tts"; ms = 500', dialect=dialect, races=True)
         for dialect in ("seed", "devnen", "travisvn")
     ),
     _speech(
         "crash, then it loads its model",
         'name = "crash"; on = "tts"; nth = 2; ms = 200; loading_ms = 500',
         dialect="travisvn",
+        races=True,
     ),
     _speech("it stands still", dialect="devnen", without=("loop",)),
     _speech("no default voice", dialect="devnen", without=("default_voice", "description")),

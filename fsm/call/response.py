@@ -36,6 +36,7 @@ from fsm.call.states import (
     OVER,
     REQUESTED,
     SERVER_CANCELLING,
+    SPEAKING,
     WITHDRAWN,
 )
 from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
@@ -51,6 +52,11 @@ HARMLESS = frozenset({"response_cancel_not_active", ACTIVE_ALREADY})
 def servers_to_cancel(call: Call, _: ev.ResponseCreated) -> bool:
     """Does the caller speak over the server's own answer, in a session whose server cancels it?"""
     return server_interrupts(call, None) and call.session.state in CONFIRMED_SESSION
+
+
+def server_will_cut(call: Call, event: ev.BargedIn) -> bool:
+    """Does the server cut what the caller interrupts? What it began after their first sound it does not (R68)."""
+    return server_interrupts(call, event) and not call.response.over_speech
 
 
 def attempts_left(call: Call, event: ev.CancelUnsent) -> bool:
@@ -195,16 +201,16 @@ def note_unheard(_: Call, __: ev.ResponseCompleted) -> tuple[float, str]:
     return 0.0, "nothing_to_hear"
 
 
-@sets("id", "unsent", "ended", "called", "whole", "wait_ms")
-def take_id(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, bool, float]:
+@sets("id", "unsent", "ended", "called", "over_speech", "whole", "wait_ms")
+def take_id(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, bool, bool, float]:
     """The response that we asked for has an id; the one before it is done with."""
-    return event.response_id, 0, _with(call, call.response.id), False, False, 0.0
+    return event.response_id, 0, _with(call, call.response.id), False, call.turn.state is SPEAKING, False, 0.0
 
 
-@sets("id", "unsent", "ended", "called", "whole", "wait_ms", "cause")
-def take_unasked(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, bool, float, Cause]:
+@sets("id", "unsent", "ended", "called", "over_speech", "whole", "wait_ms", "cause")
+def take_unasked(call: Call, event: ev.ResponseCreated) -> tuple[str, int, tuple[str, ...], bool, bool, bool, float, Cause]:
     """A response that the server created by itself: it answers the caller's turn."""
-    return event.response_id, 0, _with(call, call.response.id), False, False, 0.0, Cause.USER_TURN
+    return event.response_id, 0, _with(call, call.response.id), False, False, False, 0.0, Cause.USER_TURN
 
 
 @sets("ended", "unwanted")
@@ -275,7 +281,7 @@ RESPONSE = region(
     row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked)),
     row(UNASKED,                 ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, cancel_created)),
 
-    row(IN_PROGRESS,             ev.BargedIn,             server_interrupts,   go(SERVER_CANCELLING)),
+    row(IN_PROGRESS,             ev.BargedIn,             server_will_cut,     go(SERVER_CANCELLING)),
     row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, cancel_response)),
     row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseExpired,      to_follow,           go(IN_PROGRESS)),

@@ -71,6 +71,8 @@ class Response(Record):
     """Responses that were cancelled at their birth while this one was generated, and whose end is awaited (R73)."""
     called: bool = False
     """Did the response call a tool, so that it need not be heard (R91)?"""
+    over_speech: bool = False
+    """Was it created while the caller spoke, so that the server, which cuts at the first sound, does not cut it (R68)?"""
     whole: bool = False
     """Is all that was begun of it told to be done, though the response is not told to have ended (R97)?"""
     wait_ms: float = 0.0

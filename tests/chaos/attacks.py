@@ -229,6 +229,8 @@ class Figures:
 
     inputs: Counter[str] = attrs.Factory(Counter)
     good_calls: int = 0
+    busy: int = 0
+    """How often a good caller heard that all places are taken."""
     attacked_calls: int = 0
     good_calls_lost: int = 0
     lost: dict[str, str] = attrs.Factory(dict)
@@ -250,7 +252,7 @@ class Figures:
         kinds = ", ".join(f"{name} {number:,}" for name, number in sorted(self.inputs.items()))
         lines = [
             f"attacks: {sum(self.inputs.values()):,} hostile inputs ({kinds})",
-            f"good calls: {self.good_calls} held beside {self.attacked_calls} attacked ones, {self.good_calls_lost} lost",
+            f"good calls: {self.good_calls} held beside {self.attacked_calls} attacked ones, {self.good_calls_lost} lost; told busy {self.busy} times",
             f"servers lost: {self.servers_lost}",
             f"good calls' clear p95: at most {_quantile(self.clear, 0.95):g} s; frames sent late: {self.gaps:g}",
             f"event loop late, p99: at most {_quantile(self.lag, 0.99):g} s",
@@ -318,10 +320,14 @@ class Range:
             await self.dial(call)
         except* CallFailed as failed:
             self.figures.faults.append(f"a good call: {failed.exceptions}")
+        if call.hung is None:
+            # Whoever may announce calls may take every place, for as long as one rings: the caller tries again, as people do.
+            self.figures.busy += 1
+            return await anyio.sleep(1)
         self.figures.good_calls += 1
         if call.hung is not Hung.CALLER:
             self.figures.good_calls_lost += 1
-            self.figures.lost[ids.call] = call.hung.value if call.hung else "nobody"
+            self.figures.lost[ids.call] = call.hung.value
 
     def count(self, name: str, number: int = 1) -> None:
         """So many hostile inputs of a kind were sent."""

@@ -12,6 +12,23 @@ ENDS: tuple[Any, ...] = (ev.ResponseCompleted, ev.ResponseCancelled, ev.Response
 TURN = Debt(Cause.USER_TURN)
 
 
+def test_what_is_created_over_the_callers_voice_is_cancelled_by_us_whoever_interrupts() -> None:
+    """R68: a server cuts at the caller's first sound, which was before; what it made earlier, or by itself, is left to it."""
+    for over_speech in (True, False):
+        script = put(put(speaking(interrupts="server"), "interruption", states.SUSPECTED), "turn", states.SPEAKING)
+        put(script, "response", states.IN_PROGRESS, over_speech=over_speech)
+        assert (CancelResponse("r1") in expired(script, "interruption")) is over_speech
+        script.expects(response=states.CANCEL_IN_FLIGHT if over_speech else states.SERVER_CANCELLING)
+    for turn, status, over_speech in (
+        (states.SPEAKING, states.REQUESTED, True),
+        (states.QUIET, states.REQUESTED, False),
+        (states.SPEAKING, states.NONE, False),
+    ):
+        script = put(put(idle(interrupts="server"), "turn", turn), "response", status, over_speech=not over_speech)
+        now(script, ev.ResponseCreated, "r1")
+        assert script.call.response.over_speech is over_speech
+
+
 # The end of a response, while another one's is awaited.
 
 

@@ -94,7 +94,7 @@ def test_recoveries_are_not_used_up_by_what_was_heard_whole() -> None:
     script = put(starved(), "pending", states.NOTHING, asked=(TURN,), recoveries=2)
     effects = expired(script, "playout")
     assert not [effect for effect in effects if isinstance(effect, TellEnded)]
-    script.expects(hangup=states.STAYING, cooldown=states.WARM)
+    script.expects(hangup=states.STAYING, cooldown=states.WARM, playout=states.SILENT)
     assert script.call.pending.recoveries == 2
 
 

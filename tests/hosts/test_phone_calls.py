@@ -54,6 +54,24 @@ def test_a_call_takes_one_place_from_its_webhook_to_its_end() -> None:
 
 
 @on_a_loop
+def test_a_call_whose_stream_does_not_come_gives_its_place_away_and_is_let_in_where_there_is_room() -> None:
+    """R106: also when its webhook is told again."""
+    clock = Clock()
+    calls = Calls(2, now_s=clock)
+    late, later, never = (calls.announce(call_sid) for call_sid in ("CA1", "CA2", "CA1"))
+    assert late == never
+    assert refusal(calls.announce, "CA3") is Refused.BUSY
+    clock.now_s += 5
+    assert calls.places_taken == 0
+    handlers = [calls.begin(call_sid, calls.announce(call_sid)) for call_sid in ("CA3", "CA4")]
+    assert refusal(calls.begin, "CA1", late) is Refused.BUSY
+    assert refusal(calls.announce, "CA2") is Refused.BUSY
+    calls.end(handlers[0])
+    assert calls.begin("CA2", later).call_sid == "CA2"
+    assert calls.places_taken == 2
+
+
+@on_a_loop
 def test_a_token_that_is_no_text_is_a_wrong_one() -> None:
     """JSON can say half a character, which no encoding can."""
     calls = Calls(1)
@@ -121,7 +139,7 @@ def test_a_token_is_good_for_its_time_and_the_place_is_free_after_it() -> None:
     clock = Clock()
     calls = Calls(1, ticket_s=30, now_s=clock)
     early, late = calls.announce("CA1"), ""
-    clock.now_s = 29.9
+    clock.now_s = 4.9
     assert refusal(calls.announce, "CA2") is Refused.BUSY
     clock.now_s = 30
     late = calls.announce("CA2")

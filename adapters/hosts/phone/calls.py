@@ -14,6 +14,8 @@ from fsm.call.snapshot import Call
 
 TICKET_S = 30.0
 """How long after the webhook's answer its stream may come; Twilio opens it within a second."""
+RINGS_S = 5.0
+"""How long an announced call keeps its place without its stream; one that comes later is let in where there is room (R106)."""
 TAKEN_OVER = "another stream took the call over"
 COMPLETED = "Twilio says that the call is over"
 
@@ -68,6 +70,8 @@ class _Ticket:
 
     token: str = attrs.field(repr=False)
     until_s: float = 0.0
+    rings_until_s: float = 0.0
+    """How long it has a place of its own."""
     told: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
@@ -89,9 +93,9 @@ class Calls:
 
     @property
     def places_taken(self) -> int:
-        """How many calls there are, those included whose stream is yet to come."""
+        """How many calls there are, those included whose stream is about to come."""
         self._drop_late()
-        return len(self._tickets.keys() | self._owners.keys())
+        return len(self._owners.keys() | {call_sid for call_sid in self._tickets if self._rings(call_sid)})
 
     def announce(self, call_sid: str, told: Mapping[str, str] | None = None) -> str:
         """Take a place for a call that rings, of which the webhook told `told`, and give the token with which its stream must come.
@@ -101,13 +105,11 @@ class Calls:
         """
         if self.draining:
             raise NotAdmitted(Refused.DRAINING, "the server is shutting down")
-        known = call_sid in self._tickets or call_sid in self._owners
-        if not known and self.places_taken >= self.max_calls:
-            raise NotAdmitted(Refused.BUSY, "all places are taken")
+        self._find_room(call_sid)
         self._drop_late()
         ticket = self._tickets.setdefault(call_sid, _Ticket(secrets.token_urlsafe(24)))
         ticket.told = told or ticket.told
-        ticket.until_s = self._now_s() + self._ticket_s
+        ticket.until_s, ticket.rings_until_s = self._now_s() + self._ticket_s, self._now_s() + RINGS_S
         return ticket.token
 
     def begin(self, call_sid: str, token: str) -> Handler:
@@ -121,6 +123,7 @@ class Calls:
             raise NotAdmitted(Refused.WRONG_TOKEN, "the token is not that of the webhook's answer")
         if self.draining:
             raise NotAdmitted(Refused.DRAINING, "the server is shutting down")
+        self._find_room(call_sid)
         del self._tickets[call_sid]
         self._streams += 1
         # An id of its own for each stream: what still comes of the old one must not be taken for the new one's (R10).
@@ -172,8 +175,19 @@ class Calls:
             self._empty = anyio.Event()
             await self._empty.wait()
 
+    def _find_room(self, call_sid: str) -> None:
+        """Raise NotAdmitted where neither the call nor anybody has left it a place."""
+        has_one = call_sid in self._owners or self._rings(call_sid)
+        if not has_one and self.places_taken >= self.max_calls:
+            raise NotAdmitted(Refused.BUSY, "all places are taken")
+
+    def _rings(self, call_sid: str) -> bool:
+        """Was the call announced, and is its stream about to come?"""
+        ticket = self._tickets.get(call_sid)
+        return ticket is not None and ticket.rings_until_s > self._now_s()
+
     def _drop_late(self) -> None:
-        """Free the places of calls whose stream never came."""
+        """Forget the calls whose stream never came."""
         now_s = self._now_s()
         for call_sid in [call_sid for call_sid, ticket in self._tickets.items() if ticket.until_s <= now_s]:
             del self._tickets[call_sid]
