@@ -252,7 +252,8 @@ class Figures:
         kinds = ", ".join(f"{name} {number:,}" for name, number in sorted(self.inputs.items()))
         lines = [
             f"attacks: {sum(self.inputs.values()):,} hostile inputs ({kinds})",
-            f"good calls: {self.good_calls} held beside {self.attacked_calls} attacked ones, {self.good_calls_lost} lost; told busy {self.busy} times",
+            f"good calls: {self.good_calls} held beside {self.attacked_calls} attacked ones, {self.good_calls_lost} lost",
+            f"good callers told that all places are taken: {self.busy}",
             f"servers lost: {self.servers_lost}",
             f"good calls' clear p95: at most {_quantile(self.clear, 0.95):g} s; frames sent late: {self.gaps:g}",
             f"event loop late, p99: at most {_quantile(self.lag, 0.99):g} s",
@@ -323,7 +324,8 @@ class Range:
         if call.hung is None:
             # Whoever may announce calls may take every place, for as long as one rings: the caller tries again, as people do.
             self.figures.busy += 1
-            return await anyio.sleep(1)
+            await anyio.sleep(1)
+            return
         self.figures.good_calls += 1
         if call.hung is not Hung.CALLER:
             self.figures.good_calls_lost += 1
