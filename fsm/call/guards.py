@@ -217,8 +217,8 @@ def heard_in_progress(call: Call, _: object) -> bool:
 
 
 def heard_whole(call: Call, _: object) -> bool:
-    """Was all heard that is told of the response, which is told to be done, while its end does not come (R97)?"""
-    return call.playout.state is STARVED and call.playout.heard and heard_in_progress(call, None) and call.response.whole
+    """Was all heard that came of the response in progress, and is that told to be done, while its end does not come (R97)?"""
+    return call.playout.state is STARVED and call.playout.heard and call.response.whole
 
 
 def cancelling(call: Call, _: object) -> bool:

@@ -80,13 +80,22 @@ def test_a_new_response_is_not_whole_before_its_items_are() -> None:
 def test_another_answer_that_is_owed_is_asked_for_and_the_one_heard_is_not() -> None:
     """R93, R97: once the end of the heard one has come, or its deadline."""
     for voice in (speaking, reading):
-        script = put(starved(voice()), "pending", states.WANTED, owed=(TURN,), asked=(Debt(Cause.USER_TURN, item_id="u1"),))
+        entry = Debt(Cause.ENTRY)
+        script = put(starved(voice()), "pending", states.WANTED, owed=(entry,), asked=(TURN,))
         put(script, "synthesis", states.RESTING)
         effects = expired(script, "playout")
-        assert CreateResponse(Cause.USER_TURN) not in effects
-        assert script.call.pending.owed == (TURN,)
+        assert not [effect for effect in effects if isinstance(effect, CreateResponse)]
+        assert script.call.pending.owed == (entry,)
         script.post(ev.ResponseCancelled, "r1")
-        assert script.of(CreateResponse)[-1].cause is Cause.USER_TURN
+        assert script.of(CreateResponse)[-1].cause is Cause.ENTRY
+
+
+def test_what_is_still_heard_is_not_over_though_it_has_come_whole() -> None:
+    """R36, R78: a notice whose end does not come in all its time is flushed, and said again."""
+    script = put(starved(cause=Cause.NOTICE), "playout", states.PLAYING, heard=True, notice=True)
+    put(script, "pending", states.NOTHING, asked=(Debt(Cause.NOTICE, text="recorded"),))
+    assert Flush("r1") in expired(script, "response")
+    assert [debt.cause for debt in script.call.pending.owed] == [Cause.NOTICE]
 
 
 def test_recoveries_are_not_used_up_by_what_was_heard_whole() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import attrs
 
+from tests.chaos import guided
+
 
 def _program(*names: str) -> bool:
     return all(shutil.which(name) for name in names)
@@ -35,8 +37,10 @@ class Need:
     """Something that may be missing."""
 
     is_there: Callable[[], bool]
-    packages: tuple[str, ...]
+    packages: tuple[str, ...] = ()
     """Debian's packages that bring it."""
+    wheels: tuple[str, ...] = ()
+    """Python's that do, for `pip`."""
 
 
 NEEDS = {
@@ -46,6 +50,7 @@ NEEDS = {
     "aplay": Need(partial(_program, "aplay"), ("alsa-utils",)),
     "Chromium": Need(partial(_program, "chromium"), ("chromium",)),
     "openssl": Need(partial(_program, "openssl"), ("openssl",)),
+    "atheris": Need(guided.is_there, wheels=("atheris",)),
 }
 """What may be missing, by its name."""
 
@@ -67,5 +72,8 @@ def lack_of(*names: str) -> str:
 
 def bringing(lack: str) -> str:
     """The one command that brings everything that is named in these words."""
-    packages = (package for name, need in NEEDS.items() if f"no {name}" in lack for package in need.packages)
-    return f"apt-get install {' '.join(dict.fromkeys(packages))}"
+    needed = [need for name, need in NEEDS.items() if f"no {name}" in lack]
+    packages = dict.fromkeys(package for need in needed for package in need.packages)
+    wheels = dict.fromkeys(wheel for need in needed for wheel in need.wheels)
+    commands = (("apt-get install", packages), (".venv/bin/python -m pip install", wheels))
+    return " && ".join(f"{command} {' '.join(names)}" for command, names in commands if names)
