@@ -45,10 +45,14 @@ def cells(words: list[str]) -> list[Json]:
 
 def hold(script: Path, python: Path, wanted: list[Json], world: Servers, at_once: int = 5) -> Iterator[Json]:
     """Hold these calls; gives their verdicts as they come."""
-    lines = []
+    lines, agent_first = [], "agent_first=True" in script.read_text(encoding="utf-8")
     for cell in wanted:
         fault = FAULTS[cell["fault"]]
-        url, log = world.begin("realtime", fault.script.replace(DELTA, DELTAS["realtime"]), fault.without)
+        text = fault.script.replace(DELTA, DELTAS["realtime"])
+        if agent_first:
+            # The interruption is the first that the caller says.
+            text = text.replace('speech_started"\n nth = 2', 'speech_started"\n nth = 1')
+        url, log = world.begin("realtime", text, fault.without)
         lines.append(json.dumps({**cell, "url": url, "log": str(log), "speaks_again": fault.speaks_again}))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(script.parent), str(ROOT))), "AT_ONCE": str(at_once)}
     environment |= {"LOGURU_LEVEL": "CRITICAL"}

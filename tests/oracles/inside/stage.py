@@ -31,7 +31,9 @@ Perform = Callable[["Stage", Json], Coroutine[Any, Any, None]]
 class Stage:
     """The caller and the loudspeaker of one call."""
 
-    def __init__(self, cell: Json) -> None:
+    def __init__(self, cell: Json, agent_first: bool = False) -> None:
+        """`agent_first`: does the agent open the call, so that the caller interrupts that and asks nothing before?"""
+        self._first = 0 if agent_first else 1
         self.played: Callable[[Any, bytes], None] = lambda tag, sound: None
         """Is told what was heard, with the tag that it came with, by who wants to know."""
         self.ends: list[str] = []
@@ -77,14 +79,15 @@ class Stage:
         tasks = [asyncio.create_task(self._speak(push)), asyncio.create_task(self._play())]
         try:
             await self._until(lambda: self._at(UPDATED), READY_S)
-            self._say()
-            await self._until(lambda: self._ended_s, 5)
+            if self._first:
+                self._say()
+                await self._until(lambda: self._ended_s, 5)
             if self._speaks_again:
                 await asyncio.sleep(BETWEEN_FRAMES * FRAME_MS / 1000)
             else:
                 await self._until(lambda: len(self._heard) >= HEARD_FRAMES, FIRST_S)
             self._say()
-            await self._until(lambda: len(self._ended_s) > 1, 5)
+            await self._until(lambda: len(self._ended_s) > self._first, 5)
             await self._until(lambda: self._answered() >= CONTENT_FRAMES, NEXT_S)
             await asyncio.sleep(0.3)
         finally:
@@ -94,7 +97,7 @@ class Stage:
 
     def verdict(self) -> Json:
         """What was heard, what the server was told of that, and what it complained of."""
-        begins = [at for at in self._at(STARTED) if len(self._began_s) > 1 and at > self._began_s[1]]
+        begins = [at for at in self._at(STARTED) if len(self._began_s) > self._first and at > self._began_s[self._first]]
         end_s, begin_s = self._answer_s(), begins[0] if begins else math.inf
         old = [ms for at, ms in self._heard if begin_s < at < end_s]
         hushed = [at for at in self._hushed_s if at > begin_s]
@@ -127,7 +130,7 @@ class Stage:
 
     def _answers(self) -> set[str]:
         """The responses that began after the caller had interrupted."""
-        since = self._ended_s[1] if len(self._ended_s) > 1 else math.inf
+        since = self._ended_s[self._first] if len(self._ended_s) > self._first else math.inf
         return {event["response"]["id"] for at, event in self._events if event.get("type") == "response.created" and at > since}
 
     def _answer_s(self) -> float:
@@ -184,9 +187,9 @@ class Stage:
             await asyncio.sleep(0.005)
 
 
-async def _held(perform: Perform, cell: Json, late: list[float]) -> Json:
+async def _held(perform: Perform, cell: Json, late: list[float], agent_first: bool) -> Json:
     """One call, however it ends."""
-    scene, began = Stage(cell), len(late)
+    scene, began = Stage(cell, agent_first), len(late)
     cpu_s, at_s = time.process_time(), time.monotonic()
     try:
         await asyncio.wait_for(perform(scene, cell), 45)
@@ -204,14 +207,14 @@ async def _watch(late: list[float]) -> None:
         late.append((time.monotonic() - began) * 1000 - 20)
 
 
-async def _all(perform: Perform, cells: list[Json]) -> None:
+async def _all(perform: Perform, cells: list[Json], agent_first: bool) -> None:
     late: list[float] = []
     watching = asyncio.create_task(_watch(late))
     places = asyncio.Semaphore(int(os.environ.get("AT_ONCE", AT_ONCE)))
 
     async def one(cell: Json) -> None:
         async with places:
-            print(json.dumps(await _held(perform, cell, late)), flush=True)
+            print(json.dumps(await _held(perform, cell, late, agent_first)), flush=True)
 
     await asyncio.gather(*(one(cell) for cell in cells))
     watching.cancel()
@@ -219,7 +222,7 @@ async def _all(perform: Perform, cells: list[Json]) -> None:
     os._exit(0)  # a framework whose server failed may never let its loop end
 
 
-def stage(perform: Perform) -> None:
+def stage(perform: Perform, agent_first: bool = False) -> None:
     """Hold the calls that standard input names, a JSON object a line; each verdict is a line of JSON."""
     cells = [json.loads(line) for line in sys.stdin if line.strip()]
-    asyncio.run(_all(perform, cells))
+    asyncio.run(_all(perform, cells, agent_first))
