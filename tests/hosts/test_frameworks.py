@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from adapters.hosts.frameworks.guard import Guard, cut_to_heard
+from adapters.hosts.frameworks.guard import Guard
+from adapters.hosts.frameworks.words import Words, cut_to_heard
 from adapters.realtime.messages import Told
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.frames import Part, Run
@@ -27,7 +28,7 @@ from tests.matrix import SETTINGS, SILENT, VOICED, Servers, servers
 from tests.shared.shell import PATIENCE_S
 
 POLICY = Policy(voice="realtime", greeting=False, calibration_ms=0, echo_window_ms=0)
-FRAMEWORKS = {"openai_agents": ("agents", "openai-agents")}
+FRAMEWORKS = {"openai_agents": ("agents", "openai-agents"), "pipecat": ("pipecat", "pipecat"), "livekit": ("livekit", "livekit")}
 """The modules, what each imports first, and its extra."""
 
 
@@ -248,6 +249,23 @@ def test_a_session_that_is_opened_anew_is_the_agent_of_now_and_knows_what_was_wr
 def test_an_item_is_cut_to_about_the_words_that_were_heard() -> None:
     assert cut_to_heard("one two three four", ev.Heard("i", 0, 500.0, 1_000.0)) == "one two"
     assert cut_to_heard("one two three four", ev.Heard("i", 0, 1_000.0, 1_000.0)) == "one two three four"
+
+
+def test_words_go_with_the_sound_that_they_are_of() -> None:
+    def delta(kind: str, item_id: str, delta: str) -> Told:
+        return Told({"type": f"response.output_audio{kind}.delta", "item_id": item_id, "response_id": "r", "delta": delta})
+
+    def run(item_id: str, size: int) -> Run:
+        return Run("r", (item_id, 0), "", False, bytearray(size))
+
+    words = Words()
+    assert words.overhear(delta("_transcript", "i", "one two three four")) == "one two three four"
+    assert words.overhear(delta("", "i", base64.b64encode(bytes(1_200)).decode())) == ""
+    assert [words.went(run("i", 300)) for _ in range(3)] == ["one", " two", " three"]
+    words.overhear(delta("_transcript", "j", "five"))
+    assert words.went(run("nobody's", 300)) == ""
+    assert words.rest("r") == " four five"
+    assert words.rest("r") == ""
 
 
 def test_a_framework_speaks_with_the_models_voice() -> None:

@@ -21,11 +21,13 @@ from adapters.seam.driver import Driver
 from adapters.seam.files import private_folder
 from adapters.seam.ports import Post
 from adapters.telling.folder import SOUND, TRACE, tell
+from adapters.telling.steps import barged_in
 from adapters.telling.trace import TraceError, Tracing
-from fsm.call import effects as fx, events as ev
+from fsm.call import events as ev
 from fsm.call.effects import Effect, Reason, RunTool, TellEnded
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
+from fsm.call.states import SILENT
 from fsm.engine.machine import Step
 
 DUE_ENDS = (Reason.CALLER_HUNG_UP, Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE, Reason.LIMIT)
@@ -54,6 +56,26 @@ class Inside(Sink, Protocol):
 
     def ended(self, ended: TellEnded) -> None:
         """The call is over, and why; told once, and last."""
+
+
+class Floor:
+    """Who is to be told that the caller has the floor: only once the core has decided so, or nobody else has it."""
+
+    def __init__(self) -> None:
+        self.taken = False
+
+    def took(self, before: Call, event: ev.Event, answer: Step[Call]) -> bool:
+        """Does the caller take the floor with this step?"""
+        alone = isinstance(event, ev.SpeechStarted) and answer.snapshot.playout.state is SILENT
+        takes = not self.taken and (alone or barged_in(before, event, answer))
+        self.taken = self.taken or takes
+        return takes
+
+    def gave(self, event: ev.Event) -> bool:
+        """Does the caller give it back?"""
+        gives = self.taken and isinstance(event, ev.SpeechStopped | ev.TurnCommitted | ev.ResponseCreated)
+        self.taken = self.taken and not gives
+        return gives
 
 
 class Guard:
@@ -176,16 +198,3 @@ class Guard:
             tell(out)
         except (OSError, TraceError) as error:
             _LOG.error("no picture and no summary: %s", error)
-
-
-def cut_to_heard(text: str, heard: ev.Heard) -> str:
-    """About as many words of a text as were heard of its sound."""
-    if heard.received_ms <= 0 or heard.played_ms >= heard.received_ms:
-        return text
-    words = text.split()
-    return " ".join(words[: round(len(words) * heard.played_ms / heard.received_ms)])
-
-
-def effects_of(answer: Step[Call], kind: type[fx.Effect]) -> list[Any]:
-    """The effects of a step that are of this kind."""
-    return [effect for effect in answer.effects if isinstance(effect, kind)]

@@ -17,10 +17,8 @@ from adapters.seam.playout import Playout
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, ms_of
 from adapters.seam.tape import Tape
 
-LATE_FRAMES = 3
-"""A loop that was busy for longer gives no burst afterwards: whoever listens has heard silence meanwhile."""
 KEPT_FRAMES = 100
-"""How many frames of the caller wait to be recorded: 2 s."""
+"""How many frames of each side wait to be recorded: 2 s."""
 NEAR_MS = 1.0
 """A position this close to the end of a frame is its end: players count in floats."""
 Position = Callable[[], tuple[Part, float] | None]
@@ -65,6 +63,7 @@ class FrameworkLine(Device):
         self._left = ""
         self._rest = b""
         self._caller: deque[bytes] = deque(maxlen=KEPT_FRAMES)
+        self._said: deque[bytes] = deque(maxlen=KEPT_FRAMES)
 
     @property
     def estimated(self) -> bool:
@@ -92,18 +91,20 @@ class FrameworkLine(Device):
             begin_s, frames = anyio.current_time(), 0
             while self.line is Line.OPEN and not self._left:
                 await anyio.sleep_until(begin_s + frames * FRAME_MS / 1000)
-                missed = int((anyio.current_time() - begin_s) * 1000 / FRAME_MS) - frames
-                for number in range(frames + missed if missed > LATE_FRAMES else frames, frames + max(0, missed) + 1):
-                    said = self._say(number, begin_s) if self.line is Line.OPEN else b""
+                # A loop that was busy gives no burst afterwards: whoever listens has heard silence meanwhile.
+                missed = max(0, int((anyio.current_time() - begin_s) * 1000 / FRAME_MS) - frames)
+                if self.line is Line.OPEN:
+                    self._say(frames + missed, begin_s)
+                for left in range(missed, -1, -1):
                     if recording is not None:
+                        said = self._said.popleft() if self._said and not left else b""
                         recording.write(self._caller.popleft() if self._caller else bytes(FRAME_BYTES), said.ljust(FRAME_BYTES, b"\0"))
-                frames += max(0, missed) + 1
+                frames += missed + 1
         return self._left
 
-    def _say(self, number: int, begin_s: float) -> bytes:
-        """Give the sink what it may have by this frame's time; gives the first of it, for the recording."""
+    def _say(self, number: int, begin_s: float) -> None:
+        """Give the sink what it may have by this frame's time."""
         self._follow()
-        said: list[bytes] = []
         self._next = max(self._next, number)
         while self._next <= number + self._ahead:
             heard_s = begin_s + self._next * FRAME_MS / 1000
@@ -112,9 +113,9 @@ class FrameworkLine(Device):
                 break
             self._next += 1
             frame.mark = self._hand_over(frame.runs)
-            said.append(frame.sound)
+            if self._out is not None:
+                self._said.append(frame.sound)
         self._report(begin_s + number * FRAME_MS / 1000)
-        return said[0] if said else b""
 
     def _hand_over(self, runs: list[Run]) -> str:
         self._marks += 1
@@ -145,5 +146,6 @@ class FrameworkLine(Device):
         self._sink.hush()
         self._handed.clear()
         self._sizes.clear()
+        self._said.clear()
         self._next = 0
         self._tape.cut(anyio.current_time())

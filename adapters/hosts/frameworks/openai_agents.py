@@ -17,7 +17,8 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Guard, cut_to_heard
+from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Guard
+from adapters.hosts.frameworks.words import cut_to_heard
 from adapters.realtime.messages import Told, value_at
 from adapters.realtime.settings import NO_TRANSCRIPTION, RealtimeSettings
 from adapters.seam.bounded import Bounded

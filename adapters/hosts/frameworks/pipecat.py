@@ -16,16 +16,14 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Guard
-from adapters.realtime.messages import Told, value_at
+from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard
+from adapters.hosts.frameworks.words import Words
+from adapters.realtime.messages import Told
 from adapters.realtime.settings import RealtimeSettings
-from adapters.seam.bounded import Bounded
 from adapters.seam.frames import Run
-from adapters.telling.steps import barged_in
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call
-from fsm.call.states import SILENT
 from fsm.engine.machine import Step
 
 try:
@@ -73,7 +71,7 @@ class CallfsmLLMService(LLMService):  # type: ignore[misc]
         super().__init__(settings=LLMSettings(model=model, system_instruction=system_instruction, **unused, **given), **kwargs)
         self._wanted = attrs.evolve(settings or RealtimeSettings(), model=model, instructions=system_instruction or "")
         self._inside = _Inside(self, overheard)
-        self._place = {"url": base_url, "key": api_key, "policy": policy, "out": Path(out) if out else None}
+        self._place: dict[str, Any] = {"url": base_url, "key": api_key, "policy": policy, "out": Path(out) if out else None}
         self._greets = policy.greeting
         self._context: Any = None
         self._resampler = create_stream_resampler()
@@ -187,17 +185,6 @@ class CallfsmLLMService(LLMService):  # type: ignore[misc]
                 self._inside.ask(lambda guard: guard.tell(ev.TurnCommitted, "run"))
 
 
-@attrs.define
-class _Said:
-    """An item of the agent's: its words, the bytes of its sound that came and that went, and how many words have gone with them."""
-
-    response_id: str
-    text: str = ""
-    came: int = 0
-    went: int = 0
-    told: int = 0
-
-
 class _Inside:
     """One call: what happens, in the pipeline's frames, one after another."""
 
@@ -206,9 +193,9 @@ class _Inside:
         self.leaving = False
         self._service, self._overheard = service, overheard
         self._out: asyncio.Queue[Any] = asyncio.Queue()
-        self._proposed = False
+        self._floor = Floor()
         self._open = self._speaking = ""
-        self._said: Bounded[str, _Said] = Bounded()
+        self._words = Words()
 
     def ask(self, wish: Callable[[Guard], None]) -> None:
         """Ask something of the call, if there is one."""
@@ -222,8 +209,8 @@ class _Inside:
             if isinstance(content, str):
                 content = [{"type": "output_text" if role == "assistant" else "input_text", "text": content}]
             item = {"type": "message", "role": "system" if role == "developer" else role, "content": content}
-            asked = answered and number == len(messages)
-            self.ask(lambda guard, item=item, asked=asked: guard.write(f"item_{uuid.uuid4().hex[:24]}", item, answered=asked))
+            if self.guard is not None:
+                self.guard.write(f"item_{uuid.uuid4().hex[:24]}", item, answered=answered and number == len(messages))
 
     async def deliver(self) -> None:
         """Push the frames, each way."""
@@ -239,10 +226,8 @@ class _Inside:
             self._begin(run.response_id)
             self._speaking = run.response_id
             self._push(frames.TTSStartedFrame())
-        said = self._of(run.part[0], run.response_id)
-        said.went += len(run.pcm)
         self._push(frames.TTSAudioRawFrame(audio=bytes(run.pcm), sample_rate=RATE_HZ, num_channels=1))
-        self._say(said, said.went / max(said.came, 1))
+        self._say(self._words.went(run))
 
     def hush(self) -> None:
         """See Sink: nothing is given ahead."""
@@ -250,12 +235,9 @@ class _Inside:
     def happened(self, event: ev.Event, answer: Step[Call]) -> None:
         """See Inside."""
         assert self.guard is not None
+        if self._floor.gave(event):
+            self._broadcast(frames.ProposedUserStoppedSpeakingFrame)
         match event:
-            case ev.SpeechStarted() if answer.snapshot.playout.state is SILENT:
-                self._propose()
-            case ev.SpeechStopped() | ev.TurnCommitted() if self._proposed:
-                self._proposed = False
-                self._broadcast(frames.ProposedUserStoppedSpeakingFrame)
             case ev.Transcribed(text=text) if text:
                 self._push(frames.TranscriptionFrame(text, "", time_now_iso8601(), finalized=True), UPSTREAM)
             case ev.ResponseCreated(response_id=response_id) if not self._open:
@@ -266,16 +248,14 @@ class _Inside:
                 self._out.put_nowait(lambda: self._service.push_error(f"{code}: {message}"))
             case _:
                 pass
-        if barged_in(self.guard.before, event, answer):
-            self._propose()
+        if self._floor.took(self.guard.before, event, answer):
+            self._broadcast(frames.ProposedUserStartedSpeakingFrame)
         for effect in answer.effects:
             match effect:
                 case fx.Flush(response_id):
                     self._stop(response_id)
                 case fx.Retire(response_id):
-                    for said in self._said.values():
-                        if said.response_id == response_id:
-                            self._say(said, 1.0)
+                    self._say(self._words.rest(response_id))
                     self._stop(response_id)
                 case fx.RunTool():
                     self._out.put_nowait(lambda effect=effect: self._service.run_tool(effect))
@@ -286,13 +266,7 @@ class _Inside:
         """See Inside: what is shown of the conversation, and decides nothing."""
         if self._overheard is not None:
             self._overheard(told.message)
-        item_id, response_id, delta = (value_at(told.message, name) for name in ("item_id", "response_id", "delta"))
-        if not all(isinstance(one, str) for one in (item_id, response_id, delta)):
-            return
-        if told.kind == "response.output_audio.delta":
-            self._of(item_id, response_id).came += len(delta) * 3 // 4
-        elif told.kind == "response.output_audio_transcript.delta":
-            self._of(item_id, response_id).text += delta
+        if delta := self._words.overhear(told):
             text = frames.LLMTextFrame(delta)
             text.append_to_context = False
             self._push(text)
@@ -306,23 +280,11 @@ class _Inside:
             self._out.put_nowait(lambda: self._service.push_error(str(failed), exception=failed))
         self._push(frames.EndWorkerFrame(reason=ended.reason.value))
 
-    def _propose(self) -> None:
-        """The caller has the floor."""
-        if not self._proposed:
-            self._proposed = True
-            self._broadcast(frames.ProposedUserStartedSpeakingFrame)
-
-    def _of(self, item_id: str, response_id: str) -> "_Said":
-        return self._said.setdefault(item_id, _Said(response_id))
-
-    def _say(self, said: "_Said", share: float) -> None:
-        """Give on the words of an item, as far as its sound has gone: what is said of it is what the context remembers."""
-        words = said.text.split(" ")
-        due = round(len(words) * min(share, 1.0))
-        if said.text and due > said.told:
-            frame = frames.TTSTextFrame(" ".join(["", *words[said.told : due]] if said.told else words[:due]), text_type=TextType.WORD)
+    def _say(self, words: str) -> None:
+        """Give on words as they are heard: what is said in the pipeline is what its context remembers."""
+        if words:
+            frame = frames.TTSTextFrame(words, text_type=TextType.WORD)
             frame.includes_inter_frame_spaces = True
-            said.told = due
             self._push(frame)
 
     def _begin(self, response_id: str) -> None:

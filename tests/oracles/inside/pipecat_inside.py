@@ -98,7 +98,11 @@ async def perform(scene: Stage, cell: dict[str, Any]) -> None:
     parameters = PipelineParams(audio_in_sample_rate=RATE_HZ, audio_out_sample_rate=RATE_HZ)
     worker = PipelineWorker(Pipeline([user, service, Loudspeaker(scene), assistant]), params=parameters, cancel_on_idle_timeout=False)
     errors: list[str] = []
-    worker.add_event_handler("on_pipeline_error", lambda _, frame: _note(errors, frame))
+
+    async def note(_: Any, frame: Any) -> None:
+        errors.append(str(frame.error)[:120])
+
+    worker.add_event_handler("on_pipeline_error", note)
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
     running = asyncio.create_task(runner.run())
@@ -118,10 +122,6 @@ async def perform(scene: Stage, cell: dict[str, Any]) -> None:
         scene.end(errors[-1])
     await runner.cancel()
     await asyncio.wait([running], timeout=10)
-
-
-async def _note(errors: list[str], frame: Any) -> None:
-    errors.append(str(frame.error)[:120])
 
 
 if __name__ == "__main__":

@@ -44,7 +44,6 @@ class Stage:
         self._speech: deque[bytes] = deque()
         self._began_s: list[float] = []
         self._ended_s: list[float] = []
-        self._hushed_s: list[float] = []
         self._events: list[tuple[float, Json]] = []
 
     # What a framework's script gives.
@@ -61,7 +60,6 @@ class Stage:
     def clear(self) -> None:
         """Be silent at once."""
         self._queue.clear()
-        self._hushed_s.append(time.monotonic())
 
     @property
     def waiting_s(self) -> float:
@@ -100,13 +98,11 @@ class Stage:
         begins = [at for at in self._at(STARTED) if len(self._began_s) > self._first and at > self._began_s[self._first]]
         end_s, begin_s = self._answer_s(), begins[0] if begins else math.inf
         old = [ms for at, ms in self._heard if begin_s < at < end_s]
-        hushed = [at for at in self._hushed_s if at > begin_s]
         errors = [str((event.get("error") or {}).get("code") or (event.get("error") or {}).get("type")) for event in self._of("error")]
         heard = [ms for at, ms in self._heard if at < begin_s]
         return {
             "interrupted": bool(begins) and (bool(heard) or self._speaks_again),
             "old_ms": round(sum(old)),
-            "hush_ms": round((hushed[0] - begin_s) * 1000, 2) if hushed else None,
             "answered": self._answered() >= CONTENT_FRAMES,
             "ends": self.ends,
             "errors": errors,

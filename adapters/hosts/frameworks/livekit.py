@@ -1,0 +1,330 @@
+"""callfsm inside LiveKit Agents: a `RealtimeModel`, so that `AgentSession`, agents, tools, rooms and outputs stay theirs.
+
+    session = AgentSession(llm=CallfsmModel(api_key=…))
+    await session.start(Agent(instructions="You take bookings."), room=ctx.room)
+
+`input_speech_started` comes once the core has decided that the caller takes the floor, so that an interruption which it refuses reaches
+nobody. Sound and words of a generation flow as they are to be heard. Of the package, public names alone are used.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard
+from adapters.hosts.frameworks.words import Words
+from adapters.realtime.messages import Told, value_at
+from adapters.realtime.settings import RealtimeSettings
+from adapters.seam.bounded import Bounded
+from adapters.seam.frames import Run
+from fsm.call import effects as fx, events as ev
+from fsm.call.policy import Policy
+from fsm.call.snapshot import Call
+from fsm.engine.machine import Step
+
+try:
+    from livekit import rtc
+    from livekit.agents import llm, utils
+except ImportError as lack:
+    raise ImportError(f"{lack.name or lack} is not installed: pip install 'callfsm[livekit]'") from None
+
+URL = "wss://api.openai.com/v1/realtime"
+RATE_HZ = 24_000
+
+
+class CallfsmModel(llm.RealtimeModel):  # type: ignore[misc]
+    """A realtime model whose sessions are calls: interruptions, cancels, truncations, recoveries and the end are the core's."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str = URL,
+        policy: Policy = POLICY,
+        settings: RealtimeSettings | None = None,
+        out: Path | str | None = None,
+        ended: Callable[[fx.TellEnded], None] | None = None,
+        overheard: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        """`settings` are those of the model: its name, voice, VAD; `out` is a folder for what `callfsm call` leaves.
+
+        `ended` is told when the call is over by the core's decision, after a goodbye that was heard above all; `overheard` is given each
+        message of the server's.
+        """
+        may = dict.fromkeys(("mutable_chat_context", "mutable_instructions", "mutable_tools", "audio_output", "user_transcription"), True)
+        super().__init__(
+            # What of an interrupted item was heard, and that a tool's answer is answered, is the core's to say.
+            capabilities=llm.RealtimeCapabilities(
+                message_truncation=False, turn_detection=True, auto_tool_reply_generation=True, manual_function_calls=False, **may
+            )
+        )
+        self.settings = settings or RealtimeSettings(instructions="")
+        self.place: dict[str, Any] = {"url": base_url, "key": api_key, "policy": policy, "out": Path(out) if out else None}
+        self.told_end, self.overheard = ended, overheard
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.settings.model
+
+    @property
+    def provider(self) -> str:
+        """Who carries the call."""
+        return "callfsm"
+
+    def session(self, *, turn_detection_disabled: bool = False) -> "CallfsmSession":
+        """A session, which is one call."""
+        return CallfsmSession(self)
+
+    async def aclose(self) -> None:
+        """Nothing is left open but its sessions."""
+
+
+class _Generation:
+    """A response as the package has it: its messages, their sound and words, and its function calls."""
+
+    def __init__(self) -> None:
+        self.messages: Any = utils.aio.Chan()
+        self.functions: Any = utils.aio.Chan()
+        self.over = self.ended = False
+        """Is nothing more of it heard; has the model made all of it?"""
+        self.open: dict[str, tuple[Any, Any]] = {}
+        """The message that is heard now, with its words and its sound."""
+
+    def message(self, item_id: str) -> tuple[Any, Any]:
+        """The channels of words and sound of a message; those of the one before are complete."""
+        if item_id not in self.open:
+            self._close_message()
+            words, sound = utils.aio.Chan(), utils.aio.Chan()
+            self.open = {item_id: (words, sound)}
+            modalities: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            modalities.set_result(["audio", "text"])
+            self.messages.send_nowait(
+                llm.MessageGeneration(message_id=item_id, text_stream=words, audio_stream=sound, modalities=modalities)
+            )
+        return self.open[item_id]
+
+    def close(self) -> None:
+        """Nothing more is heard of it."""
+        if not self.over:
+            self.over = True
+            self._close_message()
+            self.messages.close()
+
+    def _close_message(self) -> None:
+        for channels in self.open.values():
+            for channel in channels:
+                channel.close()
+
+
+class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
+    """One call; what happens is emitted in the package's events, one after another."""
+
+    def __init__(self, model: CallfsmModel) -> None:
+        super().__init__(model)
+        self._model = model
+        self._settings = model.settings
+        self._chat_ctx, self._tools = llm.ChatContext.empty(), llm.ToolContext.empty()
+        self._known: set[str] = set()
+        self._loop = asyncio.get_running_loop()
+        self._resampler: Any = None
+        self._closing = False
+        self._floor, self._words = Floor(), Words()
+        self._generations: Bounded[str, _Generation] = Bounded()
+        self._calls: Bounded[str, str] = Bounded()
+        self._replies: list[asyncio.Future[Any]] = []
+        self.guard = Guard(self, settings=self._settings, **model.place)
+        self._holding = asyncio.create_task(self.guard.hold())
+
+    # What the framework asks for.
+
+    @property
+    def chat_ctx(self) -> Any:
+        """The conversation, as far as the framework knows of it."""
+        return self._chat_ctx.copy()
+
+    @property
+    def tools(self) -> Any:
+        """The functions that the model may call."""
+        return self._tools.copy()
+
+    async def update_instructions(self, instructions: str) -> None:
+        """Be somebody else from now on."""
+        self._become(instructions=instructions)
+
+    async def update_tools(self, tools: list[Any]) -> None:
+        """Have other functions from now on."""
+        self._tools = llm.ToolContext(tools)
+        told = self._tools.parse_function_tools("openai", strict=False)
+        self._become(tools=tuple({"type": "function", **tool["function"]} for tool in told))
+
+    async def update_chat_ctx(self, chat_ctx: Any) -> None:
+        """Take what is new in the conversation; what of an answer was not heard, the core has the model forget."""
+        for item in chat_ctx.items:
+            if item.id in self._known:
+                continue
+            self._known.add(item.id)
+            if item.type == "function_call_output":
+                self.guard.finish_tool(item.call_id, item.output)
+            elif item.type == "message" and item.text_content:
+                kind = "output_text" if item.role == "assistant" else "input_text"
+                role = "system" if item.role == "developer" else item.role
+                content = [{"type": kind, "text": item.text_content}]
+                self.guard.write(item.id[:32], {"type": "message", "role": role, "content": content}, answered=False)
+        self._chat_ctx = chat_ctx.copy()
+
+    def update_options(self, **_: Any) -> None:
+        """Nothing of it changes in a call."""
+
+    def push_audio(self, frame: Any) -> None:
+        """Sound of the caller."""
+        if frame.sample_rate == RATE_HZ and frame.num_channels == 1:
+            self.guard.hear(bytes(frame.data))
+            return
+        if self._resampler is None:
+            self._resampler = rtc.AudioResampler(frame.sample_rate, RATE_HZ, num_channels=frame.num_channels)
+        for heard in self._resampler.push(frame):
+            mono = rtc.AudioFrame(heard.data[:: frame.num_channels], RATE_HZ, 1, heard.samples_per_channel)
+            self.guard.hear(bytes(mono.data))
+
+    def push_video(self, frame: Any) -> None:
+        """A call has no picture."""
+
+    def generate_reply(self, *, instructions: Any = "", **_: Any) -> "asyncio.Future[Any]":
+        """Have a response asked for, as soon as that may be; its wish is part of the conversation."""
+        reply: asyncio.Future[Any] = self._loop.create_future()
+        self._replies.append(reply)
+        if isinstance(instructions, str) and instructions:
+            content = [{"type": "input_text", "text": instructions}]
+            self.guard.write(f"item_{uuid.uuid4().hex[:24]}", {"type": "message", "role": "system", "content": content})
+        else:
+            self.guard.tell(ev.TurnCommitted, f"reply_{uuid.uuid4().hex[:24]}")
+        return reply
+
+    def commit_audio(self) -> None:
+        """The server's VAD commits."""
+
+    def clear_audio(self) -> None:
+        """What the caller says is never thrown away."""
+
+    def interrupt(self) -> None:
+        """Stop what is said, unless the core has stopped it already."""
+        if any(not one.over for one in self._generations.values()):
+            self.guard.interrupt()
+
+    def truncate(self, **_: Any) -> None:
+        """The core does."""
+
+    async def aclose(self) -> None:
+        """The caller has gone, and the call is over."""
+        self._closing = True
+        self.guard.leave("the session was closed")
+        await asyncio.wait([self._holding])
+
+    def _become(self, **changes: Any) -> None:
+        self._settings = attrs.evolve(self._settings, **changes)
+        self.guard.llm.become(self._settings)
+
+    # What the guard tells.
+
+    def sound(self, run: Run) -> None:
+        """See Sink."""
+        generation = self._generations.get(run.response_id)
+        if generation is not None and not generation.over:
+            words, sound = generation.message(run.part[0])
+            sound.send_nowait(rtc.AudioFrame(bytes(run.pcm), RATE_HZ, 1, len(run.pcm) // 2))
+            if said := self._words.went(run):
+                words.send_nowait(said)
+
+    def hush(self) -> None:
+        """See Sink: nothing is given ahead."""
+
+    def happened(self, event: ev.Event, answer: Step[Call]) -> None:
+        """See Inside."""
+        if self._floor.gave(event):
+            self._tell("input_speech_stopped", llm.InputSpeechStoppedEvent(user_transcription_enabled=True))
+        match event:
+            case ev.ResponseCreated(response_id=response_id) if response_id not in self._generations:
+                self._begin(response_id)
+            case ev.ItemAdded(response_id=response_id, item_id=item_id) if response_id in self._generations:
+                if not self._generations[response_id].over:
+                    self._generations[response_id].message(item_id)
+            case ev.ToolCalled(tool_call_id=call_id, response_id=response_id):
+                self._calls[call_id] = response_id
+            case ev.Transcribed(item_id=item_id, text=text):
+                said = llm.InputTranscriptionCompleted(item_id=item_id, transcript=text, is_final=True)
+                self._tell("input_audio_transcription_completed", said)
+            case _:
+                pass
+        for effect in answer.effects:
+            match effect:
+                case fx.RunTool(call_id, name, arguments):
+                    if (generation := self._generations.get(self._calls.get(call_id, ""))) is not None:
+                        generation.functions.send_nowait(llm.FunctionCall(call_id=call_id, name=name, arguments=arguments))
+                case fx.Retire(response_id) | fx.Flush(response_id) if response_id in self._generations:
+                    self._close(response_id, heard=isinstance(effect, fx.Retire))
+                case _:
+                    pass
+        self._settle(event, answer)
+        if self._floor.took(self.guard.before, event, answer):
+            self._tell("input_speech_started", llm.InputSpeechStartedEvent())
+
+    def overheard(self, told: Told) -> None:
+        """See Inside: what is shown of the conversation, and decides nothing."""
+        if self._model.overheard is not None:
+            self._model.overheard(told.message)
+        self._words.overhear(told)
+        if told.kind == "conversation.item.added" and isinstance(item_id := value_at(told.message, "item", "id"), str):
+            self._known.add(item_id)
+
+    def ended(self, ended: fx.TellEnded) -> None:
+        """See Inside: a failure is an error from which there is no recovery; any end is told to who wants to know."""
+        for response_id, generation in self._generations.items():
+            self._close(response_id, heard=False)
+            generation.functions.close()
+        if self._closing:
+            return
+        if ended.reason not in DUE_ENDS:
+            of = {"timestamp": time.time(), "label": self._model.label, "recoverable": False}
+            self._tell("error", llm.RealtimeModelError(error=CallFailed(ended), **of))
+        if self._model.told_end is not None:
+            self._loop.call_soon(self._model.told_end, ended)
+
+    def _begin(self, response_id: str) -> None:
+        generation = self._generations[response_id] = _Generation()
+        reply = self._replies.pop(0) if self._replies else None
+        created = llm.GenerationCreatedEvent(
+            message_stream=generation.messages,
+            function_stream=generation.functions,
+            user_initiated=reply is not None,
+            response_id=response_id,
+        )
+        self._tell("generation_created", created)
+        if reply is not None and not reply.done():
+            reply.set_result(created)
+
+    def _close(self, response_id: str, *, heard: bool) -> None:
+        generation = self._generations[response_id]
+        if heard and not generation.over and (rest := self._words.rest(response_id)):
+            for words, _ in list(generation.open.values()):
+                words.send_nowait(rest)
+        generation.close()
+
+    def _settle(self, event: ev.Event, answer: Step[Call]) -> None:
+        """A response that has ended calls nothing more, unless a call of it waits for the decision of an interruption."""
+        if isinstance(event, ev.ResponseEnded) and event.response_id in self._generations:
+            generation = self._generations[event.response_id]
+            if not generation.open:
+                generation.close()
+            generation.ended = True
+        for response_id, one in self._generations.items():
+            if one.ended and not any(call.response_id == response_id for call in answer.snapshot.tool.waiting):
+                one.functions.close()
+
+    def _tell(self, name: str, event: Any) -> None:
+        self._loop.call_soon(self.emit, name, event)
