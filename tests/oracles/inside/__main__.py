@@ -19,8 +19,9 @@ from tests.oracles.environment import NoEnvironment, python_of, version_of
 ROOT = Path(__file__).parents[3]
 RUN_S = 900.0
 LATE_MS = 60.0
-"""A verdict that falls short while the machine was this late is no evidence: the call is held again, alone."""
-RETRIES = 3
+"""A verdict that falls short while the machine was this late is no evidence, of either: the call is held again, with fewer at once."""
+RETRIES = (3, 1, 1)
+"""How many calls are held at once, when they are held again."""
 MOST_OLD_MS, MOST_CONTEXT_MS = 20, 40
 RACES = ("response_cancel_not_active", "conversation_already_has_active_response")
 """What two sides say at once meet as, with the original as well."""
@@ -90,12 +91,13 @@ def held(oracle: Oracle, python: Path, wanted: list[Json], world: Servers, tell:
         verdicts.append(verdict)
         if verdict["inside"] and verdict["short"]:
             tell(_line(verdict))
-    for _ in range(RETRIES):
-        doubtful = [one for one in verdicts if one["inside"] and one["short"] and one["late_ms"] > LATE_MS]
+    for at_once in RETRIES:
+        # The frameworks as they come fall short in many calls: these are held again once.
+        doubtful = [one for one in verdicts if one["short"] and one["late_ms"] > LATE_MS and (one["inside"] or at_once > 1)]
         if not doubtful:
             break
         verdicts = [one for one in verdicts if one not in doubtful]
-        verdicts += hold(oracle.script, python, [{key: one[key] for key in wanted[0]} for one in doubtful], world, at_once=1)
+        verdicts += hold(oracle.script, python, [{key: one[key] for key in wanted[0]} for one in doubtful], world, at_once)
     return verdicts
 
 
