@@ -138,9 +138,14 @@ class Trace:
 def read_trace(path: Path) -> Trace:
     """Read a trace up to its last whole line. Raises TraceError for what is none, and for a damaged one."""
     try:
-        raw = path.read_bytes().splitlines(keepends=True)
+        return trace_in(path.read_bytes(), str(path))
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}; give the path of a call.trace") from None
+
+
+def trace_in(content: bytes, path: str) -> Trace:
+    """The trace that is the content of a file; `path` is what it is called where it is none. Raises what `read_trace` does."""
+    raw = content.splitlines(keepends=True)
     # The process died while it wrote the last one.
     cut = raw.pop() if raw and not raw[-1].endswith(b"\n") else b""
     head, *body = [_line(path, number, line) for number, line in enumerate(raw, start=1)] or [{}]
@@ -163,7 +168,7 @@ def read_trace(path: Path) -> Trace:
     return Trace(call, tuple(body), whole)
 
 
-def _line(path: Path, number: int, raw: bytes) -> dict[str, Any]:
+def _line(path: str, number: int, raw: bytes) -> dict[str, Any]:
     """A line as an object. Raises TraceError."""
     try:
         line = read_json(raw.decode())

@@ -11,7 +11,7 @@
 A page folds `moves` and `rows` as they come, so the same page shows a call that goes on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -128,10 +128,13 @@ class Telling:
 
 def document_of(trace: Trace, old_audio: OldAudio | None = None, *, redact: bool = False) -> dict[str, Any]:
     """A recorded call as a document; `sound` is None, for whoever has it to fill in."""
-    telling = Telling(trace.call, old_audio, redact=redact)
-    head = telling.head()
-    steps = [telling.step(event, answer) for event, answer, _ in trace.steps()]
-    return {**head, "steps": steps, "end": telling.end(trace.whole), "sound": None}
+    return told(Telling(trace.call, old_audio, redact=redact), ((event, answer) for event, answer, _ in trace.steps()), trace.whole)
+
+
+def told(telling: Telling, steps: Iterable[tuple[ev.Event, Step[Call]]], whole: bool = True) -> dict[str, Any]:
+    """The document of a call that takes these steps."""
+    made = [telling.step(event, answer) for event, answer in steps]
+    return {**telling.head(), "steps": made, "end": telling.end(whole), "sound": None}
 
 
 def _by_region(rows: tuple[Row, ...]) -> Iterator[list[int]]:

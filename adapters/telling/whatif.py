@@ -1,0 +1,128 @@
+"""What would have happened: a recorded call folded again under another policy, or without some of its events; pure.
+
+What was recorded answered what the call did then. So a second future is exact up to where it first differs; behind that, the events stand
+as they were, and the world might have sent others. Deadlines are no events of the world: each passes when it does in that future.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+
+from adapters.telling.trace import Trace, TraceWriter, answer_to_json
+from fsm.call import events as ev
+from fsm.call.machine import due_ms, expiry, step
+from fsm.call.policy import Policy
+from fsm.call.snapshot import Call, start
+from fsm.engine.machine import Step
+
+
+@attrs.frozen
+class Taken:
+    """A step of a future: the event, the answer, and which recorded step it was, from 0; None for a deadline that passed only here."""
+
+    event: ev.Event
+    answer: Step[Call]
+    number: int | None
+
+
+@attrs.frozen
+class Difference:
+    """Where two futures part: when, at which step of the new one and of the recorded one, and how, in words."""
+
+    at_ms: float
+    step: int
+    recorded: int
+    words: str
+
+
+@attrs.frozen
+class Future:
+    """Another course of a recorded call."""
+
+    call: Call
+    """As it began."""
+    steps: tuple[Taken, ...]
+    difference: Difference | None
+    """None where nothing but what was left out is another."""
+
+
+def future_of(trace: Trace, settings: Mapping[str, object], without: frozenset[int] = frozenset()) -> Future:
+    """The call under a policy with these settings, without the events of these numbers, from 0. Raises ValueError for an odd setting."""
+    unknown = settings.keys() - attrs.asdict(trace.call.policy).keys()
+    if unknown:
+        raise ValueError(f"the policy has no {', '.join(sorted(unknown))}; `callfsm call --set help` lists what it has")
+    policy = Policy(**{**attrs.asdict(trace.call.policy), **settings})
+    call = start(policy, trace.call.call_id)
+    recorded = tuple(trace.steps())
+    steps = tuple(_refold(call, tuple(event for event, _, _ in recorded), without))
+    return Future(
+        call, steps, _difference(tuple(Taken(event, answer, at) for at, (event, answer, _) in enumerate(recorded)), steps, without)
+    )
+
+
+def text_of(future: Future) -> str:
+    """The future as a trace, which `callfsm replay` runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "call.trace"
+        writer = TraceWriter(path, future.call)
+        for taken in future.steps:
+            writer(taken.event, taken.answer)
+        writer.close()
+        return path.read_text(encoding="ascii")
+
+
+def _refold(call: Call, events: tuple[ev.Event, ...], without: frozenset[int]) -> Iterator[Taken]:
+    """As the driver does it: a deadline that has passed is answered before any event; one that does not pass here is left out."""
+    for number, event in enumerate(events):
+        if number in without:
+            continue
+        while isinstance(due := expiry(call, event.at_ms), ev.Expired):
+            if isinstance(event, ev.Expired) and (type(event), event.epoch) == (type(due), due.epoch):
+                break
+            passed = type(due)(due_ms(call), due.epoch)
+            answer = step(call, passed)
+            call = answer.snapshot
+            yield Taken(passed, answer, None)
+        if isinstance(event, ev.Expired) and due is None:
+            continue
+        answer = step(call, event)
+        call = answer.snapshot
+        yield Taken(event, answer, number)
+
+
+def _difference(was: tuple[Taken, ...], now: tuple[Taken, ...], without: frozenset[int]) -> Difference | None:
+    before = [taken for taken in was if taken.number not in without]
+    for place, (old, new) in enumerate(zip(before, now, strict=False)):
+        at = old.number or 0
+        if new.number is None:
+            return Difference(new.event.at_ms, place, at, f"{type(new.event).__name__}: this deadline passes now")
+        if new.number != old.number:
+            return Difference(old.event.at_ms, place, at, f"{type(old.event).__name__}: this deadline does not pass any more")
+        told, tells = answer_to_json(old.answer), answer_to_json(new.answer)
+        if told != tells:
+            return Difference(new.event.at_ms, place, at, f"{type(new.event).__name__}: {_changed(told, tells)}")
+    if len(now) > len(before):
+        return Difference(now[len(before)].event.at_ms, len(before), len(was) - 1, "more deadlines pass than were recorded")
+    if len(now) < len(before):
+        lost = before[len(now)]
+        return Difference(
+            lost.event.at_ms, len(now) - 1, lost.number or 0, f"{type(lost.event).__name__}: this deadline does not pass any more"
+        )
+    return None
+
+
+def _changed(was: Mapping[str, list[object]], now: Mapping[str, list[object]]) -> str:
+    """What rows and effects came and went."""
+    parts = []
+    for kind in ("moves", "effects"):
+        gone = [_word(one) for one in was[kind] if one not in now[kind]]
+        come = [_word(one) for one in now[kind] if one not in was[kind]]
+        parts += [f"no more {', '.join(gone)}"] if gone else []
+        parts += [f"now {', '.join(come)}"] if come else []
+    return "; ".join(parts) or "the same in another order"
+
+
+def _word(one: object) -> str:
+    return str(one["effect"]) if isinstance(one, dict) else str(one)

@@ -1,0 +1,72 @@
+"""Claims about what would have happened: exact up to the first difference, deadlines and all, and a trace like any other."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.telling.trace import Trace, TraceWriter, answer_to_json, read_trace, trace_in
+from adapters.telling.whatif import future_of, text_of
+from fsm import start
+from fsm.call import events as ev
+from tests.shared.shell import BARGE_IN, ROOT, Puppet, at, drive, silent_policy
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Trace:
+    """A call with one barge-in, decided after 150 ms."""
+    policy = silent_policy()
+    writer = TraceWriter(tmp_path / "call.trace", start(policy))
+    drive("trio", [Puppet((*BARGE_IN, at(9_000, ev.CallerHungUp)))], writer, policy=policy)
+    writer.close()
+    return read_trace(tmp_path / "call.trace")
+
+
+@pytest.mark.parametrize("path", [None, ROOT / "tests/bench/recorded.trace"], ids=["a script", "a recorded call"])
+def test_nothing_changed_is_the_same_call_step_by_step(trace: Trace, path: Path | None) -> None:
+    trace = read_trace(path) if path else trace
+    future = future_of(trace, {})
+    assert future.difference is None
+    assert [(taken.event, answer_to_json(taken.answer)) for taken in future.steps] == [
+        (event, answer_to_json(answer)) for event, answer, _ in trace.steps()
+    ]
+
+
+def test_a_longer_patience_decides_the_interruption_later(trace: Trace) -> None:
+    future = future_of(trace, {"interruption_min_ms": 190})
+    assert future.difference is not None
+    [decided] = [taken for taken in future.steps if ev.BargedIn in taken.answer.signals]
+    assert isinstance(decided.event, ev.InterruptionExpired)
+    assert decided.event.at_ms == pytest.approx(1_690)
+    assert decided.number is None
+    assert future.difference.at_ms == pytest.approx(1_650)
+    assert future.difference.words == "InterruptionExpired: this deadline does not pass any more"
+
+
+def test_a_setting_that_never_matters_makes_no_difference(trace: Trace) -> None:
+    assert future_of(trace, {"idle_prompts": 5}).difference is None
+
+
+def test_without_the_callers_first_sound_nobody_interrupts(trace: Trace) -> None:
+    spoke = [number for number, (event, _, _) in enumerate(trace.steps()) if isinstance(event, ev.SpeechStarted)][1]
+    future = future_of(trace, {}, frozenset({spoke}))
+    assert not [taken for taken in future.steps if ev.BargedIn in taken.answer.signals]
+    assert future.difference is not None
+    assert future.difference.recorded > spoke
+    assert spoke not in {taken.number for taken in future.steps}
+
+
+def test_a_future_is_a_trace_that_replays(trace: Trace) -> None:
+    text = text_of(future_of(trace, {"interruption_min_ms": 400, "cancel_ack_ms": 300}))
+    again = trace_in(text.encode(), "whatif.trace")
+    assert again.first_difference() is None
+    assert again.call.policy.interruption_min_ms == 400
+    assert future_of(again, {}).difference is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"patience": 1}, "the policy has no patience"), ({"interruption_min_ms": -1}, "interruption_min_ms is -1: it takes a number from")],
+)
+def test_an_odd_setting_is_refused(trace: Trace, settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        future_of(trace, settings)
