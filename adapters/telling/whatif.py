@@ -96,6 +96,10 @@ def _difference(was: tuple[Taken, ...], now: tuple[Taken, ...], without: frozens
     before = [taken for taken in was if taken.number not in without]
     for place, (old, new) in enumerate(zip(before, now, strict=False)):
         at = old.number or 0
+        if new.number is None and type(new.event) is type(old.event):
+            words = f"{type(new.event).__name__}: this deadline passes {abs(new.event.at_ms - old.event.at_ms):.0f} ms "
+            words += "later" if new.event.at_ms > old.event.at_ms else "sooner"
+            return Difference(min(old.event.at_ms, new.event.at_ms), place, at, words)
         if new.number is None:
             return Difference(new.event.at_ms, place, at, f"{type(new.event).__name__}: this deadline passes now")
         if new.number != old.number:

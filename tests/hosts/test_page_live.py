@@ -11,6 +11,8 @@ from adapters.standin.voice import Voice
 from adapters.telling.page.document import document_of
 from adapters.telling.report import report_on
 from adapters.telling.trace import Trace, read_trace
+from adapters.telling.whatif import future_of, text_of
+from fsm.call import events as ev
 from tests.shared.browser import Browser, Tab, chromium
 from tests.shared.page_host import Host, page_host
 from tests.shared.phone_model import ToneModel
@@ -98,6 +100,30 @@ def test_what_the_page_showed_live_is_what_the_trace_says(held: Held) -> None:
     assert tab.run("page.index") == len(document["steps"]) - 1
     assert tab.run("Math.max(...page.timeline.levels.caller)") > 50
     assert tab.run("Math.max(...page.timeline.levels.agent)") > 50
+
+
+def test_what_would_have_happened_is_shown_beside_what_did_and_can_be_saved(held: Held) -> None:
+    tab, trace, _, _ = held
+    spoke = [number for number, (event, _, _) in enumerate(trace.steps()) if isinstance(event, ev.SpeechStarted)][-1]
+    wanted = future_of(trace, {"interruption_min_ms": 2_000}, frozenset({spoke}))
+    assert wanted.difference
+    tab.run(f"page.step({spoke}); page.go('future')")
+    tab.click("#side .change + button")
+    tab.wait("live.futures.now")
+    tab.run("document.querySelector('.change input').value = '2000'")
+    tab.click(".change button")
+    tab.wait("live.futures.now?.call.policy.interruption_min_ms === 2000")
+    assert tab.run("page.model.steps.map(step => [step.event, step.at])") == [[type(t.event).__name__, t.event.at_ms] for t in wanted.steps]
+    assert wanted.difference.words in tab.run("document.querySelector('.outcome').innerText")
+    assert tab.run("page.timeline.parting") == wanted.difference.at_ms
+    assert tab.run("document.querySelector('.choices a').download") == "whatif.trace"
+    assert tab.run("live.futures.saved") == text_of(wanted)
+    tab.click(".choices button")
+    tab.settle()
+    assert tab.run("page.model.steps.length") == len(trace.lines)
+    tab.click(".choices button:last-child")
+    tab.settle()
+    assert tab.run("page.timeline.ghost === null && page.model.steps.length") == len(trace.lines)
 
 
 def test_another_tab_is_shown_the_same_call_and_told_when_one_talks(held: Held, browser: Browser, host: Host) -> None:

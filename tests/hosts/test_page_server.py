@@ -12,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.browser.wire import HEAD
+from adapters.hosts.page import server
 from adapters.hosts.page.server import WATCHERS, served
 from adapters.seam.ports import FRAME_BYTES
 from adapters.telling.page.document import document_of
@@ -19,9 +20,9 @@ from adapters.telling.trace import read_trace
 from fsm.call import events as ev
 from tests.shared.page_host import Host, Pretender, page_host, silence, watched
 from tests.shared.phone_model import ToneModel, on_asyncio, tone
-from tests.shared.shell import callfsm
+from tests.shared.shell import ROOT, callfsm
 
-HELLO = silence(700) + tone(500, 300)
+RECORDED = (ROOT / "tests/bench/recorded.trace").read_text()
 GOODBYE = silence(700) + tone(500, 900)
 
 
@@ -125,6 +126,39 @@ def test_the_page_may_run_what_is_its_own_and_be_framed_and_kept_by_nobody(tmp_p
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Frame-Options"] == "DENY"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+QUESTIONS: tuple[tuple[bytes, str], ...] = (
+    (b"", "a question is JSON"),
+    (b"\xff" * 10, "a question is JSON"),
+    (b"[" * 100_000, "a question is JSON"),
+    (b"[]", "a question has a trace, settings, and the numbers of events to leave out"),
+    (b'{"trace": 1, "settings": {}, "without": []}', "a question has a trace"),
+    (b'{"trace": "", "settings": {}, "without": []}', "the trace: it ends before its first line does"),
+    (b'{"trace": "\\ud800", "settings": {}, "without": []}', "the trace: not a trace of version"),
+    (json.dumps({"trace": RECORDED, "settings": {"patience": "1"}, "without": []}).encode(), "the policy has no patience"),
+    (json.dumps({"trace": RECORDED, "settings": {"idle_ms": "-"}, "without": []}).encode(), "idle_ms is '-': it takes a number"),
+    (json.dumps({"trace": RECORDED, "settings": {"idle_ms": None}, "without": [None]}).encode(), "idle_ms is None: it takes a number"),
+)
+
+
+def test_an_odd_question_is_answered_in_one_line_and_a_long_one_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LONGEST_QUESTION", 150_000)
+
+    async def main() -> list[httpx.Response]:
+        async with page_host(tmp_path / "calls") as host, httpx.AsyncClient(trust_env=False) as client:
+            url = f"{host.url}future"
+            answers = [await client.post(url, content=question) for question, _ in QUESTIONS]
+            answers.append(await client.post(url, content=bytes(1_000_000)))
+            answers.append(await client.post(url, content=b"", headers={"Origin": "http://evil.example"}))
+            return answers
+
+    *odd, long, foreign = on_asyncio(main)
+    for (_, words), answer in zip(QUESTIONS, odd, strict=True):
+        assert answer.status_code == 422
+        assert answer.text.startswith(words)
+        assert answer.text.count("\n") == 1
+    assert (long.status_code, foreign.status_code) == (413, 404)
 
 
 def test_of_two_tabs_the_second_is_told_that_the_first_talks(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import hmac
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import anyio
 import attrs
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
@@ -19,16 +21,20 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from adapters.hosts.channel import StarletteChannel
 from adapters.hosts.page.broadcast import Place
+from adapters.hosts.page.question import answer
 from adapters.hosts.page.talk import Busy, Talk
 from adapters.hosts.phone.calls import Refused
 from adapters.hosts.phone.door import Door
 from adapters.seam.channel import ChannelClosed
+from adapters.telling.folder import PAGE, TRACE
 from adapters.telling.page.html import live_page, worklet
 
 WATCHERS = 8
 """How many may watch at a time."""
 BATCH_S = 0.04
 """How often those who watch are told: as fast as eyes see."""
+LONGEST_QUESTION = 64_000_000
+"""The longest trace that is looked at, in bytes: a day of a call."""
 SEND_S = 10.0
 """How long a page may take to take what it is sent."""
 NORMAL, POLICY_VIOLATION, TRY_LATER = 1000, 1008, 1013
@@ -60,7 +66,9 @@ class PageServer:
             routes=[
                 Route("/{token}/", self.page),
                 Route("/{token}/line.js", self.line),
-                Route("/{token}/call.html", self.call),
+                Route("/{token}/call.html", partial(self.left, PAGE, "text/html")),
+                Route("/{token}/call.trace", partial(self.left, TRACE, "text/plain")),
+                Route("/{token}/future", self.future, methods=["POST"]),
                 WebSocketRoute("/{token}/talk", self.talks),
                 WebSocketRoute("/{token}/watch", self.watch),
             ]
@@ -74,14 +82,31 @@ class PageServer:
         """What runs in the page's own sound thread."""
         return self._refusal(request) or Response(worklet(), media_type="text/javascript", headers=HEADERS)
 
-    async def call(self, request: Request) -> Response:
-        """The page of the last call."""
+    async def left(self, name: str, kind: str, request: Request) -> Response:
+        """A file of the last call."""
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
         if self.talk.last is None:
-            return PlainTextResponse("no call is over yet\n", 404, HEADERS)
-        return FileResponse(self.talk.last, media_type="text/html", headers=HEADERS)
+            return _plain("no call is over yet", 404)
+        return FileResponse(self.talk.last / name, media_type=kind, headers=HEADERS)
+
+    async def future(self, request: Request) -> Response:
+        """What a trace tells, as it was or with something changed (`question.py`)."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > LONGEST_QUESTION:
+                return _plain(f"it is longer than {LONGEST_QUESTION:,} bytes; open a shorter trace", 413)
+        try:
+            # A long call takes a second, and others have a call to hold meanwhile.
+            told = await to_thread.run_sync(answer, bytes(body))
+        except ValueError as error:
+            return _plain(str(error), 422)
+        return Response(told, media_type="application/json", headers=HEADERS)
 
     async def talks(self, websocket: WebSocket) -> None:
         """A page talks: a call from here to its end."""
@@ -139,7 +164,7 @@ class PageServer:
 
     def _refusal(self, request: Request) -> Response | None:
         words = self._stranger(request)
-        return PlainTextResponse(f"{words}\n", 404, HEADERS) if words else None
+        return _plain(words, 404) if words else None
 
     def _stranger(self, connection: HTTPConnection) -> str:
         """Why somebody is not let in, in words; empty for who may come in."""
@@ -167,6 +192,10 @@ async def served(talk: Talk, port: int) -> AsyncIterator[str]:
                 yield f"{door.url}/{server.token}/"
             finally:
                 door.should_exit = True
+
+
+def _plain(words: str, status: int) -> Response:
+    return PlainTextResponse(f"{words}\n", status, HEADERS)
 
 
 def _quiet(_: Refused, __: str) -> None:

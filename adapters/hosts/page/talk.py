@@ -16,7 +16,7 @@ from adapters.hosts.terminal.live import Prompter
 from adapters.hosts.terminal.show import Show
 from adapters.seam.driver import Driver, Watch
 from adapters.seam.files import private_folder
-from adapters.telling.folder import PAGE, tell
+from adapters.telling.folder import tell
 from adapters.telling.report import OldAudio
 from adapters.telling.trace import TraceError, Tracing
 from fsm.call import effects as fx, events as ev
@@ -37,7 +37,7 @@ class Talk:
     console: Console
     broadcast: Broadcast = attrs.field(init=False)
     last: Path | None = attrs.field(default=None, init=False)
-    """The page of the last call, once it is written."""
+    """The folder of the last call, once all is written."""
     _busy: bool = attrs.field(default=False, init=False)
     _calls: int = attrs.field(default=0, init=False)
 
@@ -102,6 +102,6 @@ class Talk:
         except (OSError, TraceError) as error:
             self.console.print(f"no picture, no page and no summary: {error}", style="red")
             return
-        self.last = folder / PAGE
+        self.last = folder
         self.broadcast.saved(str(folder))
         self.console.print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

@@ -32,7 +32,7 @@ def page(document: dict[str, Any]) -> str:
 
 def live_page(host: str) -> str:
     """The page of a call that goes on, as a server at `host` gives it: it may talk to that server, and to nobody else."""
-    return _filled(script("talk.js", "live.js"), f"default-src 'none'; connect-src 'self' ws://{host}", own="'self' ")
+    return _filled(script("future.js", "talk.js", "live.js"), f"default-src 'none'; connect-src 'self' ws://{host}", own="'self' ")
 
 
 def worklet() -> str:

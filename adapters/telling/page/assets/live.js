@@ -3,6 +3,7 @@
 import { Model } from "./model.js";
 import { Page } from "./page.js";
 import { make } from "./panels.js";
+import { Futures } from "./future.js";
 import { Talking } from "./talk.js";
 
 const WIDE = 15000, AHEAD = 1200, AGAIN = 1500; // ms: in view, of them behind the cursor, and until a server is looked for again
@@ -72,7 +73,7 @@ class Live {
   }
 
   take(news) {
-    if (news.head) this.show(new Model(news.head));
+    if (news.head) { this.text = null; this.show(new Model(news.head)); }
     const { model } = this.page;
     for (const step of news.steps ?? []) model.push(step);
     if (news.levels) this.hear(news.levels);
@@ -93,11 +94,22 @@ class Live {
   }
 
   show(model) {
-    if (this.page) this.page.use(model);
-    else this.page = globalThis.page = new Page(model, this.root);
+    if (this.page) {
+      this.page.use(model);
+      this.futures.forget();
+    } else {
+      this.page = globalThis.page = new Page(model, this.root);
+      this.futures = new Futures(this.page, "./", () => this.trace());
+    }
     this.page.timeline.least = WIDE;
     this.page.timeline.fit();
     this.page.follows = true;
+  }
+
+  // The text of the trace at hand.
+  async trace() {
+    this.text ??= await (await fetch("call.trace")).text();
+    return this.text;
   }
 
   hear({ from, caller, agent }) {

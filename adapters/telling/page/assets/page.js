@@ -5,8 +5,6 @@ import { Sound } from "./sound.js";
 import { Timeline } from "./timeline.js";
 import { Events, answers, make, states, table, times, words } from "./panels.js";
 
-const TABS = { states: "States", table: "Table", words: "Words", times: "Time" };
-
 export class Page {
   constructor(model, root = document) {
     this.root = root;
@@ -17,6 +15,7 @@ export class Page {
     this.timeline = new Timeline(root.querySelector("#timeline"), model, this.on);
     this.events = new Events(root.querySelector("#events"), model, this.on);
     this.sound = new Sound((ms) => this.seek(ms));
+    this.tabsOf = this.panels();
     this.buttons();
     this.tabs();
     this.keys();
@@ -72,13 +71,23 @@ export class Page {
     press("#help", () => this.root.querySelector("#keys").showModal());
   }
 
+  // What stands beside the events: of each tab its title, what its content depends on, and how it is made.
+  panels() {
+    return {
+      states: { title: "States", key: () => `${this.ms} ${this.region}`, make: () => states(this.model, this.index, this.ms, this.on, this.region) },
+      table: { title: "Table", key: () => `${this.region} ${this.index}`, make: () => [this.picker(), ...table(this.model, this.index, this.region)] },
+      words: { title: "Words", key: () => `${this.ms}`, make: () => words(this.model, this.ms, this.on) },
+      times: { title: "Time", key: () => `${this.model.waits.length} ${JSON.stringify(this.model.barges)}`, make: () => times(this.model, this.ms, this.on) },
+    };
+  }
+
   tabs() {
     const bar = this.root.querySelector("#tabs");
-    bar.replaceChildren(...Object.entries(TABS).map(([name, title]) => {
+    bar.replaceChildren(...Object.entries(this.tabsOf).map(([name, { title }]) => {
       const tab = make("button", "", title);
       tab.id = `tab-${name}`;
       tab.setAttribute("role", "tab");
-      tab.addEventListener("click", () => { this.tab = name; this.side(); });
+      tab.addEventListener("click", () => this.go(name));
       return tab;
     }));
   }
@@ -131,17 +140,15 @@ export class Page {
   }
 
   side() {
-    const panel = this.root.querySelector("#side"), kind = this.tab;
-    const key = { states: `${this.ms} ${this.region}`, table: `${this.region} ${this.index}`, words: this.ms, times: `${this.model.waits.length} ${JSON.stringify(this.model.barges)}` }[kind];
-    for (const name of Object.keys(TABS)) this.root.querySelector(`#tab-${name}`).setAttribute("aria-selected", String(name === kind));
-    if (this.shown === `${kind} ${key}`) return;
-    this.shown = `${kind} ${key}`;
+    const panel = this.root.querySelector("#side"), kind = this.tab, key = `${kind} ${this.tabsOf[kind].key()}`;
+    for (const name of Object.keys(this.tabsOf)) this.root.querySelector(`#tab-${name}`).setAttribute("aria-selected", String(name === kind));
+    if (this.shown === key) return;
+    this.shown = key;
+    const top = panel.dataset.tab === kind && (kind !== "table" || this.looked === this.region) ? panel.scrollTop : 0;
     panel.dataset.tab = kind;
-    const made = { states: () => states(this.model, this.index, this.ms, this.on, this.region), table: () => table(this.model, this.index, this.region), words: () => words(this.model, this.ms, this.on), times: () => times(this.model, this.ms, this.on) }[kind]();
-    if (kind === "table") made.unshift(this.picker());
-    const top = panel.scrollTop;
-    panel.replaceChildren(...made);
-    if (kind === "table" && this.lookedAt !== `${this.region}`) { this.lookedAt = this.region; panel.scrollTop = 0; } else panel.scrollTop = top;
+    this.looked = this.region;
+    panel.replaceChildren(...this.tabsOf[kind].make());
+    panel.scrollTop = top;
     if (kind === "table") panel.querySelector(".lit")?.scrollIntoView({ block: "nearest" });
   }
 
@@ -191,6 +198,7 @@ export class Page {
       2: () => this.go("table"),
       3: () => this.go("words"),
       4: () => this.go("times"),
+      5: () => this.tabsOf.future && this.go("future"),
       "/": () => this.events.filter.focus(),
       "?": () => this.root.querySelector("#keys").showModal(),
     };

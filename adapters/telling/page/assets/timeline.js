@@ -15,6 +15,8 @@ export class Timeline {
     this.canvas = root.querySelector("canvas");
     this.tip = root.querySelector(".tip");
     this.least = 2000; // a shorter call is not stretched over the whole width
+    this.ghost = null; // another course of the call, shown as a thin line under each lane
+    this.parting = null; // where the two part
     this.ahead = 0; // how much room is left behind the end
     this.all = false;
     this.region = "phase";
@@ -126,6 +128,7 @@ export class Timeline {
       y += LANE;
     }
     this.flags(pen);
+    this.part(pen);
     this.line_at(pen, this.cursor);
     for (const label of this.names.querySelectorAll("[data-region]")) label.classList.toggle("on", label.dataset.region === this.region);
   }
@@ -183,6 +186,7 @@ export class Timeline {
       }
       this.hits.push({ x, y: top, width, height: LANE, text: `${name}: ${state}, ${clock(begin)} to ${clock(end)}` });
     }
+    this.shadow(pen, name, top);
     const due = this.model.records(this.model.indexAt(this.cursor))[name].due_ms;
     if (due !== null && due !== undefined && due >= this.from && due <= this.to) {
       pen.strokeStyle = this.mark;
@@ -196,6 +200,31 @@ export class Timeline {
       pen.fillRect(this.x(due) - 1, top + 4, 2, LANE - 6);
       this.hits.push({ x: this.x(due) - 4, y: top, width: 8, height: LANE, text: `${name}: deadline at ${clock(due)}` });
     }
+  }
+
+  // The same lane in the other course of the call.
+  shadow(pen, name, top) {
+    const spans = this.ghost?.spans.get(name) ?? [];
+    spans.forEach(({ from, state }, at) => {
+      const begin = Math.max(-2, this.x(from)), end = Math.min(this.width + 2, this.x(spans[at + 1]?.from ?? this.ghost.ms));
+      if (end <= begin) return;
+      pen.fillStyle = this.fills.get(this.ghost.tone(name, state)) || this.fills.get("other");
+      pen.fillRect(begin, top + LANE - 4, end - begin, 3);
+    });
+  }
+
+  part(pen) {
+    if (this.parting === null) return;
+    const x = Math.round(this.x(this.parting)) + 0.5;
+    pen.strokeStyle = pen.fillStyle = this.ink;
+    pen.setLineDash([4, 3]);
+    pen.beginPath();
+    pen.moveTo(x, RULER);
+    pen.lineTo(x, this.height);
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.textAlign = "left";
+    pen.fillText("first difference", x + 4, RULER + FLAGS - 6);
   }
 
   wide(text) {
