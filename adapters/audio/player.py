@@ -19,7 +19,7 @@ from anyio import to_thread
 
 from adapters.audio.library import NoSound, SoundLost
 from adapters.audio.wake import Ring
-from adapters.seam.ports import FRAME_MS, RATE_HZ, Caller, ms_of
+from adapters.seam.ports import FRAME_MS, PCM, RATE_HZ, Caller
 from adapters.seam.tape import Tape
 
 AHEAD_MS = 100
@@ -140,8 +140,8 @@ class Player:
             if heard_s < now_s:  # We were late, and it ran dry.
                 self.counts["ran dry"] += 1
                 heard_s = now_s
-            pcm = tape.take(heard_s).pcm
-            heard_s += ms_of(len(pcm)) / 1000
+            pcm = tape.take(heard_s).whole
+            heard_s += PCM.ms_of(len(pcm)) / 1000
             with anyio.move_on_after(STUCK_S) as patience:
                 if not await _write(pipe, pcm):
                     return False

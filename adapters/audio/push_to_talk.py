@@ -6,7 +6,7 @@ from enum import Enum
 
 import anyio
 
-from adapters.seam.ports import Ear, Post
+from adapters.seam.ports import Ear, Post, sound_of
 from fsm.call.effects import Effect
 from fsm.call.events import BargeInDetected, SpeechStarted, SpeechStopped
 
@@ -31,6 +31,7 @@ class PushToTalk:
         self._source = source
         self._turns = turns
         self._onward = tuple(onward)
+        self.sound = sound_of(next(iter(self._onward), None))
         self._key = _Key.UP
 
     async def run(self, post: Post) -> None:

@@ -84,7 +84,7 @@ class Loudspeaker:
             delay_s = self._latency_s
         size, rate_hz = frames * 2, self.endpoint.rate_hz
         while len(self._rest) < size:
-            pcm = self._tape.take(self._keeper.beat_s + delay_s + len(self._rest) / (2 * rate_hz)).pcm
+            pcm = self._tape.take(self._keeper.beat_s + delay_s + len(self._rest) / (2 * rate_hz)).whole
             self._rest += pcm if self._resampler is None else self._resampler.resample_chunk(_samples(pcm)).tobytes()
         out[:] = self._rest[:size]
         del self._rest[:size]

@@ -77,8 +77,8 @@ class WavDevice(Device):
         heard = self._caller.next_frame(self._agent_audible)
         self._hear(heard)
         said = self._tape.take(now_s)
-        self._agent_audible = bool(said.runs) and _power(said.pcm) >= AUDIBLE_RMS**2
-        recording.write(heard, said.pcm)
+        self._agent_audible = bool(said.runs) and _power(said.whole) >= AUDIBLE_RMS**2
+        recording.write(heard, said.whole)
         self._report(now_s)
 
 

@@ -3,12 +3,12 @@
 import anyio
 
 from adapters.chatterbox.figures import Count, Figures
-from adapters.seam.ports import Speaker, bytes_of, ms_of
+from adapters.seam.ports import PCM, Speaker
 from fsm.call.effects import Flush, Hold, Resume, Retire
 
 MARGIN_S = 0.06
 """How long before the speaker would run dry it is given silence: three frames, as a device takes one every 20 ms."""
-FILLING = bytes(bytes_of(100))
+FILLING = bytes(PCM.bytes_of(100))
 """100 ms of silence: what is heard anyway when sound comes late, but the speaker does not take it for the end of the response."""
 TAIL_S = 0.5
 """How long after the reckoned end of all sound a line may still hold some of it (`Policy.line_tail_ms`, R27)."""
@@ -34,7 +34,7 @@ class Feed:
         taken = self._speaker.play(response_id, pcm, sentence=session_id)
         if taken:
             now_s = self._held_s if self._resumed else anyio.current_time()
-            self._dry_s = max(self._dry_s, now_s) + ms_of(len(pcm)) / 1000
+            self._dry_s = max(self._dry_s, now_s) + PCM.ms_of(len(pcm)) / 1000
             self._heard_s = self._heard_s if filling else self._dry_s
             self._last_id = response_id
         return taken

@@ -20,7 +20,7 @@ from adapters.chatterbox.servers import AUTO, Health, Server, health_of, state_o
 from adapters.chatterbox.session import Progress, Session
 from adapters.chatterbox.source import Listener, Source
 from adapters.seam.bounded import Bounded
-from adapters.seam.ports import Post, Speaker, ms_of
+from adapters.seam.ports import PCM, Post, Speaker
 from fsm.call.effects import CancelSynthesis, Effect, Flush, Hold, Resume, Retire, Synthesise
 from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded, SynthesisFailed
 
@@ -233,7 +233,7 @@ class Chatterbox:
         if not session.told:
             session.told = True
             self._last_words.note(failed=False)
-            length_ms = ms_of(len(pcm))
+            length_ms = PCM.ms_of(len(pcm))
             if more:
                 assert session.source is not None
                 length_ms = max(length_ms, session.source.pace.expected_audio_ms(session.source.words(effect.text)))

@@ -14,7 +14,7 @@ from adapters.chatterbox.figures import Count, Figures, Pace, Synthesised
 from adapters.chatterbox.http import Answer, Blame, Client, Fault, ask, client_of, faults, read_through, refusal
 from adapters.chatterbox.known import Known, find_out, forget, recall
 from adapters.chatterbox.servers import DIALECTS, Dialect, Health, Server, health_of, outcome_of, state_of
-from adapters.seam.ports import bytes_of, ms_of
+from adapters.seam.ports import PCM
 from adapters.text.sentences import halves
 from adapters.text.spoken import spoken
 
@@ -24,7 +24,7 @@ GAP_S = 3.0
 """How long the sound of a sentence may stop coming, once what came has been heard, before the sentence is given up."""
 SLOWEST = 4.0
 """How much longer than it is heard a sentence may take to come: what trickles in more slowly is more pause than speech."""
-LEAD_BYTES = bytes_of(120)
+LEAD_BYTES = PCM.bytes_of(120)
 """How much of a stream is there before it is heard: 120 ms, since a server may send its first samples one by one."""
 BUSY_S = 0.5
 """How often a server is asked that is there and busy."""
@@ -281,7 +281,7 @@ class _Reading:
 
     def _heard(self, pcm: bytes, *, more: bool) -> None:
         self.first_s = min(self.first_s, anyio.current_time())
-        self.audio_ms += ms_of(len(pcm))
+        self.audio_ms += PCM.ms_of(len(pcm))
         self.listener.hear(pcm, more)
 
 

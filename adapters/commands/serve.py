@@ -27,6 +27,13 @@ def add(commands: Any) -> None:
     parser.add_argument("--port", type=int, default=8080, help="the port for Twilio; 0: any (default: 8080)")
     parser.add_argument("--public-url", default="", metavar="URL", help="where Twilio finds this server, e.g. https://phone.example.com")
     add_agent(parser, voice="realtime")
+    parser.add_argument(
+        "--line-sound",
+        choices=("auto", "pcmu", "pcm"),
+        default="auto",
+        help="how sound goes to the realtime LLM and back: pcmu, the line's own (G.711), or pcm, 24 kHz; auto: pcmu where OpenAI's server, "
+        "or one that shows it, takes it (default: auto)",
+    )
     parser.add_argument("--max-calls", type=int, default=20, metavar="N", help="more callers than this hear a busy tone (default: 20)")
     parser.add_argument("--drain-s", type=float, default=30.0, metavar="S", help="how long calls may go on after SIGTERM (default: 30)")
     parser.add_argument("--traces", type=Path, metavar="FOLDER", help="keep a trace of each call there; traces hold what was said")
@@ -60,6 +67,7 @@ def _serve(options: argparse.Namespace) -> int:
         key=answers.key,
         voice=answers.voice,
         tools=answers.tools,
+        line_sound=options.line_sound,
     )
     disable_created_metrics()  # type: ignore[no-untyped-call]
 

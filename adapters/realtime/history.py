@@ -13,7 +13,6 @@ import attrs
 from adapters.realtime.commands import function_call_output
 from adapters.realtime.incoming import Audio, Happened, Incoming, SpokenDelta, TextDelta
 from adapters.seam.bounded import Bounded
-from adapters.seam.ports import ms_of
 from fsm.call.effects import AddEntry, DeleteItem, Effect, RewriteItem, SendToolResult, TruncateItem
 from fsm.call.events import ResponseTranscribed, ToolCalled, Transcribed, TurnCommitted
 
@@ -58,8 +57,8 @@ class History:
     def hear(self, incoming: Incoming) -> None:
         """Note what the server says of the conversation."""
         match incoming:
-            case Audio(response_id, item_id, pcm):
-                self._agents(response_id, item_id).received_ms += ms_of(len(pcm))
+            case Audio(response_id, item_id):
+                self._agents(response_id, item_id).received_ms += incoming.ms
             case TextDelta(response_id, item_id, delta) | SpokenDelta(response_id, item_id, delta):
                 self._agents(response_id, item_id).text += delta
             case Happened(event, args):

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from adapters.seam.ports import PCM, Sound
 from fsm.call.effects import Effect
 from fsm.call.events import Event
 
@@ -19,12 +20,18 @@ class Happened:
 
 @attrs.frozen
 class Audio:
-    """Sound of a response: 24 kHz mono signed 16-bit little-endian PCM, whole samples; it belongs to a content part of an item (R88)."""
+    """Sound of a response, in whole samples of a format; it belongs to a content part of an item (R88)."""
 
     response_id: str
     item_id: str
     pcm: bytes
     content_index: int = 0
+    sound: Sound = PCM
+
+    @property
+    def ms(self) -> float:
+        """How long it is heard."""
+        return self.sound.ms_of(len(self.pcm))
 
 
 @attrs.frozen

@@ -303,6 +303,7 @@ def is_writing(memory: Memory, _: Told) -> bool:
 
 def audio(memory: Memory, told: Told) -> list[Incoming]:
     """Sound, in whole samples: half of one waits for the other."""
+    form = memory.setup.speaks
     try:
         sound = binascii.a2b_base64(told.sound(), strict_mode=True)
     except ValueError:
@@ -310,12 +311,13 @@ def audio(memory: Memory, told: Told) -> list[Incoming]:
     response_id, item_id = memory.whose(told)
     place = (response_id, item_id, told.number("content_index"))
     sound = memory.half_samples.pop(place, b"") + sound
-    full = len(sound) // 2 * 2
+    full = len(sound) - len(sound) % form.sample_bytes
     if sound[full:]:
         memory.half_samples[place] = sound[full:]
     if not full:
         return []
-    return [*_new_item(memory, response_id, item_id), *_in_order(memory, Audio(response_id, item_id, sound[:full], place[2]), place[2])]
+    piece = Audio(response_id, item_id, sound[:full], place[2], form)
+    return [*_new_item(memory, response_id, item_id), *_in_order(memory, piece, place[2])]
 
 
 def _in_order(memory: Memory, piece: Audio | TextDelta, content_index: int = 0) -> list[Incoming]:

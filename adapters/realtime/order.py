@@ -46,7 +46,7 @@ class InOrder:
             self._alone_ms = 0.0
             return [piece]
         self._waiting.append((place, piece))
-        ms = len(piece.pcm) / 48 if isinstance(piece, Audio) else len(piece.delta) * LETTER_MS
+        ms = piece.ms if isinstance(piece, Audio) else len(piece.delta) * LETTER_MS
         self._ahead_ms += ms
         self._alone_ms += ms
         if self._alone_ms > MOST_ALONE_MS or self._ahead_ms > MOST_AHEAD_MS:

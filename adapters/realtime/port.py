@@ -6,7 +6,7 @@ Sound goes straight from the wire to the speaker, whose frame gate refuses what 
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -17,11 +17,12 @@ from adapters.realtime.incoming import Audio, Happened, Incoming, Reply, TextDel
 from adapters.realtime.numbering import Cutter, ResponseSentences
 from adapters.realtime.outbox import Outbox
 from adapters.realtime.place import address, headers, is_openai
+from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
-from adapters.realtime.websocket import WebSocket, WebSocketError, connect
+from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 from adapters.realtime.wire import Wire
 from adapters.seam.errors import unkeyed
-from adapters.seam.ports import FRAME_MS, Post, Speaker
+from adapters.seam.ports import FRAME_MS, PCM, Post, Sound, Speaker, sound_of
 from fsm.call.effects import (
     AddEntry,
     CancelResponse,
@@ -44,7 +45,10 @@ from fsm.call.events import (
     ResponseCompleted,
     ResponseEnded,
     SentenceCut,
+    SessionConfirmed,
     SessionLost,
+    SessionOpened,
+    SessionRefused,
     SpeechStarted,
     TurnCommitted,
 )
@@ -54,6 +58,8 @@ Connect = Callable[..., AbstractAsyncContextManager[WebSocket]]
 """What opens a connection: `adapters.realtime.websocket.connect`, or what stands in for it."""
 SHOWN_S = 2.0
 """How long a connection is given to show what kind of server is at its end."""
+ANSWER_S = 5.0
+"""How long a server is given to say whether it will have a session."""
 REFUSED = (401, 403, 404)
 """HTTP statuses of a server that will not have us, however often we ask (R18)."""
 
@@ -93,6 +99,7 @@ class RealtimeLLM:
         speaker: Speaker,
         cutter: Callable[[], Cutter] | None = None,
         openai: bool | None = None,
+        sound: Sound = PCM,
         open_timeout_s: float = 10.0,
         ping_interval_s: float = 5.0,
         ping_timeout_s: float = 5.0,
@@ -102,7 +109,8 @@ class RealtimeLLM:
     ) -> None:
         """Prepare; nothing is opened. `cutter` makes sentence cutters, which voice="chatterbox" needs; `key` is sent as the server wants.
 
-        `openai`: has the server OpenAI's voices and transcription models? None: its address says so (R102).
+        `openai`: has the server OpenAI's voices and transcription models? None: its address says so (R102). It hears the caller in
+        `sound`, and speaks what the speaker takes.
 
         `overheard` is given each message of the server's, before it is read.
 
@@ -111,6 +119,7 @@ class RealtimeLLM:
         """
         if policy.voice == "chatterbox" and cutter is None:
             raise ValueError('voice="chatterbox" speaks sentence by sentence: RealtimeLLM needs a cutter')
+        self.sound = sound
         self._url = url
         self._key = key
         self._settings = settings
@@ -155,10 +164,39 @@ class RealtimeLLM:
 
         It does where it writes down what callers say although nobody asked (`profiles`); one that says nothing in that time shows nothing.
         """
+        shown = await self._shown(within_s)
+        return shown is not None and shown.transcribes_unasked
+
+    async def has_sound(self, within_s: float = SHOWN_S) -> bool:
+        """Does that server show that the caller's sound is to come in our format anyway?"""
+        shown = await self._shown(within_s)
+        return shown is not None and shown.has_sound("input")
+
+    async def refusal(self, within_s: float = ANSWER_S) -> str:
+        """Why the server of the connection that was `checked` won't have our session, in one line; empty where it will.
+
+        It is asked as in a call, so the connection is good for no call any more.
+        """
+        ws, wire = self._checked, self._new_wire()
+        assert ws is not None, "there is no connection that was checked"
+        with anyio.move_on_after(within_s), suppress(WebSocketClosed):
+            async for text in ws:
+                for incoming in wire.receive(text):
+                    event = incoming.event if isinstance(incoming, Happened) else None
+                    if event is SessionOpened:
+                        ws.send(json.dumps(wire.send(ConfigureSession())[0]))
+                    elif event is SessionConfirmed:
+                        return ""
+                    elif event in (SessionRefused, SessionLost, ReceiverFailed) and isinstance(incoming, Happened):
+                        return unkeyed(incoming.args[0], self._key)
+        return f"it did not say so within {within_s:g} s"
+
+    async def _shown(self, within_s: float) -> SessionSetup | None:
+        """What the server of the connection that was `checked` showed with its first message."""
         first: str | None = None
         with anyio.move_on_after(within_s):
             first = await self._checked.first() if self._checked is not None else None
-        return first is not None and self._new_wire().shows_chained(first)
+        return None if first is None else self._new_wire().shown(first)
 
     async def run(self, post: Post) -> None:
         """Hold one session after the other until CloseSession is performed or the task is cancelled; a second run is refused."""
@@ -207,7 +245,7 @@ class RealtimeLLM:
                 self._report_unsent([noted])
 
     def hear(self, pcm: bytes) -> None:
-        """Take 20 ms of the caller; until the session is confirmed the last 2 s are kept, and sent then (R26)."""
+        """Take 20 ms of the caller, in our `sound`; until the session is confirmed the last 2 s are kept, and sent then (R26)."""
         self._outbox.hear(pcm)
 
     def become(self, settings: RealtimeSettings) -> None:
@@ -239,7 +277,8 @@ class RealtimeLLM:
             self._session.cancel()
 
     def _new_wire(self) -> Wire:
-        return Wire(self._settings, self._policy, openai=self._openai, key=self._key)
+        heard, spoken = self.sound, sound_of(self._speaker)
+        return Wire(self._settings, self._policy, openai=self._openai, key=self._key, hears=heard, speaks=spoken)
 
     def _address(self) -> str:
         try:

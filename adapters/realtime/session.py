@@ -10,9 +10,11 @@ from typing import Any
 from adapters.realtime.dialects import BETA, dialect_of, session_from_beta, to_beta
 from adapters.realtime.messages import value_at
 from adapters.realtime.settings import NO_TRANSCRIPTION, OPENAI_TRANSCRIPTION, OPENAI_VOICE, RealtimeSettings
+from adapters.seam.ports import PCM, PCMU, Sound
 from fsm.call.policy import Policy
 
-PCM = {"type": "audio/pcm", "rate": 24_000}
+FORMATS: Mapping[Sound, Mapping[str, Any]] = {PCM: {"type": "audio/pcm", "rate": PCM.rate_hz}, PCMU: {"type": "audio/pcmu"}}
+"""The wire's names for the formats (OpenAI's RealtimeAudioFormats)."""
 _RIGHTS = ("type", "create_response", "interrupt_response")
 """What of the server's VAD must be as we asked; its numbers are its own affair."""
 
@@ -20,9 +22,11 @@ _RIGHTS = ("type", "create_response", "interrupt_response")
 class SessionSetup:
     """What one session is asked to be; it remembers what the server showed of itself, and which rights its VAD was given."""
 
-    def __init__(self, settings: RealtimeSettings, policy: Policy, *, openai: bool) -> None:
+    def __init__(self, settings: RealtimeSettings, policy: Policy, *, openai: bool, hears: Sound = PCM, speaks: Sound = PCM) -> None:
         """`openai`: is the server OpenAI's, so that its voice and its transcription are known to be there?"""
         self._settings, self._policy, self._openai = settings, policy, openai
+        self.hears, self.speaks = hears, speaks
+        """The formats of the caller's sound and of the model's voice."""
         self._shown: Mapping[str, Any] = {}
         self.turn_detection = self.rights(held=policy.guards_greeting)
         """The VAD as it was last asked to be; None where it is ours."""
@@ -40,6 +44,12 @@ class SessionSetup:
         """Does the server write down what the caller says although nobody asked? Then its LLM reads that, and hears nothing."""
         return not self._openai and value_at(self._shown, "audio", "input", "transcription") is not None
 
+    def has_sound(self, way: str) -> bool:
+        """Has the server shown that its sound is what we want it to be, that of its input or its output?"""
+        asked = FORMATS[self._ways[way]]
+        shown = value_at(self._shown, "audio", way, "format", "type")
+        return shown == asked["type"] and value_at(self._shown, "audio", way, "format", "rate") in (None, asked.get("rate"))
+
     def modalities(self) -> list[str]:
         """What a response is to be given in."""
         return ["audio"] if self._policy.voice == "realtime" else ["text"]
@@ -56,9 +66,9 @@ class SessionSetup:
         voice = self._settings.voice or (OPENAI_VOICE if self._openai else "")
         if self._policy.voice == "realtime" and voice:
             spoken["voice"] = voice
-        for way, told in (("input", heard), ("output", spoken)):
-            if (way == "input" or self._policy.voice == "realtime") and not self._has_pcm(way):
-                told["format"] = PCM
+        for way, sound in self._ways.items():
+            if not self.has_sound(way):
+                (heard if way == "input" else spoken)["format"] = dict(FORMATS[sound])
         audio: dict[str, Any] = {"input": heard, **({"output": spoken} if spoken else {})}
         tools = {"tools": list(self._settings.tools), "tool_choice": "auto"} if self._settings.tools else {}
         said = {"output_modalities": self.modalities(), "instructions": self._settings.instructions}
@@ -112,8 +122,8 @@ class SessionSetup:
         """The first thing in which the session is not what was asked, in words, else empty. What is absent differs in nothing (R102)."""
         told = self._read(session)
         wanted: list[tuple[str, object]] = [("output_modalities", self.modalities())]
-        for way in ("input", "output") if self._policy.voice == "realtime" else ("input",):
-            wanted += [(f"audio.{way}.format.type", PCM["type"]), (f"audio.{way}.format.rate", PCM["rate"])]
+        for way, sound in self._ways.items():
+            wanted += [(f"audio.{way}.format.{name}", asked) for name, asked in FORMATS[sound].items()]
         vad, heard = self.turn_detection, value_at(told, "audio", "input")
         if isinstance(heard, Mapping) and "turn_detection" in heard and (vad is None) is not (heard["turn_detection"] is None):
             return _words("audio.input.turn_detection", heard["turn_detection"], vad and vad["type"])
@@ -133,10 +143,10 @@ class SessionSetup:
         place = session if self.beta else session["audio"]["input"]
         place["turn_detection"] = self.turn_detection and dict(self.turn_detection)
 
-    def _has_pcm(self, way: str) -> bool:
-        """Has the server shown that its sound is what we want it to be?"""
-        shown = value_at(self._shown, "audio", way, "format", "type")
-        return shown == PCM["type"] and value_at(self._shown, "audio", way, "format", "rate") in (None, PCM["rate"])
+    @property
+    def _ways(self) -> dict[str, Sound]:
+        """The format of each way that carries sound."""
+        return {"input": self.hears, **({"output": self.speaks} if self._policy.voice == "realtime" else {})}
 
     def _read(self, session: Any) -> Mapping[str, Any]:
         told = session if isinstance(session, Mapping) else {}

@@ -19,6 +19,7 @@ from adapters.realtime.messages import Malformed, Told
 from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.table import TABLE
+from adapters.seam.ports import PCM, Sound
 from fsm.call.effects import CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, ProtectResponse, ReleaseResponse, RewriteItem
 from fsm.call.policy import Policy
 
@@ -32,9 +33,18 @@ DIGITS = 20
 class Wire:
     """Both directions of one connection; `receive` and `send` may be called from within one another's results."""
 
-    def __init__(self, settings: RealtimeSettings, policy: Policy, *, openai: bool = False, key: str | None = None) -> None:
-        """`openai`: is the server OpenAI's own? `key` is kept out of what is told of errors."""
-        setup = SessionSetup(settings, policy, openai=openai)
+    def __init__(
+        self,
+        settings: RealtimeSettings,
+        policy: Policy,
+        *,
+        openai: bool = False,
+        key: str | None = None,
+        hears: Sound = PCM,
+        speaks: Sound = PCM,
+    ) -> None:
+        """`openai`: is the server OpenAI's own? `key` is kept out of what is told of errors. It `hears` and `speaks` in these formats."""
+        setup = SessionSetup(settings, policy, openai=openai, hears=hears, speaks=speaks)
         self.memory = Memory(settings, policy, setup, key)
         self._numbers = itertools.count(1)
 
@@ -109,10 +119,10 @@ class Wire:
         except Malformed as error:
             return [*settled, *note(memory, "malformed_event", str(error))]
 
-    def shows_chained(self, text: str) -> bool:
-        """Does a session.created show a chained server? Of a wire that is used for nothing else."""
+    def shown(self, text: str) -> SessionSetup:
+        """What a session.created shows of the server. Of a wire that is used for nothing else."""
         self.receive(text)
-        return self.memory.setup.transcribes_unasked
+        return self.memory.setup
 
     def _spoken(self, effect: Effect | None, body: dict[str, Any]) -> dict[str, Any]:
         """A message in the server's dialect."""

@@ -1,7 +1,8 @@
 """What every line of a call is: the six effects, the caller's sound to the ears, and how it opens and ends; each line adds its own way.
 
 A line is a port and a speaker of one call, and decides nothing of it. A new one says how sound is carried (`_carry`), hands over what
-it hears (`_hear`), takes what is to be said from the `tape`, and drops what it holds when it is told to (`_cut`).
+it hears (`_hear`), takes what is to be said from the `tape`, and drops what it holds when it is told to (`_cut`). One of another format
+than PCM says so in `sounds`, and gives an ear the format that it takes (`_told_in`).
 """
 
 import math
@@ -13,7 +14,7 @@ from typing import Concatenate
 from adapters.seam.errors import first_of
 from adapters.seam.frames import Fact, Frame, tell
 from adapters.seam.playout import Playout
-from adapters.seam.ports import FRAME_MS, Ear, P, Post, ms_of
+from adapters.seam.ports import FRAME_MS, PCM, Ear, P, Post, Sound, sound_of
 from adapters.seam.tape import Tape
 from fsm.call.effects import Admit, Effect, Flush, HangUp, Hold, Resume, Retire
 from fsm.call.events import CallerHungUp, DeviceFailed, Event, LineClosed, LineOpened, VadCalibrated
@@ -41,13 +42,19 @@ class Device:
     """The line of one call; more may be added to `ears` before `run`."""
 
     performs: tuple[type[Effect], ...] = (Admit, Hold, Resume, Flush, Retire, HangUp)
+    sounds: tuple[Sound, ...] = (PCM,)
+    """The formats in which an ear may be told what is heard, the line's own first, and in which it may be spoken to."""
 
     def __init__(self, ears: Iterable[Ear] = (), *, tape: Tape | None = None, calibration_ms: float | None = CALIBRATION_MS) -> None:
-        """Let all `ears` hear the caller. VadCalibrated is posted after `calibration_ms` of the caller; never for None."""
+        """Let all `ears` hear the caller. VadCalibrated is posted after `calibration_ms` of the caller; never for None.
+
+        Raises ValueError for a tape of a format that the line does not carry.
+        """
         self.ears = list(ears)
         self.line = Line.NOT_OPEN
         """Whether it carries sound now."""
         self._tape = tape or Tape(Playout())
+        self._check(self.sound)
         self._calibration_frames = 0 if calibration_ms is None else max(1, math.ceil(calibration_ms / FRAME_MS))
         self._frames = 0
         self._post: Post = _nobody
@@ -58,6 +65,11 @@ class Device:
     def playout(self) -> Playout:
         """The queue and its tallies, to be read; `played` counts what was taken."""
         return self._tape.playout
+
+    @property
+    def sound(self) -> Sound:
+        """The format in which it is spoken to."""
+        return self.playout.sound
 
     @property
     def estimated(self) -> bool:
@@ -77,10 +89,13 @@ class Device:
     async def run(self, post: Post) -> None:
         """Carry sound until the line is gone or the task is cancelled.
 
-        Returns after LineClosed (we hung up), CallerHungUp or DeviceFailed. Raises RuntimeError when it was run before.
+        Returns after LineClosed (we hung up), CallerHungUp or DeviceFailed. Raises RuntimeError when it was run before, and ValueError
+        for an ear that takes a format which the line cannot give it.
         """
         if self._post is not _nobody:
             raise RuntimeError(f"a {type(self).__name__} serves one call: make another for the next")
+        for ear in self.ears:
+            self._check(sound_of(ear))
         self._post = post
         words = fault = ""
         try:
@@ -161,7 +176,11 @@ class Device:
 
     def _note(self, frame: Frame) -> None:
         """A frame has been heard."""
-        self._sounded.extend((frame.start_s, of, ms_of(size)) for of, size in frame.sounding.items())
+        self._sounded.extend((frame.start_s, of, frame.of.ms_of(size)) for of, size in frame.sounding.items())
+
+    def _told_in(self, sound: Sound, frame: bytes) -> bytes:
+        """A frame of the caller in another format than the line's own; asked of each frame, or of none."""
+        raise NotImplementedError
 
     def _tell(self, fact: Fact) -> None:
         """Post what has happened to the sound."""
@@ -177,9 +196,13 @@ class Device:
         return self.line is Line.OPEN
 
     def _hear(self, frame: bytes) -> None:
-        """Let all ears hear 20 ms of the caller."""
+        """Let all ears hear 20 ms of the caller, which come in the line's own format."""
+        told = {self.sounds[0]: frame}
         for ear in self.ears:
-            ear.hear(frame)
+            sound = sound_of(ear)
+            if sound not in told:
+                told[sound] = self._told_in(sound, frame)
+            ear.hear(told[sound])
         self._frames += 1
         if self._frames == self._calibration_frames:
             self._post(VadCalibrated)
@@ -194,6 +217,11 @@ class Device:
         for fact in facts:
             self._tell(fact)
         return bool(facts)
+
+    def _check(self, sound: Sound) -> None:
+        if sound not in self.sounds:
+            names = " or ".join(one.name for one in self.sounds)
+            raise ValueError(f"a {type(self).__name__} carries {names}, not {sound.name}: give the ear or the voice another format")
 
     def _hang_up(self) -> None:
         if self.line in (Line.NOT_OPEN, Line.OPEN):

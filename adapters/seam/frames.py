@@ -2,7 +2,7 @@
 
 import attrs
 
-from adapters.seam.ports import FRAME_BYTES, Post, ms_of
+from adapters.seam.ports import PCM, Post, Sound
 from fsm.call.events import AudioArrived, Heard, PlayoutFinished, PlayoutProgressed, PlayoutStopped, QueueEmptied, SentenceStarted
 
 Part = tuple[str, int]
@@ -100,6 +100,8 @@ class Frame:
     """When it is heard."""
     mark: str = ""
     """What the line sends back when it has been heard, for one that does."""
+    of: Sound = PCM
+    """The format of its sound."""
 
     @property
     def sound(self) -> bytes:
@@ -107,9 +109,10 @@ class Frame:
         return b"".join(run.pcm for run in self.runs)
 
     @property
-    def pcm(self) -> bytes:
+    def whole(self) -> bytes:
         """Exactly 20 ms: its sound, and silence behind it."""
-        return self.sound.ljust(FRAME_BYTES, b"\0")
+        sound = self.sound
+        return sound + self.of.silence * ((self.of.frame_bytes - len(sound)) // self.of.sample_bytes)
 
     @property
     def size(self) -> int:
@@ -119,7 +122,7 @@ class Frame:
     @property
     def end_s(self) -> float:
         """When its sound has been heard."""
-        return self.start_s + ms_of(self.size) / 1000
+        return self.start_s + self.of.ms_of(self.size) / 1000
 
     @property
     def sounding(self) -> dict[str, int]:
@@ -131,7 +134,7 @@ class Frame:
 
     def cut(self, size: int) -> "Frame":
         """Cut it after `size` bytes, and give what was behind; a sentence that begins in there was told with this frame."""
-        rest = Frame(start_s=self.start_s)
+        rest = Frame(start_s=self.start_s, of=self.of)
         runs, self.runs = self.runs, []
         for run in runs:
             before = min(size, len(run.pcm))

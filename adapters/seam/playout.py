@@ -13,11 +13,11 @@ import attrs
 
 from adapters.seam.bounded import Bounded
 from adapters.seam.frames import Arrived, Fact, Frame, Part, Progressed, RanOut, Run, SentenceBegan, Stopped
-from adapters.seam.ports import FRAME_BYTES, bytes_of, ms_of
+from adapters.seam.ports import PCM, Sound
 from fsm.call.events import Heard
 
-PROGRESS_BYTES = bytes_of(500)
-"""How often progress is told: every 500 ms of sound, well under the shortest stall limit (R79)."""
+PROGRESS_MS = 500
+"""How often progress is told, in sound: well under the shortest stall limit (R79)."""
 
 
 class Refusal(StrEnum):
@@ -63,6 +63,8 @@ class Playout:
     admitted and the flushed ids that are kept (R07); the oldest admitted one is flushed for a newer.
     """
 
+    sound: Sound = PCM
+    """The format of all that is played."""
     limit_ms: int = 600_000
     remembered: int = 100
 
@@ -148,6 +150,7 @@ class Playout:
     def stopped(self, response_id: str) -> Stopped:
         """What a flush of a response came to; nothing was heard of one that was never admitted."""
         account = self._account(response_id)
+        ms_of = self.sound.ms_of
         heard = (Heard(*part, ms_of(one.played), ms_of(one.received)) for part, one in account.parts.items() if part[0])
         return Stopped(response_id, ms_of(account.played), ms_of(account.received), tuple(heard))
 
@@ -176,17 +179,17 @@ class Playout:
         before, self._sounding = self._sounding, {}
         for response_id in before:
             if self.is_out(response_id):
-                self._facts.append(RanOut(response_id, ms_of(self._admitted[response_id].played)))
-        frame, left = Frame(), 0 if self._held else FRAME_BYTES
+                self._facts.append(RanOut(response_id, self.sound.ms_of(self._admitted[response_id].played)))
+        frame, left = Frame(of=self.sound), 0 if self._held else self.sound.frame_bytes
         while left and self._queue:
             frame.runs.append(self._take(left))
             left -= len(frame.runs[-1].pcm)
         self._sounding = frame.sounding
         for response_id in self._sounding:
             account = self._admitted[response_id]
-            if response_id not in before or self._resumed or account.played - account.told >= PROGRESS_BYTES:
+            if response_id not in before or self._resumed or account.played - account.told >= self.sound.bytes_of(PROGRESS_MS):
                 account.told = account.played
-                self._facts.append(Progressed(response_id, ms_of(account.played)))
+                self._facts.append(Progressed(response_id, self.sound.ms_of(account.played)))
         self._resumed = self._resumed and not frame.runs
         return frame
 
@@ -208,7 +211,7 @@ class Playout:
 
     def played_ms(self, response_id: str) -> float:
         """How much of an admitted response was played; 0 for any other."""
-        return ms_of(self._admitted[response_id].played) if response_id in self._admitted else 0.0
+        return self.sound.ms_of(self._admitted[response_id].played) if response_id in self._admitted else 0.0
 
     def is_out(self, response_id: str) -> bool:
         """Has all that came so far of an admitted response been taken?"""
@@ -226,10 +229,10 @@ class Playout:
     def _refusal(self, response_id: str, account: _Account | None, pcm: bytes) -> Refusal | None:
         if account is None:
             return Refusal.FLUSHED if response_id in self._flushed else Refusal.NOT_ADMITTED
-        if len(pcm) % 2:
+        if len(pcm) % self.sound.sample_bytes:
             return Refusal.HALF_SAMPLE
         cut = account.received > account.played + account.queued
-        return Refusal.FULL if cut or self.queued + len(pcm) > bytes_of(self.limit_ms) else None
+        return Refusal.FULL if cut or self.queued + len(pcm) > self.sound.bytes_of(self.limit_ms) else None
 
     def _enqueue(self, account: _Account, response_id: str, part: Part, sentence: str, pcm: bytes) -> None:
         account.queued += len(pcm)
@@ -252,7 +255,7 @@ class Playout:
             self._queue.popleft()
         account = self._admitted[run.response_id]
         if run.begins:
-            self._facts.append(SentenceBegan(run.sentence, ms_of(account.played)))
+            self._facts.append(SentenceBegan(run.sentence, self.sound.ms_of(account.played)))
         account.queued -= len(run.pcm)
         for tally in (account, account.part(run.part)):
             tally.played += len(run.pcm)

@@ -12,7 +12,6 @@ from collections import deque
 
 from adapters.seam.frames import Emptied, Fact, Frame, Part, RanOut, Run
 from adapters.seam.playout import Playout
-from adapters.seam.ports import bytes_of
 
 ROUNDING_MS = 0.01
 """A quarter of a sample: what is lost in reckoning with seconds must not cost a sample."""
@@ -106,7 +105,7 @@ class Tape:
         """The next sound, to be heard from `start_s` on: silence when held, while it is cut off, and when there is none."""
         with self._lock:
             if self._cutting:
-                return Frame()
+                return Frame(of=self.playout.sound)
             frame = self.playout.next_frame()
             facts = self.playout.facts()
             ended: list[Fact] = [fact for fact in facts if isinstance(fact, RanOut)]
@@ -141,7 +140,7 @@ class Tape:
             unheard: list[Run] = []
             for frame in way:
                 begun = frame.start_s <= at_s
-                rest = frame.cut(bytes_of((at_s - frame.start_s) * 1000 + ROUNDING_MS)) if begun else frame
+                rest = frame.cut(frame.of.bytes_of((at_s - frame.start_s) * 1000 + ROUNDING_MS)) if begun else frame
                 unheard += rest.runs
                 if begun and frame.runs:
                     self._put_aside(frame)

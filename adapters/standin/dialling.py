@@ -10,6 +10,7 @@ import attrs
 from anyio import to_thread
 
 from adapters.audio.wav_file import read_caller
+from adapters.seam import mulaw
 from adapters.seam.files import private_file, write_private
 from adapters.seam.ports import Caller
 from adapters.standin.caller import At, Line, ScriptedCaller
@@ -19,7 +20,6 @@ from adapters.standin.twilio.http import Application
 from adapters.standin.twilio.lacks import made_ids
 from adapters.standin.twilio.rest import Calls, serve_rest
 from adapters.standin.twilio.stream import Conditions, Hung, Stream
-from adapters.twilio import mulaw
 from adapters.twilio.narrowband import Downsampler
 
 SOUND, SUMMARY = "dial.wav", "dial.txt"

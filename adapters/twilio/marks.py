@@ -18,14 +18,16 @@ from adapters.seam.ports import FRAME_MS
 from adapters.seam.tape import Tape
 
 FRAME_S = FRAME_MS / 1000
-MARK_FRAMES = 5
-"""A mark every 100 ms: what is heard is known to the frame at each, and between them by the clock."""
+BATCH = 5
+"""So many frames go at once, where the line has room for twice as many and they are there, and a mark behind them: every 100 ms. What is
+heard is known to the frame at each mark, and between them by the clock."""
 OFFSETS = 500
 """The shortest way back is looked for among ten seconds of sound: a clock's drift in that time is under a millisecond."""
 MOST_HELD_UP_S = 1.0
 """Sound that is older than this says nothing of when a message was sent."""
 DELAYS = 2
 """The lesser delay of the last so many marks is taken: one may have been held up; older ones know nothing of a gap since then."""
+ROUNDING_S = 1e-6
 AT_ONCE_S = FRAME_S * 1.5
 """Marks that a clear sends back come at once; one that came back longer than this before the last was reached."""
 SETTLE_S = 0.7
@@ -63,7 +65,6 @@ class Marks:
         self._ahead_s = ahead_s
         self._dry_s = 0.0
         self._marks = 0
-        self._unmarked = 0
         self._probes: dict[str, float] = {}
         self._clear = ""
         self._cleared_s = 0.0
@@ -104,17 +105,31 @@ class Marks:
         self._probes[name] = now_s
         return name
 
-    def take(self, now_s: float) -> Frame:
-        """Take the tape's next frame, which is sent now, and give it the mark to send behind it, if one is due."""
+    @property
+    def batch_at_s(self) -> float:
+        """When the line has room for what is to be sent at once."""
+        playout = self._tape.playout
+        there = -(-playout.queued // playout.sound.frame_bytes)
+        return self.room_at_s + (max(1, min(BATCH, there, round(self._ahead_s / FRAME_S) // 2)) - 1) * FRAME_S
+
+    def batch(self, now_s: float) -> list[Frame]:
+        """Take the tape's next frames, which are sent now, as many as may be sent at once; a mark is due behind the last at the latest."""
+        frames: list[Frame] = []
+        while not frames or (self._tape.playout.queued and self.room_at_s <= now_s + ROUNDING_S and len(frames) < BATCH):
+            frames.append(self._take(now_s))
+        if frames[-1].runs and not frames[-1].mark:
+            frames[-1].mark = self._name("m")
+        return frames
+
+    def _take(self, now_s: float) -> Frame:
+        """The tape's next frame; what is told of it is known by a mark behind it."""
         frame = self._tape.take(max(now_s, self._dry_s))
         if frame.runs:
             if self.dry_at_s <= now_s:
                 self._usual_delay_s = self._delay_s
                 self._delays.clear()
             self._dry_s = frame.start_s + FRAME_S
-            self._unmarked += 1
-            if not self._tape.playout.queued or frame.facts or self._unmarked >= MARK_FRAMES:
-                self._unmarked = 0
+            if frame.facts:
                 frame.mark = self._name("m")
         # What has ended with nothing on the line has been heard to its end.
         self._tape.heard_to("")
@@ -151,7 +166,7 @@ class Marks:
             played_s = now_s - delay_s
         # A frame that would begin just then has not.
         self._tape.cut(nextafter(played_s, -inf))
-        self._clear, self._dry_s, self._unmarked = "", now_s, 0
+        self._clear, self._dry_s = "", now_s
 
     def _prove(self, mark: str, now_s: float) -> bool:
         """All up to a mark was heard by then."""

@@ -2,6 +2,9 @@
 
 The stream begins before the call: `answer` waits for its `start`, whose parameters say which call it is; then a `TwilioLine` is made and
 run. What is sent when is the affair of `adapters.twilio.voice`, and what of it the caller has heard that of `adapters.twilio.marks`.
+
+The line carries mu-law. Who takes that hears the caller's octets as they came, and speaks octets that go as they are; for others it is
+decoded and resampled.
 """
 
 from collections import Counter
@@ -10,13 +13,13 @@ from collections.abc import Awaitable, Callable, Iterable
 import anyio
 import attrs
 
+from adapters.seam import mulaw
 from adapters.seam.channel import Channel, ChannelClosed
 from adapters.seam.device import CALIBRATION_MS, Device, Line
 from adapters.seam.frames import Frame
 from adapters.seam.playout import Playout
-from adapters.seam.ports import FRAME_BYTES, Ear, Post
+from adapters.seam.ports import PCM, PCMU, Ear, Post, Sound
 from adapters.seam.tape import Tape
-from adapters.twilio import mulaw
 from adapters.twilio.marks import FarClock
 from adapters.twilio.narrowband import Upsampler
 from adapters.twilio.voice import Voice
@@ -68,30 +71,34 @@ def _without_start(wire: Wire) -> str:
 class TwilioLine(Device):
     """The telephone line of one call: run it once, under the call's driver."""
 
+    sounds = (PCMU, PCM)
+
     def __init__(
         self,
         answered: Answered,
         ears: Iterable[Ear] = (),
         *,
+        sound: Sound = PCM,
         hang_up: HangUpCall | None = None,
         ahead_ms: float = AHEAD_MS,
         calibration_ms: float = CALIBRATION_MS,
         hang_up_timeout_s: float = 5.0,
         send_timeout_s: float = 5.0,
     ) -> None:
-        """Prepare. `hang_up` ends the call at Twilio; without it the end of the stream must.
+        """Prepare. It is spoken to in `sound`. `hang_up` ends the call at Twilio; without it the end of the stream must.
 
         A channel that takes nothing for `send_timeout_s` is DeviceFailed.
         Raises ValueError when `ahead_ms` is not from 60 to 400: less starves the line, more is slow to hush.
         """
         if not 60 <= ahead_ms <= 400:
             raise ValueError(f"ahead_ms is {ahead_ms:g}: it takes a number from 60 to 400")
-        super().__init__(ears, tape=Tape(Playout(), late=True), calibration_ms=calibration_ms)
+        super().__init__(ears, tape=Tape(Playout(sound=sound), late=True), calibration_ms=calibration_ms)
         self._answered = answered
         self._hang_up_call = hang_up
         self._hang_up_timeout_s, self._send_timeout_s = hang_up_timeout_s, send_timeout_s
         self._scope: anyio.CancelScope | None = None
-        self._caller = _Caller()
+        self._rest = b""
+        self._up = Upsampler()
         self._clock = FarClock()
         self._voice = Voice(answered.started.stream_sid, self._tape, ahead_ms / 1000)
         self._stirred = False
@@ -150,8 +157,7 @@ class TwilioLine(Device):
                 case Media(_, octets, at_ms):
                     if at_ms is not None:
                         self._clock.note(at_ms, anyio.current_time())
-                    for frame in self._caller.frames(octets):
-                        self._hear(frame)
+                    self._take(octets)
                 case Marked(_, name):
                     self._voice.take_mark(name, self._clock.sent_s(anyio.current_time()))
                     self._report()
@@ -162,6 +168,17 @@ class TwilioLine(Device):
                     return "the stream stopped"
                 case _:
                     pass
+
+    def _take(self, octets: bytes) -> None:
+        """Hear the whole frames that there are now."""
+        octets = self._rest + octets
+        whole = len(octets) - len(octets) % PCMU.frame_bytes
+        self._rest = octets[whole:]
+        for start in range(0, whole, PCMU.frame_bytes):
+            self._hear(octets[start : start + PCMU.frame_bytes])
+
+    def _told_in(self, sound: Sound, frame: bytes) -> bytes:
+        return self._up.feed(mulaw.decode(frame))
 
     async def _send_all(self) -> None:
         """Send what is due until nothing can be sent any more; the listener finds out how the channel ended."""
@@ -214,18 +231,3 @@ class TwilioLine(Device):
             self._failed["hang-ups failed"] += 1
         except TimeoutError:
             self._failed["hang-ups timed out"] += 1
-
-
-class _Caller:
-    """The caller's sound on its way from mu-law to frames of 24 kHz."""
-
-    def __init__(self) -> None:
-        self._up = Upsampler()
-        self._rest = b""
-
-    def frames(self, octets: bytes) -> list[bytes]:
-        """The whole frames that there are now."""
-        sound = self._rest + self._up.feed(mulaw.decode(octets))
-        whole = len(sound) - len(sound) % FRAME_BYTES
-        self._rest = sound[whole:]
-        return [sound[start : start + FRAME_BYTES] for start in range(0, whole, FRAME_BYTES)]

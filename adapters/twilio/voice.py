@@ -8,8 +8,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 from math import inf
 
+from adapters.seam import mulaw
+from adapters.seam.ports import PCMU, Sound
 from adapters.seam.tape import Tape
-from adapters.twilio import mulaw
 from adapters.twilio.marks import Marks
 from adapters.twilio.narrowband import Downsampler
 from adapters.twilio.wire import clear, mark, media
@@ -29,7 +30,7 @@ class Voice:
         self.marks = Marks(tape, ahead_s)
         self._tape = tape
         self._stream_sid = stream_sid
-        self._down = Downsampler()
+        self._octets = _coding(tape.playout.sound)
         self._to_clear = False
 
     def begin(self, now_s: float) -> None:
@@ -57,7 +58,7 @@ class Voice:
                 return marks.settle_by_s
             self.counts["clears unanswered"] += 1
             marks.settle(now_s)
-            self._down = Downsampler()
+            self._octets = _coding(self._tape.playout.sound)
         return inf if self._tape.playout.held else self._feed(now_s)
 
     def take_mark(self, name: str, now_s: float) -> None:
@@ -66,25 +67,36 @@ class Voice:
         if not self.marks.returned(name, now_s):
             self.counts["marks without meaning"] += 1
         elif was_settling and not self.marks.settling:
-            self._down = Downsampler()
+            self._octets = _coding(self._tape.playout.sound)
 
     def _feed(self, now_s: float) -> float:
-        """Put the next frame into the outbox if the line has room for it; gives when to look again."""
+        """Put the next frames into the outbox if the line has room for them; gives when to look again."""
         playout, marks = self._tape.playout, self.marks
         if not playout.queued and not playout.sounding:
             return inf
         # What may still come in time is waited for; else the end is taken, and told.
-        due_s = marks.room_at_s if playout.queued else marks.dry_at_s - LOW_S
+        due_s = marks.batch_at_s if playout.queued else marks.dry_at_s - LOW_S
         if now_s < due_s:
             return due_s
-        frame = marks.take(now_s)
-        if not frame.runs:
-            self._down = Downsampler()
-            return inf
-        self._send(media, mulaw.encode(self._down.feed(frame.pcm)))
-        if frame.mark:
-            self._send(mark, frame.mark)
+        octets = b""
+        for frame in marks.batch(now_s):
+            if not frame.runs:
+                self._octets = _coding(playout.sound)
+                return inf
+            octets += self._octets(frame.whole)
+            if frame.mark:
+                self._send(media, octets)
+                self._send(mark, frame.mark)
+                octets = b""
         return now_s
 
     def _send(self, write: Callable[..., str], *fields: str | bytes) -> None:
         self.outbox.append(write(self._stream_sid, *fields))
+
+
+def _coding(sound: Sound) -> Callable[[bytes], bytes]:
+    """What makes the line's octets of the next frames of a format, from silence on."""
+    if sound is PCMU:
+        return bytes
+    down = Downsampler()
+    return lambda pcm: mulaw.encode(down.feed(pcm))

@@ -6,7 +6,7 @@ from typing import Protocol
 import anyio
 
 from adapters.seam.channel import Channel
-from adapters.twilio.wire import clear, media
+from adapters.twilio.wire import FRAME_OCTETS, clear, media, octets_in
 
 FRAME_S = 0.02
 GAP_S = 0.3
@@ -22,7 +22,7 @@ class Onlooker(Protocol):
         """A clear has been sent."""
 
     def note_frame(self, late: bool) -> None:
-        """A frame of 20 ms has been sent; `late`: the line had run dry in the middle of the voice."""
+        """Frames have been sent; `late`: the line had run dry in the middle of the voice."""
 
 
 class WatchedChannel:
@@ -41,7 +41,7 @@ class WatchedChannel:
         """See Channel; what leaves is noted once it has left."""
         await self._channel.send(text)
         if text.startswith(_MEDIA):
-            self._note_frame()
+            self._note_frames(octets_in(text) / FRAME_OCTETS)
         elif text.startswith(_CLEAR):
             self._dry_s = None
             if self.onlooker is not None:
@@ -51,11 +51,11 @@ class WatchedChannel:
         """See Channel."""
         await self._channel.close()
 
-    def _note_frame(self) -> None:
+    def _note_frames(self, number: float) -> None:
         now_s = self._now_s()
         dry_s, late = now_s, False
         if self._dry_s is not None and now_s - self._dry_s < GAP_S:
             dry_s, late = max(now_s, self._dry_s), now_s > self._dry_s
-        self._dry_s = dry_s + FRAME_S
+        self._dry_s = dry_s + number * FRAME_S
         if self.onlooker is not None:
             self.onlooker.note_frame(late)

@@ -165,6 +165,12 @@ def media(stream_sid: str, octets: bytes) -> str:
     return f'{{"event": "media", "streamSid": "{stream_sid}", "media": {{"payload": "{payload}"}}}}'
 
 
+def octets_in(media_text: str) -> int:
+    """How many octets of sound such a message carries."""
+    payload = media_text[media_text.rindex(": ") + 3 : -3]
+    return len(payload) // 4 * 3 - payload.count("=")
+
+
 def mark(stream_sid: str, name: str) -> str:
     """Send this name back when all that was sent before has been played or cleared."""
     return json.dumps({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})

@@ -12,8 +12,10 @@ import pytest
 
 from adapters.audio.local_vad import LocalVad, VadSettings
 from adapters.audio.push_to_talk import PushToTalk
+from adapters.seam import mulaw, ports
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
 from adapters.standin.voice import Voice
+from adapters.twilio.narrowband import Downsampler
 from fsm.call.events import BargeInDetected, Event, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard
 from tests.shared.shell import BACKENDS, PATIENCE_S
 
@@ -54,8 +56,9 @@ def quieter(sound: Sound, db: float) -> Sound:
 class Server:
     """Who hears what is passed on."""
 
-    def __init__(self) -> None:
+    def __init__(self, sound: ports.Sound = ports.PCM) -> None:
         self.heard = b""
+        self.sound = sound
 
     def hear(self, pcm: bytes) -> None:
         self.heard += pcm
@@ -130,6 +133,23 @@ def test_a_server_that_detects_nothing_hears_speech_and_a_little_before_it_and_n
     begin = whole.find(server.heard) / 2 / RATE_HZ - LEAD_S
     assert begin == pytest.approx(of(told, SpeechStarted)[0] - 0.4, abs=0.06), "one piece of what was heard, from before the speech"
     assert begin + len(server.heard) / 2 / RATE_HZ == pytest.approx(of(told, SpeechStopped)[0], abs=0.06)
+
+
+def test_a_telephones_octets_go_onward_as_they_are_and_tell_the_same() -> None:
+    room, plain, telephone = Room().add(caller(), SPEAKS_S), Server(), Server(ports.PCMU)
+    whole = np.clip(room.heard, -32_768, 32_767).astype("<i2").tobytes()
+    octets, down = bytearray(), Downsampler()
+    heard: list[tuple[float, Event]] = []
+    vad = LocalVad(turns=True, onward=[telephone])
+    anyio.run(vad.run, lambda event, *args: heard.append((len(octets) / 8_000 - LEAD_S, event(0.0, *args))))
+    for start in range(0, len(whole) - FRAME_BYTES + 1, FRAME_BYTES):
+        octets += mulaw.encode(down.feed(whole[start : start + FRAME_BYTES]))
+        vad.hear(bytes(octets[-160:]))
+    told = room.listen(onward=(plain,))
+    for kind in (SpeechStarted, BargeInDetected):
+        assert of(heard, kind)[0] == pytest.approx(of(told, kind)[0], abs=0.1)
+    assert telephone.heard in octets
+    assert len(telephone.heard) / 8 == pytest.approx(len(plain.heard) / 48, abs=300)
 
 
 @pytest.mark.parametrize("dbfs", [-40, -20])

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from .faults import fault_table, measure_faults
 from .imports import measure_imports
+from .line import line_tables, measure_lines
 from .load import load_table, measure_load
 from .phone import measure_phone, phone_tables
 from .reaction import measure_reaction
@@ -34,6 +35,7 @@ PARTS: dict[str, Callable[[Say], list[Table]]] = {
     "sound": lambda say: [sound_table(anyio.run(measure_sound, say))],
     "faults": lambda say: [fault_table(measure_faults(say))],
     "load": lambda say: [load_table(anyio.run(measure_load, say))],
+    "line": lambda say: line_tables(anyio.run(measure_lines, say)),
     "phone": lambda say: phone_tables(anyio.run(measure_phone, say)),
     "imports": lambda say: [import_table(measure_imports(say))],
 }

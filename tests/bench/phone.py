@@ -54,6 +54,10 @@ class Load:
     seconds: float
     talk_s: tuple[float, float]
 
+    def order(self, voice: str, settle_s: float) -> dict[str, Any]:
+        """It as an order to the neighbours, at a server whose webhook or stream is `voice`."""
+        return {"do": "hold", "voice": voice, "settle_s": settle_s, **attrs.asdict(self)}
+
 
 LOADS = (Load(1, 6, (0.2, 0.4)), Load(20, 5, (0.5, 1.0)), Load(50, 5, (0.5, 1.0)))
 STEP, STEP_S = 10, 3.0
@@ -108,7 +112,7 @@ async def measure_phone(
 ) -> PhoneFigures:
     """Load a server more and more, then soak another. Raises RuntimeError for a call that was lost, or what grew."""
     figures: list[LoadFigures] = []
-    async with _peer() as peer, _server(peer.url) as server:
+    async with peers() as peer, served(peer.url) as server:
         empty = await server.held()
         for load in loads:
             say(f"phone lines: {load.calls} at a time")
@@ -119,7 +123,7 @@ async def measure_phone(
             figures.append(await _load(peer, server, Load(calls, step_s, (0.5, 1.0)), empty.kib))
             calls += STEP
         most = max((one.calls for one in figures if one.carried), default=0)
-    async with _peer() as peer, _server(peer.url) as server:
+    async with peers() as peer, served(peer.url) as server:
         soaked, before, after = await _soak(peer, server, soak_s, say)
     shown = tuple(figures[: len(loads)]) + tuple(one for one in figures[len(loads) :] if one.calls == most)
     return PhoneFigures(shown, most, soaked, before, after)
@@ -148,9 +152,8 @@ def phone_tables(figures: PhoneFigures) -> list[Table]:
     return [table, soak]
 
 
-async def _load(peer: "_Peer", server: "_Server", load: Load, empty_kib: int) -> LoadFigures:
-    order = {"do": "hold", "calls": load.calls, "seconds": load.seconds, "talk_s": load.talk_s, "settle_s": 1.0, "voice": server.voice}
-    await peer.send(order)
+async def _load(peer: "Peer", server: "Server", load: Load, empty_kib: int) -> LoadFigures:
+    await peer.send(load.order(server.voice, settle_s=1.0))
     busy = await server.busy_while(peer.answered)
     taken = peer.answer
     if taken["lost"]:
@@ -162,7 +165,7 @@ async def _load(peer: "_Peer", server: "_Server", load: Load, empty_kib: int) ->
     return LoadFigures(load.calls, spread_of(taken["clear"]), *p99, taken["late"], busy, (held.kib - empty_kib) / load.calls)
 
 
-async def _soak(peer: "_Peer", server: "_Server", seconds: float, say: Say) -> tuple[int, Held, Held]:
+async def _soak(peer: "Peer", server: "Server", seconds: float, say: Say) -> tuple[int, Held, Held]:
     """Let callers come and go, twice: the first time everything grows that grows once."""
     order = {"do": "come and go", "calls": SOAK_CALLS, "voice": server.voice}
     say("phone lines: callers come and go, to warm up")
@@ -182,7 +185,7 @@ def _p99(measured_ms: list[float]) -> float:
 
 
 @attrs.define
-class _Peer:
+class Peer:
     """The neighbours' process."""
 
     url: str
@@ -213,7 +216,7 @@ class _Peer:
 
 
 @attrs.define
-class _Server:
+class Server:
     """The server's process."""
 
     voice: str
@@ -240,16 +243,24 @@ class _Server:
         """What it holds now."""
         folder = Path(f"/proc/{self.pid}")
         descriptors = len(list((folder / "fd").iterdir()))
-        status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
         async with httpx.AsyncClient() as client:
             figures = (await client.get(self.metrics)).text
         tasks = next(float(line.split()[1]) for line in figures.splitlines() if line.startswith("callfsm_tasks "))
-        return Held(int(status["VmRSS"].split()[0]), descriptors, int(status["Threads"]), int(tasks))
+        return Held(self.kib, descriptors, int(self._status["Threads"]), int(tasks))
 
     async def idle(self) -> Held:
         """What it holds when all calls are over and their connections closed, which takes a moment."""
         await anyio.sleep(SETTLE_S)
         return await self.held()
+
+    @property
+    def kib(self) -> int:
+        """What it holds of memory."""
+        return int(self._status["VmRSS"].split()[0])
+
+    @property
+    def _status(self) -> dict[str, str]:
+        return dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
 
     def _cpu_s(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -257,23 +268,23 @@ class _Server:
 
 
 @asynccontextmanager
-async def _peer() -> AsyncIterator[_Peer]:
+async def peers() -> AsyncIterator[Peer]:
     async with await anyio.open_process([sys.executable, str(PEER)], stdin=PIPE, stdout=PIPE, stderr=None) as process:
         assert process.stdout is not None
         lines = BufferedByteReceiveStream(process.stdout)
         with anyio.fail_after(START_S):
             url = (await lines.receive_until(b"\n", 1_000)).decode().removeprefix("ready ")
         try:
-            yield _Peer(url, process, lines)
+            yield Peer(url, process, lines)
         finally:
             with suppress(ProcessLookupError):
                 process.terminate()
 
 
 @asynccontextmanager
-async def _server(url: str) -> AsyncIterator[_Server]:
+async def served(url: str, line_sound: str = "pcmu") -> AsyncIterator[Server]:
     """The server, which is one thread and so takes one core at most; its log goes nowhere."""
-    options = ["--port", "0", "--metrics-port", "0", "--realtime", url, "--max-calls", "1000"]
+    options = ["--port", "0", "--metrics-port", "0", "--realtime", url, "--max-calls", "1000", "--line-sound", line_sound]
     for name, value in SETTINGS.items():
         options += ["--set", f"{name}={value}"]
     command = [sys.executable, "-m", "adapters.cli", "serve", *options]
@@ -287,7 +298,7 @@ async def _server(url: str) -> AsyncIterator[_Server]:
                     while "ready" not in told:
                         name, _, rest = (await lines.receive_until(b"\n", 1_000)).decode().partition(" ")
                         told[name] = rest
-                yield _Server(told["ready"], told["metrics"], process.pid)
+                yield Server(told["ready"], told["metrics"], process.pid)
             finally:
                 with suppress(ProcessLookupError):
                     process.kill()

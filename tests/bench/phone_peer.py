@@ -22,7 +22,7 @@ import httpx
 
 FRAME_S = 0.02
 AHEAD_FRAMES = 10
-"""The server sends so much at once, then a frame every 20 ms."""
+"""The server sends so much at once, then as much as has been played, a few frames at a time."""
 DELTA_MS = 100
 PACE_S = 0.05
 """A delta comes this often: twice as fast as it is heard."""
@@ -30,7 +30,10 @@ LEAD = 4
 """So many deltas come at once, before that pace: what the server sends ahead is there from the start."""
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 QUIET = base64.b64encode(b"\xff" * 160).decode()
-SOUND = base64.b64encode(random.Random(1).randbytes(DELTA_MS * 48)).decode()
+BYTES_A_MS = {"audio/pcm": 48, "audio/pcmu": 8}
+SOUND = {kind: base64.b64encode(random.Random(1).randbytes(DELTA_MS * size)).decode() for kind, size in BYTES_A_MS.items()}
+FRAME_CHARS, ENVELOPE = 216, 100
+"""About how long the base64 of a frame is, and what is around it."""
 HEAD = 128
 """How much of a message is looked at."""
 
@@ -88,8 +91,8 @@ class Wire(asyncio.Protocol):
     def end(self) -> None:
         """It is closed."""
 
-    def take(self, head: bytes) -> None:
-        """A message has come; the beginning of it, or all of a session.update."""
+    def take(self, head: bytes, size: int) -> None:
+        """A message of so many bytes has come; the beginning of it, or all of a session.update."""
 
     def _agree(self, request: bytes) -> None:
         found = re.search(rb"(?i)sec-websocket-key: *(\S+)", request)
@@ -120,7 +123,7 @@ class Wire(asyncio.Protocol):
                 head = _unmasked(bytes(buffer[place : place + size]), key)
             at = place + size
             if opcode == 1:
-                self.take(head)
+                self.take(head, size)
             elif opcode == 8:
                 self.transport.close()
             elif opcode == 9:
@@ -145,6 +148,8 @@ class Figures:
         """How much later than it should a frame of the agent came."""
         self.up: list[float] = []
         """How much later than the quickest a frame of the caller came to the LLM."""
+        self.through: list[float] = []
+        """How long a frame of the caller took to the LLM."""
         self.late = 0
         """Frames of the agent that came after all before them had been played."""
         self.lag: list[float] = []
@@ -177,12 +182,14 @@ class Session(Wire):
         if self.task is not None:
             self.task.cancel()
 
-    def take(self, head: bytes) -> None:
+    def take(self, head: bytes, size: int) -> None:
         if b'"input_audio_buffer.append"' in head:
             self.frames += 1
             took_s = time.monotonic() - self.frames * FRAME_S
             self.quickest_s = min(self.quickest_s, took_s)
             self.peer.figures.up.append((took_s - self.quickest_s) * 1000)
+            if self.caller is not None:
+                self.peer.figures.through.append((took_s + FRAME_S - self.caller.start_s) * 1000)
         elif b'"session.update"' in head:
             self.session = json.loads(head)["session"]
             self.updated.set()
@@ -214,7 +221,8 @@ class Session(Wire):
         self.cancelled.clear()
         self.say("response.created", response={"id": response_id, "status": "in_progress", "conversation_id": "c"})
         of = {"event_id": "e", "response_id": response_id, "item_id": "i"}
-        delta = json.dumps({"type": "response.output_audio.delta", **of, "delta": SOUND})
+        kind = self.session["audio"].get("output", {}).get("format", {"type": "audio/pcm"})["type"]
+        delta = json.dumps({"type": "response.output_audio.delta", **of, "delta": SOUND[kind]})
         for _ in range(LEAD):
             self.send(delta)
         until_s = time.monotonic() + random.uniform(*self.peer.talk_s)
@@ -279,10 +287,10 @@ class Caller(Wire):
         loop = asyncio.get_running_loop()
         self.timer = loop.call_at(self.start_s + self.frames * FRAME_S, self.tick)
 
-    def take(self, head: bytes) -> None:
+    def take(self, head: bytes, size: int) -> None:
         now_s = time.monotonic()
         if head.startswith(b'{"event": "media"'):
-            self.play(now_s)
+            self.play(now_s, round((size - ENVELOPE) / FRAME_CHARS))
         elif head.startswith(b'{"event": "mark"'):
             # the name is at the end of the message, which fits into what is read
             self.mark(head, now_s)
@@ -296,15 +304,15 @@ class Caller(Wire):
                 self.send(self.message("mark", json.dumps({"name": name})))
             self.marks.clear()
 
-    def play(self, now_s: float) -> None:
+    def play(self, now_s: float, frames: int) -> None:
         if not self.burst:
             self.burst_s = now_s
         else:
-            due_s = self.burst_s + max(0, self.burst + 1 - AHEAD_FRAMES) * FRAME_S
+            due_s = self.burst_s + max(0, self.burst + frames - AHEAD_FRAMES) * FRAME_S
             self.peer.figures.down.append(max(0.0, now_s - due_s) * 1000)
             self.peer.figures.late += now_s > self.dry_s
-        self.burst += 1
-        self.dry_s = max(now_s, self.dry_s) + FRAME_S
+        self.burst += frames
+        self.dry_s = max(now_s, self.dry_s) + frames * FRAME_S
 
     def mark(self, head: bytes, now_s: float) -> None:
         found = self.peer.name.search(head)
@@ -340,21 +348,23 @@ class Peer:
             self.waiting.popleft().set_result(session)
 
     async def dial(self, client: httpx.AsyncClient, voice: str) -> Caller:
-        """Ring, and open the stream; one call after the other, so that each finds its session."""
+        """Ring, unless `voice` is the stream itself, and open it; one call after the other, so that each finds its session."""
         self.dialled += 1
-        call_sid = f"CA{self.dialled:032d}"
-        twiml = (await client.post(voice, data={"CallSid": call_sid, "AccountSid": "AC1", "CallStatus": "ringing"})).text
-        found = re.search(r'url="([^"]+)".*value="([^"]+)"', twiml)
-        if found is None:
-            raise RuntimeError(f"the server answered {twiml[:200]}")
-        place = urlsplit(found[1])
+        call_sid, stream, token = f"CA{self.dialled:032d}", voice, ""
+        if not voice.startswith("ws"):
+            twiml = (await client.post(voice, data={"CallSid": call_sid, "AccountSid": "AC1", "CallStatus": "ringing"})).text
+            found = re.search(r'url="([^"]+)".*value="([^"]+)"', twiml)
+            if found is None:
+                raise RuntimeError(f"the server answered {twiml[:200]}")
+            stream, token = found.groups()
+        place = urlsplit(stream)
         request = (
             f"GET {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         ).encode()
         session: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
         self.waiting.append(session)
-        make = partial(Caller, request, self, call_sid, found[2])
+        make = partial(Caller, request, self, call_sid, token)
         _, caller = await asyncio.get_running_loop().create_connection(make, place.hostname, place.port)
         await asyncio.wait_for(caller.opened, 10)
         (await asyncio.wait_for(session, 10)).caller = caller

@@ -20,7 +20,7 @@ from adapters.hosts.frameworks.words import Words, cut_to_heard
 from adapters.realtime.messages import Told
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.frames import Part, Run
-from adapters.seam.ports import FRAME_BYTES, FRAME_MS, ms_of
+from adapters.seam.ports import FRAME_BYTES, FRAME_MS, PCM
 from adapters.telling.picture.timeline import read_stereo
 from adapters.telling.trace import read_trace
 from fsm.call import effects as fx, events as ev
@@ -93,7 +93,7 @@ class Player:
                 left -= len(sound)
                 self.heard += sound
                 before_ms = self._place[1] if self._place and self._place[0] == part else 0.0
-                self._place = (part, before_ms + ms_of(len(sound)))
+                self._place = (part, before_ms + PCM.ms_of(len(sound)))
                 self._news.set()
             due += FRAME_MS / 1000
             await asyncio.sleep(max(0.0, due - loop.time()))
@@ -162,7 +162,7 @@ def held(url: str, talk: Callable[[Guard, Player, Caller], Coroutine[Any, Any, N
 async def asks(player: Player, caller: Caller) -> None:
     """The caller asks, and hears 300 ms of the answer."""
     caller.frames = 15
-    await player.until(lambda: ms_of(len(player.heard)) >= 300)
+    await player.until(lambda: PCM.ms_of(len(player.heard)) >= 300)
 
 
 def received(log: Path, kind: str) -> list[Any]:
@@ -193,13 +193,13 @@ def test_an_interrupted_answer_is_hushed_cancelled_once_and_remembered_as_heard(
     assert handed[0] == handed[1], "old sound after the flush"
     assert len(received(log, "response.cancel")) == 1
     [truncation] = received(log, "conversation.item.truncate")
-    assert abs(truncation["audio_end_ms"] - ms_of(heard[0])) <= FRAME_MS
+    assert abs(truncation["audio_end_ms"] - PCM.ms_of(heard[0])) <= FRAME_MS
     if not told:
         assert player.ran_ahead() < 2, "nothing may run ahead of what is heard"
     assert [one.reason for one in player.told] == [fx.Reason.CALLER_HUNG_UP]
     _, agent = read_stereo(tmp_path / "call" / "call.wav")
     recorded = sum(any(agent[start : start + FRAME_BYTES]) for start in range(0, len(agent), FRAME_BYTES)) * FRAME_MS
-    assert abs(recorded - ms_of(len(player.heard) if told else player.handed)) <= 140, (
+    assert abs(recorded - PCM.ms_of(len(player.heard) if told else player.handed)) <= 140, (
         "the recording has what was heard, and what was on its way at the end"
     )
     trace = read_trace(tmp_path / "call" / "call.trace")
@@ -217,7 +217,7 @@ def test_after_a_cough_the_voice_goes_on_without_a_lost_or_a_doubled_sample(worl
         caller.frames = 5
         await player.until(lambda: player.effects(fx.Resume))
         then = len(player.heard)
-        await player.until(lambda: ms_of(len(player.heard) - then) >= 300)
+        await player.until(lambda: PCM.ms_of(len(player.heard) - then) >= 300)
         hushes.append(player.hushes)
 
     hushes: list[int] = []
@@ -236,7 +236,7 @@ def test_a_loop_that_was_busy_gives_no_burst_afterwards(world: Servers) -> None:
         await asks(player, caller)
         time.sleep(0.2)
         then = len(player.heard)
-        await player.until(lambda: ms_of(len(player.heard) - then) >= 100)
+        await player.until(lambda: PCM.ms_of(len(player.heard) - then) >= 100)
 
     assert held(url, talk).ran_ahead() < 2
 
@@ -248,7 +248,7 @@ def test_what_a_framework_writes_is_answered_and_whom_it_makes_of_the_agent_is_a
     async def talk(guard: Guard, player: Player, caller: Caller) -> None:
         guard.llm.become(RealtimeSettings(instructions="You are the mechanic.", tools=(tool,)))
         guard.write("item_note", {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello?"}]})
-        await player.until(lambda: ms_of(len(player.heard)) >= 100)
+        await player.until(lambda: PCM.ms_of(len(player.heard)) >= 100)
         guard.interrupt()
         await player.until(lambda: player.effects(fx.Flush))
 

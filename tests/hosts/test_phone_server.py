@@ -12,10 +12,12 @@ import attrs
 import httpx
 import pytest
 
-from adapters.hosts.phone.agent import ServedAgent
+from adapters.hosts.phone.agent import LineSound, ServedAgent
 from adapters.hosts.phone.calls import TAKEN_OVER
 from adapters.hosts.phone.log import JsonLines
 from adapters.hosts.phone.signature import sign
+from adapters.realtime.settings import RealtimeSettings
+from adapters.seam import mulaw
 from adapters.seam.ports import Port, Post
 from adapters.standin.twilio import http
 from adapters.standin.twilio.call import CallFailed
@@ -25,7 +27,19 @@ from adapters.standin.twilio.stream import Conditions, Hung
 from adapters.telling.trace import read_trace
 from adapters.twilio.port import TwilioLine
 from fsm.call import effects as fx
-from tests.shared.phone_model import GREETING_HZ, TOKEN, ToneCaller, ToneModel, at_once, exchange, heard_pitches, on_asyncio, phone_policy
+from tests.shared.phone_model import (
+    GREETING_HZ,
+    TOKEN,
+    ToneCaller,
+    ToneModel,
+    at_once,
+    exchange,
+    heard_pitches,
+    on_asyncio,
+    phone_policy,
+    tone,
+    tone_server,
+)
 from tests.shared.shell import PATIENCE_S
 from tests.shared.telephone import Silent
 
@@ -99,6 +113,67 @@ def test_a_call_is_greeted_interrupted_and_hung_up_by_rest(log: Lines, tmp_path:
     assert trace.first_difference() is None
 
 
+IN_OCTETS = partial(attrs.evolve, line_sound="pcmu")
+"""An agent whose LLM takes the line's own octets."""
+
+
+def test_the_llm_hears_the_callers_octets_and_the_caller_the_llms(tmp_path: Path) -> None:
+    """And it is told how much of its answer was heard, across an interruption."""
+    caller = ToneCaller(700, ((700, 1_700),))
+
+    async def be() -> None:
+        async with exchange(model=ToneModel(greeting_ms=4_000), agent=IN_OCTETS) as phone:
+            call = await phone.dial(phone.place(caller))
+            await phone.server.calls.wait_until_empty()
+            assert call.hung is Hung.API
+            assert call.stream is not None
+            assert set(phone.model.heard) == {"audio/pcmu"}
+            spoken = b"".join(call.stream.ears._caller)
+            assert bytes(phone.model.heard["audio/pcmu"]) in spoken
+            greeting = mulaw.encode(tone(GREETING_HZ, 4_000, 8_000))
+            heard = [frame for frame in call.stream.ears._agent if frame is not None]
+            cut = next(number for number, frame in enumerate(heard) if frame != greeting[number * 160 : number * 160 + 160])
+            assert cut > 10
+            [truncated] = [message for message in phone.model.received if message["type"] == "conversation.item.truncate"]
+            assert truncated["audio_end_ms"] == pytest.approx(cut * 20, abs=40)
+            assert heard_pitches(call)[-1] == pytest.approx(700, abs=20)
+            assert phone.count("barge_ins_total") == 1
+
+    on_asyncio(be)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "openai", "formats", "shown", "comes_to"),
+    [
+        ("auto", True, ("audio/pcm", "audio/pcmu"), "audio/pcm", "pcmu"),
+        ("auto", False, ("audio/pcm", "audio/pcmu"), "audio/pcm", "pcm"),
+        ("auto", False, ("audio/pcm", "audio/pcmu"), "audio/pcmu", "pcmu"),
+        ("auto", True, ("audio/pcm",), "audio/pcm", "pcm"),
+        ("pcmu", False, ("audio/pcm", "audio/pcmu"), "audio/pcm", "pcmu"),
+        ("pcmu", True, ("audio/pcm",), "audio/pcm", None),
+        ("pcm", True, ("audio/pcm", "audio/pcmu"), "audio/pcmu", "pcm"),
+    ],
+)
+def test_the_lines_octets_go_to_a_server_that_takes_them(
+    wanted: LineSound, openai: bool, formats: tuple[str, ...], shown: str, comes_to: str | None, log: Lines
+) -> None:
+    """Which is found out before there is a call; one that was named and is refused is no server."""
+
+    async def be() -> None:
+        async with tone_server(ToneModel(formats=formats, form=shown)) as (url, _):
+            agent = ServedAgent(policy=phone_policy(), settings=RealtimeSettings(), realtime_url=url, openai=openai, line_sound=wanted)
+            if comes_to is None:
+                with pytest.raises(ValueError, match=r"--line-sound pcmu: the realtime server does not take audio/pcmu: .*no such format"):
+                    await agent.checked()
+            else:
+                assert (await agent.checked()).line_sound == comes_to
+
+    on_asyncio(be)
+    fell_back = (wanted, openai, formats) == ("auto", True, ("audio/pcm",))
+    assert len(log.of("line_sound")) == fell_back
+    assert all("no such format" in line["words"] for line in log.of("line_sound"))
+
+
 def test_a_caller_may_hang_up_at_any_time() -> None:
     """Before the first frame, in the greeting, and after it: each call ends alone, is told once, and no hang-up is sent (R86)."""
     lengths = (0, 1, 5, 12, 30, 60)
@@ -139,12 +214,13 @@ def test_ten_calls_at_once_hear_each_its_own_agent_and_end_alone() -> None:
     on_asyncio(be)
 
 
-def test_a_call_goes_on_with_a_model_that_was_restarted() -> None:
+@pytest.mark.parametrize("line_sound", ["pcm", "pcmu"])
+def test_a_call_goes_on_with_a_model_that_was_restarted(line_sound: str) -> None:
     """The socket breaks in mid-call, the next session answers the next turn (R85)."""
     caller = ToneCaller(900, ((1_700, 2_600),))
 
     async def be() -> None:
-        async with exchange(policy=phone_policy(reconnect_pause_ms=50)) as phone:
+        async with exchange(policy=phone_policy(reconnect_pause_ms=50), agent=partial(attrs.evolve, line_sound=line_sound)) as phone:
 
             async def restart() -> None:
                 await _until(lambda: call.stream is not None and call.duration_ms > 1_000)

@@ -31,13 +31,14 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from adapters.seam import mulaw
 from adapters.standin.twilio.call import Call
 from adapters.standin.twilio.grammar import Clear, Play, read
 from adapters.standin.twilio.http import Application
 from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.rest import Calls, serve_rest
 from adapters.standin.twilio.stream import Conditions, Hung
-from adapters.twilio import mulaw, wire as twilio_wire
+from adapters.twilio import wire as twilio_wire
 
 TOKEN = "12345678901234567890123456789012"
 TONE = array("h", [round(8_000 * math.sin(2 * math.pi * 500 * n / 8_000)) for n in range(160)]).tobytes()

@@ -1,16 +1,18 @@
 """The session in both dialects, its file, its address: a server is asked for what it speaks, and for nothing that it need not have."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.realtime.incoming import Happened, Incoming, Reply
+from adapters.realtime.incoming import Audio, Happened, Incoming, Reply
 from adapters.realtime.place import address, headers, is_openai
 from adapters.realtime.session_file import read_session_file
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.wire import Wire
+from adapters.seam.ports import PCM, PCMU, Sound
 from fsm.call import events as ev
 from fsm.call.effects import Cause, ConfigureSession, CreateResponse, Effect, ReleaseResponse, RewriteItem
 from fsm.call.policy import Policy
@@ -31,9 +33,9 @@ def hear(wire: Wire, **message: Any) -> list[Incoming]:
     return wire.receive(json.dumps(message))
 
 
-def asked(policy: Policy = VOICE, shown: Any = None, **settings: Any) -> tuple[Wire, dict[str, Any]]:
+def asked(policy: Policy = VOICE, shown: Any = None, form: Sound = PCM, **settings: Any) -> tuple[Wire, dict[str, Any]]:
     """A wire, and the session that it asks for where session.created shows `shown`."""
-    wire = Wire(RealtimeSettings(**settings), policy)
+    wire = Wire(RealtimeSettings(**settings), policy, hears=form, speaks=form)
     assert hear(wire, type="session.created", session=shown or {}) == [Happened(ev.SessionOpened)]
     (message,) = wire.send(ConfigureSession())
     return wire, message["session"]
@@ -55,6 +57,28 @@ def test_a_format_that_the_server_has_is_not_asked_for() -> None:
     _, session = asked(shown={"type": "realtime", "audio": {"input": pcm, "output": {"format": {"type": "audio/pcm", "rate": 16_000}}}})
     assert "format" not in session["audio"]["input"]
     assert session["audio"]["output"] == pcm
+
+
+def test_a_telephones_octets_are_asked_for_counted_and_not_cut_in_pairs() -> None:
+    wire, session = asked(form=PCMU)
+    assert [session["audio"][way]["format"] for way in ("input", "output")] == [{"type": "audio/pcmu"}] * 2
+    [refused] = hear(wire, type="session.updated", session={"audio": {"output": {"format": {"type": "audio/pcm", "rate": 24_000}}}})
+    assert refused == Happened(
+        ev.SessionRefused, ("the server set audio.output.format.type to 'audio/pcm', and we asked for 'audio/pcmu'",)
+    )
+    wire, session = asked(form=PCMU)
+    assert hear(wire, type="session.updated", session=session) == [Happened(ev.SessionConfirmed)]
+    hear(wire, type="response.created", response={"id": "r"})
+    octets = bytes(range(161))
+    *_, piece = hear(wire, type="response.output_audio.delta", response_id="r", item_id="i", delta=b64encode(octets).decode())
+    assert piece == Audio("r", "i", octets, 0, PCMU)
+    assert isinstance(piece, Audio)
+    assert piece.ms == 161 / 8
+    _, session = asked(shown=BETA_SESSION, form=PCMU)
+    assert {session[f"{way}_audio_format"] for way in ("input", "output")} == {"g711_ulaw"}
+    _, session = asked(WRITING, form=PCMU)
+    assert session["audio"] == {"input": session["audio"]["input"]}, "a voice of our own speaks"
+    assert session["audio"]["input"]["format"] == {"type": "audio/pcmu"}
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"type": "realtime", "output_modalities": None, "audio": {"input": {"format": None}}}])

@@ -33,7 +33,7 @@ def admitted(*response_ids: str) -> Playout:
 
 def take(playout: Playout, frames: int) -> bytes:
     """The next frames in one."""
-    return b"".join(playout.next_frame().pcm for _ in range(frames))
+    return b"".join(playout.next_frame().whole for _ in range(frames))
 
 
 def flush(playout: Playout, response_id: str) -> tuple[float, float]:
@@ -120,7 +120,7 @@ def apply(playout: Playout, model: Model, operation: tuple[Any, ...]) -> None:
             model.admitted.discard(response_id)
             model.queue = [sample for sample in model.queue if IDS[(sample - 1) // 10_000] != response_id]
         case ("frame",):
-            assert array("h", playout.next_frame().pcm).tolist() == model.frame()
+            assert array("h", playout.next_frame().whole).tolist() == model.frame()
 
 
 @given(operations)
@@ -236,7 +236,7 @@ def test_the_frame_after_one_response_goes_on_with_the_next_without_a_gap() -> N
     playout = admitted("a", "b")
     playout.play("a", sound(5, 1))
     playout.play("b", sound(15, 2))
-    assert playout.next_frame().pcm == sound(5, 1) + sound(15, 2)
+    assert playout.next_frame().whole == sound(5, 1) + sound(15, 2)
     assert playout.sounding == {"a": 240, "b": 720}
 
 
@@ -281,7 +281,7 @@ def test_half_a_sample_is_refused_so_that_the_rest_is_not_turned_into_noise() ->
     playout = admitted("a")
     assert not playout.play("a", b"\1\2\3")
     assert playout.play("a", sound(20))
-    assert playout.next_frame().pcm == sound(20)
+    assert playout.next_frame().whole == sound(20)
     assert playout.refused == {Refusal.HALF_SAMPLE: 3}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.seam.frames import Arrived, Emptied, Fact, Frame, Progressed, RanOut, SentenceBegan, Stopped
 from adapters.seam.playout import Playout
-from adapters.seam.ports import RATE_HZ, ms_of
+from adapters.seam.ports import PCM, RATE_HZ
 from adapters.seam.tape import Tape
 from fsm.call.events import Heard
 
@@ -36,7 +36,7 @@ class Ear:
         while self.now_s < until_s:
             self._end_s = max(self._end_s, self.now_s)
             while self._end_s < self.now_s + self._latency_s:
-                self._end_s += ms_of(len(self.tape.take(self._end_s).pcm)) / 1000
+                self._end_s += PCM.ms_of(len(self.tape.take(self._end_s).whole)) / 1000
             self.now_s = min(until_s, self.now_s + 0.005)
             self.look()
 
@@ -112,9 +112,9 @@ def test_a_hold_gives_silence_until_it_ends() -> None:
     ear.pass_time(0.1)
     assert ear.tape.hold()
     ear.cut()
-    assert not any(any(ear.tape.take(ear.now_s).pcm) for _ in range(10))
+    assert not any(any(ear.tape.take(ear.now_s).whole) for _ in range(10))
     ear.tape.resume()
-    assert any(ear.tape.take(ear.now_s).pcm)
+    assert any(ear.tape.take(ear.now_s).whole)
 
 
 def test_a_second_hold_cuts_nothing_off() -> None:
@@ -220,7 +220,7 @@ def test_each_item_is_told_what_was_heard_of_it_wherever_it_is_cut(seed: int) ->
         ear.cut()
     ear.look()
     [stopped] = ear.stopped
-    assert stopped.played_ms == ms_of(len(ear.pcm()))
+    assert stopped.played_ms == PCM.ms_of(len(ear.pcm()))
     left_ms, expected = stopped.played_ms, []
     for number, ms in enumerate(lengths):
         expected.append(Heard(f"item_{number // 2}", number % 2, pytest.approx(min(left_ms, ms)), ms))  # type: ignore[arg-type]

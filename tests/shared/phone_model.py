@@ -19,12 +19,12 @@ from websockets.exceptions import ConnectionClosed
 from adapters.hosts.phone.agent import ServedAgent
 from adapters.hosts.phone.service import Listeners, Plan, Serving, serving as serving_calls
 from adapters.realtime.settings import RealtimeSettings
+from adapters.seam import mulaw
 from adapters.standin.twilio import http
 from adapters.standin.twilio.call import Call
 from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.rest import Calls as RestCalls
 from adapters.standin.twilio.stream import Conditions
-from adapters.twilio import mulaw
 from fsm.call.policy import Policy
 from tests.shared.shell import PATIENCE_S, PATIENT, at_most
 from tests.shared.telephone import QUIET, serving
@@ -55,12 +55,18 @@ class ToneModel:
     answer_ms: float = 1_000
     greeting_ms: float = 400
     goodbye_ms: float = GOODBYE_MS
+    formats: tuple[str, ...] = ("audio/pcm", "audio/pcmu")
+    """Those that it takes; it refuses a session of another."""
+    form: str = "audio/pcm"
+    """That of a session of which nobody asks another."""
     tools: tuple[str, ...] = ()
     """What it calls, one after the other, instead of an answer in words."""
     sessions: int = 0
     connections: set[ServerConnection] = attrs.Factory(set)
     received: list[dict[str, Any]] = attrs.Factory(list)
     """What clients sent, their sound aside."""
+    heard: dict[str, bytearray] = attrs.Factory(dict)
+    """Their sound, by its format."""
 
     async def handle(self, ws: ServerConnection) -> None:
         """One session."""
@@ -86,24 +92,41 @@ class _Session:
     hz: float = GREETING_HZ
     spoken_ms: float = 0.0
     cancelled: bool = False
+    form: str = "audio/pcm"
 
     async def run(self) -> None:
-        await self.say("session.created", session={})
+        self.form = self.model.form
+        shown = {"format": {"type": self.form}}
+        await self.say("session.created", session={"audio": {"input": shown, "output": shown}})
         async with anyio.create_task_group() as tasks:
             async for text in self.ws:
                 message = json.loads(text)
                 if message["type"] == "input_audio_buffer.append":
-                    await self.hear(np.frombuffer(base64.b64decode(message["audio"]), "<i2").astype(float))
+                    sound = base64.b64decode(message["audio"])
+                    self.model.heard.setdefault(self.form, bytearray()).extend(sound)
+                    pcm = mulaw.decode(sound) if self.form == "audio/pcmu" else sound
+                    await self.hear(np.frombuffer(pcm, "<i2").astype(float))
                     continue
                 self.model.received.append(message)
                 if message["type"] == "session.update":
-                    await self.say("session.updated", session=message["session"])
+                    await self.set_up(message)
                 elif message["type"] == "response.create":
                     self.cancelled = False
                     tasks.start_soon(self.answer)
                 elif message["type"] == "response.cancel":
                     self.cancelled = True
             tasks.cancel_scope.cancel()
+
+    async def set_up(self, update: dict[str, Any]) -> None:
+        """Take a session as it is asked for, or refuse its format."""
+        audio = update["session"].get("audio", {})
+        asked = {side["format"]["type"] for side in audio.values() if "format" in side}
+        if not asked <= set(self.model.formats):
+            words = {"type": "invalid_request_error", "code": "invalid_value", "message": f"no such format: {', '.join(asked)}"}
+            await self.say("error", error={**words, "event_id": update["event_id"]})
+            return
+        [self.form] = asked or {self.form}
+        await self.say("session.updated", session=update["session"])
 
     async def hear(self, frame: npt.NDArray[np.float64]) -> None:
         loud = float(np.sqrt(np.mean(frame**2))) > LOUD
@@ -115,7 +138,7 @@ class _Session:
         elif len(self.heard) >= 3:
             self.quiet += 1
             if self.quiet == QUIET_FRAMES:
-                self.hz, self.spoken_ms = pitch(np.concatenate(self.heard[1:]), 24_000), len(self.heard) * 20
+                self.hz, self.spoken_ms = pitch(np.concatenate(self.heard[1:]), self.rate_hz), len(self.heard) * 20
                 self.heard.clear()
                 await self.say("input_audio_buffer.speech_stopped", item_id=self.item)
                 await self.say("input_audio_buffer.committed", item_id=self.item)
@@ -133,11 +156,13 @@ class _Session:
             item = {"id": fields["item_id"], "type": "function_call", "status": "completed", **call}
             await self.say("response.done", response={**of, "status": "completed", "output": [item]})
             return
-        sound = tone(self.hz, self.model.answer_ms if self.turns else self.model.greeting_ms)
-        for start in range(0, len(sound), 9_600):
+        sound, size = tone(self.hz, self.model.answer_ms if self.turns else self.model.greeting_ms, self.rate_hz), 9_600
+        if self.form == "audio/pcmu":
+            sound, size = mulaw.encode(sound), 1_600
+        for start in range(0, len(sound), size):
             if self.cancelled:
                 break
-            await self.say("response.output_audio.delta", delta=base64.b64encode(sound[start : start + 9_600]).decode(), **fields)
+            await self.say("response.output_audio.delta", delta=base64.b64encode(sound[start : start + size]).decode(), **fields)
             await anyio.sleep(0.05)
         if self.cancelled:
             reason = {"type": "cancelled", "reason": "client_cancelled"}
@@ -146,6 +171,10 @@ class _Session:
         words = "Goodbye." if self.spoken_ms > self.model.goodbye_ms else "I see."
         await self.say("response.output_audio_transcript.done", transcript=words, **fields)
         await self.say("response.done", response={**of, "status": "completed"})
+
+    @property
+    def rate_hz(self) -> int:
+        return 8_000 if self.form == "audio/pcmu" else 24_000
 
     @property
     def item(self) -> str:

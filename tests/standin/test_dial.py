@@ -27,8 +27,10 @@ from adapters.hosts.channel import StarletteChannel
 from adapters.hosts.terminal.live import Prompter
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
+from adapters.seam import mulaw
 from adapters.seam.channel import Channel, ChannelClosed
 from adapters.seam.driver import Driver
+from adapters.seam.ports import PCM, PCMU, Sound
 from adapters.standin.caller import IntoSpeech, Line, ScriptedCaller
 from adapters.standin.dialling import Telephone, summary
 from adapters.standin.realtime.connection import Pace
@@ -41,7 +43,6 @@ from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.rest import Calls, serve_rest
 from adapters.standin.twilio.stream import Conditions, Hung, Stream
 from adapters.standin.voice import Voice
-from adapters.twilio import mulaw
 from adapters.twilio.port import LineError, TwilioLine, answer
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
@@ -502,7 +503,8 @@ async def model() -> AsyncIterator[str]:
         tasks.cancel_scope.cancel()
 
 
-def test_a_whole_call_is_greeted_interrupted_and_hung_up_by_rest() -> None:
+@pytest.mark.parametrize("sound_format", [PCM, PCMU], ids=lambda one: one.name)
+def test_a_whole_call_is_greeted_interrupted_and_hung_up_by_rest(sound_format: Sound) -> None:
     """The caller interrupts the greeting, to say goodbye."""
     line = Line(b"".join(Voice.load().speak(GOODBYE, pitch=0.8)), GOODBYE, IntoSpeech(800))
     ids = Ids()
@@ -525,8 +527,9 @@ def test_a_whole_call_is_greeted_interrupted_and_hung_up_by_rest() -> None:
                 if response.status_code != 200:
                     raise LineError(f"{response.status_code}")
 
-            line = TwilioLine(answered, hang_up=hang_up)
-            llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=policy, speaker=line, openai=True)
+            line = TwilioLine(answered, sound=sound_format, hang_up=hang_up)
+            settings = RealtimeSettings()
+            llm = RealtimeLLM(url=url, key=None, settings=settings, policy=policy, speaker=line, openai=True, sound=sound_format)
             line.ears.append(llm)
             lines_held.append(line)
             await Driver(start(policy, "call"), [line, llm, Prompter()], [lambda event, step: steps.append((event, step))]).run()
@@ -548,6 +551,7 @@ def test_a_whole_call_is_greeted_interrupted_and_hung_up_by_rest() -> None:
     assert told == pytest.approx(stream.buffer.played * 20, abs=40 * 3), "each response's last frame may be padded"
     truncated = [effect for effect in effects if isinstance(effect, fx.TruncateItem)]
     assert len(truncated) == 1
+    assert not [event for event, _ in steps if isinstance(event, ev.ErrorReceived | ev.SessionRefused)], "the server has so much of it"
     counts = lines_held[0].counts
     assert counts["frames sent"] == counts["frames heard"] + counts["frames cleared"]
     assert counts["set aside: malformed media"] == 0

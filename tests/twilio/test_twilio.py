@@ -3,16 +3,20 @@
 import json
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 import attrs
 import numpy as np
 import pytest
 
+from adapters.seam import mulaw
 from adapters.seam.channel import ChannelClosed
-from adapters.seam.ports import FRAME_BYTES, Ear, Port, Speaker
+from adapters.seam.device import Device
+from adapters.seam.playout import Playout
+from adapters.seam.ports import FRAME_BYTES, PCM, PCMU, Ear, Port, Sound, Speaker
+from adapters.seam.tape import Tape
 from adapters.standin.twilio.stream import Conditions, Hung, Stream
-from adapters.twilio import mulaw
 from adapters.twilio.marks import FarClock
 from adapters.twilio.port import LineError, TwilioLine, answer
 from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume
@@ -64,6 +68,88 @@ def events_of(text: list[str]) -> list[str]:
     return [json.loads(one)["event"] for one in text]
 
 
+# The octets.
+
+
+@attrs.define
+class Talker:
+    """A caller whose octets are all different, as far as octets can be."""
+
+    octets: bytes
+    taken: int = 0
+
+    @property
+    def finished(self) -> bool:
+        return self.taken * 160 >= len(self.octets)
+
+    def next_frame(self, agent_audible: bool) -> bytes:
+        self.taken += 1
+        return self.octets[self.taken * 160 - 160 : self.taken * 160]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_octets_pass_as_they_are_both_ways_and_are_counted_to_the_octet(seed: int) -> None:
+    """Across holds, in pieces of any length; what a flush is told was heard is what was."""
+    chance = random.Random(seed)
+    caller, voice = chance.randbytes(160 * 300), chance.randbytes(160 * 200)
+    ear = Recorder(sound=PCMU)
+    flush_ms = chance.uniform(2_500, 3_900)
+
+    def speaks(line: TwilioLine, _: Stream) -> None:
+        line.do(Admit("a"))
+        at = 0
+        while at < len(voice):
+            size = chance.randrange(1, 900)
+            line.play("a", voice[at : at + size], item_id="item")
+            at += size
+
+    held = call(
+        (500, speaks),
+        (1_200, do(Hold())),
+        (1_500, do(Resume())),
+        (flush_ms, do(Flush("a"))),
+        caller=Talker(caller),
+        ears=[ear],
+        sound=PCMU,
+        delay_ms=chance.choice([0, 30]),
+    )
+    assert b"".join(ear.frames) == caller
+    assert {len(frame) for frame in ear.frames} == {160}
+    [stopped] = held.log.of(PlayoutStopped)
+    assert isinstance(stopped, PlayoutStopped)
+    heard = [frame for frame in held.stream.ears._agent if frame is not None]
+    once = [frame for number, frame in enumerate(heard) if frame not in heard[:number]]
+    assert len(heard) - len(once) <= 1, "at the hold one frame at most, which had just begun"
+    assert b"".join(once) == voice[: len(once) * 160]
+    assert stopped.items == (Heard("item", 0, stopped.played_ms, 4_000.0),)
+    assert stopped.played_ms == pytest.approx(len(once) * 20, abs=40)
+
+
+def test_an_ear_of_either_format_hears_the_caller() -> None:
+    ears = [Recorder(sound=PCMU), Recorder(), Recorder(sound=PCM)]
+    as_ears: list[Ear] = list(ears)
+    call(caller=Silent(50, mulaw.encode(sound(20 / 3, 2_000))), ears=as_ears)
+    assert {len(frame) for frame in ears[0].frames} == {PCMU.frame_bytes}
+    assert ears[1].frames == ears[2].frames
+    assert np.frombuffer(ears[1].frames[-1], "<i2").mean() == pytest.approx(2_000, rel=0.05)
+
+
+def test_a_line_of_pcm_refuses_an_ear_and_a_voice_of_another_format() -> None:
+    ear: Ear = Recorder(sound=PCMU)
+    with pytest.raises(ValueError, match="carries pcm, not pcmu"):
+        in_virtual_time(partial(Device([ear]).run, Log().post))
+    with pytest.raises(ValueError, match="carries pcm, not pcmu"):
+        Device(tape=Tape(Playout(sound=PCMU)))
+
+
+def test_a_long_answer_is_sent_in_few_messages() -> None:
+    """Each costs a wakeup and a system call, for each of many calls."""
+    held = call((500, speak("a", 5_000)), caller=Silent(300))
+    kinds = events_of(held.sent)
+    assert kinds.count("media") <= 5_000 / 100 + 5_000 / 500 + 5, "five frames at a time, but where progress is told by a mark"
+    assert held.stream.buffer.played == 250
+
+
 # The line.
 
 
@@ -105,6 +191,7 @@ class Recorder:
     """An ear."""
 
     frames: list[bytes] = attrs.Factory(list)
+    sound: Sound = PCM
 
     def hear(self, pcm: bytes) -> None:
         self.frames.append(pcm)

@@ -14,7 +14,7 @@ from adapters.audio.recording import StereoWav
 from adapters.seam.device import Device, Line
 from adapters.seam.frames import Part, Run
 from adapters.seam.playout import Playout
-from adapters.seam.ports import FRAME_BYTES, FRAME_MS, ms_of
+from adapters.seam.ports import FRAME_BYTES, FRAME_MS, PCM
 from adapters.seam.tape import Tape
 
 KEPT_FRAMES = 100
@@ -123,7 +123,7 @@ class FrameworkLine(Device):
             self._sizes[run.part] += len(run.pcm)
             self._sink.sound(run)
         if self._position is not None:
-            self._handed.append(_Handed(str(self._marks), runs[-1].part, ms_of(self._sizes[runs[-1].part])))
+            self._handed.append(_Handed(str(self._marks), runs[-1].part, PCM.ms_of(self._sizes[runs[-1].part])))
         return str(self._marks)
 
     def _follow(self) -> None:

@@ -16,6 +16,7 @@ from adapters.seam.device import Device
 from adapters.seam.driver import Driver, Watch
 from adapters.seam.errors import is_cancellation
 from adapters.seam.foreign import Foreign
+from adapters.seam.ports import Sound, sound_of
 from adapters.telling.trace import Tracing
 from fsm.call import effects as fx
 from fsm.call.events import Event
@@ -37,14 +38,17 @@ class Holding:
     traces: Path | None = None
     """A folder for a trace of each call; traces hold what was said."""
 
-    async def hold(self, handler: Handler, line_for: Callable[[CallFigures], Device]) -> None:
-        """Hold a call to its end on the line that is made for its figures, whatever becomes of it; raises nothing but cancellation."""
+    async def hold(self, handler: Handler, line_for: Callable[[CallFigures, Sound], Device]) -> None:
+        """Hold a call to its end, whatever becomes of it; raises nothing but cancellation.
+
+        The line is made for its figures and the format in which its agent speaks.
+        """
         agent = self._agent(handler)
         if agent is None:
             return
         call = start(agent.policy, handler.call_id)
         figures = CallFigures(self.metrics, call)
-        line = line_for(figures)
+        line = line_for(figures, sound_of(agent))
         path = self.traces and self.traces / f"{call.call_id}.trace"
         trace = Tracing(path, call, partial(_tell_of_trace, call.call_id), getattr(agent, "key", None))
         self.metrics.began.inc()

@@ -27,6 +27,7 @@ from adapters.hosts.phone.log import last_digits, masked, tell
 from adapters.hosts.phone.metrics import CallFigures, Metrics
 from adapters.hosts.phone.rest import TwilioRest
 from adapters.hosts.phone.signature import is_signed
+from adapters.seam.ports import Sound
 from adapters.twilio.port import Answered, LineError, TwilioLine, answer
 from adapters.twilio.watched import WatchedChannel
 from adapters.twilio.wire import Started, is_id
@@ -175,10 +176,11 @@ class PhoneServer:
             gone = ended is not None and ended.reason is Reason.CALLER_HUNG_UP and not handler.scope.cancel_called
             await _close(websocket, NORMAL if gone else INTERNAL_ERROR, "the call is over" if gone else "the call was cut off")
 
-    def _line(self, handler: Handler, answered: Answered, channel: WatchedChannel, figures: CallFigures) -> TwilioLine:
-        """The stream as the line of a call, whose figures look on."""
+    def _line(self, handler: Handler, answered: Answered, channel: WatchedChannel, figures: CallFigures, sound: Sound) -> TwilioLine:
+        """The stream as the line of a call, whose figures look on; it is spoken to in `sound`."""
         channel.onlooker = figures
-        return TwilioLine(answered, hang_up=partial(_hang_up, self.rest, handler.call_id, answered.started) if self.rest else None)
+        hang_up = partial(_hang_up, self.rest, handler.call_id, answered.started) if self.rest else None
+        return TwilioLine(answered, sound=sound, hang_up=hang_up)
 
     async def _answered(self, channel: WatchedChannel) -> Answered:
         """The stream, once it has said which call it is. Raises NotAdmitted."""

@@ -13,7 +13,7 @@ from adapters.proof.sim.world import World
 from adapters.seam.device import CALIBRATION_MS, Device, Line, LineLost
 from adapters.seam.frames import Arrived, Emptied, Fact, Frame, RanOut, Stopped
 from adapters.seam.playout import Playout
-from adapters.seam.ports import FRAME_MS, ms_of
+from adapters.seam.ports import FRAME_MS, PCM
 from adapters.seam.tape import Tape
 from fsm.call.effects import Effect, Flush, Hold
 from fsm.call.events import VadCalibrated
@@ -54,7 +54,7 @@ class SimulatedLine(Device):
         """See `adapters.seam.ports.Speaker`."""
         taken = super().play(response_id, pcm, item_id=item_id, content_index=content_index, sentence=sentence)
         if taken and item_id:
-            self.received_ms.setdefault(response_id, Counter())[item_id] += round(ms_of(len(pcm)))
+            self.received_ms.setdefault(response_id, Counter())[item_id] += round(PCM.ms_of(len(pcm)))
         return taken
 
     def hung_up(self, words: str) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soxr
 
+from adapters.seam import mulaw
 from adapters.standin.ears import decode as others_decode
-from adapters.twilio import mulaw
 from adapters.twilio.narrowband import TAPS, Downsampler, Upsampler
 
 EVERY_SAMPLE = np.arange(-32_768, 32_768).astype("<i2")
