@@ -183,6 +183,7 @@ class _Stream(WebSocketsSansIOProtocol, asyncio.BufferedProtocol):
         self._hall = hall
         self._octets, self._messages = Budget(OCTETS_HZ), Budget(FRAMES_HZ)
         self._buffer = bytearray(SLICE)
+        self.read_paused = False
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._buffer
