@@ -19,6 +19,8 @@ class Known:
 
     dialect: Dialect
     voice: str = ""
+    sure: bool = True
+    """Does the server show that it speaks this, or is it named? If not, it is a guess."""
 
 
 _KNOWN: Bounded[tuple[str, str, bool], Known] = Bounded()
@@ -38,7 +40,7 @@ async def find_out(server: Server, ask: Ask) -> Known:
     """Ask a server what it is; Fault when it does not answer."""
     named = DIALECTS.get(server.dialect)
     dialect, sure = (named, True) if named else await _dialect(server, ask)
-    known = Known(dialect, await _default_voice(dialect, ask) if dialect.voices and not _is_voiced(server) else "")
+    known = Known(dialect, await _default_voice(dialect, ask) if dialect.voices and not _is_voiced(server) else "", sure)
     if sure:
         _KNOWN[_key(server)] = known
     return known

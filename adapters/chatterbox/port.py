@@ -300,6 +300,9 @@ async def check(url: str | Server) -> str:
         raise ConnectionError(f"the speech server at {server.where} refused the key: it answered {answer.status}")
     if 300 <= answer.status < 400:
         raise ConnectionError(f"the speech server at {server.where} answered {answer.status}{elsewhere(answer.status)}")
+    if answer.status >= 400 and not known.sure:
+        told = f"shows no path that a speech server has, and answered {answer.status}"
+        raise ConnectionError(f"the server at {server.where} {told}: correct the url, or name its kind with --chatterbox-dialect")
     health = health_of(answer.status, answer.body)
     if health is Health.ILL and answer.status < 500:
         raise ConnectionError(f"the Chatterbox server at {server.where} is ill{state_of(answer.body)}: look at its log")

@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
         "--faults", type=Path, metavar="FILE", help="a TOML file of faults, at a time or on an event; `--faults help` lists them"
     )
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input closes, as it does when the parent ends")
-    parser.add_argument("--words-per-s", type=float, default=25.0, help="realtime: how fast a text answer is written (default: 25)")
+    parser.add_argument("--words-per-s", type=float, help="realtime: how fast a text answer is written (default: 25)")
     parser.add_argument(
         "--without",
         action="append",
@@ -38,13 +38,10 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="be a compatible server that lacks this; may be given again; `--without help` lists the names",
     )
-    parser.add_argument(
-        "--synthesis-ms", default="0:0", metavar="LOW:HIGH", help="chatterbox: how long a synthesis takes at least (default: 0:0)"
-    )
+    parser.add_argument("--synthesis-ms", metavar="LOW:HIGH", help="chatterbox: how long a synthesis takes at least (default: 0:0)")
     parser.add_argument(
         "--dialect",
         choices=("seed", "devnen", "travisvn", "openai"),
-        default="seed",
         help="chatterbox: which kind of server to be (default: seed, the contract with a cancel)",
     )
 
@@ -53,6 +50,7 @@ def _stand_in(options: argparse.Namespace) -> int:
     need("callfsm stand-in", "stand-in")
     if not 0 <= options.port <= 65_535:
         raise Refused(f"--port {options.port}: a port is a number from 0 to 65535")
+    _refuse_the_others(options)
     if listed := _listed(options):
         print(listed)
         return 0
@@ -70,6 +68,21 @@ def _stand_in(options: argparse.Namespace) -> int:
         ) from None
     except ValueError as error:
         raise Refused(str(error)) from None
+
+
+_OF = {"realtime": {"words_per_s": 25.0}, "chatterbox": {"synthesis_ms": "0:0", "dialect": "seed"}}
+"""The options of each server alone, with their defaults."""
+
+
+def _refuse_the_others(options: argparse.Namespace) -> None:
+    """Raise Refused for an option that is the other server's; give the server's own their defaults."""
+    for server, defaults in _OF.items():
+        for name, default in defaults.items():
+            given = getattr(options, name)
+            if given is not None and server != options.server:
+                flag = f"--{name.replace('_', '-')}"
+                raise Refused(f"{flag} {given}: it is for `stand-in {server}`; `stand-in {options.server}` has no such thing: leave it out")
+            setattr(options, name, default if given is None else given)
 
 
 def _listed(options: argparse.Namespace) -> str:

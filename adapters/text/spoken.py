@@ -152,6 +152,7 @@ _HIDDEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\
 _FACE = re.compile(r"(?<!\S)(?:[:;=][-o^']?[)(\]\[DPp3*/\\|]|<3|\^_?\^|[xX]D)(?=[\s.,!?]|$)")
 _ARROW = re.compile(r"\s*(?:[-=]{1,2}>|<[-=]{1,2}|[←-⇿⟵-⟿➔-➾])\s*")
 _SAID_SIGNS = frozenset("°℃℉№")
+_MAILBOX = re.compile(r"[\w.+-]+@\w")
 _ARITHMETIC = frozenset("+=<>±×÷−≈≤≥≠*^~")
 
 
@@ -178,6 +179,8 @@ def _sign_at(text: str) -> Callable[[int], str]:
             inside = 0 < at < len(text) - 1 and unicodedata.category(text[at - 1])[0] in "LM" and text[at + 1].isalpha()
             return character if inside else ""
         category = unicodedata.category(character)
+        if character == "+" and _MAILBOX.match(text, at + 1):
+            return character
         if character in _ARITHMETIC:
             if not (_beside(text, at, -1).isdigit() or character in "+<>≈≤≥±−") or not _beside(text, at, 1).isdigit():
                 return "" if character in "*^~" else " "

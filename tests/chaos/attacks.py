@@ -30,6 +30,7 @@ from adapters.standin.twilio import http
 from adapters.standin.twilio.call import Call, CallFailed
 from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.stream import Conditions, Hung
+from tests.shared import misbehaving
 from tests.shared.phone_model import ToneCaller, ToneModel, tone_server
 from tests.shared.phone_process import server
 from tests.shared.telephone import Silent
@@ -39,185 +40,12 @@ from .parsers import _realtime_seeds, _twilio_seeds, mutated
 CALL_MS = 9_000
 FLOOD = 20_000
 """Each message lets others have their turn: the good caller and the model are in the attackers' process."""
-TOOLS = '''
-import asyncio
-import os
-import threading
-import time
-from typing import Any
-
-from adapters.tools import Tools
-
-tools = Tools()
-BACK_S = 5
-
-
-@tools.tool
-async def deaf() -> str:
-    """Hears no cancellation."""
-    until_s = time.monotonic() + BACK_S
-    while time.monotonic() < until_s:
-        try:
-            await asyncio.sleep(0.1)
-        except BaseException:
-            pass
-    return ""
-
-
-@tools.tool
-def blocking() -> str:
-    """Blocks its thread."""
-    time.sleep(BACK_S)
-    return ""
-
-
-def raising(kind: type[BaseException]) -> None:
-    """Two tools that raise this: one in a thread, one on the event loop."""
-
-    def plain() -> str:
-        raise kind()
-
-    async def waiting() -> str:
-        await asyncio.sleep(0)
-        raise kind()
-
-    for tool in (plain, waiting):
-        tool.__name__, tool.__doc__ = f"{tool.__name__}_{kind.__name__}", "Raises."
-        tools.tool(tool)
-
-
-class Unnamed(BaseException):
-    """Has no words."""
-
-    def __str__(self) -> str:
-        raise ValueError("no words")
-
-    __repr__ = __str__
-
-
-for kind in (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, BaseException, RecursionError, MemoryError, Unnamed):
-    raising(kind)
-
-
-def giving(name: str, value: Any) -> None:
-    """A tool that returns this."""
-
-    def tool() -> Any:
-        return value
-
-    tool.__name__, tool.__doc__ = name, "Gives."
-    tools.tool(tool)
-
-
-round = []
-round.append(round)
-deep = []
-for _ in range(20_000):
-    deep = [deep]
-giving("half", "\\ud800")
-giving("huge", "x" * 5_000_000)
-giving("number", float("nan"))
-giving("digits", 10**6_000)
-giving("octets", b"\\xff\\x00")
-giving("round", round)
-giving("deep", deep)
-giving("keys", {None: 1, (1, 2): {3}, "\\udfff": object()})
-giving("unnamed", Unnamed())
-
-
-@tools.tool
-def printing() -> str:
-    """Speaks to a file that is closed."""
-    with open(os.devnull, "w") as closed:
-        pass
-    print("never", file=closed)
-    return ""
-
-
-@tools.tool
-async def cancelling() -> str:
-    """Cancels itself."""
-    asyncio.current_task().cancel()
-    await asyncio.sleep(1)
-    return ""
-
-
-@tools.tool
-async def leaving_a_task() -> str:
-    """Leaves a task behind, which fails."""
-
-    async def failing() -> None:
-        raise SystemError("left behind")
-
-    leaving_a_task.task = asyncio.create_task(failing())
-    return ""
-
-
-@tools.tool
-async def leaving_an_end() -> str:
-    """Leaves a task behind, which ends the program."""
-
-    async def ending() -> None:
-        raise SystemExit(3)
-
-    leaving_an_end.task = asyncio.create_task(ending())
-    return ""
-
-
-@tools.tool
-async def leaving_an_interrupt() -> str:
-    """Leaves a callback behind, which ends the program as Ctrl-C does."""
-
-    def interrupting() -> None:
-        raise KeyboardInterrupt
-
-    asyncio.get_running_loop().call_soon(interrupting)
-    return ""
-
-
-@tools.tool
-def leaving_a_thread() -> str:
-    """Leaves a thread behind, which fails."""
-    threading.Thread(target=lambda: 1 / 0, daemon=True).start()
-    return ""
-
-
-class Mine(dict):
-    """Ends the program when it is looked at."""
-
-    def items(self):
-        raise SystemExit(3)
-
-
-class Words(str):
-    """Likewise."""
-
-    def encode(self, *_):
-        raise SystemExit(3)
-
-    __len__ = __getitem__ = __iter__ = encode
-
-
-giving("mine", Mine(a=1))
-giving("words", Words("a"))
-
-
-@tools.tool
-async def own() -> str:
-    """As it is, on the event loop."""
-    return Mine(a=1)
-'''
 SETTINGS = {"greeting_protected": "false", "calibration_ms": 100, "interruption_min_ms": 60, "tool_ms": 1_000, "tool_filler_ms": 500}
 
 
-def _names() -> tuple[str, ...]:
-    """Those of the tools."""
-    made: dict[str, Any] = {}
-    exec(TOOLS, made)
-    return tuple(tool["name"] for tool in made["tools"].declarations)
-
-
-MOODS = ("flood", "nonsense", "gone", *_names())
+TOOLS = Path(misbehaving.__file__)
+MOODS = ("flood", "nonsense", "gone", *(tool["name"] for tool in misbehaving.tools.declarations if tool["name"] != "standing"))
+"""What a model does; who blocks the event loop stops every call, which is only told."""
 TASKS, DESCRIPTORS, MEMORY = "callfsm_tasks", "process_open_fds", "process_resident_memory_bytes"
 MORE_MB = 60.0
 """How much more memory the server may hold afterwards: it rises for the first few hundred calls (see OPERATING.md)."""
@@ -526,9 +354,7 @@ async def hold(
     figures, chance = Figures(), random.Random(seed)
     model = Moody(answer_ms=3_000, greeting_ms=3_000)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "tools.py"
-        file.write_text(TOOLS)
-        options: list[object] = ["--voice", "realtime", "--tools", file, "--traces", Path(folder) / "traces", "--drain-s", 3]
+        options: list[object] = ["--voice", "realtime", "--tools", TOOLS, "--traces", Path(folder) / "traces", "--drain-s", 3]
         for name, value in SETTINGS.items():
             options += ["--set", f"{name}={value}"]
         async with tone_server(model) as (url, _):

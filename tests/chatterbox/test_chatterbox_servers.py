@@ -102,10 +102,26 @@ async def test_a_servers_description_shows_its_dialect(anyio_backend: str, opena
 @each_backend
 async def test_a_catch_all_answer_to_options_is_not_taken_for_a_server(anyio_backend: str) -> None:
     async def answers(request: Request) -> Reply:
-        return Reply(200 if request.method == "OPTIONS" else 404)
+        return Reply(200 if request.method == "OPTIONS" or request.path == "/v1/models" else 404)
 
     async with answering(answers) as url:
         assert await check(Asked(url=url, key=KEY)) == "openai"
+
+
+@each_backend
+@pytest.mark.parametrize("status", [400, 404, 405, 418, 429])
+async def test_a_server_that_refuses_every_probe_is_none_before_the_call(anyio_backend: str, status: int) -> None:
+    """One that is named is asked for sound all the same: it may have no path for its health."""
+
+    async def answers(_: Request) -> Reply:
+        return Reply(status)
+
+    async with answering(answers) as url:
+        with pytest.raises(
+            ConnectionError, match=rf"shows no path that a speech server has, and answered {status}: .*--chatterbox-dialect"
+        ):
+            await check(url)
+        assert await check(Asked(url=url, dialect="openai")) == "openai"
 
 
 @each_backend

@@ -192,24 +192,24 @@ def test_a_caller_may_hang_up_at_any_time() -> None:
     on_asyncio(be)
 
 
-def test_ten_calls_at_once_hear_each_its_own_agent_and_end_alone() -> None:
+def test_twenty_calls_at_once_hear_each_its_own_agent_and_end_alone() -> None:
     """Each caller makes a tone of their own, and is answered in it; half are told goodbye, the others hang up once they heard enough."""
-    callers = [ToneCaller(500 + 80 * n, ((300, 1_400 if n % 2 else 900),), 60_000, None if n % 2 else 3) for n in range(10)]
+    callers = [ToneCaller(500 + 80 * n, ((300, 1_400 if n % 2 else 900),), 60_000, None if n % 2 else 3) for n in range(20)]
 
     async def be() -> None:
         async with exchange(policy=phone_policy(greeting=False)) as phone:
             calls = [phone.place(caller) for caller in callers]
             await at_once([partial(phone.dial, call) for call in calls])
             await phone.server.calls.wait_until_empty()
-            assert phone.model.sessions == 10
+            assert phone.model.sessions == 20
             for number, call in enumerate(calls):
                 assert call.hung is (Hung.API if number % 2 else Hung.CALLER), number
                 pitches = heard_pitches(call)
                 assert pitches, number
                 assert pitches == pytest.approx([callers[number].hz] * len(pitches), abs=20), number
-            assert phone.count("ended_total", reason="goodbye") == phone.count("ended_total", reason="caller_hung_up") == 5
+            assert phone.count("ended_total", reason="goodbye") == phone.count("ended_total", reason="caller_hung_up") == 10
             assert phone.count("crashed_total") == 0
-            assert [rest.updates for rest in phone.rest.calls.values()] == [0, 1] * 5
+            assert [rest.updates for rest in phone.rest.calls.values()] == [0, 1] * 10
 
     on_asyncio(be)
 
@@ -276,7 +276,7 @@ def test_a_second_stream_takes_the_call_over_and_the_first_is_closed_with_its_re
 def test_a_carrier_that_lacks_some_of_twilios_ways_gets_its_call(lack: str, log: Lines) -> None:
     """R98, R102: the caller is greeted, answered and interrupts, and is hung up by what the model says."""
     without = frozenset({lack})
-    caller = ToneCaller(600, ((2_500, 3_000), (3_400, 4_500)), length_ms=12_000)
+    caller = ToneCaller(600, ((2_500, 3_000), (3_400, 4_500)), length_ms=60_000)
 
     async def be() -> None:
         async with exchange() as phone:

@@ -23,73 +23,11 @@ from adapters.standin.twilio.stream import Conditions, Hung
 from adapters.tools import Tools
 from adapters.twilio.port import TwilioLine
 from fsm.call.effects import Effect
+from tests.shared import misbehaving
 from tests.shared.phone_model import ToneModel, exchange, on_asyncio, tone_server
 from tests.shared.phone_process import server
 from tests.shared.shell import PATIENCE_S
 from tests.shared.telephone import Silent
-
-TOOLS = '''
-import asyncio
-import threading
-import time
-
-from adapters.tools import Tools
-
-tools = Tools()
-
-
-@tools.tool
-async def deaf() -> str:
-    """Hears no cancellation."""
-    while True:
-        try:
-            await asyncio.sleep(3600)
-        except BaseException:
-            pass
-
-
-@tools.tool
-def blocking() -> str:
-    """Blocks its thread."""
-    time.sleep(3600)
-    return ""
-
-
-@tools.tool
-async def standing() -> str:
-    """Blocks the event loop."""
-    time.sleep(3600)
-    return ""
-
-
-@tools.tool
-async def leaving_a_task() -> str:
-    """Leaves a task behind, which ends the program."""
-
-    async def ending() -> None:
-        raise SystemExit(3)
-
-    leaving_a_task.task = asyncio.create_task(ending())
-    return ""
-
-
-@tools.tool
-async def leaving_a_callback() -> str:
-    """Leaves a callback behind, which ends the program as Ctrl-C does."""
-
-    def interrupting() -> None:
-        raise KeyboardInterrupt
-
-    asyncio.get_running_loop().call_soon(interrupting)
-    return ""
-
-
-@tools.tool
-def leaving_a_thread() -> str:
-    """Leaves a thread behind, which fails."""
-    threading.Thread(target=lambda: 1 / 0).start()
-    return ""
-'''
 
 
 def with_tools(*tools: Callable[..., Any]) -> Callable[[ServedAgent], ServedAgent]:
@@ -212,10 +150,8 @@ async def _logged(log: list[str], event: str) -> dict[str, Any]:
             await anyio.sleep(0.01)
 
 
-def served(tools: tuple[str, ...], folder: Path, until: str, *, again: bool) -> tuple[int, list[str]]:
+def served(tools: tuple[str, ...], until: str, *, again: bool) -> tuple[int, list[str]]:
     """The exit code and the log of a server, whose model calls tools, that is told to end once its log says something."""
-    file = folder / "tools.py"
-    file.write_text(TOOLS)
     came: list[tuple[int, list[str]]] = []
 
     async def be() -> None:
@@ -226,13 +162,14 @@ def served(tools: tuple[str, ...], folder: Path, until: str, *, again: bool) -> 
                 "--voice",
                 "realtime",
                 "--tools",
-                file,
+                misbehaving.__file__,
                 "--drain-s",
                 0,
                 "--set",
                 "tool_ms=300",
                 "--set",
                 "tool_filler_ms=200",
+                MISBEHAVES_S="3600",
             )
             process, told, log = await to_thread.run_sync(opened.__enter__)
             try:
@@ -261,15 +198,15 @@ async def _dial(call: Call, url: str) -> None:
         print(f"the call ended with {error!r}")
 
 
-def test_a_drained_server_ends_although_tools_do_not(tmp_path: Path) -> None:
+def test_a_drained_server_ends_although_tools_do_not() -> None:
     """One hears no cancellation, one blocks a thread: each is given up and named, and one signal ends the server with 0."""
-    code, log = served(("deaf", "blocking"), tmp_path, "tool_stuck: blocking", again=False)
+    code, log = served(("deaf", "blocking"), "tool_stuck: blocking", again=False)
     assert code == 0
     assert any("tool_stuck: deaf" in line for line in log)
 
 
-def test_a_loop_that_a_tool_blocks_is_named_and_two_signals_end_it(tmp_path: Path) -> None:
-    code, log = served(("standing",), tmp_path, "loop_blocked", again=True)
+def test_a_loop_that_a_tool_blocks_is_named_and_two_signals_end_it() -> None:
+    code, log = served(("standing",), "loop_blocked", again=True)
     assert code == 128 + signal.SIGTERM
     [blocked] = [json.loads(line) for line in log if "loop_blocked" in line]
     assert blocked["where"][-1].endswith("standing")
@@ -301,11 +238,9 @@ def test_a_key_that_is_said_is_in_no_trace_of_a_telephone_call(tmp_path: Path) -
     assert key not in text
 
 
-def test_what_a_tool_leaves_behind_ends_neither_a_call_nor_the_server(tmp_path: Path) -> None:
+def test_what_a_tool_leaves_behind_ends_neither_a_call_nor_the_server() -> None:
     """It raises SystemExit or KeyboardInterrupt on the event loop, or anything in a thread, outside of all that waits for the tool."""
-    code, log = served(
-        ("leaving_a_task", "leaving_a_callback", "leaving_a_thread", "blocking"), tmp_path, "tool_stuck: blocking", again=False
-    )
+    code, log = served(("leaving_an_end", "leaving_an_interrupt", "leaving_a_thread", "blocking"), "tool_stuck: blocking", again=False)
     assert code == 0
     assert len([line for line in log if "left behind" in line]) == 2
     assert [json.loads(line)["type"] for line in log if "thread_failed" in line] == ["ZeroDivisionError"]

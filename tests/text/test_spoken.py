@@ -38,11 +38,11 @@ WRITTEN = {
         ["¡Claro! Tenemos dos opciones:", "Opción A, mesa interior", "Opción B, terraza. ¿Cuál prefiere?", "Más info: bar.example."],
     ),
     "Italian": (
-        "Certo! Ecco l'orario:\n\n1) lunedì: 9:00-13:00\n2) martedì: _chiuso_\n\nPer disdire scriva a info@studio.example oppure `STOP` al 4321.",
+        "Certo! Ecco l'orario:\n\n1) lunedì: 9:00-13:00\n2) martedì: _chiuso_\n\nPer disdire scriva a info+no@studio.example oppure `STOP` al 4321.",
         [
             "Certo! Ecco l'orario:",
             "1) lunedì: 9:00-13:00. 2) martedì: chiuso",
-            "Per disdire scriva a info@studio.example oppure STOP al 4321.",
+            "Per disdire scriva a info+no@studio.example oppure STOP al 4321.",
         ],
     ),
     "Portuguese": (
