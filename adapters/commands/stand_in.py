@@ -70,7 +70,7 @@ def _stand_in(options: argparse.Namespace) -> int:
         raise Refused(str(error)) from None
 
 
-_OF = {"realtime": {"words_per_s": 25.0}, "chatterbox": {"synthesis_ms": "0:0", "dialect": "seed"}}
+_OF: dict[str, dict[str, object]] = {"realtime": {"words_per_s": 25.0}, "chatterbox": {"synthesis_ms": "0:0", "dialect": "seed"}}
 """The options of each server alone, with their defaults."""
 
 
