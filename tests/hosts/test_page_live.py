@@ -126,6 +126,25 @@ def test_what_would_have_happened_is_shown_beside_what_did_and_can_be_saved(held
     assert tab.run("page.timeline.ghost === null && page.model.steps.length") == len(trace.lines)
 
 
+def test_a_trace_that_is_opened_is_shown_with_its_sound(held: Held, browser: Browser, host: Host) -> None:
+    _, trace, _, _ = held
+    folder = host.folders()[0]
+    tab = browser.tab()
+    tab.open(host.url)
+    tab.wait("globalThis.page")
+    node = tab.command("DOM.getDocument")["root"]["nodeId"]
+    chosen = tab.command("DOM.querySelector", nodeId=node, selector="#live input")["nodeId"]
+    tab.command("DOM.setFileInputFiles", nodeId=chosen, files=[str(folder / "call.wav"), str(folder / "call.html")])
+    tab.wait("live.words.textContent === 'That is no call.trace.'")
+    tab.command("DOM.setFileInputFiles", nodeId=chosen, files=[str(folder / "call.wav"), str(folder / "call.trace")])
+    tab.wait("live.words.textContent === 'call.trace is open.'")
+    assert tab.run("page.model.steps.length") == len(trace.lines)
+    assert tab.run("page.timeline.levels.size") * 10 == pytest.approx(trace.lines[-1]["at_ms"], abs=1_000)
+    tab.click("#play")
+    tab.wait("page.ms > 100")
+    assert tab.complaints == []
+
+
 def test_another_tab_is_shown_the_same_call_and_told_when_one_talks(held: Held, browser: Browser, host: Host) -> None:
     tab, trace, _, _ = held
     other = browser.tab()

@@ -1,6 +1,7 @@
 """Claims about the page's server: it lets in its own page alone, what is watched is what the trace says, and nobody ends another's call."""
 
 import json
+import signal
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 import pytest
+from anyio.from_thread import start_blocking_portal
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.browser.wire import HEAD
@@ -19,8 +21,8 @@ from adapters.telling.page.document import document_of
 from adapters.telling.trace import read_trace
 from fsm.call import events as ev
 from tests.shared.page_host import Host, Pretender, page_host, silence, watched
-from tests.shared.phone_model import ToneModel, on_asyncio, tone
-from tests.shared.shell import ROOT, callfsm
+from tests.shared.phone_model import ToneModel, on_asyncio, tone, tone_server
+from tests.shared.shell import PATIENCE_S, ROOT, begin_callfsm, callfsm
 
 RECORDED = (ROOT / "tests/bench/recorded.trace").read_text()
 GOODBYE = silence(700) + tone(500, 900)
@@ -252,6 +254,18 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
     ):
         done = callfsm("page", *arguments, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (2, f"callfsm: {words}\n")
+
+
+def test_the_command_serves_its_page_until_it_is_told_to_end(tmp_path: Path) -> None:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(tone_server(ToneModel())) as (url, _):
+        process = begin_callfsm("page", "--realtime", url, "--out", tmp_path / "calls")
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        assert ready.startswith("ready http://127.0.0.1:")
+        assert on_asyncio(lambda: get(ready.split()[1])).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert process.returncode == 0
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

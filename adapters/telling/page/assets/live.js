@@ -4,6 +4,7 @@ import { Model } from "./model.js";
 import { Page } from "./page.js";
 import { make } from "./panels.js";
 import { Futures } from "./future.js";
+import { Sound } from "./sound.js";
 import { Talking } from "./talk.js";
 
 const WIDE = 15000, AHEAD = 1200, AGAIN = 1500; // ms: in view, of them behind the cursor, and until a server is looked for again
@@ -32,8 +33,38 @@ class Live {
     this.talk.id = "talk";
     this.talk.addEventListener("click", () => this.press());
     this.follow.addEventListener("click", () => { this.page.follows = true; });
-    bar.append(this.words, this.meter, this.saved, this.follow, this.talk);
+    bar.append(this.words, this.meter, this.saved, this.follow, ...this.files(), this.talk);
     bar.hidden = false;
+  }
+
+  files() {
+    const input = make("input"), open = make("button", "", "Open");
+    Object.assign(input, { type: "file", multiple: true, accept: ".trace,.wav", hidden: true });
+    open.title = "open a call.trace, with its call.wav if there is one; or drop them here";
+    open.addEventListener("click", () => input.click());
+    input.addEventListener("change", () => this.open([...input.files]));
+    document.addEventListener("dragover", (event) => event.preventDefault());
+    document.addEventListener("drop", (event) => { event.preventDefault(); this.open([...event.dataTransfer.files]); });
+    return [open, input];
+  }
+
+  // Show a recorded call in the place of the last one.
+  async open(files) {
+    const file = files.find(({ name }) => name.endsWith(".trace")), wav = files.find(({ name }) => name.endsWith(".wav"));
+    if (!file || this.goes) { this.say(this.goes ? "A call goes on: open a trace when it is over." : "That is no call.trace."); return; }
+    try {
+      const text = await file.text(), answer = await fetch("future", { method: "POST", body: JSON.stringify({ trace: text, settings: {}, without: [] }) });
+      if (!answer.ok) throw new Error(await answer.text());
+      const { document: told } = await answer.json();
+      if (wav) told.sound = await Sound.opened(wav, told.end.line_ms);
+      this.text = text;
+      this.show(Model.of(told));
+      this.page.follows = false;
+      this.saved.hidden = true;
+      this.say(`${file.name} is open.`);
+    } catch (error) {
+      this.say(`${file.name} could not be opened: ${error.message.trim()}`);
+    }
   }
 
   press() {

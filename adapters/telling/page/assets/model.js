@@ -124,8 +124,9 @@ export function soundEnd(sound) {
   return sound ? sound.from_ms + (decoded(sound.caller).length * 1000) / sound.hz : 0;
 }
 
+// Bytes, as the document has them, or as they are.
 export function decoded(text) {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return typeof text === "string" ? Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)) : text;
 }
 
 export function clock(ms) {

@@ -158,15 +158,22 @@ function whyNot(above, guards) {
   return make("details", "whynot", make("summary", "", `why not ${above.length === 1 ? "the row" : `the ${above.length} rows`} above`), make("ul", "", ...rows));
 }
 
+// What did nothing is made when it is looked at: it is most of what there is, and a call that goes on has a new event every moment.
 function ignored(model, idle, acting, guards, on) {
   const box = make("details", "idle", make("summary", "", `${acting ? `${idle.length} regions` : `All ${idle.length} regions`} ignored it, and why`));
-  if (!acting) box.open = true;
-  box.append(make("dl", "", ...idle.flatMap(({ name, row, state, above }) => {
+  const fill = () => { if (box.open && box.childElementCount === 1) box.append(reasons(model, idle, guards, on)); };
+  box.addEventListener("toggle", fill);
+  box.open = !acting;
+  fill();
+  return box;
+}
+
+function reasons(model, idle, guards, on) {
+  return make("dl", "", ...idle.flatMap(({ name, row, state, above }) => {
     const title = make("button", "region", name);
     title.addEventListener("click", () => on.region(name));
     return [make("dt", "", title, chip(model, name, state)), make("dd", "", row.reason, row.if !== "always" ? make("span", "", " (because ", tell(row.if, guards[row.if]), ")") : null, whyNot(above, guards))];
-  })));
-  return box;
+  }));
 }
 
 // Every region's state at a moment, since when, its deadline, and what else its record holds.
