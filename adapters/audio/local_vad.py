@@ -15,8 +15,8 @@ import soxr
 
 from adapters.seam import mulaw
 from adapters.seam.ports import PCMU, Ear, Post, sound_of
-from fsm.call.effects import Effect
-from fsm.call.events import BargeInDetected, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard
+from fsm.call.effects import Effect, Hold, Resume
+from fsm.call.events import BargeInDetected, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard, VoicePaused
 
 HEARING_HZ = 16_000
 FRAME_SAMPLES = 512
@@ -69,8 +69,8 @@ class VadSettings:
     """How sure Silero must be (its own default, and OpenAI's)."""
     onset_ms: float = attrs.field(default=64, validator=_between(32, 2_000))
     """So much voice in a row begins speech: two frames, the shortest onset of clean speech (64 to 96 ms were measured)."""
-    barge_in_ms: float = attrs.field(default=150, validator=_between(32, 5_000))
-    """So much voice, of one speech, verifies an interruption (R29: 150 ms)."""
+    barge_in_ms: float = attrs.field(default=150, validator=_between(0, 5_000))
+    """So much voice, of one speech, verifies an interruption (R29: 150 ms): what the policy calls `interruption_min_ms`."""
     silence_ms: float = attrs.field(default=500, validator=_between(96, 10_000))
     """So much silence ends speech (OpenAI's default; LiveKit's least endpointing)."""
     calibration_ms: float = attrs.field(default=500, validator=_between(96, 10_000))
@@ -86,7 +86,7 @@ class VadSettings:
 class LocalVad:
     """An ear and a port: add it to the device's ears and to the call's ports. It takes about 1 ms of processor time a frame of 32."""
 
-    performs: tuple[type[Effect], ...] = ()
+    performs: tuple[type[Effect], ...] = (Hold, Resume)
 
     def __init__(
         self,
@@ -119,6 +119,8 @@ class LocalVad:
         self._speech = _Speech()
         self._heard_ms = 0
         self._calibrated = False
+        self._held = False
+        self._unheard_ms = 0
 
     @property
     def noise_rms(self) -> float:
@@ -135,7 +137,8 @@ class LocalVad:
         self._post = post
 
     def do(self, effect: Effect) -> None:
-        """Nothing is asked of it."""
+        """While the voice is held it tells when nobody speaks, so that a hold and its end are of one clock."""
+        self._held, self._unheard_ms = isinstance(effect, Hold), 0
 
     def hear(self, pcm: bytes) -> None:
         """Take 20 ms of the caller's sound."""
@@ -178,6 +181,7 @@ class LocalVad:
         speech, settings = self._speech, self.settings
         speech.voiced_ms += FRAME_MS
         speech.silent_ms = 0
+        self._unheard_ms = 0
         if not speech.began and speech.voiced_ms >= settings.onset_ms:
             speech.began = True
             if self._turns:
@@ -199,6 +203,10 @@ class LocalVad:
         speech.silent_ms += FRAME_MS
         if not speech.began or speech.silent_ms > PAUSE_MS:
             speech.voiced_ms = 0
+        self._unheard_ms += FRAME_MS
+        if self._held and self._unheard_ms > PAUSE_MS:
+            self._held = False
+            post(VoicePaused)
         if speech.silent_ms >= self.settings.silence_ms and speech.began:
             self._speech = _Speech()
             if self._turns:

@@ -21,6 +21,7 @@ from adapters.proof.world import (
     happened,
     interrupted,
     is_notice,
+    resumed,
     settled,
 )
 from fsm.call import effects as fx, events as ev
@@ -92,6 +93,8 @@ class Judge:
             self.barged_in = ev.BargedIn in signals
             if self.barged_in:
                 world = interrupted(world)
+            elif ev.VoiceResumed in signals:
+                world = resumed(world)
         for effect in effects:
             if over and not isinstance(effect, fx.Log):
                 self.faults.append(Rule.OVER)

@@ -143,6 +143,10 @@ class World(NamedTuple):
     committing: bool = False
     early: bool = False
     """Was the last turn taken before its commit?"""
+    alarm: bool = False
+    """Was the caller's last sound over the voice no interruption, as far as is known?"""
+    doubt: str = ""
+    """Over which response the last turn was such a sound, whose words are not told."""
     turn: str = ""
     opened: bool = False
     configured: bool = False
@@ -205,7 +209,12 @@ def interrupted(world: World) -> World:
     """It is decided that the caller interrupts: what is under way is cut, no goodbye ends the call, and no greeting is awaited (R37)."""
     answers = tuple(answer._replace(cut=True) if answer.live or answer.audible else answer for answer in world.answers)
     asked = None if world.asked is None else world.asked._replace(cut=True)
-    return world._replace(answers=answers, asked=asked, bye="", failed=True, owed=world.owed - {GREETING})
+    return world._replace(answers=answers, asked=asked, bye="", failed=True, owed=world.owed - {GREETING}, alarm=False)
+
+
+def resumed(world: World) -> World:
+    """It is decided that the caller's sound is no interruption."""
+    return world._replace(alarm=True)
 
 
 def done(world: World, effect: fx.Effect, policy: Policy) -> World:
@@ -421,7 +430,7 @@ def _bye(world: World, event: Any, _: Policy) -> World:
 
 
 def _starts(world: World, _: ev.SpeechStarted, __: Policy) -> World:
-    return world._replace(speaking=True, stopped=False, early=False)
+    return world._replace(speaking=True, stopped=False, early=False, alarm=False)
 
 
 def _stops(world: World, event: ev.SpeechStopped, _: Policy) -> World:
@@ -435,9 +444,22 @@ def _committed(world: World, event: ev.TurnCommitted, policy: Policy) -> World:
         return world
     if world.early and not world.speaking and not world.stopped:
         return world._replace(turn=event.item_id, early=False, committing=False)
-    world = _owe(world, TURN, turn=event.item_id, speaking=False, stopped=False, committing=False, early=False, bye="")
+    if world.alarm and world.front is not None and not world.front.asks and not _waits(world):
+        world = _taken(world, event, owed=world.owed - {GREETING}, optional=world.optional | ({TURN} - world.owed), doubt=world.front.id)
+    else:
+        world = _taken(_owe(world, TURN), event, doubt="")
     answers = policy.create_response and world.rights and world.confirmed
     return world._replace(auto=world.owed & IN_CONVERSATION) if answers else world
+
+
+def _waits(world: World) -> bool:
+    """Is there a turn that nothing which was begun answers?"""
+    asked = world.asked is not None and TURN in world.asked.pays
+    return TURN in world.owed and not asked and not any(TURN in answer.pays for answer in world.answers)
+
+
+def _taken(world: World, event: ev.TurnCommitted, **changes: Any) -> World:
+    return world._replace(turn=event.item_id, speaking=False, stopped=False, committing=False, early=False, bye="", **changes)
 
 
 def _commit_refused(world: World, _: ev.CommitRefused, __: Policy) -> World:
@@ -450,6 +472,16 @@ def _turn_over(world: World, _: ev.TurnExpired, __: Policy) -> World:
     after = _owe(world, TURN, speaking=False, stopped=False, early=True, bye="")
     # without a commit nobody can tell which of the caller's words the server's own answer knows
     return after if world.auto is None else after._replace(auto=world.auto | {TURN})
+
+
+def _transcribed(world: World, event: ev.Transcribed, _: Policy) -> World:
+    """A sound that was no interruption has words after all, while the voice is heard: it is a turn."""
+    if not world.doubt or event.item_id != world.turn:
+        return world
+    front, doubt, world = world.front, world.doubt, world._replace(doubt="")
+    if front is None or front.id != doubt or not event.text:
+        return world
+    return _owe(world, TURN)
 
 
 def _listened(world: World, event: ev.BackchannelHeard, _: Policy) -> World:
@@ -552,6 +584,7 @@ _EVENTS: dict[type[ev.Event], Callable[[World, Any, Policy], World]] = {
     ev.TurnCommitted: _committed,
     ev.CommitRefused: _commit_refused,
     ev.TurnExpired: _turn_over,
+    ev.Transcribed: _transcribed,
     ev.BackchannelHeard: _listened,
     ev.TurnDismissed: _dismissed,
     ev.NoticeRequested: _noticed,

@@ -352,6 +352,12 @@ class BargeInDetected(CallerEvent):
     __slots__ = ()
 
 
+class VoicePaused(CallerEvent):
+    """A detector of our own hears nobody over the held voice any more, and did not verify what it heard."""
+
+    __slots__ = ()
+
+
 class BackchannelHeard(TurnEvent):
     """What the caller says is a listener's word, "mm-hm", and no turn; `item_id` names its turn once that is committed."""
 

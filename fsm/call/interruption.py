@@ -8,9 +8,9 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Hold, Level, Log, Resume
 from fsm.call.guards import SOUNDING, ended_before, nothing_to_interrupt, of_response, protected
-from fsm.call.snapshot import Call
+from fsm.call.snapshot import Call, Interruption
 from fsm.call.states import CALIBRATED, CLEAR, ECHOED, LOCKED, ONSET, OVER, SPEAKING, STARVED, SUBMITTED, SUSPECTED
-from fsm.engine.notation import Record, always, go, ignore, raises, region, row, stay
+from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
 LIVE = (CLEAR, ECHOED, SUSPECTED, LOCKED)
 
@@ -23,6 +23,11 @@ def uncalibrated(call: Call, _: object) -> bool:
 def newborn(call: Call, _: ev.SpeechStarted) -> bool:
     """Has the agent's voice only just begun, so that the sound may be its echo (R29, R33)?"""
     return call.playout.state is ONSET
+
+
+def unheeded(call: Call, _: ev.SpeechStarted) -> bool:
+    """Is there nothing that the caller may interrupt: nothing is heard nor on its way (R28), or it is heard to its end (R36)?"""
+    return nothing_to_interrupt(call, None) or protected(call, None)
 
 
 def unverified(call: Call, _: ev.InterruptionExpired) -> bool:
@@ -52,6 +57,24 @@ def resume(_: Call, __: ev.Event) -> Resume:
     return Resume()
 
 
+@sets("false_alarm")
+def begin(_: Call, __: ev.SpeechStarted) -> bool:
+    """Nothing is known of this sound."""
+    return False
+
+
+@sets("false_alarm")
+def note_interruption(_: Call, __: ev.BargedIn) -> bool:
+    """The sound is an interruption."""
+    return False
+
+
+@sets("false_alarm")
+def note_false_alarm(_: Call, __: ev.Event) -> bool:
+    """The sound is no interruption, as far as is known."""
+    return True
+
+
 def log_false_alarm(_: Call, __: ev.Event) -> Log:
     """Note a sound that was no interruption."""
     return Log(Level.INFO, "false_interruption")
@@ -67,24 +90,25 @@ INTERRUPTION = region(
     *closing(LIVE),
     #   while                          on                       if                     then
     row(CLEAR,                         (ev.SpeechStarted, ev.BargeInDetected), uncalibrated, ignore("echo and line noise until the noise floor is known (R29)")),
-    row(CLEAR,                         (ev.SpeechStarted, ev.BargeInDetected), nothing_to_interrupt, ignore("nothing is heard and nothing is on its way (R28)")),
-    row(CLEAR,                         (ev.SpeechStarted, ev.BargeInDetected), protected, ignore("it is heard to its end (R36)")),
-    row(CLEAR,                         ev.SpeechStarted,        newborn,               go(ECHOED)),
-    row(CLEAR,                         ev.SpeechStarted,        always,                go(SUSPECTED, hold)),
+    row(CLEAR,                         ev.SpeechStarted,        unheeded,              stay(begin)),
+    row(CLEAR,                         ev.SpeechStarted,        newborn,               go(ECHOED, begin)),
+    row(CLEAR,                         ev.SpeechStarted,        always,                go(SUSPECTED, begin, hold)),
+    row(CLEAR,                         ev.BargeInDetected,      nothing_to_interrupt,  ignore("nothing is heard and nothing is on its way (R28)")),
+    row(CLEAR,                         ev.BargeInDetected,      protected,             ignore("it is heard to its end (R36)")),
     row((CLEAR, ECHOED),               ev.BargeInDetected,      always,                go(LOCKED, hold, raises(ev.BargedIn))),
     row(SUSPECTED,                     ev.BargeInDetected,      always,                go(LOCKED, raises(ev.BargedIn))),
     row((CLEAR, ECHOED),               ev.DigitPressed,         stops_the_prompt,      go(LOCKED, hold, raises(ev.BargedIn))),
     row(SUSPECTED,                     ev.DigitPressed,         stops_the_prompt,      go(LOCKED, raises(ev.BargedIn))),
 
-    row(ECHOED,                        (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, raises(ev.VoiceResumed))),
-    row(ECHOED,                        ev.InterruptionExpired,  unverified,            go(CLEAR, raises(ev.VoiceResumed))),
+    row(ECHOED,                        (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, note_false_alarm, raises(ev.VoiceResumed))),
+    row(ECHOED,                        ev.InterruptionExpired,  unverified,            go(CLEAR, note_false_alarm, raises(ev.VoiceResumed))),
     row(ECHOED,                        ev.InterruptionExpired,  always,                go(LOCKED, hold, raises(ev.BargedIn))),
     row(ECHOED,                        ev.ResponseCancelled,    cuts_in,               go(CLEAR, raises(ev.VoiceResumed))),
-    row(SUSPECTED,                     (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, resume, log_false_alarm, raises(ev.VoiceResumed))),
-    row(SUSPECTED,                     ev.InterruptionExpired,  unverified,            go(CLEAR, resume, log_false_alarm, raises(ev.VoiceResumed))),
+    row(SUSPECTED,                     (ev.SpeechStopped, ev.BackchannelHeard, ev.VoicePaused), always, go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
+    row(SUSPECTED,                     ev.InterruptionExpired,  unverified,            go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
     row(SUSPECTED,                     ev.InterruptionExpired,  always,                go(LOCKED, raises(ev.BargedIn))),
     row(SUSPECTED,                     ev.ResponseCancelled,    cuts_in,               go(CLEAR, resume, raises(ev.VoiceResumed))),
-    row(LOCKED,                        ev.BargedIn,             always,                stay(resume)),
+    row(LOCKED,                        ev.BargedIn,             always,                stay(note_interruption, resume)),
     row(LOCKED,                        ev.InterruptionExpired,  talks_on,              go(SUSPECTED, hold)),
     row(LOCKED,                        ev.InterruptionExpired,  always,                go(CLEAR)),
 
@@ -94,7 +118,7 @@ INTERRUPTION = region(
     row(LIVE,                          (ev.DeviceEvent, ev.SentenceEvent), always,     ignore("what the agent does is no sound of the caller")),
     row(LIVE,                          (ev.LineEvent, ev.AppEvent), always,            ignore("it is no sound of the caller")),
     doc="whether the caller interrupts: held at the first sound, decided by a deadline",
-    record=Record,
+    record=Interruption,
     states=(*LIVE, OVER),
     expired=ev.InterruptionExpired,
 )  # fmt: skip

@@ -111,8 +111,18 @@ def over_the_voice(call: Call, event: ev.BackchannelHeard) -> bool:
 
 
 def only_noise(call: Call, event: ev.Event) -> bool:
-    """Is nothing owed but answers to listener's words over which the voice went on (R94)?"""
+    """Is nothing owed but answers to listener's words, and sounds, over which the voice went on (R94)?"""
     return not _settled(call, event)
+
+
+def of_noise(call: Call, event: ev.Transcribed) -> bool:
+    """Are these the words of what may be no turn?"""
+    return any(debt.noise and _is_turn(debt, event.item_id) for debt in call.pending.owed)
+
+
+def only_wordless(call: Call, event: ev.Transcribed) -> bool:
+    """Is nothing owed but an answer to a sound that was no interruption, and has no words (R94)?"""
+    return of_noise(call, event) and not _read(call, event)
 
 
 def turn_alone(call: Call, _: ev.TurnDismissed) -> bool:
@@ -137,9 +147,10 @@ def log_dropped(_: Call, __: ev.NoticeRequested) -> Log:
 
 @sets("owed", "recoveries")
 def owe_turn(call: Call, event: ev.TurnTaken) -> tuple[Debts, int]:
-    """An answer to the caller's turn is owed."""
+    """An answer to the caller's turn is owed; one that is not committed is a turn whatever is told of it."""
     item_id = "" if call.turn.uncommitted else call.turn.item_id
-    return _merged(call.pending.owed, (Debt(Cause.USER_TURN, event.at_ms, item_id=item_id),)), 0
+    noise = call.interruption.false_alarm and call.playout.state in AUDIBLE and not call.turn.uncommitted
+    return _merged(call.pending.owed, (Debt(Cause.USER_TURN, event.at_ms, item_id=item_id, noise=noise),)), 0
 
 
 @sets("owed", "recoveries")
@@ -247,6 +258,12 @@ def mark_noise(call: Call, event: ev.BackchannelHeard) -> Debts:
 
 
 @sets("owed")
+def read_words(call: Call, event: ev.Transcribed) -> Debts:
+    """A sound that has words is a turn like any other; without any it is none (R22, R94)."""
+    return _read(call, event)
+
+
+@sets("owed")
 def forgive_turn(call: Call, _: ev.TurnDismissed) -> Debts:
     """The caller wants no answer to their turn (R25)."""
     return tuple(debt for debt in call.pending.owed if debt.cause is not Cause.USER_TURN)
@@ -257,10 +274,15 @@ def _is_turn(debt: Debt, item_id: str) -> bool:
 
 
 def _merged(first: Debts, then: Debts) -> Debts:
-    """Both, in this order; of each cause but notices the later one counts, and an answer makes the greeting needless (R37)."""
+    """Both, in this order; of each cause but notices the later one counts, and an answer makes the greeting needless (R37).
+
+    What the caller says after a turn that waits is one with it: no word or sound of theirs makes noise of both (R93).
+    """
     causes = {debt.cause for debt in then if debt.cause is not Cause.NOTICE}
     needless = {Cause.GREETING, *PROMPTS} if causes.intersection(ANSWERS) else set()
-    return (*(debt for debt in first if debt.cause not in causes | needless), *then)
+    waits = any(debt.cause is Cause.USER_TURN and not debt.noise for debt in first)
+    joined = (Debt(debt.cause, debt.at_ms, again=debt.again) if waits and debt.cause is Cause.USER_TURN else debt for debt in then)
+    return (*(debt for debt in first if debt.cause not in causes | needless), *joined)
 
 
 def _without(owed: Debts, paid: Debts) -> Debts:
@@ -300,12 +322,24 @@ def _failed(call: Call) -> Debts:
 
 
 def _settled(call: Call, event: ev.Event) -> Debts:
-    """What is owed now that the voice is over: listener's words are none that want an answer if it went on, and asked nothing (R94)."""
+    """What is owed now that the voice is over: what may be no turn wants no answer if the voice went on, and asked nothing (R94)."""
     return tuple(
-        Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, debt.again)
+        _as_turn(debt)
         for debt in call.pending.owed
         if not debt.noise or call.playout.asks or event.at_ms - debt.at_ms < call.policy.backchannel_tail_ms
     )
+
+
+def _read(call: Call, event: ev.Transcribed) -> Debts:
+    """What is owed now that the words of what may be no turn are told."""
+    told = [(debt, debt.noise and _is_turn(debt, event.item_id)) for debt in call.pending.owed]
+    if event.text.strip():
+        return tuple(_as_turn(debt) if theirs else debt for debt, theirs in told)
+    return tuple(debt for debt, theirs in told if not theirs)
+
+
+def _as_turn(debt: Debt) -> Debt:
+    return Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, debt.again)
 
 
 PENDING = region(
@@ -339,6 +373,8 @@ PENDING = region(
     row(NOTHING,                 ev.ResponseCreated,    answers_by_itself,   stay(paid_by_server)),
 
     row((OWED, WANTED),          ev.BackchannelHeard,   over_the_voice,      stay(mark_noise)),
+    row((OWED, WANTED),          ev.Transcribed,        only_wordless,       go(NOTHING, read_words)),
+    row((OWED, WANTED),          ev.Transcribed,        of_noise,            stay(read_words)),
     row((OWED, WANTED),          ev.PlayoutOver,        only_noise,          go(NOTHING, settle_noise)),
     row(OWED,                    ev.PlayoutOver,        always,              stay(settle_noise)),
     row(WANTED,                  ev.PlayoutOver,        always,              stay(settle_noise, raises(ev.ResponseDue))),

@@ -76,9 +76,15 @@ class Policy(Value):
     calibration_ms: float = attrs.field(default=1000, validator=_between(0, 60_000))
     """No barge-in before the noise floor is known, or this long has passed: the seed's first seconds of echo (R29, R78)."""
     interruption_min_ms: float = attrs.field(default=150, validator=_between(0, 5_000))
-    """The voice is held at the caller's first sound; it is an interruption after this much speech (R29; LiveKit: 500)."""
+    """The voice is held at the caller's first sound; it is an interruption after this much speech (R29; LiveKit: 500).
+
+    By duration it is time since that sound, and a false alarm only where the server hears the caller end sooner: OpenAI's VAD tells that
+    500 ms after the voice, so less than that only delays. A detector of our own counts voice by this number, and tells when nobody speaks.
+    """
     interruption_by: str = attrs.field(default="duration", validator=_one_of("duration", "detector"))
     """What makes a sound over the voice an interruption: that it lasts, or that a detector of our own says so (BargeInDetected)."""
+    detector_ms: float = attrs.field(default=1_500, validator=_between(100, 10_000))
+    """The longest that such a detector may keep the voice held undecided (R74): its clock counts voice, and pauses are none."""
     interruption_lock_ms: float = attrs.field(default=700, validator=_between(0, 5_000))
     """No second interruption for this long after one (R29); a caller who still speaks then interrupts."""
     echo_window_ms: float = attrs.field(default=200, validator=_between(0, 2_000))

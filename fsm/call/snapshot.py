@@ -54,7 +54,7 @@ class Debt(Value):
     again: bool = False
     """Did a response that was to pay it fail?"""
     noise: bool = False
-    """Was the turn a listener's word, which is one unless the agent's voice is over soon after it (R94)?"""
+    """Was the turn a listener's word, or a sound that was no interruption: no turn unless the agent's voice is over soon after it (R94)?"""
 
 
 @attrs.frozen(repr=False)
@@ -96,6 +96,14 @@ class Playout(Record):
     """Does what is said end in a question (R94)?"""
     notice: bool = False
     """Is what is said a notice, which is heard to its end whatever the caller says (R36)?"""
+
+
+@attrs.frozen(repr=False)
+class Interruption(Record):
+    """The interruption, and whether the caller's last sound over the voice was none, so that without words it is no turn (R94)."""
+
+    state: State = states.CLEAR
+    false_alarm: bool = False
 
 
 @attrs.frozen(repr=False)
@@ -213,7 +221,7 @@ class Call(Value):
     call_id: str
     policy: Policy
     playout: Playout
-    interruption: Record
+    interruption: Interruption
     synthesis: Synthesis
     session: Session
     response: Response
@@ -238,7 +246,7 @@ def start(policy: Policy, call_id: str = "call", at_ms: float = 0.0) -> Call:
         call_id=call_id,
         policy=policy,
         playout=Playout(),
-        interruption=Record(states.CLEAR),
+        interruption=Interruption(),
         synthesis=Synthesis(),
         session=Session(due_ms=at_ms + policy.session_ms),
         response=Response(),

@@ -70,6 +70,14 @@ def _until_reconnect(call: Any) -> float:
 
 _until_reconnect.__name__ = "reconnect_pause_ms, doubled each time"
 
+
+def _until_decided(call: Any) -> float:
+    policy = call.policy
+    return float(policy.detector_ms if policy.interruption_by == "detector" else policy.interruption_min_ms)
+
+
+_until_decided.__name__ = "interruption_min_ms, or detector_ms"
+
 OVER = State("over", "The call is closing or closed: nothing counts any more.", for_ever="nothing is awaited")
 
 # The call phase.
@@ -118,7 +126,7 @@ CLEAR = State("clear", "Nobody interrupts.", for_ever="the caller need not speak
 ECHOED = State(
     "echoed", "A sound came so soon after ours that it may be its echo.", at_most=_limit("echo_window_ms", "interruption_min_ms")
 )
-SUSPECTED = State("suspected", "The caller made a sound; the voice is held (R29, R74).", at_most=_limit("interruption_min_ms"))
+SUSPECTED = State("suspected", "The caller made a sound; the voice is held (R29, R74).", at_most=_until_decided)
 LOCKED = State("locked", "An interruption was just decided; what is heard now belongs to it (R29).", at_most=_limit("interruption_lock_ms"))
 
 # The sentences of a Chatterbox voice.

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,10 +14,16 @@ import pytest
 from adapters.audio.local_vad import LocalVad, VadSettings
 from adapters.audio.push_to_talk import PushToTalk
 from adapters.seam import mulaw, ports
+from adapters.audio.wav_device import WavDevice
+from adapters.hosts.terminal import live
+from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
+from adapters.standin.caller import WavCaller
 from adapters.standin.voice import Voice
 from adapters.twilio.narrowband import Downsampler
-from fsm.call.events import BargeInDetected, Event, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard
+from fsm.call.effects import Hold, Resume
+from fsm.call.events import BargeInDetected, Event, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard, VoicePaused
+from fsm.call.policy import Policy
 from tests.shared.shell import BACKENDS, PATIENCE_S
 
 Sound = npt.NDArray[np.float64]
@@ -84,9 +91,14 @@ class Room:
         return self if echo_db is None else self.add(agent(), 0.09, echo_db)
 
     def listen(
-        self, settings: VadSettings | None = None, *, turns: bool = True, onward: tuple[Server, ...] = ()
+        self,
+        settings: VadSettings | None = None,
+        *,
+        turns: bool = True,
+        onward: tuple[Server, ...] = (),
+        held_s: tuple[float, float] | None = None,
     ) -> list[tuple[float, Event]]:
-        """What the detector tells, and when, in seconds after the quiet."""
+        """What the detector tells, and when, in seconds after the quiet; the voice is held, and resumed, at these."""
         told: list[tuple[float, Event]] = []
         frames = np.clip(self.heard, -32_768, 32_767).astype("<i2")
         levels = [np.sqrt(np.mean(part**2)) for part in np.split(self.agent, range(480, len(self.agent), 480))]
@@ -97,7 +109,10 @@ class Room:
 
         vad = LocalVad(settings, turns=turns, onward=onward, agent_rms=lambda: float(max(levels[max(0, number - 20) : number + 1])))
         anyio.run(vad.run, post)
+        at_s = dict(zip(held_s or (), (Hold(), Resume()), strict=False))
         for number in range(len(frames) * 2 // FRAME_BYTES):
+            if effect := at_s.get(round(number * FRAME_MS / 1000 - LEAD_S, 2)):
+                vad.do(effect)
             vad.hear(frames[number * 480 : (number + 1) * 480].tobytes())
         return told
 
@@ -188,6 +203,20 @@ def test_an_interruption_is_told_again_while_the_voice_lasts() -> None:
     assert len(times) > 5, "a suspicion that comes later is verified in time too"
 
 
+@pytest.mark.parametrize("turns", [False, True])
+def test_while_the_voice_is_held_it_is_told_once_when_nobody_speaks(turns: bool) -> None:
+    """A server that has the turns would not tell for half a second."""
+    quiet = of(Room().listen(turns=turns, held_s=(2.0, 9.0)), VoicePaused)
+    assert quiet == [pytest.approx(2.16, abs=0.05)]
+    cough = caller()[int(0.2 * RATE_HZ) : int(0.3 * RATE_HZ)]
+    room = Room().add(cough, SPEAKS_S)
+    assert SPEAKS_S + 0.2 < of(room.listen(turns=turns, held_s=(SPEAKS_S + 0.12, 9.0)), VoicePaused)[0] < SPEAKS_S + 0.4
+    assert not of(room.listen(turns=turns), VoicePaused)
+    assert not of(room.listen(turns=turns, held_s=(SPEAKS_S + 0.12, SPEAKS_S + 0.16)), VoicePaused), "it is held no more"
+    speaks = Room().add(caller(), SPEAKS_S).listen(turns=turns, held_s=(SPEAKS_S + 0.12, 9.0))
+    assert of(speaks, BargeInDetected)[0] < min(of(speaks, VoicePaused))
+
+
 # The noise floor.
 
 
@@ -241,6 +270,14 @@ def test_a_stricter_setting_makes_interruptions_later() -> None:
     room = Room().add(caller(), SPEAKS_S)
     first, later = (of(room.listen(VadSettings(barge_in_ms=ms)), BargeInDetected)[0] for ms in (100, 500))
     assert later > first + 0.2
+
+
+def test_the_least_duration_of_the_policy_is_the_detectors(tmp_path: Path) -> None:
+    plan = live.Plan(policy=Policy(interruption_min_ms=320), settings=RealtimeSettings(), out=tmp_path, vad="local")
+    device = WavDevice(tmp_path / "call.wav", WavCaller(bytes(FRAME_BYTES)))
+    [vad] = live._ears(plan, device)
+    assert isinstance(vad, LocalVad)
+    assert vad.settings.barge_in_ms == 320
 
 
 # The key.

@@ -29,6 +29,7 @@ from tests.shared.core import (
     idle,
     interrupted,
     playing_out,
+    put,
     reading,
     speaking,
 )
@@ -396,10 +397,15 @@ def test_a_lock_that_ends_in_silence_holds_nothing() -> None:
 
 
 def test_without_the_detectors_word_a_sound_is_no_interruption() -> None:
-    """R29, R74: with a detector of our own as the judge, the voice goes on after the least duration."""
+    """R29, R74: with a detector of our own as the judge, the voice goes on when it hears nobody, or has not told anything for long."""
     script = speaking(interruption_by="detector")
     assert script.post(ev.SpeechStarted, "u2") == [Hold()]
-    assert script.wait(150) == [Resume(), FALSE_ALARM]
+    assert script.post(ev.VoicePaused) == [Resume(), FALSE_ALARM]
+    assert script.post(ev.VoicePaused) == []
+    script.post(ev.SpeechStopped, "u2")
+    assert script.post(ev.SpeechStarted, "u3") == [Hold()]
+    assert script.wait(1_499) == []
+    assert script.wait(1) == [Resume(), FALSE_ALARM]
     script.expects(interruption=states.CLEAR, playout=states.PLAYING, response=states.IN_PROGRESS)
     assert script.post(ev.BargeInDetected) == [Hold(), Flush("r1"), Resume(), CancelResponse("r1")]
 
@@ -451,6 +457,130 @@ def test_a_short_answer_is_a_turn() -> None:
         script.post(ev.ResponseCompleted, "r1")
         hear(script, ms=ms)
         assert heard_out(script) == [CreateResponse(Cause.USER_TURN)]
+
+
+def coughed_over(script: Script, item_id: str = "u2") -> Script:
+    """A sound over the voice that no detector takes for an interruption, committed as a turn."""
+    script.post(ev.SpeechStarted, item_id)
+    assert FALSE_ALARM in script.post(ev.VoicePaused)
+    script.post(ev.SpeechStopped, item_id)
+    script.post(ev.TurnCommitted, item_id)
+    script.post(ev.ResponseCompleted, "r1")
+    return script
+
+
+def test_a_sound_that_is_no_interruption_and_has_no_words_is_no_turn() -> None:
+    """R94: the voice went on, or it is known that there are no words; whoever answers, nothing is asked for."""
+    for owner in (False, True):
+        script = coughed_over(speaking(create_response=owner, interruption_by="detector"))
+        assert heard_out(hear(script, ms=1_500)) == []
+        script.expects(pending=states.NOTHING)
+
+        script = coughed_over(speaking(create_response=owner, interruption_by="detector"))
+        script.post(ev.Transcribed, "u2", " \n")
+        script.expects(pending=states.NOTHING)
+        assert heard_out(script) == []
+
+    short = speaking()
+    short.post(ev.SpeechStarted, "u2")
+    assert FALSE_ALARM in short.post(ev.SpeechStopped, "u2")
+    short.post(ev.TurnCommitted, "u2")
+    short.post(ev.ResponseCompleted, "r1")
+    assert heard_out(hear(short, ms=1_500)) == []
+
+    newborn = hear(answering(interruption_by="detector"), ms=0)
+    newborn.post(ev.SpeechStarted, "u2")
+    newborn.wait(350)
+    newborn.expects(interruption=states.CLEAR)
+    newborn.post(ev.TurnCommitted, "u2")
+    newborn.post(ev.ResponseCompleted, "r1")
+    assert heard_out(hear(newborn, ms=1_500)) == []
+
+    newborn = hear(answering(interruption_by="detector"), ms=0)
+    newborn.post(ev.SpeechStarted, "u2")
+    newborn.post(ev.SpeechStopped, "u2")
+    newborn.post(ev.TurnCommitted, "u2")
+    newborn.post(ev.ResponseCompleted, "r1")
+    assert heard_out(hear(newborn, ms=1_500)) == []
+
+
+def test_such_a_sound_is_a_turn_where_it_may_be_an_answer_or_has_words() -> None:
+    """R22, R24, R94: over the last words, to a question, by its transcript, or without its commit, which no transcript can be told from."""
+    last_words = coughed_over(speaking(interruption_by="detector"))
+    assert heard_out(hear(last_words, ms=1_000)) == [CreateResponse(Cause.USER_TURN)]
+
+    question = speaking(interruption_by="detector")
+    question.post(ev.QuestionAsked, "r1")
+    assert heard_out(hear(coughed_over(question), ms=3_000)) == [CreateResponse(Cause.USER_TURN)]
+
+    worded = coughed_over(speaking(interruption_by="detector"))
+    worded.post(ev.Transcribed, "u9", "")
+    worded.post(ev.Transcribed, "u2", "Stop.")
+    worded.post(ev.Transcribed, "u2", "")
+    assert heard_out(hear(worded, ms=3_000)) == [CreateResponse(Cause.USER_TURN)]
+
+    uncommitted = speaking(interruption_by="detector")
+    uncommitted.post(ev.SpeechStarted, "u2")
+    uncommitted.post(ev.VoicePaused)
+    uncommitted.post(ev.SpeechStopped, "u2")
+    uncommitted.post(ev.ResponseCompleted, "r1")
+    hear(uncommitted, ms=4_000)
+    assert heard_out(uncommitted) == [CreateResponse(Cause.USER_TURN)]
+
+
+def test_a_sound_over_which_nothing_went_on_is_no_false_alarm() -> None:
+    """R74, R93, R94: verified later, cut by the server, or the next one, over what nobody may interrupt or over nothing."""
+    verified = speaking(interruption_by="detector")
+    verified.post(ev.SpeechStarted, "u2")
+    verified.post(ev.VoicePaused)
+    assert verified.call.interruption.false_alarm
+    verified.post(ev.BargeInDetected)
+    assert not verified.call.interruption.false_alarm
+
+    cut = speaking(interrupts="server")
+    cut.post(ev.SpeechStarted, "u2")
+    cut.post(ev.ResponseCancelled, "r1", "turn_detected")
+    assert not cut.call.interruption.false_alarm
+
+    silent = coughed_over(speaking(interruption_by="detector"))
+    heard_out(hear(silent, ms=1_500))
+    assert silent.call.interruption.false_alarm
+    silent.post(ev.SpeechStarted, "u3")
+    assert not silent.call.interruption.false_alarm
+    silent.expects(interruption=states.CLEAR)
+
+    notice = coughed_over(speaking(interruption_by="detector"))
+    heard_out(hear(notice, ms=1_500))
+    notice.post(ev.NoticeRequested, "This call is recorded.")
+    notice.post(ev.ResponseCreated, "r2")
+    hear(notice, "r2")
+    caller_says(notice, "u3")
+    notice.post(ev.ResponseCompleted, "r2")
+    hear(notice, "r2", ms=3_000)
+    assert CreateResponse(Cause.USER_TURN) in heard_out(notice, "r2")
+
+    for begun_at in (0, 1_000):
+        again = hear(answering(interruption_by="detector"), ms=begun_at)
+        again = put(again, "interruption", states.CLEAR, false_alarm=True)
+        again.post(ev.SpeechStarted, "u3")
+        assert not again.call.interruption.false_alarm
+        again.expects(interruption=states.SUSPECTED if begun_at else states.ECHOED)
+
+
+def test_a_cough_after_a_turn_that_waits_takes_nothing_from_it() -> None:
+    """R93: nor does a listener's word."""
+    for word in (False, True):
+        script = speaking(interruption_by="detector")
+        script.post(ev.TurnCommitted, "u2")
+        coughed_over(script, "u3")
+        if word:
+            script.post(ev.BackchannelHeard, "u3")
+        else:
+            script.post(ev.Transcribed, "u3", "")
+        assert heard_out(hear(script, ms=3_000)) == [CreateResponse(Cause.USER_TURN)]
+    script = coughed_over(speaking(interruption_by="detector"))
+    script.post(ev.TurnCommitted, "u3")
+    assert [debt.noise for debt in script.call.pending.owed] == [True], "two coughs are one"
 
 
 def test_a_question_is_that_of_its_response() -> None:

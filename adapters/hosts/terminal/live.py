@@ -11,7 +11,7 @@ from rich.console import Console
 
 from adapters.audio.device import SoundDevice
 from adapters.audio.library import find
-from adapters.audio.local_vad import LocalVad
+from adapters.audio.local_vad import LocalVad, VadSettings
 from adapters.audio.player import CallerMicrophone, Player
 from adapters.audio.push_to_talk import PushToTalk
 from adapters.audio.streams import Loudspeaker, Microphone
@@ -178,7 +178,11 @@ def _ears(plan: Plan, device: Device) -> list[Port]:
     turns = plan.policy.turns == "local"
     onward = list(device.ears) if turns else []
     ear: PushToTalk | LocalVad
-    ear = PushToTalk(turns=turns, onward=onward) if plan.vad == "key" else LocalVad(turns=turns, onward=onward, agent_rms=device.agent_rms)
+    if plan.vad == "key":
+        ear = PushToTalk(turns=turns, onward=onward)
+    else:
+        settings = VadSettings(barge_in_ms=plan.policy.interruption_min_ms)
+        ear = LocalVad(settings, turns=turns, onward=onward, agent_rms=device.agent_rms)
     device.ears[:] = [ear] if turns else [*device.ears, ear]
     return [ear]
 

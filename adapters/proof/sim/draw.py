@@ -179,6 +179,7 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "interrupts": ("client", "server"),
     "create_response": (False, True),
     "interruption_by": ("duration", "duration", "detector"),
+    "detector_ms": (1_500, 150),
     "interruption_lock_ms": (700, 0, 2_000),
     "turns": ("server", "server", "local"),
     "voice_failures": (3, 1),

@@ -169,6 +169,7 @@ def _caller(world: World, plan: Plan) -> Iterator[Happening]:
             yield Happening(ev.SpeechStopped(NOW, item))
             if plan.policy.interruption_by == "detector" and "speech" in plan.parts:
                 yield Happening(ev.BargeInDetected(NOW))
+                yield Happening(ev.VoicePaused(NOW))
         if world.confirmed and (world.committing if local else world.stopped):
             yield Happening(ev.TurnCommitted(NOW, new))
         if local and world.committing:
@@ -183,6 +184,9 @@ def _caller(world: World, plan: Plan) -> Iterator[Happening]:
         yield Happening(ev.TurnCommitted(NOW, new_turn(world, plan)))
     if "listens" in plan.parts and ("turn" in world.owed or world.stopped):
         yield Happening(ev.BackchannelHeard(NOW, world.turn))
+    if "listens" in plan.parts and world.doubt:
+        yield Happening(ev.Transcribed(NOW, world.turn, "words"))
+        yield Happening(ev.Transcribed(NOW, world.turn, ""))
     if "keys" in plan.parts:
         yield Happening(ev.DigitPressed(NOW, "1"))
         yield Happening(ev.DigitPressed(NOW, "#"))
