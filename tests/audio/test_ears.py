@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.bench.ears import CALLER_AT_MS, Scene, play
+from tests.bench.ears import play
+from tests.bench.ears_scenes import CALLER_AT_MS, Scene
 from tests.bench.ears_sounds import SENTENCES, SPEECH_RMS, said
 
 AT_5_DB = SPEECH_RMS * 10 ** (-5 / 20)
