@@ -133,7 +133,7 @@ def peers_table(curves: list[Curve]) -> Table:
         for curve in curves:
             of = [one for one in curve.points[curve.default] if class_of(one.scene) == row]
             wanted = bool(of) and of[0].scene.wanted
-            delays = [one.silent_ms for one in of if one.found and one.silent_ms is not None]
+            delays = [one.silent_ms for one in of if one.silent_ms is not None]
             cells += [f"{sum(one.found if wanted else one.cut for one in of)}/{len(of)}", f"{np.median(delays):.0f}" if delays else ""]
         table.add_row(row, *cells)
     return table

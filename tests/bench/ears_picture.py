@@ -10,6 +10,7 @@ from .ears_peers import Curve
 WIDTH, HEIGHT = 760, 460
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 84, 56
 MOST_MS = 1_000
+HALO = "paint-order:stroke;stroke:#fff;stroke-width:4px"
 INKS = ("#14796f", "#3568d1", "#b4540a")
 
 
@@ -46,7 +47,7 @@ def _curve(curve: Curve, ink: str, number: int, labels: list[tuple[float, float]
     dots = []
     for setting, heard in sorted(curve.points.items()):
         wanted = [one for one in heard if one.scene.wanted]
-        delays = [one.silent_ms for one in wanted if one.found and one.silent_ms is not None]
+        delays = [one.silent_ms for one in wanted if one.silent_ms is not None]
         unwanted = [one for one in heard if not one.scene.wanted]
         if delays and unwanted:
             cut = 100 * sum(one.cut for one in unwanted) / len(unwanted)
@@ -57,11 +58,11 @@ def _curve(curve: Curve, ink: str, number: int, labels: list[tuple[float, float]
     for x, y, setting, found in dots:
         fill = ink if setting == curve.default else "#fff"
         parts.append(f'<circle cx="{n(x)}" cy="{n(y)}" r="5" fill="{fill}" stroke="{ink}" stroke-width="2"/>')
-        at = y + 4
-        while any(abs(at - other) < 13 and abs(x - beside) < 90 for beside, other in labels):
-            at += 13
+        at = y - 10
+        while any(abs(at - other) < 13 and abs(x - beside) < 80 for beside, other in labels):
+            at -= 13
         labels.append((x, at))
-        parts.append(f'<text class="m" x="{n(x + 10)}" y="{n(at)}">{setting:g}: {found:.0f} %</text>')
+        parts.append(f'<text class="m" style="{HALO}" x="{n(x - 8)}" y="{n(at)}">{setting:g}: {found:.0f} %</text>')
     x = LEFT + 12
     y = TOP + 14 + 18 * number
     return [*parts, f'<circle cx="{x}" cy="{y - 4}" r="5" fill="{ink}"/><text class="n" x="{x + 12}" y="{y}">{escaped(curve.name)}</text>']
