@@ -359,6 +359,48 @@ def test_only_the_word_that_is_told_becomes_a_listeners_word() -> None:
         assert quiet.call.pending.owed == (TURN,)
 
 
+def test_words_tell_of_each_sound_that_was_no_interruption_whether_it_was_a_turn() -> None:
+    """R22, R93, R94: of that one alone, whatever else is owed, and who is to answer it."""
+    for state in (states.OWED, states.WANTED):
+        worded = put(owing(playing_out(), state, noise(), NOTICE), "turn", states.STOPPED)
+        now(worded, ev.Transcribed, "u9", "")
+        assert [debt.noise for debt in worded.call.pending.owed] == [True, False]
+        now(worded, ev.Transcribed, "u2", "Stop.")
+        assert [debt.noise for debt in worded.call.pending.owed] == [False, False]
+        now(worded, ev.Transcribed, "u2", "")
+        assert [debt.cause for debt in worded.call.pending.owed] == [Cause.USER_TURN, Cause.NOTICE]
+        worded.expects(pending=state)
+        wordless = put(owing(playing_out(), state, noise(), NOTICE), "turn", states.STOPPED)
+        now(wordless, ev.Transcribed, "u2", "")
+        assert wordless.call.pending.owed == (NOTICE,)
+        wordless.expects(pending=state)
+        alone = put(owing(playing_out(), state, noise()), "turn", states.STOPPED)
+        now(alone, ev.Transcribed, "u2", "")
+        assert alone.call.pending.owed == ()
+        alone.expects(pending=states.NOTHING)
+
+
+def test_a_sound_with_a_turn_that_waits_is_one_with_it() -> None:
+    """R15, R93: whichever failed or came first; two sounds are one, which may be no turn."""
+    early, late = Debt(Cause.USER_TURN, 1.0, item_id="u1", again=True), noise(at_ms=2.0)
+    script = put(playing_out(), "interruption", states.CLEAR, false_alarm=True)
+    now(put(owing(script, states.WANTED, early), "turn", states.STOPPED), ev.TurnCommitted, "u2")
+    assert script.call.pending.owed == (Debt(Cause.USER_TURN, script.now_ms),)
+    script = put(playing_out(), "interruption", states.CLEAR, false_alarm=True)
+    now(put(owing(script, states.WANTED, late, NOTICE), "turn", states.STOPPED), ev.TurnCommitted, "u3")
+    assert script.call.pending.owed == (NOTICE, Debt(Cause.USER_TURN, script.now_ms, item_id="u3", noise=True))
+    script = put(asked(), "pending", states.WANTED, owed=(late,), asked=(early,))
+    now(script, ev.CreateRefused, ACTIVE_ALREADY)
+    assert script.call.pending.owed == (Debt(Cause.USER_TURN, 2.0),)
+
+
+def test_a_sound_after_the_voice_is_a_turn() -> None:
+    """R94: it was over the last words."""
+    script = put(put(idle(), "interruption", states.CLEAR, false_alarm=True), "session", states.LOST)
+    now(put(script, "turn", states.STOPPED), ev.TurnCommitted, "u2")
+    assert [debt.noise for debt in script.call.pending.owed] == [False]
+
+
 def test_a_listeners_word_of_no_debt_clears_the_way() -> None:
     """R11, R94: nothing is marked, and what is owed is asked for."""
     script = owing(playing_out(), states.WANTED, ENTRY)
