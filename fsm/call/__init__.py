@@ -38,6 +38,6 @@ One barge-in, with the default policy:
 5.  SpeechStopped, TurnCommitted. turn raises TurnTaken; on it pending owes an answer and raises ResponseDue; on that response asks
     for it (CreateResponse), if nobody speaks and nothing is under way. All of it in the step of the commit.
 
-Where to read on: `states` and `events` are the words, `guards` the questions that several tables ask, `pending` and `truncation` the
+Where to read on: `states` and `events` are the words, `guards` the questions that several tables ask, `pending` (its sums in `debts`) and `truncation` the
 accounts, `machine` the order of the tables, which is the order of the effects in a step: the device falls silent before the network hears.
 """

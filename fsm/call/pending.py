@@ -7,40 +7,34 @@ can: all answers at once, or one thing that we have to say. A debt comes back wh
 
 from fsm.call import events as ev
 from fsm.call.common import closing
+from fsm.call.debts import Debts, back_from_failure, back_from_interruption, is_turn, left_by_server, merged, read, settled, without
 from fsm.call.effects import Cause, Level, Log
 from fsm.call.guards import (
-    ANSWERS,
     AUDIBLE,
-    PROMPTS,
     PROTECTED,
-    UNHEARD,
     answer_waits,
     answers_by_itself,
     cut_unheard,
     free,
     heard_in_progress,
     heard_whole,
-    last_unheard,
     may_ask,
     may_replace,
     may_retry,
     may_wait,
     next_cause,
     payable,
-    sentences_to_come,
     server_answers,
     stalled_unpaid,
 )
 from fsm.call.idle import gives_up_waiting, prompts_left
 from fsm.call.snapshot import Call, Debt, Pending
-from fsm.call.states import IN_PROGRESS, NO_TOOL, NOTHING, OVER, OWED, PAUSED, PREPARING, QUIET, REQUESTED, SILENT, WANTED
+from fsm.call.states import IN_PROGRESS, NOTHING, OVER, OWED, PAUSED, PREPARING, QUIET, REQUESTED, WANTED
 from fsm.call.tool import waits_for_filler
 from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
 LIVE = (NOTHING, PREPARING, PAUSED, OWED, WANTED)
 OWING = LIVE[1:]
-
-Debts = tuple[Debt, ...]
 
 
 def for_the_caller(call: Call, _: object) -> bool:
@@ -55,7 +49,7 @@ def told_to_wait(call: Call, _: object) -> bool:
 
 def worth_a_retry(call: Call, _: object) -> bool:
     """May what failed be asked for again, and is it still wanted (R15)?"""
-    return may_retry(call, None) and bool(_failed(call))
+    return may_retry(call, None) and bool(back_from_failure(call))
 
 
 def may_be_heard_yet(call: Call, event: ev.PlayoutStalled) -> bool:
@@ -80,7 +74,7 @@ def leaves_nothing(call: Call, _: object) -> bool:
 
 def servers_pays_all(call: Call, event: ev.ResponseCreated) -> bool:
     """Does the response that the server created by itself pay all that is owed?"""
-    return answers_by_itself(call, event) and not _left_by_server(call)
+    return answers_by_itself(call, event) and not left_by_server(call)
 
 
 def cut_over_speech(call: Call, event: ev.ResponseCancelled) -> bool:
@@ -97,7 +91,7 @@ def may_say_again(call: Call, event: ev.ResponseCancelled) -> bool:
 
 def cut_with_debts(call: Call, _: ev.BargedIn) -> bool:
     """Does the caller interrupt a response of which nothing was heard, and that was to pay what is still owed?"""
-    return bool(_back_from_interruption(call))
+    return bool(back_from_interruption(call))
 
 
 def answer_lost(call: Call, _: ev.SessionLost) -> bool:
@@ -107,22 +101,22 @@ def answer_lost(call: Call, _: ev.SessionLost) -> bool:
 
 def over_the_voice(call: Call, event: ev.BackchannelHeard) -> bool:
     """Does an answer to it wait until what is heard has been heard?"""
-    return call.playout.state in AUDIBLE and any(_is_turn(debt, event.item_id) for debt in call.pending.owed)
+    return call.playout.state in AUDIBLE and any(is_turn(debt, event.item_id) for debt in call.pending.owed)
 
 
 def only_noise(call: Call, event: ev.Event) -> bool:
     """Is nothing owed but answers to listener's words, and sounds, over which the voice went on (R94)?"""
-    return not _settled(call, event)
+    return not settled(call, event)
 
 
 def of_noise(call: Call, event: ev.Transcribed) -> bool:
     """Are these the words of what may be no turn?"""
-    return any(debt.noise and _is_turn(debt, event.item_id) for debt in call.pending.owed)
+    return any(debt.noise and is_turn(debt, event.item_id) for debt in call.pending.owed)
 
 
 def only_wordless(call: Call, event: ev.Transcribed) -> bool:
     """Is nothing owed but an answer to a sound that was no interruption, and has no words (R94)?"""
-    return of_noise(call, event) and not _read(call, event)
+    return of_noise(call, event) and not read(call, event)
 
 
 def turn_alone(call: Call, _: ev.TurnDismissed) -> bool:
@@ -150,19 +144,19 @@ def owe_turn(call: Call, event: ev.TurnTaken) -> tuple[Debts, int]:
     """An answer to the caller's turn is owed; one that is not committed is a turn whatever is told of it."""
     item_id = "" if call.turn.uncommitted else call.turn.item_id
     noise = call.interruption.false_alarm and call.playout.state in AUDIBLE and not call.turn.uncommitted
-    return _merged(call.pending.owed, (Debt(Cause.USER_TURN, event.at_ms, item_id=item_id, noise=noise),)), 0
+    return merged(call.pending.owed, (Debt(Cause.USER_TURN, event.at_ms, item_id=item_id, noise=noise),)), 0
 
 
 @sets("owed", "recoveries")
 def owe_entry(call: Call, event: ev.EntrySubmitted) -> tuple[Debts, int]:
     """An answer to what was entered on the keypad is owed."""
-    return _merged(call.pending.owed, (Debt(Cause.ENTRY, event.at_ms),)), 0
+    return merged(call.pending.owed, (Debt(Cause.ENTRY, event.at_ms),)), 0
 
 
 @sets("owed", "recoveries")
 def owe_tool_result(call: Call, event: ev.ToolsAnswered) -> tuple[Debts, int]:
     """A response to what the tools answered is owed (R80)."""
-    return _merged(call.pending.owed, (Debt(Cause.TOOL_RESULT, event.at_ms),)), 0
+    return merged(call.pending.owed, (Debt(Cause.TOOL_RESULT, event.at_ms),)), 0
 
 
 @sets("owed", "recoveries")
@@ -186,7 +180,7 @@ def owe_filler(_: Call, event: ev.ToolExpired) -> tuple[Debts, int]:
 @sets("owed")
 def owe_limit_warning(call: Call, event: ev.LimitExpired) -> Debts:
     """The caller is to be warned that the call must end (R82)."""
-    return _merged(call.pending.owed, (Debt(Cause.LIMIT_WARNING, event.at_ms),))
+    return merged(call.pending.owed, (Debt(Cause.LIMIT_WARNING, event.at_ms),))
 
 
 @sets("owed")
@@ -206,14 +200,14 @@ def ask(call: Call, _: ev.ResponseDue) -> tuple[Debts, Debts, int]:
     """What the response that is asked for pays is owed no longer."""
     paid = payable(call.pending.owed)
     anew = paid[0].cause is Cause.NOTICE and not paid[0].again
-    return _without(call.pending.owed, paid), paid, 0 if anew else call.pending.recoveries
+    return without(call.pending.owed, paid), paid, 0 if anew else call.pending.recoveries
 
 
 @sets("owed", "asked")
 def paid_by_server(call: Call, event: ev.ResponseCreated) -> tuple[Debts, Debts]:
     """The server's own response pays what was owed when it began to answer; it answers a turn in any case."""
-    left = _left_by_server(call)
-    paid = _without(call.pending.owed, left)
+    left = left_by_server(call)
+    paid = without(call.pending.owed, left)
     turn = any(debt.cause is Cause.USER_TURN for debt in paid)
     return left, paid if turn else (*paid, Debt(Cause.USER_TURN, event.at_ms))
 
@@ -221,38 +215,38 @@ def paid_by_server(call: Call, event: ev.ResponseCreated) -> tuple[Debts, Debts]
 @sets("owed", "asked")
 def put_back(call: Call, _: ev.Event) -> tuple[Debts, Debts]:
     """What the failed response was to pay is owed again (R15)."""
-    return _merged(_failed(call), call.pending.owed), ()
+    return merged(back_from_failure(call), call.pending.owed), ()
 
 
 @sets("owed", "asked", "recoveries")
 def put_back_counted(call: Call, _: ev.Event) -> tuple[Debts, Debts, int]:
     """The same, for one more failure in a row."""
-    return _merged(_failed(call), call.pending.owed), (), call.pending.recoveries + 1
+    return merged(back_from_failure(call), call.pending.owed), (), call.pending.recoveries + 1
 
 
 @sets("owed", "asked", "recoveries")
 def put_back_refused(call: Call, _: ev.CreateRefused) -> tuple[Debts, Debts, int]:
     """The same, for a server that is busy: it is asked for the same reason again, but not for ever (R11)."""
-    return _merged(call.pending.asked, call.pending.owed), (), call.pending.recoveries + 1
+    return merged(call.pending.asked, call.pending.owed), (), call.pending.recoveries + 1
 
 
 @sets("owed", "asked")
 def put_back_interrupted(call: Call, event: ev.Event) -> tuple[Debts, Debts]:
     """Of what the interrupted response was to pay, the answers are owed again, if nothing of it was heard."""
-    return _merged(_back_from_interruption(call), _settled(call, event)), ()
+    return merged(back_from_interruption(call), settled(call, event)), ()
 
 
 @sets("owed")
 def settle_noise(call: Call, event: ev.PlayoutOver) -> Debts:
     """A listener's word over which the voice went on was none that wants an answer (R94)."""
-    return _settled(call, event)
+    return settled(call, event)
 
 
 @sets("owed")
 def mark_noise(call: Call, event: ev.BackchannelHeard) -> Debts:
     """The turn is a listener's word, unless the voice is over soon (R94)."""
     return tuple(
-        Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, debt.again, noise=True) if _is_turn(debt, event.item_id) else debt
+        Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, debt.again, noise=True) if is_turn(debt, event.item_id) else debt
         for debt in call.pending.owed
     )
 
@@ -260,86 +254,13 @@ def mark_noise(call: Call, event: ev.BackchannelHeard) -> Debts:
 @sets("owed")
 def read_words(call: Call, event: ev.Transcribed) -> Debts:
     """A sound that has words is a turn like any other; without any it is none (R22, R94)."""
-    return _read(call, event)
+    return read(call, event)
 
 
 @sets("owed")
 def forgive_turn(call: Call, _: ev.TurnDismissed) -> Debts:
     """The caller wants no answer to their turn (R25)."""
     return tuple(debt for debt in call.pending.owed if debt.cause is not Cause.USER_TURN)
-
-
-def _is_turn(debt: Debt, item_id: str) -> bool:
-    return debt.cause is Cause.USER_TURN and debt.item_id == item_id
-
-
-def _merged(first: Debts, then: Debts) -> Debts:
-    """Both, in this order; of each cause but notices the later one counts, and an answer makes the greeting needless (R37).
-
-    What the caller says after a turn that waits is one with it: no word or sound of theirs makes noise of both (R93).
-    """
-    causes = {debt.cause for debt in then if debt.cause is not Cause.NOTICE}
-    needless = {Cause.GREETING, *PROMPTS} if causes.intersection(ANSWERS) else set()
-    waits = any(debt.cause is Cause.USER_TURN and not debt.noise for debt in first)
-    joined = (Debt(debt.cause, debt.at_ms, again=debt.again) if waits and debt.cause is Cause.USER_TURN else debt for debt in then)
-    return (*(debt for debt in first if debt.cause not in causes | needless), *joined)
-
-
-def _without(owed: Debts, paid: Debts) -> Debts:
-    return tuple(debt for debt in owed if not any(debt is other for other in paid))
-
-
-def _left_by_server(call: Call) -> Debts:
-    """What the server's own response does not pay: what it could not know of when the caller's turn was taken, and what we have to say."""
-    owed = call.pending.owed
-    since_ms = max((debt.at_ms for debt in owed if debt.cause is Cause.USER_TURN), default=None)
-    paid = (*ANSWERS, *PROMPTS, Cause.GREETING)
-    return tuple(debt for debt in owed if debt.cause not in paid or (since_ms is not None and debt.at_ms > since_ms))
-
-
-def _back_from_interruption(call: Call) -> Debts:
-    if not last_unheard(call):
-        return ()
-    kept = (*ANSWERS, Cause.LIMIT_WARNING, *([Cause.NOTICE] if call.response.cause is Cause.NOTICE else []))
-    return tuple(debt for debt in call.pending.asked if debt.cause in kept)
-
-
-def _failed(call: Call) -> Debts:
-    """What was asked for, as it is asked for again: a greeting of which sound came, or is to come, is gone on with."""
-    unheard = call.playout.state in UNHEARD and not sentences_to_come(call, None)
-    sounding = call.playout.id == call.response.id and call.playout.state is not SILENT and not unheard
-    return tuple(
-        Debt(
-            Cause.RECOVERY if sounding and debt.cause is Cause.GREETING else debt.cause,
-            debt.at_ms,
-            debt.text,
-            debt.item_id,
-            again=True,
-        )
-        for debt in call.pending.asked
-        if debt.cause not in PROMPTS or call.tool.state is NO_TOOL
-    )
-
-
-def _settled(call: Call, event: ev.Event) -> Debts:
-    """What is owed now that the voice is over: what may be no turn wants no answer if the voice went on, and asked nothing (R94)."""
-    return tuple(
-        _as_turn(debt)
-        for debt in call.pending.owed
-        if not debt.noise or call.playout.asks or event.at_ms - debt.at_ms < call.policy.backchannel_tail_ms
-    )
-
-
-def _read(call: Call, event: ev.Transcribed) -> Debts:
-    """What is owed now that the words of what may be no turn are told."""
-    told = [(debt, debt.noise and _is_turn(debt, event.item_id)) for debt in call.pending.owed]
-    if event.text.strip():
-        return tuple(_as_turn(debt) if theirs else debt for debt, theirs in told)
-    return tuple(debt for debt, theirs in told if not theirs)
-
-
-def _as_turn(debt: Debt) -> Debt:
-    return Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, debt.again)
 
 
 PENDING = region(

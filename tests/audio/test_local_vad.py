@@ -13,10 +13,10 @@ import pytest
 
 from adapters.audio.local_vad import LocalVad, VadSettings
 from adapters.audio.push_to_talk import PushToTalk
-from adapters.seam import mulaw, ports
 from adapters.audio.wav_device import WavDevice
 from adapters.hosts.terminal import live
 from adapters.realtime.settings import RealtimeSettings
+from adapters.seam import mulaw, ports
 from adapters.seam.ports import FRAME_BYTES, FRAME_MS, RATE_HZ
 from adapters.standin.caller import WavCaller
 from adapters.standin.voice import Voice

@@ -15,11 +15,12 @@ from types import CodeType, FunctionType, ModuleType
 
 import attrs
 
-from fsm.call import guards, machine, states
+from fsm.call import debts, guards, machine, states
 from fsm.call.machine import CALL
 
 MODULES: tuple[ModuleType, ...] = (
     guards,
+    debts,
     *dict.fromkeys(
         inspect.getmodule(function)  # type: ignore[misc]
         for region in CALL.regions
