@@ -265,6 +265,8 @@ WIDE = {
     "adapters/audio/keeper.py": 2,
     "adapters/audio/library.py": 1,
     "adapters/hosts/frameworks/guard.py": 1,
+    "adapters/hosts/frameworks/openai_agents.py": 1,
+    "adapters/hosts/frameworks/pipecat.py": 1,
     "adapters/hosts/phone/application.py": 1,
     "adapters/hosts/phone/holding.py": 2,
     "adapters/proof/sim/call.py": 2,

@@ -189,8 +189,7 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         if self._resampler is None:
             self._resampler = rtc.AudioResampler(frame.sample_rate, RATE_HZ, num_channels=frame.num_channels)
         for heard in self._resampler.push(frame):
-            mono = rtc.AudioFrame(heard.data[:: frame.num_channels], RATE_HZ, 1, heard.samples_per_channel)
-            self.guard.hear(bytes(mono.data))
+            self.guard.hear(bytes(heard.data[:: frame.num_channels]))
 
     def push_video(self, frame: Any) -> None:
         """A call has no picture."""
@@ -287,6 +286,9 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         for response_id, generation in self._generations.items():
             self._close(response_id, heard=False)
             generation.functions.close()
+        for reply in self._replies:
+            if not reply.done():
+                reply.set_exception(llm.RealtimeError(str(CallFailed(ended))))
         if self._closing:
             return
         if ended.reason not in DUE_ENDS:
@@ -297,6 +299,8 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
 
     def _begin(self, response_id: str) -> None:
         generation = self._generations[response_id] = _Generation()
+        # Whoever does not wait any more takes no answer from the caller.
+        self._replies = [one for one in self._replies if not one.done()]
         reply = self._replies.pop(0) if self._replies else None
         created = llm.GenerationCreatedEvent(
             message_stream=generation.messages,
@@ -305,7 +309,7 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
             response_id=response_id,
         )
         self._tell("generation_created", created)
-        if reply is not None and not reply.done():
+        if reply is not None:
             reply.set_result(created)
 
     def _close(self, response_id: str, *, heard: bool) -> None:

@@ -303,10 +303,10 @@ class _Inside:
 
     def _remember(self, heard: ev.Heard) -> None:
         """Have the history say what was heard of an interrupted item, as the model's own memory does."""
-        if words := heard.played_ms > 0 and cut_to_heard(self._said.get(heard.item_id, ""), heard):
-            self._show(heard.item_id, words, "incomplete")
-        else:
+        if heard.played_ms <= 0:
             self._emit(rt.RealtimeModelItemDeletedEvent(item_id=heard.item_id))
+        elif words := cut_to_heard(self._said.get(heard.item_id, ""), heard):
+            self._show(heard.item_id, words, "incomplete")
 
     def _count(self, usage: Any) -> None:
         counts = {name: value_at(usage, name) for name in ("input_tokens", "output_tokens", "total_tokens")}
@@ -319,7 +319,12 @@ class _Inside:
     async def _deliver(self) -> None:
         while (event := await self._events.get()) is not None:
             for listener in self._listeners():
-                await listener.on_event(event)
+                try:
+                    await listener.on_event(event)
+                # A listener's own code, a tool of the session's above all: the package tells of it by an event, and the call goes on.
+                except Exception as bug:
+                    if not isinstance(event, rt.RealtimeModelExceptionEvent):
+                        self._emit(rt.RealtimeModelExceptionEvent(exception=bug, context="a listener failed"))
 
 
 def settings_of(wanted: Mapping[str, Any], base: RealtimeSettings) -> RealtimeSettings:

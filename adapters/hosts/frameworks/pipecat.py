@@ -215,7 +215,12 @@ class _Inside:
     async def deliver(self) -> None:
         """Push the frames, each way."""
         while True:
-            await (await self._out.get())()
+            push = await self._out.get()
+            try:
+                await push()
+            # A function's or an observer's own code: it is told as the service's error, and the call goes on.
+            except Exception as bug:
+                await self._service.push_error(f"{type(bug).__name__}: {bug}", exception=bug)
 
     # What the guard tells.
 
