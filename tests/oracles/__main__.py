@@ -55,12 +55,12 @@ def _judged(number: int, count: int, oracle: Oracle) -> Verdict:
 
 def _summarise(verdicts: list[Verdict]) -> None:
     """The table, and under it what was broken or missing."""
-    print(f"\n{'oracle':<20}{'client':<32}{'checks':>8}{'broken':>8}{'events':>8}{'env s':>8}{'call s':>8}  agrees")
+    print(f"\n{'oracle':<22}{'client':<32}{'checks':>8}{'broken':>8}{'events':>8}{'env s':>8}{'call s':>8}  agrees")
     for one in verdicts:
         sent = sum(one.events.values()) - one.events["input_audio_buffer.append"]
         client = f"{one.oracle.client} {one.version}"
         counts = f"{one.held + len(one.broken):>8}{len(one.broken):>8}{sent:>8}{one.build_s:>8.1f}{one.call_s:>8.1f}"
-        print(f"{one.oracle.name:<20}{client:<32}{counts}  {'yes' if one.agrees else 'not judged' if one.missing else 'NO'}")
+        print(f"{one.oracle.name:<22}{client:<32}{counts}  {'yes' if one.agrees else 'not judged' if one.missing else 'NO'}")
     print("(events: what the client sent, appended sound not counted)")
     for one in verdicts:
         for line in (one.missing,) if one.missing else one.broken:
