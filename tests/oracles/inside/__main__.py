@@ -72,11 +72,11 @@ def judged(verdict: Json) -> Json:
     fault = FAULTS[verdict["fault"]]
     allowed = {*fault.codes, *RACES, *SCRIPTED.get(fault.name, ())}
     provoked = [code for code in verdict["errors"] if code not in allowed]
-    told = len(verdict["ends"]) == 1
+    told = bool(verdict["ends"])
     short = []
     if verdict["interrupted"] and verdict["old_ms"] > MOST_OLD_MS:
         short.append(f"{verdict['old_ms']} ms of old audio")
-    if not (told or (verdict["answered"] and not fault.reason)):
+    if not (told or verdict["answered"]) or len(verdict["ends"]) > 1:
         short.append(f"neither answered nor told of an end once: {verdict['ends']}")
     if provoked:
         short.append(f"errors {provoked}")
@@ -127,7 +127,7 @@ def row(title: str, verdicts: list[Json]) -> str:
     cells = (
         f"{old[len(old) // 2]} / {old[-1]} ({sum(ms > MOST_OLD_MS for ms in old)} of {len(old)})" if old else "-",
         f"{sum(one['answered'] for one in due)} of {len(due)}",
-        f"{sum(not one['told'] and not (one['due'] and one['answered']) for one in verdicts)}",
+        f"{sum(not one['told'] and not one['answered'] for one in verdicts)}",
         f"{sum(bool(one['provoked']) for one in verdicts)}",
         f"{context[len(context) // 2]:.0f} / {context[-1]:.0f} ({sum(ms > MOST_CONTEXT_MS for ms in context)} of {len(context)})"
         if context

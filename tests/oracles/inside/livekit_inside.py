@@ -125,7 +125,8 @@ async def perform(scene: Stage, cell: dict[str, Any]) -> None:
     async with aiohttp.ClientSession() as http:
         model = model_of(scene, cell, http)
         session: Any = AgentSession(llm=model, aec_warmup_duration=None)
-        session.on("close", lambda closed: _closed(scene, closed))
+        session.on("error", lambda event: _failed(scene, event.error))
+        session.on("close", lambda closed: _failed(scene, closed.error))
         ear = Ear()
         session.input.audio, session.output.audio = ear, Loudspeaker(scene)
         await session.start(Agent(instructions="You work in a bicycle shop."))
@@ -134,10 +135,11 @@ async def perform(scene: Stage, cell: dict[str, Any]) -> None:
         await model.aclose()
 
 
-def _closed(scene: Stage, closed: Any) -> None:
-    if closed.error is not None:
+def _failed(scene: Stage, error: Any) -> None:
+    """An error from which there is no recovery tells of an end, and so does a session that closes on it."""
+    if error is not None and not getattr(error, "recoverable", False) and not scene.ends:
         scene.clear()
-        scene.end(str(getattr(closed.error, "error", closed.error))[:120])
+        scene.end(str(getattr(error, "error", error))[:120])
 
 
 if __name__ == "__main__":
