@@ -6,6 +6,7 @@ import socket
 from functools import partial
 
 import anyio
+import attrs
 import httpx
 import pytest
 from anyio import to_thread
@@ -20,6 +21,7 @@ from adapters.hosts.phone.agent import ServedAgent
 from adapters.hosts.phone.door import Door
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
+from adapters.seam.ports import PCM, PCMU, Sound, sound_of
 from adapters.standin.twilio import http
 from adapters.standin.twilio.call import Call
 from adapters.standin.twilio.ids import Ids
@@ -202,3 +204,17 @@ def test_the_tools_and_the_voice_of_a_served_agent_are_each_calls_own() -> None:
     assert [type(port) for port in first] == [RealtimeLLM, Chatterbox, Tools]
     assert not {id(port) for port in first} & {id(port) for port in second}
     assert tools not in first
+
+
+@pytest.mark.parametrize(("voice", "spoken"), [("chatterbox", PCM), ("realtime", PCMU)])
+def test_the_callers_octets_reach_openai_whoever_speaks(voice: str, spoken: Sound) -> None:
+    """A Chatterbox voice is 24 kHz, and resampled once."""
+    settings, policy = RealtimeSettings(), Policy(voice=voice)
+    agent = ServedAgent(
+        policy=policy, settings=settings, realtime_url="wss://api.openai.com/v1/realtime", voice=Voice(Server(url="http://a"))
+    )
+    line = TwilioLine(Answered(Wire().channel, twilio_wire.Wire(), Started("MZ1", "CA1", "AC1")), sound=agent.sound)
+    agent.ports(line)
+    assert line.sound is spoken
+    assert [sound_of(ear) for ear in line.ears] == [PCMU]
+    assert attrs.evolve(agent, realtime_url="wss://a.b/v1/realtime").heard is PCM

@@ -52,7 +52,7 @@ class Holding:
         path = self.traces and self.traces / f"{call.call_id}.trace"
         trace = Tracing(path, call, partial(_tell_of_trace, call.call_id), getattr(agent, "key", None))
         self.metrics.began.inc()
-        tell(logging.INFO, "call_began", handler.call_id)
+        tell(logging.INFO, "call_began", handler.call_id, sound=line.sound.name)
         bug: BaseException | None = None
         try:
             over = anyio.Event()
