@@ -87,6 +87,19 @@ def test_an_interruption_and_its_cancel_are_counted_once() -> None:
     assert value(kept, "rows_total", row="phase:AI_SPEAKING/BargedIn/still_generated") == 1
 
 
+def test_an_answer_is_timed_once_it_is_heard_and_its_parts_make_it_up() -> None:
+    kept, call = metrics(), start(Policy(greeting=False, voice="realtime"))
+    figures = CallFigures(kept, call, _no_time)
+    drive("trio", [Puppet((*BARGE_IN, at(9_000, ev.CallerHungUp)))], figures, policy=call.policy)
+    assert value(kept, "answer_seconds_count", to="turn") == 1, "the second turn was not answered"
+    assert value(kept, "answer_seconds_sum", to="turn") == pytest.approx(0.4)
+    parts = {
+        part: value(kept, "answer_part_seconds_sum", part=part) for part in ("end_of_turn", "asked", "created", "first_sound", "heard")
+    }
+    assert sum(parts.values()) == pytest.approx(0.4)
+    assert parts["first_sound"] == pytest.approx(0.3)
+
+
 def test_a_sound_that_did_not_last_is_a_false_alarm() -> None:
     kept = metrics()
     policy = Policy(greeting=False, voice="realtime")

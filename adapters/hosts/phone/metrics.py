@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from adapters.hosts.phone.calls import Calls, Refused
 from adapters.seam.bounded import Bounded
+from adapters.telling.latency import ANSWERING, MARKS, Timing, Wait
 from adapters.telling.steps import barged_in, false_alarm
 from fsm.call import effects as fx, events as ev
 from fsm.call.phase import PHASE
@@ -28,6 +29,7 @@ CLEAR_S = 1.0
 MOST_CODES = 50
 """How many codes of errors are told apart; a server could make up any number of them."""
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+ANSWER_SECONDS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 CALL_SECONDS = (5, 15, 30, 60, 120, 300, 600, 1_800, 3_600)
 _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
@@ -55,6 +57,10 @@ class Metrics:
         self.set_aside = self._counter("messages_set_aside", "Messages of Twilio's that could not be used.")
         self.stream_errors = self._counter("stream_errors", "Errors of streams that Twilio reported.")
         self.silence = self._histogram("silence_seconds", "From the caller's first sound to the clear that hushes the voice.", SECONDS)
+        self.answer = self._histogram(
+            "answer_seconds", "From the end of the caller's speech to the first sound heard of the answer.", ANSWER_SECONDS, "to"
+        )
+        self.answer_part = self._histogram("answer_part_seconds", "The parts of that time.", ANSWER_SECONDS, "part")
         self.length = self._histogram("call_seconds", "How long calls lasted.", CALL_SECONDS)
         self.lag = self._histogram("loop_lag_seconds", "How late the event loop was.", SECONDS)
         self.rows = self._counter("rows", "Rows of the tables that calls took.", "row") if rows else None
@@ -63,6 +69,10 @@ class Metrics:
             self.ended.labels(reason.name.lower())
         for why in Refused:
             self.refused.labels(why.value)
+        for kind in ANSWERING:
+            self.answer.labels(_label(kind))
+        for part in MARKS:
+            self.answer_part.labels(_label(part))
 
     def count_error(self, code: str) -> None:
         """Count an error; a code that is none, or one too many, counts as `other`."""
@@ -71,11 +81,21 @@ class Metrics:
             self._codes.add(code)
         self.errors.labels(code if known else OTHER).inc()
 
+    def note_answer(self, wait: Wait) -> None:
+        """An answer is heard."""
+        self.answer.labels(_label(wait.kind)).observe(wait.total_ms / 1000)
+        for part, ms in wait.parts():
+            self.answer_part.labels(_label(part)).observe(ms / 1000)
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"callfsm_{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, buckets: Iterable[float]) -> Histogram:
-        return Histogram(f"callfsm_{name}", text, registry=self.registry, buckets=tuple(buckets))
+    def _histogram(self, name: str, text: str, buckets: Iterable[float], *labels: str) -> Histogram:
+        return Histogram(f"callfsm_{name}", text, labels, registry=self.registry, buckets=tuple(buckets))
+
+
+def _label(words: str) -> str:
+    return words.replace(" ", "_")
 
 
 class _Now(Collector):
@@ -115,6 +135,7 @@ class CallFigures:
         self._spoke_s = self._began_s
         self._held: tuple[float, float] | None = None
         self._open: Bounded[str, str] = Bounded()
+        self._timing, self._timed = Timing(), 0
 
     def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
         """Count what a step shows."""
@@ -123,6 +144,7 @@ class CallFigures:
             self._spoke_s = self._now_s()
         self._see(before, event, answer)
         self._see_cancels(event)
+        self._time(before, event, answer)
         for effect in answer.effects:
             self._see_effect(effect)
         if self._metrics.rows is not None:
@@ -172,6 +194,15 @@ class CallFigures:
                 self._metrics.count_error("synthesis_failed")
             case _:
                 pass
+
+    def _time(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
+        """Answers, when they are heard."""
+        self._timing.tell(before, event, answer)
+        waits = self._timing.waits
+        for wait in waits[self._timed :]:
+            if wait.answered:
+                self._metrics.note_answer(wait)
+        self._timed = len(waits)
 
     def _see_cancels(self, event: ev.Event) -> None:
         match event:
