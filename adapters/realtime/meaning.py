@@ -10,7 +10,7 @@ from adapters.realtime.memory import KINDS, Gate, Memory, Turn
 from adapters.realtime.messages import Malformed, Told, value_at
 from adapters.realtime.said import asks, is_one_of, says_goodbye
 from adapters.realtime.surrogates import whole
-from adapters.realtime.waits import stated_wait_ms
+from adapters.realtime.waits import LONGEST_MS, stated_wait_ms
 from adapters.seam.errors import unkeyed
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, RewriteItem
@@ -189,7 +189,7 @@ def has_status(*statuses: str) -> Callable[[Memory, Told], bool]:
 def _wait_ms(memory: Memory, code: str, message: object) -> tuple[float, ...]:
     """The wait that the server asks for, in whatever field, if it does; of a rate limit at least until it is whole again (R92)."""
     wait_ms = stated_wait_ms(message) or (memory.reset_ms if "rate_limit" in code else 0.0)
-    return (wait_ms,) if wait_ms else ()
+    return (min(wait_ms, LONGEST_MS),) if wait_ms else ()
 
 
 def _told_at_the_end(memory: Memory, told: Told, response_id: str, *, whole_answer: bool) -> list[Incoming]:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+LONGEST_MS = 86_400_000.0
+"""A day: no call waits as long, and a number without end is none that a trace can hold (R107)."""
 _DEEPEST = 6
 """How deep a field may lie; a server's nesting is not ours to follow for ever."""
 _FIELD = re.compile(

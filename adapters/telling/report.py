@@ -5,6 +5,7 @@ from collections.abc import Callable
 import attrs
 
 from adapters.seam.ports import RATE_HZ
+from adapters.seam.wellformed import printable
 from adapters.telling.latency import Interruption, Timing, Wait, answer_times
 from adapters.telling.picture.data import CallPicture, Marker, Ribbon, Said, Span
 from adapters.telling.steps import barged_in, cut_untold, false_alarm
@@ -89,7 +90,7 @@ class Report:
         ]
         lines += [f"{'response cancel':<32}{cancel.outcome}: {cancel.id}" for cancel in self.cancels.values()]
         lines += [f"{'synthesis cancel':<32}{cancel.outcome}: {cancel.id}" for cancel in self.synthesis_cancels.values()]
-        return "\n".join(lines) + "\n"
+        return printable("\n".join(lines)) + "\n"
 
     def picture(self, title: str, caller: bytes, agent: bytes) -> CallPicture:
         """The call as a picture, with the sound of both sides (s16le, 24 kHz, mono) from when the line was open."""

@@ -191,6 +191,20 @@ def test_each_message_says_what_the_table_says(message: dict[str, Any], said: li
     assert wire().receive(json.dumps(message)) == said
 
 
+@pytest.mark.parametrize("wait", ["try again in 99999999999h", "retry after " + "9" * 330 + "s"])
+def test_a_wait_without_end_is_a_day(wait: str) -> None:
+    """R92, R107: the event is one that a trace can hold."""
+    error = {"code": "rate_limit_exceeded", "message": wait}
+    for resets in ([], [{"remaining": 0, "reset_seconds": 1e308}]):
+        one = wire()
+        hear(one, type="response.created", response=RESPONSE)
+        hear(one, type="rate_limits.updated", rate_limits=resets)
+        told = {} if resets else error
+        details = {"error": {"code": "rate_limit_exceeded", **told}}
+        [failed] = hear(one, type="response.done", response=RESPONSE | {"status": "failed", "status_details": details})
+        assert failed == Happened(events.ResponseFailed, ("r1", "rate_limit_exceeded", 86_400_000.0))
+
+
 def test_a_response_is_told_whole_once_every_item_that_was_begun_is_done() -> None:
     """R97: of whatever kind; one that was cut off never is."""
 

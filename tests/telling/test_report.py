@@ -112,3 +112,11 @@ def test_sound_is_drawn_from_when_the_line_was_open(tmp_path: Path) -> None:
     picture = report.picture("", b"\1\0", b"\2\0")
     silence = bytes(2 * 700 * 24)
     assert (picture.caller, picture.agent) == (silence + b"\1\0", silence + b"\2\0")
+
+
+def test_what_a_server_says_steers_no_terminal(tmp_path: Path) -> None:
+    """R105: neither its reasons nor its ids."""
+    script = (*BARGE_IN, at(8000, ev.ReceiverFailed, "gone \x1b[2J\x1b]0;mine\x07"))
+    summary = told(tmp_path, script).summary()
+    assert "gone \ufffd[2J" in summary
+    assert not {"\x1b", "\x07"} & set(summary)
