@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adapters.seam.files import read_whole
 from adapters.seam.wellformed import read_json
 
 OURS = {
@@ -23,10 +24,14 @@ OURS = {
 """What other options decide, and which."""
 
 
+MOST_MIB = 4
+"""What such a file may hold."""
+
+
 def read_session_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of a JSON file: those of the session, and those of its turn detection. Raises ValueError in one line."""
     try:
-        held = read_json(path.read_text(encoding="utf-8"))
+        held = read_json(read_whole(path, MOST_MIB).decode())
     except OSError as error:
         raise ValueError(f"{error.strerror}; give a JSON file with fields of the session") from None
     except ValueError as error:

@@ -1,5 +1,6 @@
-"""How files are made that hold what was said: for their owner alone."""
+"""How files are made that hold what was said, for their owner alone, and how files of others are read, which may never end."""
 
+import errno
 import os
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -33,3 +34,12 @@ def private_folder(path: Path) -> None:
     """Make a folder, and those above it; the last, if it is new, is its owner's alone. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
+
+
+def read_whole(path: Path, most_mib: int) -> bytes:
+    """What a file holds. Raises OSError, also for one that is larger, as a device is that never ends."""
+    with path.open("rb") as file:
+        held = file.read((most_mib << 20) + 1)
+    if len(held) > most_mib << 20:
+        raise OSError(errno.EFBIG, f"it holds more than {most_mib} MiB", str(path))
+    return held

@@ -31,6 +31,8 @@ from typing import Any
 
 import attrs
 
+from adapters.seam.files import read_whole
+
 EVERY = "every"
 Value = bool | int | float | str
 _WHEN = ("name", "at_s", "on", "nth", "connection")
@@ -150,10 +152,14 @@ class Script:
         return any(fault.name == name for fault in self.faults)
 
 
+MOST_MIB = 4
+"""What a script may hold."""
+
+
 def read(path: Path, repertoire: Repertoire) -> Script:
     """The script in a file. ScriptError when it cannot be read, is not TOML, or asks for what the server does not have."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, MOST_MIB).decode()
     except OSError as error:
         raise ScriptError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:

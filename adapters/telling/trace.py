@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import attrs
 
 from adapters.seam.errors import without_key
-from adapters.seam.files import private_lines
+from adapters.seam.files import private_lines, read_whole
 from adapters.seam.wellformed import read_json
 from fsm.call import effects as fx, events as ev
 from fsm.call.machine import step
@@ -135,10 +135,14 @@ class Trace:
         return None
 
 
+MOST_MIB = 512
+"""What a trace may hold: a day's."""
+
+
 def read_trace(path: Path) -> Trace:
     """Read a trace up to its last whole line. Raises TraceError for what is none, and for a damaged one."""
     try:
-        return trace_in(path.read_bytes(), str(path))
+        return trace_in(read_whole(path, MOST_MIB), str(path))
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}; give the path of a call.trace") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from adapters.proof.cases.fields import SOURCES, Row, is_fed
+from adapters.seam.files import read_whole
 from fsm.call.effects import Level
 from fsm.call.phase import PHASE
 
@@ -55,10 +56,14 @@ class Case:
         return float(max([row["t_ms"] for row in self.rows] + named))
 
 
+MOST_MIB = 64
+"""What a case may hold."""
+
+
 def read_case(path: Path) -> Case:
     """Read a case. Raises CaseError in one line for anything that is none."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_whole(path, MOST_MIB).decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         raise CaseError(f"{path}: {error.strerror}; give the path of a case (.jsonl)") from None
     except ValueError:
