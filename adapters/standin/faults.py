@@ -31,8 +31,6 @@ from typing import Any
 
 import attrs
 
-from adapters.seam.files import read_whole
-
 EVERY = "every"
 Value = bool | int | float | str
 _WHEN = ("name", "at_s", "on", "nth", "connection")
@@ -159,11 +157,15 @@ MOST_MIB = 4
 def read(path: Path, repertoire: Repertoire) -> Script:
     """The script in a file. ScriptError when it cannot be read, is not TOML, or asks for what the server does not have."""
     try:
-        text = read_whole(path, MOST_MIB).decode()
+        with path.open("rb") as file:
+            held = file.read((MOST_MIB << 20) + 1)
+        text = held.decode()
     except OSError as error:
         raise ScriptError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ScriptError(f"{path}: it is not a text in UTF-8") from None
+    if len(held) > MOST_MIB << 20:
+        raise ScriptError(f"{path}: it holds more than {MOST_MIB} MiB")
     return parse(text, repertoire, str(path))
 
 
