@@ -1,6 +1,8 @@
 """`callfsm page`: a page on this machine to talk to an agent with one's own voice, and to watch the call while it goes on."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,11 @@ def _page(options: argparse.Namespace) -> int:
     raise Refused(refusal)
 
 
+def _has_screen() -> bool:
+    """Can a browser be shown? Elsewhere Python would begin one of those that take the terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 async def _serve(agent: Any, options: argparse.Namespace, end: "Ending") -> int:
     """Serve the page until SIGTERM or Ctrl-C; gives the exit code."""
     import webbrowser
@@ -78,7 +85,7 @@ async def _serve(agent: Any, options: argparse.Namespace, end: "Ending") -> int:
         async with served(talk, options.port) as url:
             with end.listening():
                 output.announce(f"ready {url}")
-                if options.open:
+                if options.open and _has_screen():
                     webbrowser.open(url)
                 await end.told()
     return 0
