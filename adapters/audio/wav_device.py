@@ -74,6 +74,7 @@ class WavDevice(Device):
         return "caller hung up"
 
     def _carry_frame(self, recording: StereoWav, now_s: float) -> None:
+        """Take 20 ms of the caller to every ear (R26), give as much of the agent, and do nothing else (R56)."""
         heard = self._caller.next_frame(self._agent_audible)
         self._hear(heard)
         said = self._tape.take(now_s)

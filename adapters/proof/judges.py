@@ -61,6 +61,7 @@ class Rule(StrEnum):
     REST = "every wait has an end (R74, R78, R79)"
     REST_RIGHTS = "the server's VAD has its rights when nothing is protected (R36, R76)"
     REST_MEMORY = "the model remembers of each item what was heard (R88)"
+    MEANING = "a state says what is so (R22, R27, R75)"
     BOUNDED = "what a call remembers is bounded (R07)"
     CLOSES = "closing ends every region, and closed is reached (R50, R83)"
     RAISES = "no event in any state raises (R59)"

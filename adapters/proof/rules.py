@@ -1,11 +1,14 @@
-"""The rules that a call must keep, each with the rows that name it and the tests that claim it; nothing here decides anything.
+"""The rules that a call must keep, each with the rows that name it, the tests that claim it, and what went red when it was broken.
 
 A row names a rule where its guard, its reason, one of its acts or one of its states does (`R36`); a test, in its docstring. So this list
-cannot say more than the tables and the tests do.
+cannot say more than the tables and the tests do; and what it says is proved was found by breaking what names the rule
+(`python -m tests.mutants.proving`).
 """
 
 import ast
+import json
 import re
+from functools import cache
 from pathlib import Path
 
 import attrs
@@ -16,6 +19,9 @@ from fsm.engine.notation import Row
 _ROOT = Path(__file__).parents[2]
 TESTS = _ROOT / "tests" if (_ROOT / "pyproject.toml").exists() else None
 """The folder with the tests; an installed package has none."""
+
+PROVED = Path(__file__).with_name("proved.json")
+"""What the breaks of each rule's rows and functions were noticed by."""
 
 RULES: tuple[str, ...] = (
     "a response is cancelled at most once",
@@ -139,6 +145,10 @@ class Kept:
     title: str
     rows: tuple[Row, ...]
     tests: tuple[str, ...]
+    breaks: int = 0
+    """How many breaks of what names it were noticed."""
+    noticed_by: tuple[tuple[str, int], ...] = ()
+    """The tests that noticed most of them, and how many each: it went red before the others were asked."""
 
     @property
     def name(self) -> str:
@@ -156,9 +166,16 @@ def kept(tests: Path | None = TESTS) -> tuple[Kept, ...]:
             title,
             tuple(row for row, numbers in rows if number in numbers),
             tuple(name for name, numbers in claims if number in numbers),
+            *_proved().get(f"R{number:02d}", ()),
         )
         for number, title in enumerate(RULES, start=1)
     )
+
+
+@cache
+def _proved() -> dict[str, tuple[int, tuple[tuple[str, int], ...]]]:
+    found = json.loads(PROVED.read_text(encoding="utf-8"))
+    return {name: (one["breaks"], tuple(one["noticed_by"].items())) for name, one in found.items()}
 
 
 def words_of(row: Row) -> str:

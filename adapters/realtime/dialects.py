@@ -17,7 +17,7 @@ _BETA_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "
 
 
 def dialect_of(session: Any) -> str:
-    """The dialect of a server whose session.created holds `session`: GA, unless fields that the beta alone has are there."""
+    """The dialect of a server whose session.created holds `session`: GA, unless fields that the beta alone has are there (R103)."""
     if not isinstance(session, Mapping) or "audio" in session or "output_modalities" in session:
         return GA
     return BETA if _BETA_FIELDS & session.keys() else GA

@@ -227,6 +227,7 @@ class Playout:
         return self._admitted.get(response_id) or self._flushed.get(response_id) or _Account()
 
     def _refusal(self, response_id: str, account: _Account | None, pcm: bytes) -> Refusal | None:
+        """Why a piece of sound is not to be heard; None: it is (R09, R58, R69)."""
         if account is None:
             return Refusal.FLUSHED if response_id in self._flushed else Refusal.NOT_ADMITTED
         if len(pcm) % self.sound.sample_bytes:

@@ -4,7 +4,7 @@ The lines of a scripted caller wait for what the agent does, not for a time, so 
 and on a fast one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -54,7 +54,14 @@ class IntoSpeech:
     or_after_ms: float | None = attrs.field(default=30_000, validator=_not_negative)
 
 
-Cue = At | AfterQuiet | IntoSpeech
+@attrs.frozen
+class When:
+    """Speak when it `holds`: for a script whose author knows more of the call than its caller hears."""
+
+    holds: Callable[[], bool]
+
+
+Cue = At | AfterQuiet | IntoSpeech | When
 
 
 def _whole_samples(_: object, field: "attrs.Attribute[Any]", value: bytes) -> None:
@@ -169,6 +176,8 @@ def _cued(cue: Cue, now_ms: float, waited_ms: float, heard: _Heard) -> bool:
     match cue:
         case At(ms):
             return now_ms >= ms
+        case When(holds):
+            return holds()
         case AfterQuiet(ms, or_after_ms, utterances):
             met = heard.answers >= utterances and heard.quiet_ms >= ms
         case IntoSpeech(ms, or_after_ms):

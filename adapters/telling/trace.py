@@ -140,7 +140,7 @@ MOST_MIB = 512
 
 
 def read_trace(path: Path) -> Trace:
-    """Read a trace up to its last whole line. Raises TraceError for what is none, and for a damaged one."""
+    """Read a trace up to its last whole line (R107). Raises TraceError for what is none, and for a damaged one."""
     try:
         return trace_in(read_whole(path, MOST_MIB), str(path))
     except OSError as error:

@@ -94,7 +94,7 @@ FATAL = frozenset(
 
 
 def stale(call: Call, event: ev.Expired) -> bool:
-    """Does the expiry come from an earlier state, or before its time (R49)?"""
+    """Does the expiry come from an earlier state, or before its time (R10, R49)?"""
     record = getattr(call, event.region)
     return bool(event.epoch != record.epoch or event.at_ms < record.due_ms)
 
@@ -169,7 +169,7 @@ def known(call: Call, event: ev.ResponseCreated) -> bool:
 
 
 def welcome(call: Call, event: ev.ResponseCreated) -> bool:
-    """May this new response be heard: one that we asked for, or the server's answer to a turn (R39, R68, R72)?"""
+    """May this new response be heard: one that we asked for, or the server's answer to a turn (R39, R68, R69, R72)?"""
     if known(call, event) or call.playout.next_id:
         return False
     if call.response.state is REQUESTED:
@@ -244,7 +244,7 @@ def without_sound_to_follow(call: Call, event: ev.ResponseEnded) -> bool:
 
 
 def more_to_come(call: Call, _: object) -> bool:
-    """May more sound of what is being heard come (R75)?"""
+    """May more sound of what is being heard come (R75)? A response lives until its own end, whatever of it has been heard (R08)."""
     return heard_in_progress(call, None) or sentences_to_come(call, None)
 
 

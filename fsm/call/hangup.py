@@ -53,7 +53,7 @@ LIVE = (STAYING, PARTING, GOODBYE)
 
 
 def heard_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
-    """Was that response completed and heard before we learned that it says goodbye (R42)?"""
+    """Was that response completed and heard before we learned that it says goodbye, so that it is not said again (R42, R43)?"""
     return call.playout.state is SILENT and call.response.state is COMPLETED and event.response_id == call.response.id
 
 
@@ -64,6 +64,8 @@ def caller_spoke(call: Call, _: object) -> bool:
 
 def withdrawn_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
     """Was the response that it names cut or broken off, or has the caller spoken since it was heard (R42, R45)?"""
+    if not event.response_id:
+        return False
     if event.response_id == call.response.id and call.response.state is COMPLETED:
         return call.playout.state is SILENT and caller_spoke(call, None)
     if event.response_id == call.response.id:

@@ -23,7 +23,7 @@ def commit_turn(_: Call, __: ev.SpeechStopped) -> CommitTurn:
 
 
 def told_twice(call: Call, event: ev.TurnCommitted | ev.SpeechStopped) -> bool:
-    """Is it about the turn that was committed last (R21)?"""
+    """Is it about the turn that was committed last (R21)? A stop without a start is none, as after the greeting (R76)."""
     return bool(event.item_id) and event.item_id == call.turn.item_id
 
 

@@ -324,7 +324,7 @@ PENDING = region(
     row(OWED,                    ev.SessionLost,        always,              go(WANTED)),
 
     row(WANTED,                  (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, stay(raises(ev.ResponseDue))),
-    row((NOTHING, PREPARING, PAUSED, OWED), (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, ignore("it makes nothing owed: a turn that is taken does, not a transcript or a sound (R20)")),
+    row((NOTHING, PREPARING, PAUSED, OWED), (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, ignore("it makes nothing owed: a turn that is taken does, not a transcript or a sound (R20, R22)")),
     row(LIVE,                    (ev.DeviceEvent, ev.SentenceEvent, ev.AppEvent, ev.Signal), always, ignore("it makes nothing owed, and clears no way")),
     doc="what is owed to the caller, and what its response waits for",
     record=Pending,

@@ -66,12 +66,12 @@ def cancel_unconfirmed(call: Call, _: ev.ResponseExpired) -> bool:
 
 
 def hang_up(_: Call, event: ev.Ending) -> HangUp:
-    """Close the line because of a fault."""
+    """Close the line because of a fault; once a call (R47)."""
     return HangUp(REASONS[type(event)])
 
 
 def hang_up_as_decided(call: Call, _: ev.HangupDue) -> HangUp:
-    """Close the line for the reason that the hang-up was decided for."""
+    """Close the line for the reason that the hang-up was decided for; once a call (R47)."""
     return HangUp(call.hangup.reason)
 
 
@@ -81,7 +81,7 @@ def close_session(_: Call, __: ev.Event) -> CloseSession:
 
 
 def tell_ended(_: Call, event: ev.Ending) -> TellEnded:
-    """Tell the application which fault ended the call."""
+    """Tell the application which fault ended the call, once (R59, R86)."""
     return TellEnded(REASONS[type(event)], event.reason)
 
 

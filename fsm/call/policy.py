@@ -200,6 +200,7 @@ class Policy(Value):
     """How many sentences of a response may wait for synthesis; more are dropped and logged (R07)."""
 
     def __attrs_post_init__(self) -> None:
+        """Refuse what contradicts itself (R109)."""
         if self.tool_filler_ms >= self.tool_ms:
             raise ValueError(f"tool_filler_ms is {self.tool_filler_ms:g}: it takes less than tool_ms, which is {self.tool_ms:g}")
         if self.call_warning_ms >= self.call_ms:

@@ -134,7 +134,7 @@ def log_debug(_: Call, event: ev.ErrorReceived | ev.CancelRefused | ev.CreateRef
 
 
 def log_warning(_: Call, event: ev.ErrorReceived | ev.CancelRefused | ev.CreateRefused) -> Log:
-    """Note an error of the server."""
+    """Note an error of the server; one that no command of ours caused touches nothing else (R03)."""
     return Log(Level.WARNING, event.code)
 
 

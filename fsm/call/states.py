@@ -89,12 +89,12 @@ AI_SPEAKING = State(
     for_ever="the response's and the playout's deadlines end it",
 )
 CANCELLING = State("cancelling", "Interrupted; the response's end is awaited (R73).", for_ever="the response's cancel deadline ends it")
-CLOSING = State("closing", "The hang-up is sent; the line's end is awaited.", at_most=_limit("closing_ms"))
+CLOSING = State("closing", "The hang-up is sent; the line's end is awaited (R83).", at_most=_limit("closing_ms"))
 CLOSED = State("closed", "The call is over.", for_ever="it is the end")
 
 # The response status.
 NONE = State("none", "No response yet.", for_ever="a response is asked for when one is wanted")
-REQUESTED = State("requested", "response.create is sent (R14).", at_most=_limit("create_ack_ms"))
+REQUESTED = State("requested", "response.create is sent; its answer is awaited (R14, R78).", at_most=_limit("create_ack_ms"))
 BLOCKED = State(
     "blocked", "The server refused to create it: it still has an older one, whose end is awaited (R11).", at_most=_limit("busy_ms")
 )
@@ -159,7 +159,7 @@ CALIBRATED = State("calibrated", "The noise floor is known.", for_ever="it is kn
 # The caller's turn.
 QUIET = State("quiet", "The caller is not speaking.", for_ever="the caller may take their time")
 SPEAKING = State("speaking", "The caller is speaking (R19).", at_most=_limit("speaking_ms"))
-STOPPED = State("stopped", "The caller stopped; the commit of the turn is awaited (R24).", at_most=_limit("turn_close_ms"))
+STOPPED = State("stopped", "The caller stopped; the commit of the turn is awaited (R24), and a refused one is no turn (R95).", at_most=_limit("turn_close_ms"))
 
 # The pending response: what is owed to the caller.
 NOTHING = State("nothing", "Nothing is owed.", for_ever="a turn, a tool's answer, an entry, a notice or a failure makes a response owed")

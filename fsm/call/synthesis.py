@@ -78,7 +78,7 @@ def synthesise_other(call: Call, event: ev.ResponseCancelled | ev.VoiceMissing |
 
 
 def cancel_synthesis(call: Call, _: ev.Event) -> CancelSynthesis:
-    """Stop the sentence in synthesis (R65)."""
+    """Stop the sentence in synthesis (R65, R77)."""
     return CancelSynthesis(call.synthesis.session_id)
 
 

@@ -59,6 +59,7 @@ class State:
     for_ever: str | None = None
 
     def __attrs_post_init__(self) -> None:
+        """Every wait has an end, or says why not (R78)."""
         if (self.at_most is None) == (self.for_ever is None):
             raise ValueError(f"state {self.name}: say either at_most=… or for_ever=…, so that every wait has an end or a reason")
 

@@ -406,6 +406,14 @@ def test_the_applications_wish_waits_for_what_is_said() -> None:
         assert heard_out(script) == closed(Reason.APPLICATION, "done")
 
 
+def test_a_hangup_that_names_no_response_is_not_that_of_one_that_was_never_born() -> None:
+    """R41, R83: the first response was refused, and has no id; the application's wish has none either, and stands."""
+    script = asked()
+    script.post(ev.CreateRefused, "boom")
+    script.expects(response=states.FAILED, pending=states.PAUSED)
+    assert HangUp(Reason.APPLICATION) in script.post(ev.HangupRequested, "", "done")
+
+
 def test_the_applications_wish_is_granted_at_once_in_silence() -> None:
     """R42: what it names was heard already, or nothing is said."""
     script = idle()

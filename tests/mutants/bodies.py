@@ -62,6 +62,9 @@ SIBLINGS: dict[str, tuple[tuple[str, ...], ...]] = {
 """Fields of the things of these names that could be taken for one another."""
 
 
+Definition = ast.FunctionDef | ast.AsyncFunctionDef
+
+
 @attrs.frozen(eq=False)
 class BodyMutant:
     """A function of the core with one change: its name, and the code that it has meanwhile."""
@@ -95,17 +98,30 @@ def functions() -> tuple[FunctionType, ...]:
 def body_mutants() -> Iterator[BodyMutant]:
     """Every one-change mutant of every function, each with a name of its own."""
     for function in functions():
-        if function.__closure__ or not _is_of_the_tables(function):
-            continue
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-        (definition,) = tree.body
-        assert isinstance(definition, ast.FunctionDef)
-        definition.decorator_list = []
-        counts: dict[str, int] = {}
-        for what, changed in _changes(definition):
-            number = counts[what] = counts.get(what, 0) + 1
-            name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}: {what}" + (f" ({number})" if number > 1 else "")
-            yield BodyMutant(function, name, _compiled(function, changed))
+        if not function.__closure__ and _is_of_the_tables(function):
+            yield from mutants_of_function(function)
+
+
+def mutants_of_function(function: FunctionType) -> Iterator[BodyMutant]:
+    """Every one-change mutant of a function that has no closure."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    if not isinstance(definition, Definition):  # a lambda
+        return
+    definition.decorator_list = []
+    counts: dict[str, int] = {}
+    for what, changed in _changes(definition):
+        number = counts[what] = counts.get(what, 0) + 1
+        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}: {what}" + (f" ({number})" if number > 1 else "")
+        yield BodyMutant(function, name, _compiled(function, changed))
+
+
+def idle(function: FunctionType) -> BodyMutant:
+    """The function that does nothing."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    assert isinstance(definition, Definition)
+    definition.decorator_list = []
+    definition.body = [ast.Pass()]
+    return BodyMutant(function, f"{function.__module__.rpartition('.')[2]}.{function.__name__}: nothing", _compiled(function, definition))
 
 
 def _is_of_the_tables(function: FunctionType) -> bool:
@@ -113,7 +129,7 @@ def _is_of_the_tables(function: FunctionType) -> bool:
     return function.__module__ != machine.__name__ or function.__name__ == "admits"
 
 
-def _compiled(function: FunctionType, definition: ast.FunctionDef) -> CodeType:
+def _compiled(function: FunctionType, definition: Definition) -> CodeType:
     module = ast.fix_missing_locations(ast.Module([definition], []))
     names: dict[str, object] = {}
     exec(compile(module, f"<broken {definition.name}>", "exec"), function.__globals__, names)
@@ -122,7 +138,7 @@ def _compiled(function: FunctionType, definition: ast.FunctionDef) -> CodeType:
     return made.__code__
 
 
-def _changes(definition: ast.FunctionDef) -> Iterator[tuple[str, ast.FunctionDef]]:
+def _changes(definition: Definition) -> Iterator[tuple[str, Definition]]:
     """What is changed, and the definition with the change."""
     nodes = [node for node in ast.walk(definition) if not _in_annotation(definition, node)]
     for place, node in enumerate(nodes):
@@ -132,7 +148,7 @@ def _changes(definition: ast.FunctionDef) -> Iterator[tuple[str, ast.FunctionDef
             yield what, twin
 
 
-def _in_annotation(definition: ast.FunctionDef, node: ast.AST) -> bool:
+def _in_annotation(definition: Definition, node: ast.AST) -> bool:
     """Does the node say a type, or is it the docstring?"""
     parts = [definition.returns, *(argument.annotation for argument in definition.args.args)]
     parts += [one.annotation for one in ast.walk(definition) if isinstance(one, ast.AnnAssign)]

@@ -51,8 +51,8 @@ def judged(mutant: Mutant, seen: Iterable[Witness], proof: bool = True) -> Findi
     return Finding(mutant.name, mutant.table.name, mutant.kind, by, word)
 
 
-def judged_body(mutant: BodyMutant, seen: Iterable[Witness]) -> Finding:
-    """Ask the claims and the cases that run the function."""
+def judged_body(mutant: BodyMutant, seen: Iterable[Witness], proof: bool = False) -> Finding:
+    """Ask the claims and the cases that run the function, and last the proof, if `proof` says so."""
     table = mutant.function.__module__.rpartition(".")[2]
     ran = mutant.function.__code__
     for witness in seen:
@@ -61,6 +61,11 @@ def judged_body(mutant: BodyMutant, seen: Iterable[Witness]) -> Finding:
                 noticed = witness.notices_body(CALL)
             if noticed:
                 return Finding(mutant.name, table, Kind.BODY, By(witness.sort), witness.name)
+    if proof:
+        from .proof import proof_of_body  # it takes a second to import, and the claims alone do without
+
+        if broken := proof_of_body(mutant):
+            return Finding(mutant.name, table, Kind.BODY, By.PROOF, broken)
     return Finding(mutant.name, table, Kind.BODY, By.NOBODY)
 
 

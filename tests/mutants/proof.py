@@ -1,4 +1,4 @@
-"""The proof asked about one mutant: states of the checker's plans in which a changed row answers, and what follows from them.
+"""The proof asked about one mutant: states of the checker's plans in which a changed row or function answers, and what follows from them.
 
 The sound tables are explored once, as far as `MOST`, to know in which states each row answers. A mutant is then judged by the rules of
 `callfsm verify` where it goes another way than the sound tables: in that step, in the states that follow, and as deadlines pass.
@@ -7,6 +7,8 @@ The sound tables are explored once, as far as `MOST`, to know in which states ea
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
+from types import CodeType, FunctionType
+from typing import Any
 
 import attrs
 
@@ -14,11 +16,12 @@ from adapters.proof.judges import Rule
 from adapters.proof.verify.checker import rest_ms
 from adapters.proof.verify.model import Model, Node
 from adapters.proof.verify.plans import Plan, plans
-from fsm import Call, events as ev
+from fsm import CALL, Call, events as ev
 from fsm.engine.explore import Move, explore
 from fsm.engine.machine import Machine
 from fsm.engine.notation import NEVER, Row
 
+from .bodies import BodyMutant
 from .breaking import Mutant, beginning_without
 from .recording import Recorder
 
@@ -42,18 +45,74 @@ class Explored:
     broken: frozenset[str]
     """Rules that the sound tables break themselves in the plan, and so can tell nothing: `callfsm verify` shows how."""
 
+    def usual(self, rows: Iterable[Row]) -> dict[Node, set[Node]]:
+        """The states kept for these rows, and where the sound tables go from each."""
+        starts = dict.fromkeys(node for row in rows for node in self.nodes.get(row, ()))
+        return {node: {move.target for move in self.model.moves(node)} for node in starts}
+
 
 def proof_of(mutant: Mutant, machine: Machine[Call], chosen: tuple[Plan, ...] = (), most: int = MOST) -> str:
     """The first rule that the mutant breaks, and in which plan; empty if none is found broken. No `chosen` are all of `callfsm verify`."""
     told_by = _told_by(mutant)
     with beginning_without(mutant.endless):
         for explored in _all_explored(chosen or tuple(plans()), most):
-            model = explored.model.on(machine)
-            starts = dict.fromkeys(node for row in told_by for node in explored.nodes.get(row, ()))
-            for rule in _faults(explored.model, model, starts):
-                if rule not in explored.broken:
-                    return f"{rule} ({explored.plan})"
+            rule = _told(explored, explored.model.on(machine), explored.usual(told_by))
+            if rule:
+                return rule
     return ""
+
+
+def proof_of_body(mutant: BodyMutant, chosen: tuple[Plan, ...] = (), most: int = MOST) -> str:
+    """The first rule that is broken while the function is the mutant, and in which plan; empty if none is found broken."""
+    told_by = _rows_with(mutant.function)
+    for explored in _all_explored(chosen or tuple(plans()), most):
+        usual = explored.usual(told_by)
+        with mutant.in_place():
+            rule = _told(explored, explored.model, usual)
+        if rule:
+            return rule
+    return ""
+
+
+def _told(explored: Explored, broken: Model, usual: dict[Node, set[Node]]) -> str:
+    fresh = (rule for rule in _faults(broken, usual) if rule not in explored.broken)
+    return next((f"{rule} ({explored.plan})" for rule in fresh), "")
+
+
+def _rows_with(function: FunctionType) -> list[Row]:
+    """The rows that may answer where the function is asked, or whose acts or deadline it is part of."""
+    rows: list[Row] = []
+    for table in CALL.regions:
+        asked = {(row.state, row.on) for row in table.rows if _calls(row.guard, function)}
+        rows += [row for row in table.rows if (row.state, row.on) in asked or any(_calls(part, function) for part in _parts(row))]
+    return rows
+
+
+def _parts(row: Row) -> tuple[Any, ...]:
+    target = row.then.target
+    return (*row.then.acts, *((target.at_most,) if target is not None and target.at_most is not None else ()))
+
+
+@cache
+def _calls(caller: Any, function: FunctionType) -> bool:
+    """Does a function of the core run another, or is it that?"""
+    return caller is function or any(_calls(one, function) for one in _called(caller))
+
+
+def _called(caller: Any) -> tuple[FunctionType, ...]:
+    if not isinstance(caller, FunctionType) or not caller.__module__.startswith("fsm."):
+        return ()
+    names = [name for code in _codes(caller.__code__) for name in code.co_names]
+    found = [caller.__globals__.get(name) for name in names]
+    return tuple(one for one in found if isinstance(one, FunctionType) and one is not caller)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """The code, and that of the comprehensions in it."""
+    yield code
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _codes(part)
 
 
 def _told_by(mutant: Mutant) -> list[Row]:
@@ -90,14 +149,13 @@ def _explored(plan: Plan, most: int) -> Explored:
     return Explored(plan, model, nodes, frozenset(broken))
 
 
-def _faults(sound: Model, broken: Model, starts: Iterable[Node]) -> Iterator[str]:
+def _faults(broken: Model, usual: dict[Node, set[Node]]) -> Iterator[str]:
     """The rules that the broken model breaks in these nodes, and then behind the nodes to which it alone leads."""
     new: dict[Node, None] = {}
-    for node in starts:
-        usual = {move.target for move in sound.moves(node)}
+    for node, targets in usual.items():
         for move in broken.moves(node):
             yield from move.faults
-            if move.target not in usual:
+            if move.target not in targets:
                 new[move.target] = None
     for node in new:
         yield from broken.faults(node)

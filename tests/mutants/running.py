@@ -40,7 +40,7 @@ class Wanted:
     rule: int = 0
     """The mutants of the rows and functions alone that name this rule; 0: all."""
     alone: int = 0
-    """So many row mutants, drawn once for all, judged by the check at import and the proof alone; 0: by everybody."""
+    """So many mutants, drawn once for all, judged by the check at import and the proof alone; 0: by everybody."""
 
 
 @attrs.frozen
@@ -54,9 +54,11 @@ class Score:
 def score(wanted: Wanted, jobs: int | None = None, watch: Watch | None = None) -> Score:
     """Judge the mutants on `jobs` processes, as many as there are cores if it is None. Raises CaseError for a file that is no case."""
     failing = gathered(wanted.folders).failing
-    made = (*mutants(wanted), *bodies(wanted))
+    made = list(range(len(mutants(wanted)) + len(bodies(wanted))))
+    if wanted.alone:
+        made = sorted(Random(wanted.alone).sample(made, min(wanted.alone, len(made))))
     step = -(-len(made) // SHARE)
-    shares = [tuple(range(start, len(made), step)) for start in range(step)]
+    shares = [tuple(made[start::step]) for start in range(step)]
     found: dict[int, Finding] = {}
     with ProcessPoolExecutor(jobs or os.cpu_count(), mp_context=get_context("spawn"), initializer=_prepare) as pool:
         try:
@@ -67,7 +69,7 @@ def score(wanted: Wanted, jobs: int | None = None, watch: Watch | None = None) -
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return Score(tuple(found[number] for number in range(len(made))), failing)
+    return Score(tuple(found[number] for number in made), failing)
 
 
 @cache
@@ -79,7 +81,7 @@ def score_of_all() -> Score:
 @cache
 def bodies(wanted: Wanted) -> tuple[BodyMutant, ...]:
     """The body mutants that are wanted: all, or none where some tables alone are."""
-    if wanted.tables or wanted.alone:
+    if wanted.tables:
         return ()
     made = [one for one in body_mutants() if re.search(wanted.bodies, one.name)]
     return tuple(one for one in made if not wanted.rule or wanted.rule in numbers_in(one.function.__doc__ or ""))
@@ -95,7 +97,7 @@ def mutants(wanted: Wanted) -> tuple[Mutant, ...]:
     made = [mutant for table in tables for mutant in mutants_of(table, both)]
     if wanted.rule:
         made = [mutant for mutant in made if any(wanted.rule in numbers_in(words_of(row)) for row in mutant.rows)]
-    return tuple(Random(wanted.alone).sample(made, min(wanted.alone, len(made))) if wanted.alone else made)
+    return tuple(made)
 
 
 def _prepare() -> None:
@@ -107,7 +109,10 @@ def _prepare() -> None:
 def _judge(wanted: Wanted, share: tuple[int, ...]) -> dict[int, Finding]:
     rows, changed = mutants(wanted), bodies(wanted)
     seen = () if wanted.alone else gathered(wanted.folders).witnesses
-    return {
-        number: judged(rows[number], seen, wanted.proof) if number < len(rows) else judged_body(changed[number - len(rows)], seen)
-        for number in share
-    }
+
+    def finding(number: int) -> Finding:
+        if number < len(rows):
+            return judged(rows[number], seen, wanted.proof)
+        return judged_body(changed[number - len(rows)], seen, proof=bool(wanted.alone))
+
+    return {number: finding(number) for number in share}

@@ -14,7 +14,7 @@ from tests.mutants.__main__ import main
 from tests.mutants.breaking import Broken, Kind, Mutant, beginning_without
 from tests.mutants.equivalents import Equivalent
 from tests.mutants.judging import By, Finding, judged
-from tests.mutants.proof import proof_of
+from tests.mutants.proof import proof_of, proof_of_body
 from tests.mutants.running import Wanted, bodies, mutants, score_of_all
 from tests.mutants.showing import percent, score_tables, verdict
 from tests.mutants.witnesses import gathered
@@ -187,6 +187,18 @@ def test_the_proof_finds_nothing_in_the_sound_tables(name: str) -> None:
     table = next(table for table in CALL.regions if table.name == name)
     same = Mutant(table, Kind.ORDER, "nothing is changed", frozenset(table.rows), lambda: table)
     assert proof_of(same, broken(same), SMALL, 300) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("guards.of_response: event.response_id == call.response.id by NotEq", "R01"),
+        ("guards.stalled: without call.playout.state is PLAYING", "R78"),
+    ],
+)
+def test_the_proof_notices_a_function_that_breaks_its_rules(name: str, rule: str) -> None:
+    (mutant,) = [body for body in bodies(Wanted()) if body.name == name]
+    assert rule in proof_of_body(mutant, SMALL, 300)
 
 
 def test_the_command_tells_the_score(capsys: pytest.CaptureFixture[str]) -> None:

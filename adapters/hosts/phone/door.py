@@ -89,7 +89,7 @@ class Door(uvicorn.Server):
 
 
 class _Hall:
-    """Who has come in and not said anything whole yet, the oldest first."""
+    """Who has come in and not said anything whole yet, the oldest first (R106)."""
 
     def __init__(self, note: Note, head_s: float) -> None:
         self.note, self.head_s = note, head_s
@@ -105,7 +105,7 @@ class _Hall:
 
 
 class _Visitor(H11Protocol):
-    """A connection that speaks HTTP, with a clock: one for its request, and one for the answer."""
+    """A connection that speaks HTTP, with a clock: one for its request, and one for the answer (R106)."""
 
     def __init__(self, hall: _Hall, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)

@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from adapters.proof.judges import Judge, at_rest
+from adapters.proof.judges import Judge, Rule, at_rest
+from adapters.proof.meanings import untrue
 from adapters.proof.world import begin
 from fsm.call import effects as fx, events as ev, states as st
 from fsm.call.machine import admits
@@ -117,6 +118,9 @@ class Rules:
         self._world = judge.world
         for rule in judge.faults:
             self.break_rule(rule)
+        if after.phase.state not in OVER:
+            for what in untrue(after, self._world):
+                self.break_rule(f"{Rule.MEANING}: {what}")
         if timely and after.phase.state not in OVER:
             again = getattr(after, event.region).epoch == getattr(before, event.region).epoch  # type: ignore[attr-defined]
             self.rule(not again, f"{type(event).__name__} fires, and its deadline runs on (R78)")

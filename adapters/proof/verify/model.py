@@ -5,6 +5,7 @@ from copy import copy
 from typing import NamedTuple, Self
 
 from adapters.proof.judges import Judge, Rule, at_rest
+from adapters.proof.meanings import untrue
 from adapters.proof.verify.alphabet import ASLEEP, DUE, NOW, SOUND_MS, Happening, happenings, new_turn, sentence
 from adapters.proof.verify.canon import Canon, Names
 from adapters.proof.verify.plans import Plan
@@ -118,6 +119,7 @@ class Model:
         )
         if not bounded:
             found.append(Rule.BOUNDED)
+        found += [f"{Rule.MEANING}: {what}" for what in untrue(call, world, self.plan.still)]
         waits = any(
             record.due_ms != NEVER
             for name in self.canon.names
