@@ -136,7 +136,9 @@ def _tool(call: Call, world: World) -> bool:
 
 
 def _hangup(call: Call, world: World) -> bool:
-    return world.bye != "*" if call.hangup.state is st.STAYING else bool(world.bye)
+    if call.hangup.state is not st.STAYING:
+        return bool(world.bye)
+    return world.bye != "*" or world.speaking or world.stopped
 
 
 def _pending(call: Call, world: World) -> bool:

@@ -298,6 +298,7 @@ def _created(world: World, event: ev.ResponseCreated, by_itself: bool) -> World:
     if world.answer(event.response_id) is not None:
         return world
     world = world._replace(answers=tuple([answer._replace(overdue=True) if _given_up(answer) else answer for answer in world.answers]))
+    world = world._replace(bye=event.response_id) if world.bye == "*" else world
     name, asked = event.response_id, world.asked
     if asked is not None and not by_itself and not asked.crossed:
         answer = Answer(name, asked.cause is Cause.NOTICE, asked.pays, cut=asked.cut)
@@ -333,7 +334,8 @@ def _ended(world: World, event: Any, _: Policy) -> World:
     if isinstance(event, ev.ResponseCancelled):
         once = answer.pays & {GREETING}
         world = world._replace(owed=world.owed - once, optional=world.optional | (once & world.owed))
-        world = world._replace(bye="") if world.bye == event.response_id and not answer.overdue else world
+        withdrawn = world.bye == event.response_id and not (answer.overdue or answer.cancelled)
+        world = world._replace(bye="") if withdrawn else world
     return _with(world, event.response_id, live=False, completed=completed, cut=cut)
 
 

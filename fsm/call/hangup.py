@@ -115,8 +115,9 @@ def goodbye_whole(call: Call, _: ev.VoiceMissing) -> bool:
 
 
 def farewell_failed(call: Call, event: ev.AnswerFailed | ev.VoiceMissing) -> bool:
-    """Is it a farewell of ours, which is asked for again?"""
-    return goodbye_failed(call, event) and any(debt.cause is Cause.FAREWELL for debt in call.pending.asked)
+    """Is it a farewell of ours, which is asked for again, or does the application wish the end, whatever is said before it (R93)?"""
+    ours = any(debt.cause is Cause.FAREWELL for debt in call.pending.asked)
+    return goodbye_failed(call, event) and (ours or call.hangup.reason is Reason.APPLICATION)
 
 
 def goodbye_created(call: Call, event: ev.ResponseCreated) -> bool:

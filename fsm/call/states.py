@@ -159,7 +159,11 @@ CALIBRATED = State("calibrated", "The noise floor is known.", for_ever="it is kn
 # The caller's turn.
 QUIET = State("quiet", "The caller is not speaking.", for_ever="the caller may take their time")
 SPEAKING = State("speaking", "The caller is speaking (R19).", at_most=_limit("speaking_ms"))
-STOPPED = State("stopped", "The caller stopped; the commit of the turn is awaited (R24), and a refused one is no turn (R95).", at_most=_limit("turn_close_ms"))
+STOPPED = State(
+    "stopped",
+    "The caller stopped; the commit of the turn is awaited (R24), and a refused one is no turn (R95).",
+    at_most=_limit("turn_close_ms"),
+)
 
 # The pending response: what is owed to the caller.
 NOTHING = State("nothing", "Nothing is owed.", for_ever="a turn, a tool's answer, an entry, a notice or a failure makes a response owed")

@@ -406,6 +406,21 @@ def test_the_applications_wish_waits_for_what_is_said() -> None:
         assert heard_out(script) == closed(Reason.APPLICATION, "done")
 
 
+def test_the_applications_wish_outlives_a_response_that_fails() -> None:
+    """R93: it waited for what is said; what is asked for in its place is the last that is said."""
+    script = asked()
+    script.post(ev.ResponseCreated, "r1")
+    script.post(ev.HangupRequested, "r1", "done")
+    script.post(ev.ResponseFailed, "r1", "boom")
+    script.expects(hangup=states.PARTING)
+    script.wait(script.call.policy.recovery_pause_ms)
+    script.post(ev.ResponseCreated, "r2")
+    script.expects(hangup=states.GOODBYE)
+    hear(script, "r2")
+    script.post(ev.ResponseCompleted, "r2")
+    assert heard_out(script, "r2") == closed(Reason.APPLICATION, "done")
+
+
 def test_a_hangup_that_names_no_response_is_not_that_of_one_that_was_never_born() -> None:
     """R41, R83: the first response was refused, and has no id; the application's wish has none either, and stands."""
     script = asked()
