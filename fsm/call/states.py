@@ -19,10 +19,7 @@ def _limit(*settings: str) -> Callable[[Any], float]:
     assert known.issuperset(settings), settings
 
     def limit(call: Any) -> float:
-        ms = 0.0
-        for setting in settings:
-            ms += getattr(call.policy, setting)
-        return ms
+        return float(sum([getattr(call.policy, setting) for setting in settings]))
 
     limit.__name__ = " + ".join(settings)
     return limit

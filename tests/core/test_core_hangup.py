@@ -421,6 +421,19 @@ def test_the_applications_wish_outlives_a_response_that_fails() -> None:
     assert heard_out(script, "r2") == closed(Reason.APPLICATION, "done")
 
 
+def test_a_wish_that_names_a_response_of_long_ago_ends_nothing() -> None:
+    """R45: the one after it was heard to its end, and nobody has spoken since."""
+    script = playing_out()
+    heard_out(script)
+    caller_says(script, "u2")
+    script.post(ev.ResponseCreated, "r2")
+    hear(script, "r2")
+    script.post(ev.ResponseCompleted, "r2")
+    heard_out(script, "r2")
+    assert script.post(ev.HangupRequested, "r1", "done") == []
+    script.expects(hangup=states.STAYING)
+
+
 def test_a_hangup_that_names_no_response_is_not_that_of_one_that_was_never_born() -> None:
     """R41, R83: the first response was refused, and has no id; the application's wish has none either, and stands."""
     script = asked()

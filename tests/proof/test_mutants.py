@@ -192,7 +192,7 @@ def test_the_proof_finds_nothing_in_the_sound_tables(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("guards.of_response: event.response_id == call.response.id by NotEq", "R01"),
+        ("guards.of_response: event.response_id == call.response.id by NotEq", "R75"),
         ("guards.stalled: without call.playout.state is PLAYING", "R78"),
     ],
 )
