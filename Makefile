@@ -63,7 +63,8 @@ cover: all
 bench: all
 	$(BIN)/python -m tests.bench
 
-# Who is speaking: seeded callers, noises and echoes through the local voice detector and the tables; two minutes. The tests do a few.
+# Who is speaking: seeded callers, noises and echoes through the local voice detector and the tables, beside the rules of Pipecat and LiveKit in
+# environments of their own under .oracles/; some five minutes, two with `python -m tests.bench.ears --ours`. ears.svg is the trade-off. The tests do a few.
 ears: all
 	$(BIN)/python -m tests.bench.ears
 

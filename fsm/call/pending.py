@@ -116,7 +116,7 @@ def of_noise(call: Call, event: ev.Transcribed) -> bool:
 
 def only_wordless(call: Call, event: ev.Transcribed) -> bool:
     """Is nothing owed but an answer to a sound that was no interruption, and has no words (R94)?"""
-    return of_noise(call, event) and not read(call, event)
+    return not read(call, event)
 
 
 def turn_alone(call: Call, _: ev.TurnDismissed) -> bool:

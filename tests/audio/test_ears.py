@@ -1,10 +1,12 @@
 """Claims about who is taken to be speaking: a few scenes of the benchmark `make ears`, which tells of how many each is true."""
 
 from collections.abc import Callable
+from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench.ears import play
+from tests.bench.ears import our_curve, play
+from tests.bench.ears_picture import draw
 from tests.bench.ears_scenes import CALLER_AT_MS, Scene
 from tests.bench.ears_sounds import SENTENCES, SPEECH_RMS, said
 
@@ -33,3 +35,14 @@ def test_a_caller_in_a_quiet_room_is_held_for_at_once() -> None:
     heard = play(Scene("", CALLER, wanted=True))
     assert heard.held_ms is not None
     assert heard.held_ms < 200, "virtual time: nothing of it is the machine's"
+
+
+def test_a_cough_that_is_let_go_is_not_answered_and_the_trade_off_is_drawn() -> None:
+    scenes = [Scene("backchannels", (said, "Yeah.", 0)), Scene("sentences in quiet", CALLER, wanted=True)]
+    heard = {ms: [play(scene, ms) for scene in scenes] for ms in (150.0, 500.0)}
+    let_go = heard[500.0][0]
+    assert let_go.false_holds_ms
+    assert not let_go.falsely_decided
+    assert not let_go.asked
+    drawn = ElementTree.fromstring(draw([our_curve(heard)]))
+    assert [one.text for one in drawn.iter() if one.get("class") == "m"] == ["150: 100 %", "500: 100 %"]

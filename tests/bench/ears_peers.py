@@ -116,7 +116,8 @@ def _microphone(scene: Scene) -> np.ndarray:
     heard, agent, response = scene.room(), said(AGENT, 0), scene.response()
     at = AGENT_AT_MS * RATE_HZ // 1000
     if response is not None:
-        echo = np.convolve(agent, response)[: len(heard) - at]
+        size = len(agent) + len(response)
+        echo = np.fft.irfft(np.fft.rfft(agent, size) * np.fft.rfft(response, size), size)[: len(heard) - at]
         heard[at : at + len(echo)] += echo
     whole = heard[: int(scene.ends_ms * RATE_HZ / 1000)]
     sound: np.ndarray = soxr.resample(np.clip(whole, -32_768, 32_767).astype("<i2"), RATE_HZ, HZ).astype("<i2")

@@ -380,6 +380,20 @@ def test_words_tell_of_each_sound_that_was_no_interruption_whether_it_was_a_turn
         alone.expects(pending=states.NOTHING)
 
 
+def test_words_of_a_turn_settle_nothing_and_clear_the_way() -> None:
+    """R11, R20: those of another sound, or of what was a turn all along."""
+    for debt, item_id in ((noise(), "u9"), (TURN, "u1")):
+        script = put(owing(playing_out(), states.WANTED, debt), "turn", states.STOPPED)
+        answer = script.step(ev.Transcribed(script.now_ms, item_id, ""))
+        assert ev.ResponseDue in answer.signals
+        assert script.call.pending.owed == (debt,)
+    other, turn = Debt(Cause.USER_TURN, item_id="u9", noise=True), Debt(Cause.USER_TURN, item_id="u2")
+    for text, left in (("", (other, turn)), ("Stop.", (Debt(Cause.USER_TURN, item_id="u2"), other, turn))):
+        script = put(owing(playing_out(), states.WANTED, noise(), other, turn), "turn", states.STOPPED)
+        now(script, ev.Transcribed, "u2", text)
+        assert script.call.pending.owed == left
+
+
 def test_a_sound_with_a_turn_that_waits_is_one_with_it() -> None:
     """R15, R93: whichever failed or came first; two sounds are one, which may be no turn."""
     early, late = Debt(Cause.USER_TURN, 1.0, item_id="u1", again=True), noise(at_ms=2.0)
@@ -389,9 +403,9 @@ def test_a_sound_with_a_turn_that_waits_is_one_with_it() -> None:
     script = put(playing_out(), "interruption", states.CLEAR, false_alarm=True)
     now(put(owing(script, states.WANTED, late, NOTICE), "turn", states.STOPPED), ev.TurnCommitted, "u3")
     assert script.call.pending.owed == (NOTICE, Debt(Cause.USER_TURN, script.now_ms, item_id="u3", noise=True))
-    script = put(asked(), "pending", states.WANTED, owed=(late,), asked=(early,))
+    script = put(asked(), "pending", states.WANTED, owed=(late, NOTICE), asked=(early,))
     now(script, ev.CreateRefused, ACTIVE_ALREADY)
-    assert script.call.pending.owed == (Debt(Cause.USER_TURN, 2.0),)
+    assert script.call.pending.owed == (Debt(Cause.USER_TURN, 2.0), NOTICE)
 
 
 def test_a_sound_after_the_voice_is_a_turn() -> None:

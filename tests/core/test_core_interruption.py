@@ -404,8 +404,10 @@ def test_without_the_detectors_word_a_sound_is_no_interruption() -> None:
     assert script.post(ev.VoicePaused) == []
     script.post(ev.SpeechStopped, "u2")
     assert script.post(ev.SpeechStarted, "u3") == [Hold()]
+    assert not script.call.interruption.false_alarm
     assert script.wait(1_499) == []
     assert script.wait(1) == [Resume(), FALSE_ALARM]
+    assert script.call.interruption.false_alarm
     script.expects(interruption=states.CLEAR, playout=states.PLAYING, response=states.IN_PROGRESS)
     assert script.post(ev.BargeInDetected) == [Hold(), Flush("r1"), Resume(), CancelResponse("r1")]
 
