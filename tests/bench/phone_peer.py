@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 import httpx
 
 FRAME_S = 0.02
-AHEAD_FRAMES = 10
-"""The server sends so much at once, then as much as has been played, a few frames at a time."""
+AHEAD_FRAMES, BATCH = 10, 5
+"""The server sends so much at once, then so many frames whenever they have been played."""
 DELTA_MS = 100
 PACE_S = 0.05
 """A delta comes this often: twice as fast as it is heard."""
@@ -308,7 +308,7 @@ class Caller(Wire):
         if not self.burst:
             self.burst_s = now_s
         else:
-            due_s = self.burst_s + max(0, self.burst + frames - AHEAD_FRAMES) * FRAME_S
+            due_s = self.burst_s + max(0, self.burst + BATCH - AHEAD_FRAMES) * FRAME_S
             self.peer.figures.down.append(max(0.0, now_s - due_s) * 1000)
             self.peer.figures.late += now_s > self.dry_s
         self.burst += frames
