@@ -90,7 +90,7 @@ def _response(call: Call, world: World) -> bool:
         case st.CANCEL_IN_FLIGHT:
             return live is not None and (live.cancelled or live.unsent > 0)
         case st.CANCEL_UNSENT:
-            return live is not None and live.unsent > 0 and not live.cancelled
+            return live is not None
         case st.COMPLETED:
             ended = world.answer(call.response.id)
             return ended is None or ended.completed
@@ -136,9 +136,7 @@ def _tool(call: Call, world: World) -> bool:
 
 
 def _hangup(call: Call, world: World) -> bool:
-    if call.hangup.state is not st.STAYING:
-        return bool(world.bye)
-    return world.bye != "*" or world.speaking or world.stopped
+    return call.hangup.state is st.STAYING or bool(world.bye)
 
 
 def _pending(call: Call, world: World) -> bool:
@@ -147,7 +145,7 @@ def _pending(call: Call, world: World) -> bool:
     due = world.owed.difference(*under_way, *asked)
     match call.pending.state:
         case st.NOTHING:
-            return not due - {GREETING} or call.turn.state is st.STOPPED
+            return not due - {GREETING} or world.early or call.turn.state is not st.QUIET
         case st.PAUSED:
             return world.failed
         case st.PREPARING:

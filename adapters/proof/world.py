@@ -428,7 +428,8 @@ def _unsent(world: World, event: ev.CancelUnsent, policy: Policy) -> World:
 def _bye(world: World, event: Any, _: Policy) -> World:
     if world.bye:
         return world
-    return world._replace(bye=event.response_id or (world.live[-1].id if world.live else "*"))
+    said = world.live[-1] if world.live else world.front
+    return world._replace(bye=event.response_id or ("*" if said is None else said.id))
 
 
 def _starts(world: World, _: ev.SpeechStarted, __: Policy) -> World:
@@ -556,6 +557,12 @@ def _lost(world: World, _: ev.SessionLost | fx.OpenSession, __: Policy) -> World
     failed = world.failed or world.asked is not None or bool(world.live)
     world = world._replace(answers=answers, failed=failed, stopped=world.stopped or world.speaking, asked=None, auto=None)
     return world._replace(opened=False, configured=False, confirmed=False, speaking=False)
+
+
+def _opened_anew(world: World, effect: fx.OpenSession, policy: Policy) -> World:
+    """Whoever speaks as a detector of ours tells, speaks on."""
+    after = _lost(world, effect, policy)
+    return after._replace(speaking=world.speaking, stopped=world.stopped) if policy.turns == "local" else after
 
 
 def _line(world: World, _: ev.LineOpened, __: Policy) -> World:
@@ -724,7 +731,7 @@ _EFFECTS: dict[type[fx.Effect], Callable[[World, Any, Policy], World]] = {
     fx.HangUp: _hang_up,
     fx.TellEnded: _tell,
     fx.CloseSession: _close,
-    fx.OpenSession: _lost,
+    fx.OpenSession: _opened_anew,
     fx.ConfigureSession: _configure,
     fx.ProtectResponse: _protect,
     fx.ReleaseResponse: _release,
