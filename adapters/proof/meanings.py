@@ -140,20 +140,25 @@ def _hangup(call: Call, world: World) -> bool:
 
 
 def _pending(call: Call, world: World) -> bool:
-    under_way = [answer.pays for answer in world.answers if answer.generated or answer.audible]
-    asked = [world.asked.pays] if world.asked is not None else []
-    due = world.owed.difference(*under_way, *asked)
     match call.pending.state:
         case st.NOTHING:
-            return not due - {GREETING} or world.early or call.turn.state is not st.QUIET
+            # of a server that answers by itself, or before a commit, nobody can tell what a response knows of
+            untold = call.policy.create_response or world.early or call.turn.state is not st.QUIET
+            return untold or not _due(world) - {GREETING}
         case st.PAUSED:
             return world.failed
         case st.PREPARING:
-            return GREETING in due
+            return GREETING in _due(world)
         case st.OWED:
             return call.policy.create_response
         case _:
             return True
+
+
+def _due(world: World) -> frozenset[str]:
+    """What is owed that nothing under way could pay."""
+    under_way = [answer.pays for answer in world.answers if answer.generated or answer.audible]
+    return world.owed.difference(*under_way, frozenset() if world.asked is None else world.asked.pays)
 
 
 _SAYS: dict[str, Says] = {
