@@ -12,9 +12,9 @@ from fsm.call import effects as fx, events as ev
 from fsm.call.effects import Cause
 from fsm.call.policy import Policy
 
-TURN, ENTRY, TOOL, GREETING, NOTICE = "turn", "entry", "tool", "greeting", "notice "
-"""What may be owed; a notice has its text behind it."""
-IN_CONVERSATION = frozenset({TURN, ENTRY, TOOL})
+TURN, SOUND, ENTRY, TOOL, GREETING, NOTICE = "turn", "sound", "entry", "tool", "greeting", "notice "
+"""What may be owed; a notice has its text behind it, and a sound may prove to be a turn."""
+IN_CONVERSATION = frozenset({TURN, SOUND, ENTRY, TOOL})
 """What any response without words of ours answers, if the conversation held it when the response was begun."""
 OWN_WORDS = {Cause.GREETING, Cause.NOTICE, Cause.IDLE_PROMPT, Cause.FAREWELL, Cause.TOOL_FILLER, Cause.LIMIT_WARNING}
 """Causes of responses that say what we have to say, and answer nothing else."""
@@ -448,7 +448,7 @@ def _committed(world: World, event: ev.TurnCommitted, policy: Policy) -> World:
     if world.early and not world.speaking and not world.stopped:
         return world._replace(turn=event.item_id, early=False, committing=False)
     if world.alarm and world.front is not None and not world.front.asks and not _waits(world):
-        world = _taken(world, event, owed=world.owed - {GREETING}, optional=world.optional | ({TURN} - world.owed), doubt=world.front.id)
+        world = _taken(world, event, owed=world.owed - {GREETING}, optional=world.optional | {SOUND}, doubt=world.front.id)
     else:
         world = _taken(_owe(world, TURN), event, doubt="")
     answers = policy.create_response and world.rights and world.confirmed
@@ -496,7 +496,7 @@ def _listened(world: World, event: ev.BackchannelHeard, _: Policy) -> World:
 
 
 def _dismissed(world: World, _: ev.TurnDismissed, __: Policy) -> World:
-    return world._replace(owed=world.owed - {TURN}, optional=world.optional - {TURN})
+    return world._replace(owed=world.owed - {TURN}, optional=world.optional - {TURN, SOUND}, doubt="")
 
 
 def _noticed(world: World, event: ev.NoticeRequested, _: Policy) -> World:
