@@ -452,7 +452,7 @@ def _committed(world: World, event: ev.TurnCommitted, policy: Policy) -> World:
     else:
         world = _taken(_owe(world, TURN), event, doubt="")
     answers = policy.create_response and world.rights and world.confirmed
-    return world._replace(auto=world.owed & IN_CONVERSATION) if answers else world
+    return world._replace(auto=(world.owed | world.optional & {SOUND}) & IN_CONVERSATION) if answers else world
 
 
 def _waits(world: World) -> bool:
@@ -484,7 +484,7 @@ def _transcribed(world: World, event: ev.Transcribed, _: Policy) -> World:
     front, doubt, world = world.front, world.doubt, world._replace(doubt="")
     if front is None or front.id != doubt or not event.text:
         return world
-    return _owe(world, TURN)
+    return world._replace(owed=world.owed | {SOUND}, optional=world.optional - {SOUND})
 
 
 def _listened(world: World, event: ev.BackchannelHeard, _: Policy) -> World:
@@ -496,7 +496,7 @@ def _listened(world: World, event: ev.BackchannelHeard, _: Policy) -> World:
 
 
 def _dismissed(world: World, _: ev.TurnDismissed, __: Policy) -> World:
-    return world._replace(owed=world.owed - {TURN}, optional=world.optional - {TURN, SOUND}, doubt="")
+    return world._replace(owed=world.owed - {TURN, SOUND}, optional=world.optional - {TURN, SOUND}, doubt="")
 
 
 def _noticed(world: World, event: ev.NoticeRequested, _: Policy) -> World:

@@ -164,8 +164,8 @@ async def test_a_sentence_that_nobody_waits_for_any_more_is_stopped_at_the_serve
 async def test_the_check_passes_a_server_that_is_there(server: Server, anyio_backend: str) -> None:
     assert await check(server.url) == "seed"
     async with answering(always(404)) as url:
-        assert await check(url) == "seed"
-        assert await check(Asked(url=url, key="sk-1")) == "openai"
+        with pytest.raises(ConnectionError, match="shows no path that a speech server has, and answered 404"):
+            await check(url)
 
 
 @each_backend
