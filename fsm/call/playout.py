@@ -76,7 +76,7 @@ def admit(_: Call, event: ev.ResponseCreated) -> Admit:
 
 
 def flush(call: Call, _: ev.Event) -> Flush:
-    """Make what is heard inaudible for good (R30)."""
+    """Make what is heard, and nothing else, inaudible for good (R30, R31)."""
     return Flush(call.playout.id)
 
 

@@ -161,7 +161,7 @@ def _changes_of(node: ast.AST) -> Iterator[tuple[str, Callable[[ast.AST], None]]
     """The ways to change one node."""
     if isinstance(node, ast.Compare):
         for operator in COMPARED.get(type(node.ops[0]), ()):
-            yield f"{ast.unparse(node)} by {operator.__name__}", _setting("ops", [operator()])
+            yield f"{ast.unparse(node)} by {operator.__name__}", _setting("ops", [operator(), *node.ops[1:]])
     elif isinstance(node, ast.BoolOp):
         other = ast.Or if isinstance(node.op, ast.And) else ast.And
         yield f"{other.__name__} in {ast.unparse(node)}", _setting("op", other())

@@ -51,6 +51,11 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "line:AWAITED|OPEN/Expired/stale",
         (": whatever the guard says",),
     ),
+    Equivalent(
+        "Before the noise floor is known nothing was held, so that no false alarm is to be forgotten.",
+        "interruption:CLEAR/SpeechStarted/unheeded",
+        (" before CLEAR/SpeechStarted|BargeInDetected/uncalibrated",),
+    ),
     Equivalent("In NOTHING no notice waits.", "pending:*/NoticeRequested/full", (" not for NOTHING/NoticeRequested",)),
     Equivalent("A reason after which nothing is hoped for is a word, never empty.", "hangup.model_gone: ", ("without 'no answer came'",)),
     Equivalent(

@@ -118,7 +118,9 @@ def main(rule: int) -> int:
     """Break and print. Exit code 1: no break was noticed."""
     breaking = Breaking(rule)
     with redirect_stdout(io.StringIO()):
-        ended = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *nodes_of(rule)], plugins=[breaking])
+        ended = pytest.main(
+            ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:unraisableexception", *nodes_of(rule)], plugins=[breaking]
+        )
     if ended == pytest.ExitCode.INTERNAL_ERROR:
         raise RuntimeError(f"the tests of R{rule:02d} could not be run; run pytest on {' '.join(nodes_of(rule))}")
     print(json.dumps({f"R{rule:02d}": breaking.noticed}))

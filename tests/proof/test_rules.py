@@ -1,5 +1,6 @@
 """Claims about the rules: each is claimed by a test."""
 
+import re
 from pathlib import Path
 from typing import get_type_hints
 
@@ -9,10 +10,24 @@ from adapters.proof.rules import RULES, kept
 from fsm import effects as fx
 from fsm.call.machine import CALL
 
+TESTS = Path(__file__).parents[1]
+
 
 def test_every_rule_is_claimed_by_a_test() -> None:
     assert len(RULES) == 109
     assert [rule.name for rule in kept() if not rule.tests] == []
+
+
+BY_FORM = {"R04", "R13", "R17", "R23"}
+"""Rules that no break of a row or a function can show: the tests below look at the tables themselves."""
+
+
+def test_every_rule_is_proved_by_breaking_what_keeps_it_or_by_the_form_of_the_tables() -> None:
+    assert {rule.name for rule in kept() if not rule.breaks} <= BY_FORM
+    tests = {f"{path.stem}::{name}" for path in TESTS.rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())}
+    cases = {f"cases/{path.stem}" for path in (TESTS / "cases").glob("*.jsonl")}
+    noticed = {name for rule in kept() for name, _ in rule.noticed_by}
+    assert noticed - tests - cases == set(), "make the list anew: python -m tests.mutants.proving"
 
 
 def test_without_the_tests_every_rule_of_the_tables_is_still_named_by_its_rows(tmp_path: Path) -> None:
