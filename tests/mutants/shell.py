@@ -118,7 +118,8 @@ def main(rule: int) -> int:
     """Break and print. Exit code 1: no break was noticed."""
     breaking = Breaking(rule)
     with redirect_stdout(io.StringIO()):
-        ended = pytest.main(
+        quiet = [f"-p=no:{plugin}" for plugin in ("cacheprovider", "xdist", "unraisableexception")]
+        ended = pytest.main(["-q", *quiet, *nodes_of(rule)], plugins=[breaking])
             ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:unraisableexception", *nodes_of(rule)], plugins=[breaking]
         )
     if ended == pytest.ExitCode.INTERNAL_ERROR:
