@@ -120,8 +120,6 @@ def main(rule: int) -> int:
     with redirect_stdout(io.StringIO()):
         quiet = [f"-p=no:{plugin}" for plugin in ("cacheprovider", "xdist", "unraisableexception")]
         ended = pytest.main(["-q", *quiet, *nodes_of(rule)], plugins=[breaking])
-            ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:unraisableexception", *nodes_of(rule)], plugins=[breaking]
-        )
     if ended == pytest.ExitCode.INTERNAL_ERROR:
         raise RuntimeError(f"the tests of R{rule:02d} could not be run; run pytest on {' '.join(nodes_of(rule))}")
     print(json.dumps({f"R{rule:02d}": breaking.noticed}))
