@@ -118,7 +118,7 @@ def main(rule: int) -> int:
     """Break and print. Exit code 1: no break was noticed."""
     breaking = Breaking(rule)
     with redirect_stdout(io.StringIO()):
-        quiet = [f"-p=no:{plugin}" for plugin in ("cacheprovider", "xdist", "unraisableexception")]
+        quiet = [f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "unraisableexception")]
         ended = pytest.main(["-q", *quiet, *nodes_of(rule)], plugins=[breaking])
     if ended == pytest.ExitCode.INTERNAL_ERROR:
         raise RuntimeError(f"the tests of R{rule:02d} could not be run; run pytest on {' '.join(nodes_of(rule))}")
