@@ -27,7 +27,7 @@ from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import start
 from tests.shared.needs import SOUND
 from tests.shared.pulse import Pulse, Taken, sound_system
-from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, Puppet as Model, callfsm, channels, environment, silent_policy
+from tests.shared.shell import BACKENDS, PATIENCE_S, PATIENTLY, ROOT, Puppet as Model, callfsm, channels, environment, silent_policy
 
 pytestmark = pytest.mark.needs(*SOUND)
 
@@ -365,7 +365,7 @@ def whole_call(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Future[tup
     system, out = Pulse(echo_db=-20.0), tmp_path_factory.mktemp("whole") / "out"
     arguments = ["--device", "speaker", "--microphone", "microphone", "--voice", "realtime", "--vad", "local", "--out", str(out)]
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "adapters.cli", "call", *arguments],
+        [sys.executable, "-u", "-m", "adapters.cli", "call", *arguments, *PATIENTLY],
         cwd=ROOT,
         env=environment(**system.variables),
         stdin=subprocess.DEVNULL,

@@ -25,6 +25,7 @@ from fsm.call.snapshot import start
 from tests.shared.shell import (
     BACKENDS,
     PATIENCE_S,
+    PATIENTLY,
     ROOT,
     Puppet,
     alive,
@@ -320,14 +321,14 @@ def test_cases_are_judged(here: Here, tmp_path: Path) -> None:
 
 
 def test_a_call_with_a_recorded_caller_leaves_its_folder(tmp_path: Path) -> None:
-    caller = silence(tmp_path / "caller.wav", 2.0)
-    done = callfsm("call", "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out")
+    caller = silence(tmp_path / "caller.wav", 4.0)
+    done = callfsm("call", "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out", *PATIENTLY)
     assert (done.returncode, done.stderr) == (0, "")
     whole(tmp_path / "out", "the caller hung up")
     assert "ended                           the caller hung up" in done.stdout
     assert f"{tmp_path / 'out'}: {', '.join(FILES)}" in done.stdout
     caller_sound, agent_sound = channels(tmp_path / "out" / "call.wav")
-    assert len(caller_sound) == 2 * RATE_HZ
+    assert len(caller_sound) == 4 * RATE_HZ
     assert abs(agent_sound).max() > 1_000, "the greeting was heard"
 
 
@@ -336,7 +337,7 @@ def test_a_call_with_a_recorded_caller_leaves_its_folder(tmp_path: Path) -> None
 def test_a_call_that_is_stopped_leaves_whole_files_and_no_process(tmp_path: Path, number: signal.Signals, backend: str) -> None:
     caller = silence(tmp_path / "caller.wav", 60.0)
     children: set[int] = set()
-    process = begin_callfsm("call", "--caller", caller, "--out", tmp_path / "out", "--backend", backend)
+    process = begin_callfsm("call", "--caller", caller, "--out", tmp_path / "out", "--backend", backend, *PATIENTLY)
     try:
         assert process.stdout is not None
         for line in process.stdout:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_cli import end, silence, whole
-from tests.shared.shell import PATIENCE_S, ROOT, begin_callfsm, descendants, environment
+from tests.shared.shell import PATIENCE_S, PATIENTLY, ROOT, begin_callfsm, descendants, environment
 
 FULL = Path("/dev/full")
 RECORDED = ROOT / "tests/bench/recorded.trace"
@@ -180,7 +180,7 @@ def test_a_call_is_held_to_its_end_whoever_reads_of_it(where: str, tmp_path: Pat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_second_signal_ends_a_call_at_once_and_without_a_word(number: signal.Signals, tmp_path: Path) -> None:
     caller = silence(tmp_path / "caller.wav", 60.0)
-    process = begin_callfsm("call", "--caller", caller, "--out", tmp_path / "out")
+    process = begin_callfsm("call", "--caller", caller, "--out", tmp_path / "out", *PATIENTLY)
     children: set[int] = set()
     try:
         assert process.stdout is not None
@@ -199,7 +199,7 @@ def test_a_second_signal_ends_a_call_at_once_and_without_a_word(number: signal.S
 
 def test_a_call_whose_terminal_is_gone_hangs_up_and_leaves_whole_files(tmp_path: Path) -> None:
     caller = silence(tmp_path / "caller.wav", 60.0)
-    process = begin_callfsm("call", "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out")
+    process = begin_callfsm("call", "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out", *PATIENTLY)
     try:
         assert process.stdout is not None
         for line in process.stdout:

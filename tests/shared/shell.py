@@ -146,6 +146,8 @@ PATIENT: dict[str, float] = {
     "watchdog_ms": 60_000,
 }
 """For calls in real time that are to meet no failure: a busy machine is late, and its lateness is none."""
+PATIENTLY = tuple(word for name, value in PATIENT.items() for word in ("--set", f"{name}={value:g}"))
+"""The same, for the command line."""
 
 
 def run_on(backend: str, main: Callable[[], Awaitable[Any]]) -> Any:
