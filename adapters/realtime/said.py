@@ -13,21 +13,14 @@ import attrs
 
 GOODBYES = (
     *("goodbye", "good bye", "bye", "bye bye", "good night", "farewell", "have a nice day", "have a great day", "have a good day"),
-    *("have a good one", "have a good evening", "have a nice evening", "have a great evening", "have a nice weekend", "talk to you soon"),
-    *("auf wiedersehen", "auf wiederhören", "tschüss", "schönen tag noch", "au revoir", "bonne journée", "adiós", "hasta luego"),
-    *(
-        "arrivederci",
-        "buona giornata",
-        "adeus",
-        "tchau",
-        "tot ziens",
-        "do widzenia",
-        "hej då",
-        "до свидания",
-        "להתראות",
-        "ביי",
-        "مع السلامة",
-    ),
+    *("have a wonderful day", "have a lovely day", "have a good one", "have a good evening", "have a nice evening", "have a great evening"),
+    *("have a lovely evening", "have a nice weekend", "have a great weekend", "talk to you soon"),
+    *("auf wiedersehen", "auf wiederhören", "tschüss", "schönen tag noch", "schönen abend noch", "au revoir", "bonne journée"),
+    *("bonne soirée", "adiós", "hasta luego", "tenga un buen día", "arrivederci", "buona giornata", "buona serata", "adeus", "tchau"),
+    *("tot ziens", "fijne dag nog", "do widzenia", "hej då", "farvel", "ha det bra", "näkemiin", "na shledanou", "dovidenia"),
+    *("viszontlátásra", "la revedere", "αντίο", "αντίο σας", "hoşça kalın", "до свидания", "до побачення", "довиждане"),
+    *("להתראות", "ולהתראות", "ביי", "مع السلامة", "अलविदा", "ลาก่อน", "ลาก่อนค่ะ", "ลาก่อนครับ", "tạm biệt", "sampai jumpa"),
+    *("再见", "再見", "拜拜", "さようなら", "안녕히 계세요", "안녕히 가세요"),
 )
 """Phrases that end a call when the agent says them last; a setting, since every product says goodbye in its own way (R46)."""
 
@@ -41,7 +34,7 @@ DISMISSALS = ("stop", "be quiet", "quiet", "quiet please", "shut up", "hold on",
 
 _QUESTION_MARKS = ("?", "؟", "\u037e", "\u055e", "⁇")
 """How a question ends; a full-width one is made plain first."""
-_QUOTES = '"“”„«»‹›‚'  # noqa: RUF001
+_QUOTES = '"“”„«»‹›‚「」『』'  # noqa: RUF001
 _APART = ",;:、،؛()[]—–…¡¿" + _QUOTES  # noqa: RUF001
 """What parts two clauses; so does a dash between blanks."""
 
@@ -75,8 +68,10 @@ _ABOUT = _set("to about if when on with regarding as because is are was means sa
 _PARTING = _set("talk to speak see catch later safe stay enjoy drive safely be well")
 """What else a sentence behind a goodbye may hold."""
 _TITLE = re.compile(r"\b(Mr|Mrs|Ms|Dr|Prof|St|Hr|Fr|Sr|Sra|Mme|Mlle)\.(?=\s+[^\W\d_])")
-_WISHES = frozenset(("bonne journée", "buona giornata", "good night"))
-"""Short wishes: like phrases of three words and more they may stand within a sentence, "I wish you a …"."""
+_WISHES = frozenset(("bonne journée", "bonne soirée", "buona giornata", "buona serata", "good night"))
+"""Short wishes: they may stand within a sentence, "I wish you a …"."""
+_WISH = _set("wish wishing hope souhaite souhaitons auguro auguriamo")
+"""What shows that a short one is wished."""
 _ENDING = 1_000
 """How many characters of a text are looked at: an end that is longer says nothing short, and each word costs (R106)."""
 _LONG_PHRASE, _MOST_BEFORE, _MOST_AFTER, _MOST_PARTING = 3, 6, 4, 5
@@ -160,7 +155,7 @@ def _says(tokens: list[_Token], phrase: list[str]) -> bool:
             first -= 1
         while after < last and not tokens[after].apart and tokens[after].word not in _AND:
             after += 1
-        if tokens[start].quoted and tokens[end].quoted and start:
+        if tokens[start].quoted and tokens[end].quoted and (start or end < last):
             continue
         before = [token.word for token in tokens[first:start]]
         if _may_precede(before, phrase) and _may_follow(tokens[end:after], phrase):
@@ -174,20 +169,19 @@ def _may_precede(before: list[str], phrase: list[str]) -> bool:
         return True
     if before[0] in _THANKS:
         return _MENTIONS.isdisjoint(before)
-    return _is_wish(phrase) and len(before) <= _MOST_BEFORE and not {"say", "if", "when", "our", "never", "not"} & set(before)
+    wished = len(phrase) >= _LONG_PHRASE or (" ".join(phrase) in _WISHES and not _WISH.isdisjoint(before))
+    return wished and len(before) <= _MOST_BEFORE and not {"say", "if", "when", "our", "never", "not"} & set(before)
 
 
 def _may_follow(after: list[_Token], phrase: list[str]) -> bool:
     """May these words stand behind a goodbye in its clause?"""
     if not after:
         return True
+    if after[0].word == "from":
+        return _ABOUT.isdisjoint(token.word for token in after)
     if len(after) > _MOST_AFTER or after[0].word in _ABOUT - _AFTER:
         return False
-    return _is_wish(phrase) or all(token.is_name or token.word in _AFTER for token in after)
-
-
-def _is_wish(phrase: list[str]) -> bool:
-    return len(phrase) >= _LONG_PHRASE or " ".join(phrase) in _WISHES
+    return len(phrase) >= _LONG_PHRASE or all(token.is_name or token.word in _AFTER for token in after)
 
 
 def _is_parting(words: list[str]) -> bool:

@@ -1,6 +1,5 @@
 """The wait that a server states, in whatever field and words it does: `retry_after`, a header of that name, "try again in 2.5s" (R92)."""
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,21 +10,32 @@ _DEEPEST = 6
 """How deep a field may lie; a server's nesting is not ours to follow for ever."""
 _FIELD = re.compile(
     r"(?:x-)?(?:rate[-_ ]?limit[-_ ]?)?(?:retry[-_ ]?(?:after|in|delay)|wait[-_ ]?(?:for|time)?|reset[-_ ]?(?:after|in|seconds))"
+    r"|(?:cool[-_ ]?down|back[-_ ]?off)(?:[-_ ]?(?:m?s|milliseconds|sec(?:ond)?s|time|for))?$"
 )
 """A field that states one, before its unit."""
+_RESET = re.compile(r"(?:x-)?rate[-_ ]?limit[-_ ]?reset(?:[-_ ]?(?:tokens|requests))?$")
+"""A field that says when a limit is whole again, which may be longer than one has to wait."""
+_ABSOLUTE_S = 1e9
+"""A number of seconds that is larger is a time, not a wait."""
 _MS = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0}
 _UNIT = r"(?:(?P<ms>ms|milli-?sec(?:ond)?s?)|(?P<s>s(?:ec(?:ond)?s?)?)|(?P<m>m(?:in(?:ute)?s?)?)|(?P<h>h(?:(?:ou)?rs?)?))(?![a-z])"
 _AMOUNT = re.compile(rf"(?P<number>\d+(?:[.,]\d+)?)\s*(?:{_UNIT})?[\s,]*", re.IGNORECASE)
+_PARTS_MS = {"milliseconds": 1.0, "millis": 1.0, "ms": 1.0, "seconds": 1_000.0, "secs": 1_000.0, "s": 1_000.0, "nanos": 1e-6}
 _WORDS = re.compile(
-    r"(?:try(?:ing)?\s+again|retry(?:[-_ ]after)?|wait(?:ing)?|available\s+again|resets?)(?:\W+[a-z]+){0,3}?\W*(?=\d)", re.IGNORECASE
+    r"\b(?:again|retry(?:ing)?|wait(?:ing)?|available|allowed|(?:another|next|new)\s+request|resets?)"
+    r"(?:[\W_]+(?:in|after|for|about|around|approximately|roughly|at\s+least|another|your|the|this|request|call))*"
+    r"[^\w-]*(?=\d)(?!\d+(?::|[-/]\d+[-/])\d)",
+    re.IGNORECASE,
 )
+"""What stands before a wait in words; a date or a time of the day is none."""
 
 
 def stated_wait_ms(told: Any) -> float:
     """The wait that a message, or a part of one, asks for, in ms; 0.0 where it asks for none."""
-    for name, value in _fields(told, 0):
-        if _FIELD.match(name.lower()) and (wait_ms := _of_field(name.lower(), value)):
-            return wait_ms
+    for form in (_FIELD, _RESET):
+        for name, value in _fields(told, 0):
+            if form.match(name.lower()) and (wait_ms := _of_field(name.lower(), value)):
+                return wait_ms
     for name, value in _fields(told, 0):
         if (
             isinstance(value, str)
@@ -43,13 +53,19 @@ def wait_in(words: str) -> float:
 
 
 def _of_field(name: str, value: Any) -> float:
+    if isinstance(value, Mapping):
+        return sum(_positive(value.get(part)) * unit for part, unit in _PARTS_MS.items())
     unit = _MS["ms"] if name.endswith(("ms", "millis", "milliseconds")) else _MS["s"]
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return 0.0
     if isinstance(value, str):
         # a date, as HTTP allows one, begins with no digit
-        return _sum(value.strip(), unit)
-    return value * unit if math.isfinite(value) and value > 0 else 0.0
+        return _sum(value.strip().removeprefix("PT"), unit)
+    return _positive(value) * unit
+
+
+def _positive(value: Any) -> float:
+    """A number that can be a wait, else 0.0."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value < _ABSOLUTE_S else 0.0
 
 
 def _sum(text: str, unit_ms: float) -> float:

@@ -56,12 +56,16 @@ _HOURS = _words("a.m p.m")
 """Dotted abbreviations that do end a sentence before a capital letter; "U.S. Senate" is one sentence's."""
 
 
+_THOUGHTS = (("<think>", "<thinking>"), ("</think>", "</thinking>"))
+"""What thoughts begin with, and end with."""
+
+
 class SentenceCutter:
     """One response's text, delta by delta; every character comes out once, in order, spaces and line breaks aside.
 
     The exceptions have nothing to say in them: an emoji, a dash or a table's rule goes with the words that follow, and is dropped at the
-    end, or when it is longer than a sentence, as a voice would refuse it; the lines of a block of code are dropped. A sentence that is
-    too short to be said alone goes with the next one; a line break between them stays.
+    end, or when it is longer than a sentence, as a voice would refuse it; the lines of a block of code are dropped, and so is what a
+    model thinks (`<think>`). A sentence that is too short to be said alone goes with the next one; a line break between them stays.
     """
 
     def __init__(self, *, first_chars: int = FIRST_CHARS, alone_chars: int = ALONE_CHARS) -> None:
@@ -72,20 +76,21 @@ class SentenceCutter:
         self._first_chars, self._alone_chars = first_chars, alone_chars
         self._text = ""
         self._begun = False
+        self._thoughts = _Thoughts()
         self._fences = _Fences()
 
     def feed(self, delta: str) -> list[str]:
         """The sentences that these characters complete, usually none or one, without spaces at their ends."""
-        done = []
-        for character in delta:
-            done += self._take_all(self._fences.outside(character))
-        return done
+        return [sentence for character in delta for sentence in self._take_outside(self._thoughts.outside(character))]
 
     def end(self) -> list[str]:
         """The last sentence, if anything is left to say; the cutter can then begin another text."""
-        done = self._take_all(self._fences.end())
+        done = [*self._take_outside(self._thoughts.end()), *self._take_all(self._fences.end())]
         rest, self._text, self._begun = self._text.strip(), "", False
         return [*done, rest] if self._sayable(rest) else done
+
+    def _take_outside(self, characters: str) -> list[str]:
+        return [sentence for character in characters for sentence in self._take_all(self._fences.outside(character))]
 
     def _take_all(self, characters: str) -> list[str]:
         return [sentence for character in characters if (sentence := self._take(character))]
@@ -122,6 +127,36 @@ class SentenceCutter:
     def _cut(self, at: int) -> str:
         sentence, self._text, self._begun = self._text[:at].strip(), self._text[at:].lstrip(), True
         return sentence
+
+
+class _Thoughts:
+    """Keeps back what a reasoning model thinks, from `<think>` to `</think>`, where its server passes that on."""
+
+    def __init__(self) -> None:
+        self._tag = ""
+        """A tag as far as it has come, while it may be one of ours."""
+        self._inside = False
+
+    def outside(self, character: str) -> str:
+        """The characters that now turn out to be no thought."""
+        before = ""
+        if character == "<":
+            before, self._tag = self._tag, character
+        elif not self._tag:
+            return "" if self._inside else character
+        else:
+            self._tag += character
+        tag = self._tag.lower()
+        if tag in _THOUGHTS[self._inside]:
+            self._tag, self._inside = "", not self._inside
+        elif not any(known.startswith(tag) for known in _THOUGHTS[self._inside]):
+            before, self._tag = before + self._tag, ""
+        return "" if self._inside else before
+
+    def end(self) -> str:
+        """The same, when no more is to come."""
+        tag, self._tag, inside, self._inside = self._tag, "", self._inside, False
+        return "" if inside else tag
 
 
 class _Fences:

@@ -27,7 +27,9 @@ def spoken(text: str, sounds: Iterable[str] = ()) -> str:
     """
     # half of a surrogate pair, as a model may send it, has no bytes in UTF-8
     whole = _CONTROLS.sub(" ", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    whole = _DEFINITION.sub("", _TOKEN.sub(" ", whole))
+    whole = _DEFINITION.sub("", _FACES.sub(" ", _TOKEN.sub(" ", whole)))
+    # between digits these are arithmetic, whatever Markdown makes of two of them
+    whole = re.sub(r"(?<=\d)\*(?=\d)", "×", whole)
     said = _joined(_blocks(_MARKDOWN.parse(whole)) if len(whole) <= _MOST_MARKS else [whole])
     keeps = {name.lower() for name in sounds}
     for take_out in (_addresses, lambda part: _brackets(part, keeps), _signs, _quotes, _tidy):
@@ -107,8 +109,10 @@ _URL = re.compile(r"""(?:\b(?:https?|ftp|wss?)://|\bwww\.)[^\s<>"'`\[\]{}|\\^）
 _PATH = re.compile(r"(?<![\w.-])((?:[a-z0-9-]+\.)+[a-z]{2,24})(?::\d+)?/[^\s<>\"'`\[\]{}|)，。、]*", re.IGNORECASE)
 _SCHEME = re.compile(r"\b(?:mailto|tel|sms):(?=\S)", re.IGNORECASE)
 _REST_OF_LINK = re.compile(r"\]\s?\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)?")
-_TOKEN = re.compile(r"<\|[^|<>]*\|>")
-"""A sign of the model's own, as <|end|>."""
+_TOKEN = re.compile(r"<\|[^|<>]*\|>|\[/?INST\]|</?s>|^:::+[ \w]*$", re.MULTILINE)
+"""A sign of the model's own, as <|end|>, or of its page's, as :::note."""
+_FACES = re.compile(r"¯[\\_]*\(ツ\)[\\_/]*¯|[╯ヽ٩ლ]?\([^()\w]*[°ಠ•◕ʘ][^()]{0,6}[°ಠ•◕ʘ][^()\w]*\)[╯ノ۶ლ]?")
+"""A face of many signs, as a shrug."""
 _DEFINITION = re.compile(r"^\s*\[(?:[^\]\n]+\]:\s+\S+://.*$|\^[^\]\n]*\]:)", re.MULTILINE)
 """Where a link's address is given apart, and what a footnote begins with."""
 _BLOB = re.compile(r"(?<!\S)(?=\S*[0-9=+/_%&])[!-~]{40,}(?!\S)")
@@ -161,7 +165,8 @@ def _signs(text: str) -> str:
     text = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
     text = _ARROW.sub(", ", _FACE.sub("", _HIDDEN.sub("", text)))
     text = re.sub(r"\s+[-–—]\s+(?!\d)|\s*-{2,}\s*|(?:^|\s+)[•▪◦‣●○■□·∙*+-]\s+(?![\d=])", ", ", text)
-    text = re.sub(r"(?<=\w)\s*[~〜～]\s*(?=\w)", "–", re.sub(r"(?<=\w)_(?=\w)", " ", text))
+    text = re.sub(r"(?<=[A-Za-z])([~^])(\w{1,3})\1", r"\2", re.sub(r"(?<=\w)_(?=\w)", " ", text))
+    text = re.sub(r"(?<=\w)(\s?)[~〜～]\1(?=\w)", "–", re.sub("\u0640+", "", text))
     text = re.sub(r"\$([^\s$\d](?:[^$]*[^\s$])?)\$(?!\d)", r"\1", text)
     text = re.sub(r"(?<![\w&])(?:#(?=\w)|@(?=[^\W\d]))|(?<!\d)(?<!\d\s)\$(?!\s?\d)", "", text)
     return "".join(map(_sign_at(text), range(len(text))))
@@ -180,6 +185,10 @@ def _sign_at(text: str) -> Callable[[int], str]:
             return character if inside else ""
         category = unicodedata.category(character)
         if character == "+" and _MAILBOX.match(text, at + 1):
+            return character
+        if character == "+" and "++" in (text[at - 1 : at + 1], text[at : at + 2]) and re.search(r"\w\+*$", text[:at]):
+            return character
+        if character == "^" and text[at - 1 : at].isdigit() and text[at + 1 : at + 2].isdigit():
             return character
         if character in _ARITHMETIC:
             if not (_beside(text, at, -1).isdigit() or character in "+<>≈≤≥±−") or not _beside(text, at, 1).isdigit():
@@ -220,5 +229,5 @@ def _tidy(text: str) -> str:
     text = re.sub(r"\(\s*[,;.]*\s*\)|（\s*）", "", text)
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r" (?=[.,!?…)](?:\W|$))|(?<=\() ", "", text)
-    text = re.sub(r"(?:[,;] ?)+(?=[,;.!?…:。！？，])|(?<=[.!?…:。！？，;])(?: ?,)+", "", text)
+    text = re.sub(r"(?:[,;] ?)+(?=[,;!?…:。！？，]|\.(?!\w))|(?<=[.!?…:。！？，;])(?: ?,)+", "", text)
     return re.sub(r"^(?:[\s,;:.)!?、，。·–—]|-(?!\d))+", "", text).rstrip(" ,&")

@@ -111,6 +111,10 @@ WRITTEN = {
         '<b>Note:</b> we close at 5&nbsp;pm.<br/>Call&nbsp;<a href="tel:+15550100">+1 555 0100</a> &amp; ask for Ann.<|im_end|>',
         ["Note: we close at 5 pm. Call +1 555 0100", "ask for Ann."],
     ),
+    "thoughts": (
+        "<think>\nThe user asks. Hours? It's <b>nine</b>.\n</think>\n\nWe open at *nine*. <thinking>Now? Yes.</thinking>And close at five.<think>never closed. So",
+        ["We open at nine. And close at five."],
+    ),
     "short": ("Yes.\nNo.\nHi!\nOf course, I can do that for you. Bye!", ["Yes. No. Hi! Of course, I can do that for you.", "Bye!"]),
 }
 """Answers as models write them, and the sentences that are said of each."""
@@ -165,6 +169,16 @@ def test_what_a_model_writes_is_said_in_words(name: str) -> None:
         ('He said:"Ja"und ging', "He said:Ja und ging"),
         ('צה"ל אמר "שלום"', "צה״ל אמר שלום"),
         ("می‌خواهم क्‍ष", "می‌خواهم क्‍ष"),
+        # numbers keep their values
+        ("3*4, 3x4, 2^10, 10*2*3 and **5**", "3×4, 3x4, 2^10, 10×2×3 and 5"),
+        ("ETA ~5 min, 5~6 h, 9 ~ 17, 월~금, H~2~O, x^2^", "ETA 5 min, 5–6 h, 9–17, 월–금, H2O, x2"),
+        ("C++, .NET, i++ and node.js.", "C++, .NET, i++ and node.js."),
+        # faces of many signs, and letters that are stretched
+        ("Sorry ¯\\_(ツ)_/¯ and (╯°□°)╯ ok ( ͡° ͜ʖ ͡°).", "Sorry and ok."),
+        ("نعم ـــ اتصل بـ 5", "نعم اتصل ب 5"),
+        # what a template leaves
+        ("[INST] Hi [/INST] there </s>", "Hi there"),
+        (":::tip\nUse this.\n:::", "Use this."),
         # sources, boxes, a sound that this voice does not know
         ("Ten hours [1][2, 3].【4:0†a.pdf】 See [^n].", "Ten hours. See."),
         ("[laugh] Well", "laugh Well"),
