@@ -173,7 +173,7 @@ def _told(result: Any) -> str:
 def load(path: Path, timeout_s: float) -> Tools:
     """The `Tools` that a Python file makes, which may import its neighbours; each tool is bounded by `timeout_s`.
 
-    Raises ValueError or OSError in one line.
+    Raises ValueError or OSError in one line; a KeyboardInterrupt passes, as a key may have been pressed.
     """
     # last, so that no neighbour hides a module of ours, and for good, as a tool may import when it is called
     if (folder := str(path.resolve().parent)) not in sys.path:
@@ -182,8 +182,10 @@ def load(path: Path, timeout_s: float) -> Tools:
         made = runpy.run_path(str(path))
     except OSError as error:
         raise OSError(f"{error.strerror}; give a Python file") from None
+    except KeyboardInterrupt:
+        raise
     # Whatever the file's own code raises, SystemExit too, is the user's to mend, and its last line says where.
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise ValueError(described(error)) from error
     found = [thing for thing in made.values() if isinstance(thing, Tools)]
     if len(found) != 1 or not found[0].declarations:

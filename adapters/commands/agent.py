@@ -4,6 +4,7 @@ import argparse
 import ast
 import inspect
 import os
+import signal
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -272,11 +273,27 @@ def _apology(path: Path | None) -> bytes:
 
 def _tools(path: Path | None, policy: Policy) -> "Tools | None":
     """The tools of a file, None for none."""
+    from adapters.seam.errors import described
     from adapters.tools import load
 
     if path is None:
         return None
+    pressed: list[int] = []
+
+    def press(number: int, _: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    if listens := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, press)
     try:
         return load(path, policy.tool_ms / 1000)
     except (ValueError, OSError) as error:
         raise Refused(f"--tools {path}: {error}") from None
+    except KeyboardInterrupt as error:
+        if pressed:
+            raise
+        raise Refused(f"--tools {path}: {described(error)}") from None
+    finally:
+        if listens:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

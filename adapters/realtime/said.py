@@ -18,7 +18,7 @@ GOODBYES = (
     *("auf wiedersehen", "auf wiederhören", "tschüss", "schönen tag noch", "schönen abend noch", "au revoir", "bonne journée"),
     *("bonne soirée", "adiós", "hasta luego", "tenga un buen día", "arrivederci", "buona giornata", "buona serata", "adeus", "tchau"),
     *("tot ziens", "fijne dag nog", "do widzenia", "hej då", "farvel", "ha det bra", "näkemiin", "na shledanou", "dovidenia"),
-    *("viszontlátásra", "la revedere", "αντίο", "αντίο σας", "hoşça kalın", "до свидания", "до побачення", "довиждане"),
+    *("viszontlátásra", "la revedere", "αντίο", "αντίο σας", "hoşça kalın", "до свидания", "до побачення", "довиждане"),  # noqa: RUF001
     *("להתראות", "ולהתראות", "ביי", "مع السلامة", "अलविदा", "ลาก่อน", "ลาก่อนค่ะ", "ลาก่อนครับ", "tạm biệt", "sampai jumpa"),
     *("再见", "再見", "拜拜", "さようなら", "안녕히 계세요", "안녕히 가세요"),
 )

@@ -141,6 +141,22 @@ def test_a_file_of_tools_may_import_its_neighbours_and_not_end_the_program(here:
     assert "--tools ends.py: SystemExit" in one_line(here("call", *DIRECT, "--tools", "ends.py"))
 
 
+@pytest.mark.parametrize(
+    "raised", ["KeyboardInterrupt", "KeyboardInterrupt('stop')", "GeneratorExit", "asyncio.CancelledError", "BaseException(1)"]
+)
+def test_whatever_a_file_of_tools_raises_is_told_in_one_line(here: Here, tmp_path: Path, raised: str) -> None:
+    """R105: it is the file's, and nobody pressed a key."""
+    (tmp_path / "ends.py").write_text(f"import asyncio\nraise {raised}\n")
+    told = raised.partition("(")[0].rpartition(".")[2]
+    assert f"--tools ends.py: {told}" in one_line(here("call", *DIRECT, "--tools", "ends.py"))
+
+
+def test_a_key_that_is_pressed_while_the_tools_are_read_ends_the_program(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = here("call", *DIRECT, "--tools", "slow.py")
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 # It refuses in one line, and has written nothing.
 
 DIRECT = ("--realtime", f"ws://{NOBODY}/v1/realtime", "--voice", "realtime")

@@ -1,5 +1,7 @@
 """What words mean: goodbyes that are said and not mentioned, questions, waits that a server states, halves of characters."""
 
+# ruff: noqa: RUF001
+
 import json
 from itertools import pairwise
 
