@@ -8,6 +8,7 @@ from adapters.realtime.calls import ToolCall, is_whole
 from adapters.realtime.incoming import Audio, Happened, Incoming, Reply, SpokenDelta, TextDelta
 from adapters.realtime.memory import KINDS, Gate, Memory, Turn
 from adapters.realtime.messages import Malformed, Told, value_at
+from adapters.realtime.order import MOST_PARTS
 from adapters.realtime.said import asks, is_one_of, says_goodbye
 from adapters.realtime.surrogates import whole
 from adapters.realtime.waits import LONGEST_MS, stated_wait_ms
@@ -200,12 +201,12 @@ def _told_at_the_end(memory: Memory, told: Told, response_id: str, *, whole_answ
         if part.text("item_type") == "function_call":
             call = _call(memory, part)
             call.cut = call.cut or part.text("item_status") in _CUT_OFF
-            late += _tell(call) if whole_answer else []
+            late += _tell(memory, call) if whole_answer else []
         elif part.text("item_type") in ("", "message") and whole_answer:
             late += _words_of(memory, part, response_id)
     if whole_answer:
         for call in memory.calls.of(response_id):
-            late += _tell(call) if not call.said or is_whole(call.said) else []
+            late += _tell(memory, call) if not call.said or is_whole(call.said) else []
     return late
 
 
@@ -262,7 +263,7 @@ def item_done(memory: Memory, told: Told) -> list[Incoming]:
     memory.whose(told)
     call = _call(memory, told)
     call.cut = call.cut or told.text("item_status") in _CUT_OFF
-    return _tell(call) + _all_done(memory, told)
+    return _tell(memory, call) + _all_done(memory, told)
 
 
 def _all_done(memory: Memory, told: Told) -> list[Incoming]:
@@ -272,7 +273,7 @@ def _all_done(memory: Memory, told: Told) -> list[Incoming]:
     response_id, item_id = memory.whose(told)
     notes = memory.notes(response_id)
     notes.begun.pop(item_id, None)
-    return [] if notes.begun else [Happened(ev.ItemsDone, (response_id,))]
+    return [] if notes.begun or not notes.may_tell("items done") else [Happened(ev.ItemsDone, (response_id,))]
 
 
 def is_of_a_response(memory: Memory, told: Told) -> bool:
@@ -309,7 +310,7 @@ def audio(memory: Memory, told: Told) -> list[Incoming]:
     except ValueError:
         raise Malformed("delta is not base64") from None
     response_id, item_id = memory.whose(told)
-    place = (response_id, item_id, told.number("content_index"))
+    place = (response_id, item_id, min(told.number("content_index"), MOST_PARTS))
     sound = memory.half_samples.pop(place, b"") + sound
     full = len(sound) - len(sound) % form.sample_bytes
     if sound[full:]:
@@ -331,7 +332,7 @@ def part_done(memory: Memory, told: Told) -> list[Incoming]:
     """A part of an item is complete: what waited for it may be heard."""
     item_id = told.text("item_id")
     response_id = told.text("response_id") or memory.items.get(item_id, "") or memory.running
-    return _complete(memory, response_id, item_id, told.number("content_index"))
+    return _complete(memory, response_id, item_id, min(told.number("content_index"), MOST_PARTS))
 
 
 def _complete(memory: Memory, response_id: str, item_id: str, content_index: int | None = None) -> list[Incoming]:
@@ -385,11 +386,12 @@ def _say_whole(memory: Memory, response_id: str, item_id: str, kind: str, text: 
     notes = memory.notes(response_id)
     said = [] if item_id in notes.words else _say(memory, response_id, item_id, kind, text)
     notes.transcribed[item_id] = True
-    said.append(Happened(ev.ResponseTranscribed, (response_id, text)))
-    if says_goodbye(text, memory.settings.goodbye_phrases):
-        said.append(Happened(ev.GoodbyeSaid, (response_id,)))
-    elif asks(text):
-        said.append(Happened(ev.QuestionAsked, (response_id,)))
+    if notes.may_tell("transcripts"):
+        said.append(Happened(ev.ResponseTranscribed, (response_id, text)))
+        if says_goodbye(text, memory.settings.goodbye_phrases):
+            said.append(Happened(ev.GoodbyeSaid, (response_id,)))
+        elif asks(text):
+            said.append(Happened(ev.QuestionAsked, (response_id,)))
     return said + _complete(memory, response_id, item_id) if memory.writes else said
 
 
@@ -418,7 +420,7 @@ def settle(memory: Memory, told: Told) -> list[Incoming]:
     call, memory.calls.settles_next = memory.calls.settles_next, None
     if call is None or told.kind in ("response.done", "response.output_item.done", "conversation.item.done"):
         return []
-    return _tell(call) if is_whole(call.said) else []
+    return _tell(memory, call) if is_whole(call.said) else []
 
 
 def _call(memory: Memory, told: Told, call_id: str = "") -> ToolCall:
@@ -431,11 +433,13 @@ def _call(memory: Memory, told: Told, call_id: str = "") -> ToolCall:
     return call
 
 
-def _tell(call: ToolCall) -> list[Incoming]:
+def _tell(memory: Memory, call: ToolCall) -> list[Incoming]:
     """The call, once, unless it was cut off or nothing says what is called."""
     if call.told or call.cut or not call.name or not call.id:
         return []
     call.told = True
+    if not memory.notes(call.response_id).may_tell("calls"):
+        return []
     return [Happened(ev.ToolCalled, (call.id, call.name, call.said or "{}", call.response_id))]
 
 

@@ -22,6 +22,10 @@ KINDS = 32
 """So many kinds of errors are told apart; what comes then is of one kind."""
 
 
+MOST_ITEMS = 64
+"""So many items of a response are told apart, and so many of its calls, transcripts and ends of items are told (R108)."""
+
+
 class Gate(StrEnum):
     """How far the session is set up (R39)."""
 
@@ -51,9 +55,18 @@ class ResponseNotes:
     transcribed: dict[str, bool] = attrs.field(factory=dict)
     begun: dict[str, bool] = attrs.field(factory=dict)
     """Items of whatever kind that are begun, and not done."""
+    items: set[str] = attrs.field(factory=set)
+    """The first MOST_ITEMS items; what comes of more is taken for the last one's."""
+    told: Counter[str] = attrs.field(factory=Counter)
+    """How often each of what may be told many times of a response was told."""
     told_words: bool = False
     """Has the core been told that words came?"""
     order: InOrder = attrs.field(factory=InOrder)
+
+    def may_tell(self, what: str) -> bool:
+        """May this be told of the response once more, and count it (R108)?"""
+        self.told[what] += 1
+        return self.told[what] <= MOST_ITEMS
 
     def index_of(self, item_id: str) -> int | None:
         """Where an item stands in the output, if that is known."""
@@ -124,6 +137,10 @@ class Memory:
         if not item_id:
             place = told.number("output_index") if told.has("output_index") else -1
             return response_id, notes.at.get(place, notes.last_item)
+        if item_id not in notes.items:
+            if len(notes.items) >= MOST_ITEMS:
+                return response_id, notes.last_item
+            notes.items.add(item_id)
         if told.has("output_index") and len(notes.at) < KINDS:
             notes.at[told.number("output_index")] = item_id
         notes.last_item = item_id

@@ -689,3 +689,25 @@ def test_a_bad_setting_is_refused_in_one_line_that_names_it(field: str, value: o
     with pytest.raises(ValueError, match=f"^{field} is .*: it takes ") as caught:
         RealtimeSettings(**{field: value})  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+def test_of_a_response_with_thousands_of_items_few_are_told_and_all_sound_is_heard() -> None:
+    """R07, R108: what is beyond is heard as part of the last item that counts."""
+    made = confirmed()
+    came = hear(made, type="response.created", response=RESPONSE)
+    for number in range(2_000):
+        of = {"response_id": "r1", "item_id": f"i{number}", "output_index": number}
+        item = {"id": f"i{number}", "type": "message", "role": "assistant"}
+        came += hear(made, type="response.output_item.added", response_id="r1", output_index=number, item=item)
+        came += hear(made, type="response.output_audio.delta", **of, content_index=0, delta=SOUND)
+        came += hear(made, type="response.output_audio_transcript.done", **of, content_index=0, transcript="Yes?")
+        came += hear(made, type="response.output_item.done", response_id="r1", output_index=number, item=item)
+        came += hear(made, type="response.output_audio.delta", **{**of, "item_id": "i0"}, content_index=number, delta=SOUND)
+        call = {"id": f"f{number}", "call_id": f"c{number}", "type": "function_call", "name": "hours", "arguments": "{}"}
+        came += hear(made, type="response.output_item.done", response_id="r1", output_index=number, item=call)
+    came += hear(made, type="response.done", response={**RESPONSE, "status": "completed"})
+    heard = [one for one in came if isinstance(one, Audio)]
+    assert len(heard) == 4_000
+    assert len({(one.item_id, one.content_index) for one in heard}) <= 100
+    assert len([one for one in came if isinstance(one, Happened)]) < 500
+    assert came[-1] == Happened(events.ResponseCompleted, ("r1", ""))
