@@ -26,14 +26,10 @@ from adapters.standin.caller import WavCaller
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from tests.shared.needs import SOUND
-from tests.shared.pulse import Pulse, Taken, sound_system
+from tests.shared.pulse import APART_MS, SILENT_WITHIN_S, Pulse, Taken, retaken, sound_system
 from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, alive, channels, descendants, environment
 
 heard = pytest.mark.needs("aplay", *SOUND)
-
-SILENT_WITHIN_S = 0.04
-APART_MS = 40.0
-"""How far an estimated position may be from the heard one on a busy machine; usually it is 5 ms."""
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +68,7 @@ class Call:
 
 @heard
 @pytest.mark.parametrize("backend", BACKENDS)
+@retaken
 def test_a_hold_kills_the_player_and_another_one_goes_on(pulse: Pulse, tmp_path: Path, backend: str) -> None:
     pids: list[int | None] = []
     at: list[float] = []
@@ -269,6 +266,7 @@ class Levels:
 
 
 @heard
+@retaken
 def test_a_busy_loop_neither_moves_the_caller_in_the_recording_nor_the_told_position(pulse: Pulse, tmp_path: Path) -> None:
     takes: list[Taken] = []
     stopped: list[ev.PlayoutStopped] = []
