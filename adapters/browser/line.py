@@ -5,7 +5,7 @@ count is the clock of the tape here: nothing is estimated, and a flush is exact.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -29,9 +29,6 @@ SEND_S = 5.0
 BEGUN = 0.1
 """Of a sample: how far the page must be in a frame for it to have begun."""
 
-Onlooker = Callable[[str, float, bytes], None]
-"""Who sees the sound as it is heard: `caller` or `agent`, when it began on `anyio.current_time()`, and the sound."""
-
 
 class Channel(Protocol):
     """A duplex channel of texts and sound; one task receives and one sends. See `adapters.seam.channel`."""
@@ -52,7 +49,6 @@ class BrowserLine(Device):
         path: Path,
         ears: Iterable[Ear] = (),
         *,
-        onlooker: Onlooker | None = None,
         calibration_ms: float | None = CALIBRATION_MS,
         silent_s: float = SILENT_S,
     ) -> None:
@@ -61,7 +57,7 @@ class BrowserLine(Device):
         A page that sends nothing, or leaves a cut unanswered, for `silent_s` is DeviceFailed.
         """
         super().__init__(ears, tape=Tape(Playout(), whole=False), calibration_ms=calibration_ms)
-        self._channel, self._path, self._onlooker, self._silent_s = channel, path, onlooker, silent_s
+        self._channel, self._path, self._silent_s = channel, path, silent_s
         self._wire = Wire()
         self._outbox: deque[str | bytes] = deque()
         self._news = anyio.Event()
@@ -125,7 +121,8 @@ class BrowserLine(Device):
         if not self._open():
             return
         self._move(played, now_s)
-        self._saw("caller", now_s - FRAME_MS / 1000, pcm)
+        if self._recording is not None:
+            self._recording.caller(now_s - FRAME_MS / 1000, pcm)
         self._hear(pcm)
         self._fill()
 
@@ -189,10 +186,5 @@ class BrowserLine(Device):
         """A frame has been heard: it began so long before the page told its count."""
         frame.start_s = self._told_s - (self._played / RATE_HZ - frame.start_s)
         super()._note(frame)
-        self._saw("agent", frame.start_s, frame.sound)
-
-    def _saw(self, who: str, start_s: float, pcm: bytes) -> None:
         if self._recording is not None:
-            (self._recording.caller if who == "caller" else self._recording.agent)(start_s, pcm)
-        if self._onlooker is not None:
-            self._onlooker(who, start_s, pcm)
+            self._recording.agent(frame.start_s, frame.sound)

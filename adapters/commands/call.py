@@ -3,17 +3,20 @@
 import argparse
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.commands import output
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
-from adapters.commands.common import Refused, command, refuse_used
+from adapters.commands.common import Refused, add_page, command, refuse_port, refuse_used
 from adapters.commands.extras import need
 from fsm.call.effects import Reason
 
 if TYPE_CHECKING:
     from adapters.hosts.ending import Ending
+    from adapters.hosts.page.broadcast import Stage
 
 DUE_ENDS = (Reason.CALLER_HUNG_UP, Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE, Reason.LIMIT)
 """The ends that a call may have without anything being wrong; after any other the exit code is 1."""
@@ -32,6 +35,7 @@ def add(commands: Any) -> None:
         "--caller", type=Path, metavar="WAV", help="what the caller says (default: a caller who greets, asks and interrupts)"
     )
     parser.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="the event loop (default: asyncio)")
+    add_page(parser, "the call while it goes on")
     add_agent(parser, voice="chatterbox")
     _add_sound(parser)
 
@@ -57,6 +61,8 @@ def _call(options: argparse.Namespace) -> int:
     sounds = options.device or options.microphone or options.vad == "local"
     stands_in = with_stand_ins(options) or not (options.caller or options.device or options.microphone)
     need("callfsm call", "call", *(["sound"] if sounds else []), *(["stand-in"] if stands_in else []))
+    if options.page is not None:
+        _can_show(options)
     import anyio
 
     from adapters.hosts.ending import Ending, FirmLoop
@@ -87,12 +93,20 @@ def _call(options: argparse.Namespace) -> int:
     try:
         with Ending() as end:
             firm = {"loop_factory": FirmLoop} if options.backend == "asyncio" else {}
-            return anyio.run(_hold_until_told, plan, console, end, backend=options.backend, backend_options=firm)
+            return anyio.run(_hold_until_told, plan, console, end, options.page, backend=options.backend, backend_options=firm)
     finally:
         _show_folder(console, plan.out, began_s)
 
 
-async def _hold_until_told(plan: Any, console: Any, end: "Ending") -> int:
+def _can_show(options: argparse.Namespace) -> None:
+    """Raise Refused where there can be no page."""
+    need("callfsm call --page", "serve")
+    refuse_port("--page", options.page)
+    if options.backend == "trio":
+        raise Refused("--page: its server runs on asyncio alone; leave --backend out")
+
+
+async def _hold_until_told(plan: Any, console: Any, end: "Ending", page: int | None) -> int:
     """Hold the call; Ctrl-C, SIGTERM and SIGHUP hang up. Gives the exit code."""
     import anyio
 
@@ -106,10 +120,10 @@ async def _hold_until_told(plan: Any, console: Any, end: "Ending") -> int:
         group.cancel_scope.cancel()
 
     with end.listening():
-        async with anyio.create_task_group() as group:
+        async with _shown(plan, page) as stage, anyio.create_task_group() as group:
             group.start_soon(hang_up)
             try:
-                reason = await live.hold_call(plan, console)
+                reason = await live.hold_call(plan, console, stage)
             except live.CannotStart as error:
                 refusal = str(error)
             group.cancel_scope.cancel()
@@ -118,6 +132,26 @@ async def _hold_until_told(plan: Any, console: Any, end: "Ending") -> int:
     code = 128 + told[0] if told else int(reason not in DUE_ENDS)
     end.must_end(code)
     return code
+
+
+@asynccontextmanager
+async def _shown(plan: Any, port: int | None) -> AsyncIterator["Stage | None"]:
+    """Where the call is shown while the block lasts; nowhere without a port. Raises Refused for one that cannot be had."""
+    if port is None:
+        yield None
+        return
+    from adapters.hosts.page.broadcast import Stage
+    from adapters.hosts.page.server import PageServer, served
+    from fsm.call.snapshot import start
+
+    stage = Stage(start(plan.policy, "no call yet"))
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(served(PageServer(source=stage), port))
+        except OSError as error:
+            raise Refused(f"--page {port}: {error.strerror}; give another port") from None
+        output.announce(f"page {url}")
+        yield stage
 
 
 def _show_folder(console: Any, out: Path, began_s: float) -> None:

@@ -24,6 +24,18 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], 
     return parser
 
 
+def add_page(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare `--page`, which shows `what`."""
+    text = f"show {what} on a page, at this port of 127.0.0.1 (default: a free one)"
+    parser.add_argument("--page", type=int, nargs="?", const=0, metavar="PORT", help=text)
+
+
+def refuse_port(option: str, port: int) -> None:
+    """Raise Refused for what is no port."""
+    if not 0 <= port <= 65_535:
+        raise Refused(f"{option} {port}: it takes a number from 0 to 65,535")
+
+
 def refuse_unwritable(option: str, folder: Path) -> None:
     """Raise Refused for a folder that is none, or that could not be made or written."""
     try:

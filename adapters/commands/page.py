@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.commands import output
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
-from adapters.commands.common import Refused, command, refuse_unwritable
+from adapters.commands.common import Refused, command, refuse_port, refuse_unwritable
 from adapters.commands.extras import need
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def _page(options: argparse.Namespace) -> int:
     from adapters.realtime.websocket import WebSocketError
     from adapters.seam.errors import first_of
 
-    if not 0 <= options.port <= 65_535:
-        raise Refused(f"--port {options.port}: it takes a number from 0 to 65,535")
+    refuse_port("--port", options.port)
     refuse_unwritable("--out", options.out)
     given = chosen(options)
     agent = ServedAgent(
@@ -76,13 +75,13 @@ async def _serve(agent: Any, options: argparse.Namespace, end: "Ending") -> int:
     """Serve the page until SIGTERM or Ctrl-C; gives the exit code."""
     import webbrowser
 
-    from adapters.hosts.page.server import served
+    from adapters.hosts.page.server import PageServer, served
     from adapters.hosts.page.talk import Talk
     from adapters.hosts.phone.service import checked
 
     async with checked(agent) as found:
         talk = Talk(agent=found, out=options.out, console=output.console())
-        async with served(talk, options.port) as url:
+        async with served(PageServer(source=talk.stage, talk=talk), options.port) as url:
             with end.listening():
                 output.announce(f"ready {url}")
                 if options.open and _has_screen():

@@ -4,18 +4,21 @@ import argparse
 import gc
 import ipaddress
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
-from adapters.commands.common import Refused, command, refuse_unwritable
+from adapters.commands.common import Refused, add_page, command, refuse_port, refuse_unwritable
 from adapters.commands.dial import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from adapters.commands.extras import need
 from adapters.commands.output import announce
 
 if TYPE_CHECKING:
     from adapters.hosts.ending import Ending
+    from adapters.hosts.page.fleet import Fleet
 
 
 def add(commands: Any) -> None:
@@ -40,6 +43,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--twilio-api", metavar="URL", help="the root of Twilio's REST interface (default: https://api.twilio.com)")
     parser.add_argument("--metrics-host", default="127.0.0.1", metavar="HOST", help="where /metrics listens (default: 127.0.0.1)")
     parser.add_argument("--metrics-port", type=int, default=8081, metavar="PORT", help="its port; 0: any (default: 8081)")
+    add_page(parser, "all calls, and each while it goes on,")
+    parser.add_argument("--page-words", action="store_true", help="let the page show what is said in them, too")
     parser.add_argument("--count-rows", action="store_true", help="count in /metrics each row of the tables that is taken: some 1,400")
 
 
@@ -72,9 +77,14 @@ def _serve(options: argparse.Namespace) -> int:
     disable_created_metrics()  # type: ignore[no-untyped-call]
 
     async def serve() -> int:
-        async with phone_service.checked(agent) as found, phone_service.serving(plan, found) as server:
+        fleet = _fleet(options)
+        async with (
+            phone_service.checked(agent) as found,
+            phone_service.serving(plan, found, fleet) as server,
+            _page(options.page, fleet, server) as page,
+        ):
             _tune_collector()
-            _say_so(plan, server)
+            _say_so(plan, server, page)
             with end.listening(), printing_to_log():
                 code = await _until_told(server, options.drain_s, end)
             end.must_end(code)
@@ -107,11 +117,35 @@ def _tune_collector() -> None:
     gc.set_threshold(young, middle, 2)
 
 
-def _say_so(plan: Any, server: Any) -> None:
+def _fleet(options: argparse.Namespace) -> "Fleet | None":
+    """The calls for their page; None where there is none."""
+    from adapters.hosts.page.fleet import Fleet
+
+    if options.page is None:
+        return None
+    return Fleet(words=options.page_words)
+
+
+@asynccontextmanager
+async def _page(port: int | None, fleet: "Fleet | None", server: Any) -> AsyncIterator[str]:
+    """Serve the page of all calls while the block lasts, and give its address; empty without a port. Raises OSError."""
+    from adapters.hosts.page.server import PageServer, served
+
+    if port is None or fleet is None:
+        yield ""
+        return
+    fleet.calls = server.calls
+    async with served(PageServer(source=fleet, fleet=fleet), port) as url:
+        yield url
+
+
+def _say_so(plan: Any, server: Any, page: str) -> None:
     """Say what a person at a terminal must know; the log goes to standard error."""
     if plan.token is None:
         announce(f"{TOKEN_VARIABLE} is not set: nothing is checked, so calls are taken from this machine alone")
     announce(f"metrics {server.metrics_url}/metrics")
+    if page:
+        announce(f"page {page}")
     announce(f"ready {plan.public_url or server.url}/voice")
 
 
@@ -148,6 +182,10 @@ def _plan(options: argparse.Namespace) -> Any:
             raise Refused(f"{name} {value:g}: it takes a number from {low} to {high:,}")
     if options.traces:
         refuse_unwritable("--traces", options.traces)
+    if options.page is not None:
+        refuse_port("--page", options.page)
+    elif options.page_words:
+        raise Refused("--page-words: there is no page to show them; give --page too")
     token, account = _secret(TOKEN_VARIABLE), _secret(ACCOUNT_VARIABLE)
     public_url = _public_url(options.public_url)
     reached = urlsplit(public_url).hostname or options.host
@@ -200,5 +238,5 @@ def _is_loopback(host: str) -> bool:
 def _os_words(error: BaseException) -> str:
     """What is wrong with a port or a folder; a server that is not there says so itself."""
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; give another --host and --port, --metrics-host and --metrics-port or --traces"
+        return f"{error.filename}: {error.strerror}; give another --host and --port, --metrics-host and --metrics-port, --page or --traces"
     return str(error)

@@ -25,6 +25,10 @@ REMEMBERED_FRAMES = 30_000
 """When what was heard is known of the last ten minutes."""
 
 
+Onlooker = Callable[[str, float | None, bytes, Sound], None]
+"""Sees the sound of a call: of `caller` or `agent`, since when on `anyio.current_time()` (None: it has just ended), it, and its format."""
+
+
 class LineLost(Exception):
     """A line that cannot go on; the text is one line that says what and what to do. It becomes DeviceFailed."""
 
@@ -57,6 +61,8 @@ class Device:
         self._check(self.sound)
         self._calibration_frames = 0 if calibration_ms is None else max(1, math.ceil(calibration_ms / FRAME_MS))
         self._frames = 0
+        self.onlooker: Onlooker | None = None
+        """Who sees the sound of both sides as it is heard, if anybody."""
         self._post: Post = _nobody
         self._clock_s = 0.0
         self._sounded: deque[tuple[float, str, float]] = deque(maxlen=REMEMBERED_FRAMES)
@@ -177,6 +183,8 @@ class Device:
     def _note(self, frame: Frame) -> None:
         """A frame has been heard."""
         self._sounded.extend((frame.start_s, of, frame.of.ms_of(size)) for of, size in frame.sounding.items())
+        if self.onlooker is not None:
+            self.onlooker("agent", frame.start_s + self._clock_s, frame.sound, frame.of)
 
     def _told_in(self, sound: Sound, frame: bytes) -> bytes:
         """A frame of the caller in another format than the line's own; asked of each frame, or of none."""
@@ -203,6 +211,8 @@ class Device:
             if sound not in told:
                 told[sound] = self._told_in(sound, frame)
             ear.hear(told[sound])
+        if self.onlooker is not None:
+            self.onlooker("caller", None, frame, self.sounds[0])
         self._frames += 1
         if self._frames == self._calibration_frames:
             self._post(VadCalibrated)

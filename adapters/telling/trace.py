@@ -6,9 +6,10 @@ that a damaged file is known as such, and a cut one as that of a call whose proc
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -116,11 +117,7 @@ class Trace:
 
     def steps(self) -> Iterator[tuple[ev.Event, Step[Call], dict[str, Any]]]:
         """Run the events through `step` anew: each event, today's answer, and the line as recorded."""
-        call = self.call
-        for line in self.lines:
-            event = event_from_json(line)
-            answer = step(call, event)
-            call = answer.snapshot
+        for (event, answer), line in zip(fold(self.call, map(event_from_json, self.lines)), self.lines, strict=True):
             yield event, answer, line
 
     def first_difference(self) -> str | None:
@@ -133,6 +130,25 @@ class Trace:
                         f"line {number}, {type(event).__name__} at {event.at_ms:.1f} ms: {part} were {line[part]}, and are now {now[part]}"
                     )
         return None
+
+
+def fold(call: Call, events: Iterable[ev.Event]) -> Iterator[tuple[ev.Event, Step[Call]]]:
+    """The steps that a call takes on these events."""
+    for event in events:
+        answer = step(call, event)
+        call = answer.snapshot
+        yield event, answer
+
+
+def text_of(call: Call, steps: Iterable[tuple[ev.Event, Step[Call]]], key: str | None = None) -> str:
+    """The trace of a call that began as `call` and took these steps; `key` is what nobody may read in it (R96)."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "call.trace"
+        writer = TraceWriter(path, call, key=key)
+        for event, answer in steps:
+            writer(event, answer)
+        writer.close()
+        return path.read_text(encoding="ascii")
 
 
 MOST_MIB = 512

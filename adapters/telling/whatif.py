@@ -4,13 +4,11 @@ What was recorded answered what the call did then. So a second future is exact u
 as they were, and the world might have sent others. Deadlines are no events of the world: each passes when it does in that future.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import attrs
 
-from adapters.telling.trace import Trace, TraceWriter, answer_to_json
+from adapters.telling.trace import Trace, answer_to_json, text_of
 from fsm.call import events as ev
 from fsm.call.machine import due_ms, expiry, step
 from fsm.call.policy import Policy
@@ -47,6 +45,10 @@ class Future:
     difference: Difference | None
     """None where nothing but what was left out is another."""
 
+    def text(self) -> str:
+        """It as a trace, which `callfsm replay` runs."""
+        return text_of(self.call, ((taken.event, taken.answer) for taken in self.steps))
+
 
 def future_of(trace: Trace, settings: Mapping[str, object], without: frozenset[int] = frozenset()) -> Future:
     """The call under a policy with these settings, without the events of these numbers, from 0. Raises ValueError for an odd setting."""
@@ -60,17 +62,6 @@ def future_of(trace: Trace, settings: Mapping[str, object], without: frozenset[i
     return Future(
         call, steps, _difference(tuple(Taken(event, answer, at) for at, (event, answer, _) in enumerate(recorded)), steps, without)
     )
-
-
-def text_of(future: Future) -> str:
-    """The future as a trace, which `callfsm replay` runs."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "call.trace"
-        writer = TraceWriter(path, future.call)
-        for taken in future.steps:
-            writer(taken.event, taken.answer)
-        writer.close()
-        return path.read_text(encoding="ascii")
 
 
 def _refold(call: Call, events: tuple[ev.Event, ...], without: frozenset[int]) -> Iterator[Taken]:

@@ -11,7 +11,7 @@ from adapters.standin.voice import Voice
 from adapters.telling.page.document import document_of
 from adapters.telling.report import report_on
 from adapters.telling.trace import Trace, read_trace
-from adapters.telling.whatif import future_of, text_of
+from adapters.telling.whatif import future_of
 from fsm.call import events as ev
 from tests.shared.browser import Browser, Tab, chromium
 from tests.shared.page_host import Host, page_host
@@ -117,7 +117,7 @@ def test_what_would_have_happened_is_shown_beside_what_did_and_can_be_saved(held
     assert wanted.difference.words in tab.run("document.querySelector('.outcome').innerText")
     assert tab.run("page.timeline.parting") == wanted.difference.at_ms
     assert tab.run("document.querySelector('.choices a').download") == "whatif.trace"
-    assert tab.run("live.futures.saved") == text_of(wanted)
+    assert tab.run("live.futures.saved") == wanted.text()
     tab.click(".choices button")
     tab.settle()
     assert tab.run("page.model.steps.length") == len(trace.lines)

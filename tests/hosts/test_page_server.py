@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.browser.wire import HEAD
 from adapters.hosts.page import server
-from adapters.hosts.page.server import WATCHERS, served
+from adapters.hosts.page.server import WATCHERS, PageServer, served
 from adapters.seam.ports import FRAME_BYTES
 from adapters.telling.page.document import document_of
 from adapters.telling.trace import read_trace
@@ -273,7 +273,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         async with page_host(tmp_path / "calls") as host:
             port = urlsplit(host.url).port or 0
             with pytest.raises(OSError) as taken:
-                async with served(host.talk, port):
+                async with served(PageServer(source=host.talk.stage), port):
                     pass
             return f"{taken.value.filename} {port}"
 

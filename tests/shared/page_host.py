@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from adapters.browser.wire import HEAD
-from adapters.hosts.page.server import served
+from adapters.hosts.page.server import PageServer, served
 from adapters.hosts.page.talk import Talk
 from adapters.hosts.phone.agent import ServedAgent
 from adapters.realtime.settings import RealtimeSettings
@@ -54,7 +54,7 @@ async def page_host(out: Path, model: ToneModel | None = None, policy: Policy | 
     async with tone_server(model) as (url, _):
         agent = ServedAgent(policy=policy or phone_policy(), settings=RealtimeSettings(), realtime_url=url)
         talk = Talk(agent=agent, out=out, console=Console(file=None, quiet=True))
-        async with served(talk, 0) as address:
+        async with served(PageServer(source=talk.stage, talk=talk), 0) as address:
             yield Host(address, model, talk, out)
 
 

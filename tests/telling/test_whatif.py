@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapters.telling.trace import Trace, TraceWriter, answer_to_json, read_trace, trace_in
-from adapters.telling.whatif import future_of, text_of
+from adapters.telling.whatif import future_of
 from fsm import start
 from fsm.call import events as ev
 from tests.shared.shell import BARGE_IN, ROOT, Puppet, at, drive, silent_policy
@@ -56,7 +56,7 @@ def test_without_the_callers_first_sound_nobody_interrupts(trace: Trace) -> None
 
 
 def test_a_future_is_a_trace_that_replays(trace: Trace) -> None:
-    text = text_of(future_of(trace, {"interruption_min_ms": 400, "cancel_ack_ms": 300}))
+    text = future_of(trace, {"interruption_min_ms": 400, "cancel_ack_ms": 300}).text()
     again = trace_in(text.encode(), "whatif.trace")
     assert again.first_difference() is None
     assert again.call.policy.interruption_min_ms == 400

@@ -13,7 +13,7 @@ import attrs
 from adapters.seam.wellformed import read_json
 from adapters.telling.page.document import Telling, told
 from adapters.telling.trace import Trace, trace_in
-from adapters.telling.whatif import future_of, text_of
+from adapters.telling.whatif import future_of
 
 NAME = "the trace"
 
@@ -29,7 +29,7 @@ def answer(question: bytes) -> str:
     future = future_of(trace, {name: _value(trace, name, value) for name, value in settings.items()}, numbers)
     document = told(Telling(future.call), ((taken.event, taken.answer) for taken in future.steps), trace.whole)
     difference = future.difference and attrs.asdict(future.difference)
-    return json.dumps({"document": document, "trace": text_of(future), "difference": difference})
+    return json.dumps({"document": document, "trace": future.text(), "difference": difference})
 
 
 def _read(question: bytes) -> Any:

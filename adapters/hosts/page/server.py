@@ -1,14 +1,16 @@
-"""The page's server: who may come in, the page itself, and two sockets, one that talks and one that watches.
+"""The page's server: who may come in, the page itself, and its sockets, which talk and watch.
 
 It is reached on loopback alone, by a name of this machine, and with the token that stands in its address. A page of elsewhere can send a
-browser here, so `Host` and `Origin` must be its own.
+browser here, so `Host` must be a name of this machine, and `Origin` the same. From afar it is reached through `ssh -L`, on any port.
 """
 
 import hmac
+import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import Any, Protocol
 
 import anyio
 import attrs
@@ -20,19 +22,24 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from adapters.hosts.channel import StarletteChannel
-from adapters.hosts.page.broadcast import Place
+from adapters.hosts.page.broadcast import Place, Shown
+from adapters.hosts.page.fleet import Fleet
 from adapters.hosts.page.question import answer
 from adapters.hosts.page.talk import Busy, Talk
 from adapters.hosts.phone.calls import Refused
 from adapters.hosts.phone.door import Door
 from adapters.seam.channel import ChannelClosed
-from adapters.telling.folder import PAGE, TRACE
+from adapters.telling.folder import PAGE
 from adapters.telling.page.html import live_page, worklet
 
 WATCHERS = 8
 """How many may watch at a time."""
 BATCH_S = 0.04
 """How often those who watch are told: as fast as eyes see."""
+FLEET_S = 1.0
+"""How often those who look at all calls are."""
+LAST_S = 1.0
+"""How long a page may take to take the last news, when its server ends."""
 LONGEST_QUESTION = 64_000_000
 """The longest trace that is looked at, in bytes: a day of a call."""
 SEND_S = 10.0
@@ -40,6 +47,8 @@ SEND_S = 10.0
 NORMAL, POLICY_VIOLATION, TRY_LATER = 1000, 1008, 1013
 MAX_REASON_BYTES = 120
 """The longest reason that a close can carry is 123 bytes."""
+LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
+"""What a browser calls this machine; the port may be that of `ssh -L`."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -50,15 +59,26 @@ HEADERS = {
 }
 
 
+class Source(Protocol):
+    """What is shown."""
+
+    def shown(self, call_id: str) -> Shown | None:
+        """The call of that id, or whichever there is."""
+
+
 @attrs.define(kw_only=True, eq=False)
 class PageServer:
-    """The page of `talk`; the token is shown nowhere but in its address."""
+    """A page that shows what `source` has; the token is shown nowhere but in its address."""
 
-    talk: Talk
+    source: Source
+    talk: Talk | None = None
+    """Where a page may talk, if it may."""
+    fleet: Fleet | None = None
+    """The calls of which there are many."""
     token: str = attrs.field(factory=lambda: secrets.token_urlsafe(16), repr=False)
-    port: int = attrs.field(default=0, init=False)
-    """Where it is served."""
     _watchers: int = attrs.field(default=0, init=False)
+    _ends: anyio.Event = attrs.field(factory=anyio.Event, init=False)
+    _alone: anyio.Event = attrs.field(factory=anyio.Event, init=False)
 
     def app(self) -> Starlette:
         """The application."""
@@ -66,30 +86,54 @@ class PageServer:
             routes=[
                 Route("/{token}/", self.page),
                 Route("/{token}/line.js", self.line),
-                Route("/{token}/call.html", partial(self.left, PAGE, "text/html")),
-                Route("/{token}/call.trace", partial(self.left, TRACE, "text/plain")),
+                Route("/{token}/call.html", self.left),
+                Route("/{token}/call.trace", self.trace),
                 Route("/{token}/future", self.future, methods=["POST"]),
                 WebSocketRoute("/{token}/talk", self.talks),
-                WebSocketRoute("/{token}/watch", self.watch),
+                WebSocketRoute("/{token}/watch", partial(self.watched, then=self._show)),
+                WebSocketRoute("/{token}/fleet", partial(self.watched, then=self._show_fleet)),
             ]
         )
 
+    def offers(self) -> dict[str, Any]:
+        """What the page may offer."""
+        return {"talk": self.talk is not None, "fleet": self.fleet is not None}
+
+    async def drain(self) -> None:
+        """Tell those who watch the last news, and have them gone."""
+        self._ends.set()
+        with anyio.move_on_after(LAST_S, shield=True):
+            while self._watchers:
+                self._alone = anyio.Event()
+                await self._alone.wait()
+
     async def page(self, request: Request) -> Response:
         """The page."""
-        return self._refusal(request) or HTMLResponse(live_page(request.url.netloc), headers=HEADERS)
+        return self._refusal(request) or HTMLResponse(live_page(request.url.netloc, self.offers()), headers=HEADERS)
 
     async def line(self, request: Request) -> Response:
         """What runs in the page's own sound thread."""
         return self._refusal(request) or Response(worklet(), media_type="text/javascript", headers=HEADERS)
 
-    async def left(self, name: str, kind: str, request: Request) -> Response:
-        """A file of the last call."""
+    async def left(self, request: Request) -> Response:
+        """The page that the last call left."""
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
-        if self.talk.last is None:
+        folder = self.talk.last if self.talk is not None else None
+        if folder is None:
             return _plain("no call is over yet", 404)
-        return FileResponse(self.talk.last / name, media_type=kind, headers=HEADERS)
+        return FileResponse(folder / PAGE, media_type="text/html", headers=HEADERS)
+
+    async def trace(self, request: Request) -> Response:
+        """The trace of a call, as far as it has come."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        shown = self.source.shown(request.query_params.get("call", ""))
+        if shown is None or shown.redacted:
+            return _plain("there is no such call" if shown is None else "its words are not shown; --page-words allows it", 404)
+        return PlainTextResponse(await to_thread.run_sync(shown.trace), headers=HEADERS)
 
     async def future(self, request: Request) -> Response:
         """What a trace tells, as it was or with something changed (`question.py`)."""
@@ -110,7 +154,7 @@ class PageServer:
 
     async def talks(self, websocket: WebSocket) -> None:
         """A page talks: a call from here to its end."""
-        if self._stranger(websocket):
+        if self.talk is None or self._stranger(websocket):
             await websocket.close(POLICY_VIOLATION)
             return
         await websocket.accept()
@@ -121,8 +165,8 @@ class PageServer:
         except OSError as error:
             await _close(websocket, TRY_LATER, f"the call's folder can't be written: {error.strerror}")
 
-    async def watch(self, websocket: WebSocket) -> None:
-        """A page watches, from the beginning of the call on."""
+    async def watched(self, websocket: WebSocket, then: Callable[[StarletteChannel, str], Awaitable[str]]) -> None:
+        """A page watches."""
         if self._stranger(websocket):
             await websocket.close(POLICY_VIOLATION)
             return
@@ -131,14 +175,19 @@ class PageServer:
             await _close(websocket, TRY_LATER, f"{WATCHERS} tabs watch already; close one")
             return
         self._watchers += 1
+        channel, words = StarletteChannel(websocket), ""
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._leave, StarletteChannel(websocket), group.cancel_scope)
-                await self._show(StarletteChannel(websocket))
+                group.start_soon(self._leave, channel, group.cancel_scope)
+                with suppress(ChannelClosed):
+                    words = await then(channel, websocket.query_params.get("call", ""))
                 group.cancel_scope.cancel()
+        except* TimeoutError:
+            words = "the page did not take what it was sent"
         finally:
             self._watchers -= 1
-            await _close(websocket, TRY_LATER, "the page did not take what it was sent")
+            self._alone.set()
+            await _close(websocket, TRY_LATER, words)
 
     @staticmethod
     async def _leave(channel: StarletteChannel, scope: anyio.CancelScope) -> None:
@@ -148,19 +197,42 @@ class PageServer:
                 await channel.receive()
         scope.cancel()
 
-    async def _show(self, channel: StarletteChannel) -> None:
-        """Send the news until the page takes no more."""
-        place, broadcast = Place(), self.talk.broadcast
-        with suppress(ChannelClosed, TimeoutError):
-            while True:
-                news = broadcast.news
-                message = broadcast.message(place)
-                if message is None:
-                    await news.wait()
-                else:
-                    with anyio.fail_after(SEND_S):
-                        await channel.send(message)
-                await anyio.sleep(BATCH_S)
+    async def _show(self, channel: StarletteChannel, call_id: str) -> str:
+        """Send the news of a call, from its beginning on, until the page takes no more; gives why nothing more comes."""
+        place = Place()
+        while (shown := self.source.shown(call_id)) is not None:
+            message = shown.told(place)
+            if message is not None:
+                await _send(channel, message)
+            elif self._ends.is_set():
+                return "the server has ended"
+            else:
+                await self._or_the_end(shown.news)
+            await self._pause(BATCH_S)
+        return "there is no such call, or not any more"
+
+    async def _show_fleet(self, channel: StarletteChannel, _: str) -> str:
+        """Send what the fleet is like, time and again."""
+        while self.fleet is not None and not self._ends.is_set():
+            await _send(channel, self.fleet.told())
+            await self._pause(FLEET_S)
+        return "the server has ended"
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until the server ends."""
+        with anyio.move_on_after(seconds):
+            await self._ends.wait()
+
+    async def _or_the_end(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Wait for that, or until the server ends."""
+
+        async def first(awaited: Callable[[], Awaitable[object]]) -> None:
+            await awaited()
+            group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(first, wait)
+            group.start_soon(first, self._ends.wait)
 
     def _refusal(self, request: Request) -> Response | None:
         words = self._stranger(request)
@@ -168,30 +240,34 @@ class PageServer:
 
     def _stranger(self, connection: HTTPConnection) -> str:
         """Why somebody is not let in, in words; empty for who may come in."""
-        hosts = [f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")]
         host, origin = connection.headers.get("Host", ""), connection.headers.get("Origin")
-        if host not in hosts:
+        if not LOCAL.fullmatch(host):
             return "the page is for this machine alone, by the name of localhost"
         if (isinstance(connection, WebSocket) or origin is not None) and origin != f"http://{host}":
             return "no page of elsewhere is let in"
         if not hmac.compare_digest(connection.path_params["token"].encode(errors="surrogatepass"), self.token.encode()):
-            return "that is not the page's address; take the one that `callfsm page` shows"
+            return "that is not the page's address; take the one that `callfsm` shows"
         return ""
 
 
 @asynccontextmanager
-async def served(talk: Talk, port: int) -> AsyncIterator[str]:
+async def served(server: PageServer, port: int) -> AsyncIterator[str]:
     """Serve the page while the block lasts, and give its address; a port of 0 is a free one. Raises OSError."""
-    server = PageServer(talk=talk)
     door = Door(server.app(), "127.0.0.1", port, 4 * WATCHERS, note=_quiet)
-    server.port = door.listener.getsockname()[1]
     with door.listener:
         async with anyio.create_task_group() as group:
             group.start_soon(door.serve, [door.listener])
             try:
                 yield f"{door.url}/{server.token}/"
+                await server.drain()
             finally:
                 door.should_exit = True
+
+
+async def _send(channel: StarletteChannel, message: str) -> None:
+    """Send it. Raises ChannelClosed, and TimeoutError for a page that does not take it."""
+    with anyio.fail_after(SEND_S):
+        await channel.send(message)
 
 
 def _plain(words: str, status: int) -> Response:

@@ -10,7 +10,7 @@ from anyio import to_thread
 from rich.console import Console
 
 from adapters.browser.line import BrowserLine, Channel
-from adapters.hosts.page.broadcast import Broadcast
+from adapters.hosts.page.broadcast import Shown, Stage
 from adapters.hosts.phone.agent import ServedAgent
 from adapters.hosts.terminal.live import Prompter
 from adapters.hosts.terminal.show import Show
@@ -35,14 +35,15 @@ class Talk:
     agent: ServedAgent
     out: Path
     console: Console
-    broadcast: Broadcast = attrs.field(init=False)
+    stage: Stage = attrs.field(init=False)
+    """Where its call is shown."""
     last: Path | None = attrs.field(default=None, init=False)
     """The folder of the last call, once all is written."""
     _busy: bool = attrs.field(default=False, init=False)
     _calls: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.broadcast = Broadcast(start(self.agent.policy, "no call yet"))
+        self.stage = Stage(start(self.agent.policy, "no call yet"))
 
     @property
     def busy(self) -> bool:
@@ -73,35 +74,34 @@ class Talk:
         def old_audio(since_ms: float, response_id: str) -> float | None:
             return line.sounded_after(began_s + since_ms / 1000, response_id)
 
-        def hear(who: str, start_s: float, pcm: bytes) -> None:
-            self.broadcast.hear(who, (start_s - began_s) * 1000, pcm)
-
         def note_end(_: ev.Event, answer: Step[Call]) -> None:
             ends.extend(effect.reason.value for effect in answer.effects if isinstance(effect, fx.TellEnded))
 
         def say_so(error: OSError) -> None:
             self.console.print(f"{folder / 'call.trace'} ends here: {error.strerror}; make room", style="red")
 
-        line = BrowserLine(channel, folder / "call.wav", onlooker=hear)
+        line = BrowserLine(channel, folder / "call.wav")
         trace = Tracing(folder / "call.trace", call, say_so, key)
-        watches: list[Watch] = [trace, Show(self.console, call, old_audio, key), note_end, self.broadcast]
+        shown = Shown(call, lambda: driver.now_ms(), key=key)
+        watches: list[Watch] = [trace, Show(self.console, call, old_audio, key), note_end, shown]
         driver = Driver(call, [line, Prompter(), *self.agent.ports(line)], watches)
-        self.broadcast.begin(call, driver.now_ms)
+        self.stage.show(shown)
+        line.onlooker = shown.hear
         try:
             await driver.run()
         finally:
             trace.close()
-            self.broadcast.end()
+            shown.end()
             with anyio.CancelScope(shield=True):
-                await self._tell(folder, old_audio)
+                await self._tell(folder, old_audio, shown)
         return ends[0] if ends else "the call is over"
 
-    async def _tell(self, folder: Path, old_audio: OldAudio) -> None:
+    async def _tell(self, folder: Path, old_audio: OldAudio, shown: Shown) -> None:
         try:
             await to_thread.run_sync(tell, folder, old_audio)
         except (OSError, TraceError) as error:
             self.console.print(f"no picture, no page and no summary: {error}", style="red")
             return
         self.last = folder
-        self.broadcast.saved(str(folder))
+        shown.save(str(folder))
         self.console.print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import attrs
@@ -29,6 +30,16 @@ GRACE_S = 12.0
 _LOUD = {fx.Level.WARNING: logging.WARNING, fx.Level.ERROR: logging.ERROR}
 
 
+class Gallery(Protocol):
+    """Where people look at the calls that are held."""
+
+    def begin(self, call: Call, figures: CallFigures, line: Device, now_ms: Callable[[], float], key: str | None) -> Watch:
+        """A call begins, whose clock is `now_ms`; nobody may read `key` (R96)."""
+
+    def end(self, call_id: str, ended: fx.TellEnded | None, seconds: float) -> None:
+        """It is over, after so many seconds."""
+
+
 @attrs.frozen(kw_only=True)
 class Holding:
     """How calls are held: who answers them, and what is kept of them."""
@@ -37,6 +48,7 @@ class Holding:
     metrics: Metrics
     traces: Path | None = None
     """A folder for a trace of each call; traces hold what was said."""
+    gallery: Gallery | None = None
 
     async def hold(self, handler: Handler, line_for: Callable[[CallFigures, Sound], Device]) -> None:
         """Hold a call to its end, whatever becomes of it; raises nothing but cancellation.
@@ -49,14 +61,16 @@ class Holding:
         call = start(agent.policy, handler.call_id)
         figures = CallFigures(self.metrics, call)
         line = line_for(figures, sound_of(agent))
-        path = self.traces and self.traces / f"{call.call_id}.trace"
-        trace = Tracing(path, call, partial(_tell_of_trace, call.call_id), getattr(agent, "key", None))
+        path, key = self.traces and self.traces / f"{call.call_id}.trace", getattr(agent, "key", None)
+        trace = Tracing(path, call, partial(_tell_of_trace, call.call_id), key)
         self.metrics.began.inc()
         tell(logging.INFO, "call_began", handler.call_id, sound=line.sound.name)
         bug: BaseException | None = None
         try:
             over = anyio.Event()
             watches: list[Watch] = [handler.application, figures, partial(_log_effects, handler.call_id), trace, partial(_note_over, over)]
+            if self.gallery is not None:
+                watches.append(self.gallery.begin(call, figures, line, lambda: driver.now_ms(), key))
             driver = Driver(call, [line, handler.application, *agent.ports(line)], watches)
             handler.call = partial(getattr, driver, "call")
             bug = await _held(handler, driver, over)
@@ -86,6 +100,9 @@ class Holding:
 
     def _note_end(self, handler: Handler, figures: CallFigures, line: Device, crashed: bool) -> None:
         ended, counts = handler.application.ended, line.counts
+        seconds = figures.end(ended, counts)
+        if self.gallery is not None:
+            self.gallery.end(handler.call_id, ended, seconds)
         if ended is not None and ended.detail == TAKEN_OVER:
             self.metrics.taken_over.inc()
         tell(
@@ -95,7 +112,7 @@ class Holding:
             reason=ended.reason.name.lower() if ended else "never_began",
             # The text of a bug may hold what was said.
             detail=masked(ended.detail) if ended and not crashed else "",
-            seconds=round(figures.end(ended, counts), 1),
+            seconds=round(seconds, 1),
             barge_ins=figures.barge_ins,
             line={name: number for name, number in counts.items() if not name.startswith("bytes")},
         )

@@ -137,6 +137,11 @@ class CallFigures:
         self._open: Bounded[str, str] = Bounded()
         self._timing, self._timed = Timing(), 0
 
+    @property
+    def answers_ms(self) -> list[float]:
+        """How long the caller waited for each answer that was heard, the greeting aside."""
+        return [wait.total_ms for wait in self._timing.waits if wait.answered and wait.kind != "greeting"]
+
     def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
         """Count what a step shows."""
         before, self._call = self._call, answer.snapshot

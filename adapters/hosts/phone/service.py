@@ -23,7 +23,7 @@ from adapters.hosts.embedded import stand_in
 from adapters.hosts.phone.agent import Agent, Answer, ServedAgent
 from adapters.hosts.phone.calls import Calls
 from adapters.hosts.phone.door import STOP_S, Door
-from adapters.hosts.phone.holding import Holding
+from adapters.hosts.phone.holding import Gallery, Holding
 from adapters.hosts.phone.log import tell
 from adapters.hosts.phone.metrics import Metrics
 from adapters.hosts.phone.rest import API, opened
@@ -77,11 +77,11 @@ class Serving:
 
 
 @asynccontextmanager
-async def phone_server(plan: Plan, answer: Answer) -> AsyncIterator[PhoneServer]:
+async def phone_server(plan: Plan, answer: Answer, gallery: Gallery | None = None) -> AsyncIterator[PhoneServer]:
     """A server whose `app` is to be mounted in an application of one's own; calls that are held at the block's end are cut off.
 
-    `answer` says who answers a call; `plan.listeners` is not used. Raises OSError for a folder that cannot be made, ValueError for a URL
-    that is none.
+    `answer` says who answers a call, and `gallery` is told of each; `plan.listeners` is not used. Raises OSError for a folder that cannot
+    be made, ValueError for a URL that is none.
     """
     if plan.traces is not None:
         private_folder(plan.traces)
@@ -91,7 +91,7 @@ async def phone_server(plan: Plan, answer: Answer) -> AsyncIterator[PhoneServer]
         rest = await stack.enter_async_context(opened(plan.api, plan.token)) if plan.token else None
         server = PhoneServer(
             calls=calls,
-            holding=Holding(answer=answer, metrics=metrics, traces=plan.traces),
+            holding=Holding(answer=answer, metrics=metrics, traces=plan.traces, gallery=gallery),
             metrics=metrics,
             rest=rest,
             public_url=plan.public_url,
@@ -109,14 +109,14 @@ async def phone_server(plan: Plan, answer: Answer) -> AsyncIterator[PhoneServer]
 
 
 @asynccontextmanager
-async def serving(plan: Plan, agent: Agent) -> AsyncIterator[Serving]:
-    """Serve while the block lasts; calls that are held at its end are cut off.
+async def serving(plan: Plan, agent: Agent, gallery: Gallery | None = None) -> AsyncIterator[Serving]:
+    """Serve while the block lasts, and have `gallery` told of each call; those that are held at its end are cut off.
 
     Raises OSError for a port that cannot be had, or what `phone_server` does.
     """
     where, local, most = plan.listeners, plan.token is None, 2 * plan.max_calls + 64
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(phone_server(plan, lambda _: agent))
+        server = await stack.enter_async_context(phone_server(plan, lambda _: agent, gallery))
         doors = [Door(server.app(), where.host, where.port, most, note=server.note_refused, head_s=plan.start_s, local=local)]
         doors += [Door(_figures(server), where.metrics_host, where.metrics_port, 16, note=server.note_refused, local=local)]
         for door in doors:

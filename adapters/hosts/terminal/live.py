@@ -21,6 +21,7 @@ from adapters.chatterbox.port import Chatterbox, check as check_chatterbox
 from adapters.chatterbox.servers import Server
 from adapters.chatterbox.voice import Voice
 from adapters.hosts.embedded import StandInError, stand_in
+from adapters.hosts.page.broadcast import Shown, Stage
 from adapters.hosts.terminal.show import Show
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
@@ -86,8 +87,10 @@ class Prompter:
         """Nothing is asked of it."""
 
 
-async def hold_call(plan: Plan, console: Console) -> fx.Reason | None:
+async def hold_call(plan: Plan, console: Console, stage: Stage | None = None) -> fx.Reason | None:
     """Hold the call and write its folder: call.wav, call.trace, call.svg, summary.txt. The files are written however the call ends.
+
+    On `stage` it is shown while it goes on.
 
     Gives the reason of that end, None if the call had none.
 
@@ -100,7 +103,7 @@ async def hold_call(plan: Plan, console: Console) -> fx.Reason | None:
             raise CannotStart(f"--realtime: {first_of(group)}") from None
         except* (ValueError, OSError, StandInError) as group:
             raise CannotStart(str(first_of(group))) from None
-        return await _drive(attrs.evolve(plan, policy=policy), console, device, ports)
+        return await _drive(attrs.evolve(plan, policy=policy), console, device, ports, stage)
 
 
 async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[Device, list[Port], Policy]:
@@ -187,7 +190,7 @@ def _ears(plan: Plan, device: Device) -> list[Port]:
     return [ear]
 
 
-async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]) -> fx.Reason | None:
+async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port], stage: Stage | None) -> fx.Reason | None:
     call = start(plan.policy, f"call-{time.strftime('%Y%m%d-%H%M%S')}")
     began_s = anyio.current_time()
 
@@ -203,11 +206,16 @@ async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]
         ends.extend(effect.reason for effect in answer.effects if isinstance(effect, fx.TellEnded))
 
     trace = Tracing(plan.out / "call.trace", call, say_so, plan.key)
-    driver = Driver(call, ports, [trace, Show(console, call, old_audio, plan.key), note_end])
+    shown = Shown(call, lambda: driver.now_ms(), key=plan.key)
+    driver = Driver(call, ports, [trace, Show(console, call, old_audio, plan.key), note_end, *([shown] if stage else [])])
+    if stage is not None:
+        stage.show(shown)
+        device.onlooker = shown.hear
     try:
         await driver.run()
     finally:
         trace.close()
+        shown.end()
         _tell_of(device, console)
         for port in ports:
             if isinstance(port, Chatterbox):

@@ -25,14 +25,22 @@ def script(*last: str) -> str:
 
 def page(document: dict[str, Any]) -> str:
     """The page of a recorded call; it may run its own script and nothing else, whatever words are in the call."""
+    return _filled(script("recorded.js"), "default-src 'none'", _data("document", document))
+
+
+def live_page(host: str, offers: dict[str, Any]) -> str:
+    """The page of a call that goes on, as a server at `host` gives it: it may talk to that server, and to nobody else.
+
+    `offers` says what the server does for it.
+    """
+    code = script("future.js", "talk.js", "fleet.js", "live.js")
+    return _filled(code, f"default-src 'none'; connect-src 'self' ws://{host}", _data("offers", offers), own="'self' ")
+
+
+def _data(name: str, value: dict[str, Any]) -> str:
     # What ends a script element must not stand in one.
-    words = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
-    return _filled(script("recorded.js"), "default-src 'none'", f'<script type="application/json" id="document">{words}</script>')
-
-
-def live_page(host: str) -> str:
-    """The page of a call that goes on, as a server at `host` gives it: it may talk to that server, and to nobody else."""
-    return _filled(script("future.js", "talk.js", "live.js"), f"default-src 'none'; connect-src 'self' ws://{host}", own="'self' ")
+    words = json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{words}</script>'
 
 
 def worklet() -> str:

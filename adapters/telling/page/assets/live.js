@@ -4,6 +4,7 @@ import { Model } from "./model.js";
 import { Page } from "./page.js";
 import { make } from "./panels.js";
 import { Futures } from "./future.js";
+import { FleetView } from "./fleet.js";
 import { Sound } from "./sound.js";
 import { Talking } from "./talk.js";
 
@@ -12,16 +13,39 @@ const WIDE = 15000, AHEAD = 1200, AGAIN = 1500; // ms: in view, of them behind t
 class Live {
   constructor(root = document) {
     this.root = root;
+    this.offers = JSON.parse(root.querySelector("#offers").textContent);
     this.url = new URL("./", location.href.replace(/^http/, "ws")).href.split(/[?#]/)[0];
     this.bar();
-    this.watch();
+    this.go();
+    addEventListener("hashchange", () => this.go());
     requestAnimationFrame(() => this.beat());
+  }
+
+  // To the call that the address names; without one to all of them, or to the one that there is.
+  go() {
+    this.socket?.close();
+    this.socket = null;
+    this.view?.leave();
+    this.view = null;
+    this.call = new URLSearchParams(location.hash.slice(1)).get("call") ?? "";
+    const all = this.offers.fleet && !this.call;
+    this.root.querySelector("main").hidden = all;
+    this.root.querySelector("#fleet").hidden = !all;
+    this.root.querySelector("#figures").hidden = all;
+    this.root.querySelector("#call").textContent = all ? "all calls" : "";
+    this.all.hidden = all || !this.offers.fleet;
+    this.goes = false;
+    this.words.textContent = "";
+    if (all) this.view = new FleetView(this.root.querySelector("#fleet"), this.url, (id) => { location.hash = new URLSearchParams({ call: id }); });
+    else this.watch();
   }
 
   bar() {
     const bar = this.root.querySelector("#live");
     this.meter = make("span", "meter", make("i"));
-    this.words = make("output", "words-of-line", "Press Talk, and speak: the call is on this machine.");
+    this.words = make("output", "words-of-line");
+    this.all = make("button", "", "All calls");
+    this.all.addEventListener("click", () => { location.hash = ""; });
     this.follow = make("button", "", "Follow");
     this.follow.title = "let the cursor follow the call";
     this.follow.hidden = true;
@@ -33,7 +57,7 @@ class Live {
     this.talk.id = "talk";
     this.talk.addEventListener("click", () => this.press());
     this.follow.addEventListener("click", () => { this.page.follows = true; });
-    bar.append(this.words, this.meter, this.saved, this.follow, ...this.files(), this.talk);
+    bar.append(this.words, ...(this.offers.talk ? [this.meter] : []), this.saved, this.follow, this.all, ...this.files(), ...(this.offers.talk ? [this.talk] : []));
     bar.hidden = false;
   }
 
@@ -94,12 +118,14 @@ class Live {
   }
 
   watch() {
-    const socket = new WebSocket(`${this.url}watch`);
-    socket.addEventListener("message", ({ data }) => this.take(JSON.parse(data)));
+    const socket = this.socket = new WebSocket(`${this.url}watch?${new URLSearchParams({ call: this.call })}`);
+    if (this.offers.talk && !this.talking) this.say("Press Talk, and speak: the call is on this machine.");
+    socket.addEventListener("message", ({ data }) => { if (socket === this.socket) this.take(JSON.parse(data)); });
     socket.addEventListener("close", ({ reason }) => {
+      if (socket !== this.socket) return;
       this.goes = false;
-      if (!this.talking) this.say(reason || "The server is gone; this page comes back with it.");
-      setTimeout(() => this.watch(), AGAIN);
+      if (!this.talking) this.say(reason ? `${reason[0].toUpperCase()}${reason.slice(1)}.` : "The server is gone; this page comes back with it.");
+      setTimeout(() => { if (socket === this.socket) this.watch(); }, AGAIN);
     });
   }
 
@@ -139,7 +165,11 @@ class Live {
 
   // The text of the trace at hand.
   async trace() {
-    this.text ??= await (await fetch("call.trace")).text();
+    if (!this.text) {
+      const answer = await fetch(`call.trace?${new URLSearchParams({ call: this.call })}`);
+      if (!answer.ok) throw new Error((await answer.text()).trim());
+      this.text = await answer.text();
+    }
     return this.text;
   }
 
