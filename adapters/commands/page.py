@@ -50,6 +50,7 @@ def _page(options: argparse.Namespace) -> int:
         key=given.key,
         voice=given.voice,
         tools=given.tools,
+        line_sound="pcm",
     )
     refusal, end = "", Ending()
     try:
@@ -75,13 +76,15 @@ async def _serve(agent: Any, options: argparse.Namespace, end: "Ending") -> int:
     """Serve the page until SIGTERM or Ctrl-C; gives the exit code."""
     import webbrowser
 
+    from adapters.hosts.embedded import StandIn
     from adapters.hosts.page.server import PageServer, served
     from adapters.hosts.page.talk import Talk
     from adapters.hosts.phone.service import checked
 
-    async with checked(agent) as found:
+    stand_ins: dict[str, StandIn] = {}
+    async with checked(agent, stand_ins) as found:
         talk = Talk(agent=found, out=options.out, console=output.console())
-        async with served(PageServer(source=talk.stage, talk=talk), options.port) as url:
+        async with served(PageServer(source=talk.stage, talk=talk, stand_ins=stand_ins), options.port) as url:
             with end.listening():
                 output.announce(f"ready {url}")
                 if options.open and _has_screen():

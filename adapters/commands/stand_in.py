@@ -2,13 +2,15 @@
 
 import argparse
 import os
-import signal
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.commands.common import Refused, command
 from adapters.commands.extras import need
+
+if TYPE_CHECKING:
+    from adapters.standin.orders import Orders
 
 STAND_IN_KEY_VARIABLE = "CALLFSM_STAND_IN_KEY"
 """The environment variable with the key that the realtime and the `openai` stand-in demand; unset, they demand none."""
@@ -29,7 +31,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--faults", type=Path, metavar="FILE", help="a TOML file of faults, at a time or on an event; `--faults help` lists them"
     )
-    parser.add_argument("--with-parent", action="store_true", help="stop when standard input closes, as it does when the parent ends")
+    parser.add_argument(
+        "--with-parent",
+        action="store_true",
+        help="stop when standard input closes, as it does when the parent ends; a line of it is a script of faults, which begins then",
+    )
     parser.add_argument("--words-per-s", type=float, help="realtime: how fast a text answer is written (default: 25)")
     parser.add_argument(
         "--without",
@@ -54,10 +60,9 @@ def _stand_in(options: argparse.Namespace) -> int:
     if listed := _listed(options):
         print(listed)
         return 0
-    if options.with_parent:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+    orders = _parents(options) if options.with_parent else None
     try:
-        return _realtime(options) if options.server == "realtime" else _chatterbox(options)
+        return _realtime(options, orders) if options.server == "realtime" else _chatterbox(options, orders)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -109,7 +114,18 @@ def _faults(file: Path | None, grammar: Any) -> Any:
         raise Refused(f"--faults {error}") from None
 
 
-def _realtime(options: argparse.Namespace) -> int:
+def _parents(options: argparse.Namespace) -> "Orders":
+    """What whoever started us orders, from now on; we stop when they are gone."""
+    from adapters.standin.chatterbox.faults import CHATTERBOX
+    from adapters.standin.orders import Orders
+    from adapters.standin.realtime.faults import REALTIME
+
+    orders = Orders(REALTIME if options.server == "realtime" else CHATTERBOX)
+    threading.Thread(target=orders.read, daemon=True).start()
+    return orders
+
+
+def _realtime(options: argparse.Namespace, orders: "Orders | None") -> int:
     """Be the realtime server."""
     from adapters.standin.realtime.faults import REALTIME
     from adapters.standin.realtime.lacks import LACKS
@@ -124,11 +140,11 @@ def _realtime(options: argparse.Namespace) -> int:
     from adapters.standin.realtime.server import run_realtime
 
     pace, key = Pace(words_per_s=options.words_per_s), os.environ.get(STAND_IN_KEY_VARIABLE)
-    run_realtime(options.port, log=options.log, key=key, pace=pace, faults=faults, without=options.without)
+    run_realtime(options.port, log=options.log, key=key, pace=pace, faults=faults, without=options.without, orders=orders)
     return 0
 
 
-def _chatterbox(options: argparse.Namespace) -> int:
+def _chatterbox(options: argparse.Namespace, orders: "Orders | None") -> int:
     """Be the Chatterbox server."""
     from adapters.standin.chatterbox.dialects import MAX_SYNTHESIS_MS
     from adapters.standin.chatterbox.faults import CHATTERBOX
@@ -146,14 +162,6 @@ def _chatterbox(options: argparse.Namespace) -> int:
     span_ms = (int(low), int(high))
     # of these servers OpenAI's alone knows keys
     key = os.environ.get(STAND_IN_KEY_VARIABLE) if options.dialect == "openai" else None
-    more = {"dialect": options.dialect, "faults": faults, "key": key, "without": options.without}
+    more = {"dialect": options.dialect, "faults": faults, "key": key, "without": options.without, "orders": orders}
     run_chatterbox(options.port, synthesis_ms=span_ms, log=options.log, **more)
     return 0
-
-
-def _end_with_parent() -> None:
-    """Stop when whoever started us is gone, however it ended: its end of our standard input closes."""
-    # not sys.stdin: a thread that sits in its lock when the process ends is a fatal error of the interpreter
-    while os.read(0, 65_536):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)

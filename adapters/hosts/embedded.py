@@ -9,6 +9,8 @@ from tempfile import TemporaryFile
 from typing import IO
 
 import anyio
+import attrs
+from anyio.abc import ByteSendStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 READY = re.compile(rb"ready (\S+)")
@@ -21,15 +23,31 @@ class StandInError(RuntimeError):
     """A stand-in that did not start; the message says which, and what it said."""
 
 
+@attrs.frozen
+class StandIn:
+    """A stand-in that runs: its URL, and what it is told."""
+
+    url: str
+    _told: ByteSendStream
+
+    async def order(self, script: str) -> None:
+        """Have the faults of a script, a line of TOML, begin now. Raises StandInError where it is gone."""
+        try:
+            await self._told.send(f"{script}\n".encode())
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise StandInError("the stand-in is gone") from None
+
+
 @asynccontextmanager
-async def stand_in(*arguments: str) -> AsyncIterator[str]:
-    """Run `callfsm stand-in ARGUMENTS --port 0` and give the URL that it announces; stop it at the end."""
+async def stand_in(*arguments: str) -> AsyncIterator[StandIn]:
+    """Run `callfsm stand-in ARGUMENTS --port 0` until the block ends."""
     command = [sys.executable, "-P", "-m", "adapters.cli", "stand-in", *arguments, "--port", "0", "--with-parent"]
     # its complaints go into a file: a pipe that nobody reads would stop it when it is full
     with TemporaryFile() as complaints:
         process = await anyio.open_process(command, stdin=PIPE, stdout=PIPE, stderr=complaints, start_new_session=True)
         try:
-            yield await _announced(process, arguments[0], complaints)
+            assert process.stdin is not None
+            yield StandIn(await _announced(process, arguments[0], complaints), process.stdin)
         finally:
             with anyio.CancelScope(shield=True):
                 await _stop(process)

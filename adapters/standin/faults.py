@@ -197,6 +197,13 @@ class Schedule:
         self._waiting: list[Fault] = []
         self._spent: list[Fault] = []
 
+    def add(self, fault: Fault) -> bool:
+        """Have a fault more, whose times and counts begin now; does it strike at once, which is then the server's to do?"""
+        at_s = fault.at_s if fault.at_s is None else fault.at_s + self._now_s() - self._began_s
+        counted = self._events[fault.on] if fault.on is not None else self._occasions[fault.name]
+        self._faults.append(attrs.evolve(fault, at_s=at_s, nth=fault.nth and fault.nth + counted, connection=None))
+        return fault.at_s is not None and not fault.kind.occasion
+
     def timed(self) -> list[tuple[float, Fault]]:
         """What strikes at once at a time of its own: the seconds from now and the fault, soonest first. The server waits for them."""
         age_s = self._now_s() - self._began_s

@@ -7,7 +7,7 @@ browser here, so `Host` must be a name of this machine, and `Origin` the same. F
 import hmac
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
@@ -22,7 +22,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from adapters.hosts.channel import StarletteChannel
+from adapters.hosts.embedded import StandIn, StandInError
 from adapters.hosts.page.broadcast import Place, Shown
+from adapters.hosts.page.faults import faults_of
 from adapters.hosts.page.fleet import Fleet
 from adapters.hosts.page.question import answer
 from adapters.hosts.page.talk import Busy, Talk
@@ -75,6 +77,8 @@ class PageServer:
     """Where a page may talk, if it may."""
     fleet: Fleet | None = None
     """The calls of which there are many."""
+    stand_ins: Mapping[str, StandIn] = attrs.Factory(dict)
+    """The far sides on this machine, which fail when they are asked to."""
     token: str = attrs.field(factory=lambda: secrets.token_urlsafe(16), repr=False)
     _watchers: int = attrs.field(default=0, init=False)
     _ends: anyio.Event = attrs.field(factory=anyio.Event, init=False)
@@ -89,6 +93,7 @@ class PageServer:
                 Route("/{token}/call.html", self.left),
                 Route("/{token}/call.trace", self.trace),
                 Route("/{token}/future", self.future, methods=["POST"]),
+                Route("/{token}/fault", self.fault, methods=["POST"]),
                 WebSocketRoute("/{token}/talk", self.talks),
                 WebSocketRoute("/{token}/watch", partial(self.watched, then=self._show)),
                 WebSocketRoute("/{token}/fleet", partial(self.watched, then=self._show_fleet)),
@@ -97,7 +102,8 @@ class PageServer:
 
     def offers(self) -> dict[str, Any]:
         """What the page may offer."""
-        return {"talk": self.talk is not None, "fleet": self.fleet is not None}
+        faults = [{"name": name, "words": one.words, "says": one.says} for name, one in faults_of(self.stand_ins).items()]
+        return {"talk": self.talk is not None, "fleet": self.fleet is not None, "faults": faults}
 
     async def drain(self) -> None:
         """Tell those who watch the last news, and have them gone."""
@@ -151,6 +157,20 @@ class PageServer:
         except ValueError as error:
             return _plain(str(error), 422)
         return Response(told, media_type="application/json", headers=HEADERS)
+
+    async def fault(self, request: Request) -> Response:
+        """A stand-in is to fail, as one of the faults of `faults.py`."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        fault = faults_of(self.stand_ins).get(request.query_params.get("name", ""))
+        if fault is None:
+            return _plain("there is no such fault here", 404)
+        try:
+            await self.stand_ins[fault.server].order(fault.script)
+        except StandInError as error:
+            return _plain(str(error), 409)
+        return Response(status_code=204, headers=HEADERS)
 
     async def talks(self, websocket: WebSocket) -> None:
         """A page talks: a call from here to its end."""

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from adapters.chatterbox.servers import Server
 from adapters.chatterbox.voice import Voice
-from adapters.hosts.embedded import stand_in
+from adapters.hosts.embedded import StandIn, stand_in
 from adapters.hosts.phone.agent import Agent, Answer, ServedAgent
 from adapters.hosts.phone.calls import Calls
 from adapters.hosts.phone.door import STOP_S, Door
@@ -140,16 +140,21 @@ async def _cut_off(calls: Calls) -> None:
 
 
 @asynccontextmanager
-async def checked(agent: ServedAgent) -> AsyncIterator[ServedAgent]:
-    """The agent with its servers checked; where it names none, stand-ins are started. Raises what `ServedAgent.checked` does."""
+async def checked(agent: ServedAgent, started: dict[str, StandIn] | None = None) -> AsyncIterator[ServedAgent]:
+    """The agent with its servers checked; where it names none, stand-ins are started, and noted in `started` by their names.
+
+    Raises what `ServedAgent.checked` does.
+    """
+    started = {} if started is None else started
     async with AsyncExitStack() as stack:
         if not agent.realtime_url:
-            url = await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))
-            agent = attrs.evolve(agent, realtime_url=url, openai=True)
+            started["realtime"] = await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))
+            agent = attrs.evolve(agent, realtime_url=started["realtime"].url, openai=True)
         if agent.policy.voice != "chatterbox":
             agent = attrs.evolve(agent, voice=Voice())
         elif agent.voice.speech is None:
-            speech = Server(url=await stack.enter_async_context(stand_in("chatterbox")))
+            started["chatterbox"] = await stack.enter_async_context(stand_in("chatterbox"))
+            speech = Server(url=started["chatterbox"].url)
             agent = attrs.evolve(agent, voice=attrs.evolve(agent.voice, speech=speech))
         yield await agent.checked()
 

@@ -249,4 +249,4 @@ async def _make_caller(made: list[Caller], voice: str) -> None:
 
 
 async def _find_server(stack: AsyncExitStack, urls: dict[str, str], name: str, url: str | None, arguments: tuple[str, ...]) -> None:
-    urls[name] = url if url else await stack.enter_async_context(stand_in(*arguments))
+    urls[name] = url if url else (await stack.enter_async_context(stand_in(*arguments))).url

@@ -27,6 +27,7 @@ from adapters.standin.chatterbox.faults import CHATTERBOX
 from adapters.standin.chatterbox.lacks import told
 from adapters.standin.chatterbox.service import Service
 from adapters.standin.faults import Script
+from adapters.standin.orders import Orders
 from adapters.standin.voice import Voice
 
 
@@ -40,12 +41,14 @@ def run_chatterbox(
     faults: Script | None = None,
     key: str | None = None,
     without: Iterable[str] = (),
+    orders: Orders | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; prints the one line `ready http://127.0.0.1:PORT` once it listens.
 
     `port` 0 takes a free one. A synthesis lasts at least as long as a number within `synthesis_ms` that its text alone
     decides, and `at_once` of them run at a time, the others queue, as on a GPU. `log` gets one JSON line for whatever
-    happens to a request, never its text. `without` names LACKS. With a `key` every request needs it (`Authorization: Bearer`).
+    happens to a request, never its text. `without` names LACKS, `orders` are faults that come while it runs. With a `key` every request
+    needs it (`Authorization: Bearer`).
     OSError when the port is taken, ValueError for a bad setting; main thread only.
     """
     if not 0 <= synthesis_ms[0] <= synthesis_ms[1] <= MAX_SYNTHESIS_MS:
@@ -59,6 +62,8 @@ def run_chatterbox(
         lines = stack.enter_context(log.open("a", encoding="utf-8", buffering=1)) if log else None
         script = faults or Script(CHATTERBOX)
         server = Service(Voice.load(), DIALECTS[dialect], script, key, synthesis_ms, at_once, lines, frozenset(without))
+        if orders is not None:
+            orders.take = server.order
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn stops at the first signal and then raises it again, for whoever had it before: us

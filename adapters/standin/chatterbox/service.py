@@ -66,6 +66,10 @@ class Service:
         if self.engine is not None:
             self.engine.should_exit = self.engine.force_exit = True
 
+    def order(self, fault: Fault) -> None:
+        """A fault that is in no script begins now; one that strikes at once is not for orders."""
+        self.schedule.add(fault)
+
     async def strike_in_time(self) -> None:
         """Strike what has a time of its own; what struck before the server was down does not strike again."""
         while self._timed:

@@ -111,7 +111,13 @@ class House:
         try:
             await guest.stay()
         finally:
+            self._guests.discard(guest)
             self._taken, self._free_at = False, time.monotonic() + RELEASE_S
+
+    def order(self, fault: Fault) -> None:
+        """A fault that is in no script begins now, in every connection."""
+        for guest in self._guests:
+            guest.order(fault)
 
     def let_go(self) -> None:
         """The server ends: connections that would not notice are cut."""
@@ -172,6 +178,10 @@ class Guest:
             await self.trouble.expire(self._session.expiry(self._pace.session_s), expiry_words(self._pace.session_s))
             async for _ in self._connection:
                 pass
+
+    def order(self, fault: Fault) -> None:
+        """A fault that is in no script begins now."""
+        self._start(self.trouble.order(fault))
 
     def _note_fault(self, fault: Fault) -> None:
         self._house.notes.note_fault(self._name, self._number, self._at_ms(), fault.told())

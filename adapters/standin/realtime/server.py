@@ -21,6 +21,7 @@ from adapters.standin.client_log import ClientLog
 from adapters.standin.dialogue import BluebirdCycles, Dialogue
 from adapters.standin.ears import Transcriber
 from adapters.standin.faults import Script
+from adapters.standin.orders import Orders
 from adapters.standin.realtime.connection import House, Pace, Speech
 from adapters.standin.realtime.faults import REALTIME
 from adapters.standin.realtime.lacks import Lacks
@@ -46,9 +47,11 @@ def run_realtime(
     log: Path | None = None,
     faults: Script | None = None,
     without: Iterable[str] = (),
+    orders: Orders | None = None,
 ) -> None:
     """Be the server until SIGTERM or SIGINT; prints one line, `ready ws://…`, when it takes connections. OSError when it cannot listen."""
-    asyncio.run(_until_told(port, host=host, key=key, dialogue=dialogue, pace=pace, log=log, faults=faults, without=without))
+    more = {"faults": faults, "without": without, "orders": orders}
+    asyncio.run(_until_told(port, host=host, key=key, dialogue=dialogue, pace=pace, log=log, **more))
 
 
 async def serve(
@@ -64,11 +67,13 @@ async def serve(
     transcriber: Transcriber | None = None,
     faults: Script | None = None,
     without: Iterable[str] = (),
+    orders: Orders | None = None,
 ) -> None:
     """Serve until cancelled; `on_ready` is told the URL, with the port that port 0 became.
 
     With a `key` a client must send it as a bearer token. `log` receives the client's events, a JSON line each, sound
-    replaced by its size, and the faults that struck; `faults` is a script of the REALTIME repertoire, `without` names from LACKS.
+    replaced by its size, and the faults that struck; `faults` is a script of the REALTIME repertoire, `without` names from LACKS;
+    `orders` are faults that come while it runs.
     OSError when the port is taken or the log cannot be written; RuntimeError without a voice.
     """
     ears, without = transcriber or Transcriber(), tuple(without)
@@ -88,6 +93,9 @@ async def serve(
             # A half-open connection would be found out by the server's own pings.
             ping_interval=None if script.holds("half_open") else PING_S,
         ) as server:
+            if orders is not None:
+                loop = asyncio.get_running_loop()
+                orders.take = lambda fault: loop.call_soon_threadsafe(house.order, fault)
             on_ready(f"ws://{host}:{_port_of(server)}{PATH}")
             try:
                 await server.wait_closed()

@@ -52,6 +52,12 @@ class Trouble:
             group.create_task(self._send_late())
             group.create_task(self._close())
 
+    async def order(self, fault: Fault) -> None:
+        """A fault that is in no script begins now."""
+        if self._schedule.add(fault):
+            await asyncio.sleep(fault.at_s or 0.0)
+            await self._strike(fault, None)
+
     # What the session asks.
 
     def occasion(self, name: str) -> Fault | None:

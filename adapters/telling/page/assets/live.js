@@ -16,6 +16,7 @@ class Live {
     this.offers = JSON.parse(root.querySelector("#offers").textContent);
     this.url = new URL("./", location.href.replace(/^http/, "ws")).href.split(/[?#]/)[0];
     this.bar();
+    this.faults();
     this.go();
     addEventListener("hashchange", () => this.go());
     requestAnimationFrame(() => this.beat());
@@ -59,6 +60,21 @@ class Live {
     this.follow.addEventListener("click", () => { this.page.follows = true; });
     bar.append(this.words, ...(this.offers.talk ? [this.meter] : []), this.saved, this.follow, this.all, ...this.files(), ...(this.offers.talk ? [this.talk] : []));
     bar.hidden = false;
+  }
+
+  // What the stand-in does wrong when it is asked to.
+  faults() {
+    const group = this.root.querySelector("#faults");
+    group.hidden = !this.offers.faults.length;
+    group.append(...this.offers.faults.map(({ name, words, says }) => {
+      const button = make("button", "", words);
+      button.title = says;
+      button.addEventListener("click", async () => {
+        const answer = await fetch(`fault?${new URLSearchParams({ name })}`, { method: "POST" });
+        this.say(answer.ok ? `${words}: ${says}.` : (await answer.text()).trim());
+      });
+      return button;
+    }));
   }
 
   files() {
