@@ -1,18 +1,28 @@
 """Claims about a whole call in a real browser: by voice, through its own microphone and loudspeaker, watched while it goes on."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from rich.console import Console
 
+from adapters.hosts.embedded import StandIn
+from adapters.hosts.page.server import PageServer, served
+from adapters.hosts.page.talk import Talk
+from adapters.hosts.phone.agent import ServedAgent
+from adapters.hosts.phone.service import checked
+from adapters.realtime.settings import RealtimeSettings
 from adapters.standin.voice import Voice
 from adapters.telling.page.document import document_of
 from adapters.telling.report import report_on
 from adapters.telling.trace import Trace, read_trace
 from adapters.telling.whatif import future_of
 from fsm.call import events as ev
+from fsm.call.policy import Policy
 from tests.shared.browser import Browser, Tab, chromium
 from tests.shared.page_host import Host, page_host
 from tests.shared.phone_model import ToneModel
@@ -68,6 +78,17 @@ def held(browser: Browser, host: Host) -> tuple[Tab, Trace, list[float], list[li
     tab.wait("live.talking === null && !live.saved.hidden")
     [folder] = host.folders()
     return tab, read_trace(folder / "call.trace"), tab.run("line.cuts"), tab.run("tapped")
+
+
+@asynccontextmanager
+async def stand_in_host(tmp_path: Path) -> AsyncIterator[tuple[str, Talk]]:
+    """The page before the stand-in, as `callfsm page` serves it."""
+    stand_ins: dict[str, StandIn] = {}
+    agent = ServedAgent(policy=Policy(voice="realtime"), settings=RealtimeSettings(), realtime_url="", line_sound="pcm")
+    async with checked(agent, stand_ins) as found:
+        talk = Talk(agent=found, out=tmp_path / "calls", console=Console(file=None, quiet=True))
+        async with served(PageServer(source=talk.stage, talk=talk, stand_ins=stand_ins), 0) as url:
+            yield url, talk
 
 
 Held = tuple[Tab, Trace, list[float], list[list[float]]]
@@ -173,3 +194,26 @@ def test_the_tab_that_goes_hangs_up(held: Held, browser: Browser, host: Host) ->
     watching.wait("!live.goes && page.model.end")
     assert watching.run("page.model.end.figures.find(([name]) => name === 'ended')[1]").startswith("the caller hung up: the page is gone")
     assert before == set(host.folders())
+
+
+def test_the_stand_in_fails_as_the_buttons_say_and_the_call_goes_on(browser: Browser, tmp_path: Path) -> None:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(stand_in_host(tmp_path)) as (url, _):
+        tab = browser.tab()
+        tab.open(url)
+        tab.wait("globalThis.page")
+        assert tab.run("[...document.querySelectorAll('#faults button')].map(one => one.innerText)") == [
+            "Break the line",
+            "Lose the session",
+            "Double a message",
+            "Slow the voice",
+        ]
+        assert tab.run("[...document.querySelectorAll('#faults button')].every(one => one.disabled)")
+        count = "page.model.steps.filter(step => step.event === '{}').length"
+        tab.click("#talk")
+        tab.wait(f"{count.format('SessionConfirmed')} === 1")
+        for number, nth in ((1, 1), (2, 2)):
+            tab.click(f"#faults button:nth-child({nth})")
+            tab.wait(f"{count.format('SessionLost')} === {number} && {count.format('SessionConfirmed')} > {number}")
+        tab.click("#talk")
+        tab.wait("!live.goes && page.model.end")
+        assert tab.complaints == []

@@ -24,13 +24,10 @@ from tests.shared.phone_model import ToneModel, phone_policy, tone_server
 
 
 @attrs.frozen
-class Host:
-    """The page, served."""
+class Served:
+    """A page, served."""
 
     url: str
-    model: ToneModel
-    talk: Talk
-    out: Path
 
     @property
     def origin(self) -> str:
@@ -41,6 +38,15 @@ class Host:
         """A WebSocket of the page's."""
         how = {"origin": self.origin, "proxy": None, "max_size": None, **how}
         return connect(self.url.replace("http", "ws", 1) + name, **how)
+
+
+@attrs.frozen
+class Host(Served):
+    """The page of a talk."""
+
+    model: ToneModel
+    talk: Talk
+    out: Path
 
     def folders(self) -> list[Path]:
         """Of each call, what it left."""
@@ -95,8 +101,8 @@ class Pretender:
             await anyio.sleep_until(due_s)
 
 
-async def watched(socket: ClientConnection) -> dict[str, Any]:
-    """What a page that watches has been told when the call has left its folder, put together."""
+async def watched(socket: ClientConnection, until: str = "saved") -> dict[str, Any]:
+    """What a page that watches has been told when the call has left its folder, or what else is waited for, put together."""
     told: dict[str, Any] = {"steps": [], "levels": {"caller": [], "agent": []}}
     async for message in socket:
         news = json.loads(message)
@@ -106,7 +112,7 @@ async def watched(socket: ClientConnection) -> dict[str, Any]:
         for side in ("caller", "agent"):
             told["levels"][side] += news.get("levels", {}).get(side, [])
         told |= {name: news[name] for name in ("end", "saved") if name in news}
-        if "saved" in told:
+        if until in told:
             break
     return told
 

@@ -17,6 +17,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from adapters.hosts.phone.agent import ServedAgent
+from adapters.hosts.phone.holding import Gallery
 from adapters.hosts.phone.service import Listeners, Plan, Serving, serving as serving_calls
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam import mulaw
@@ -283,7 +284,12 @@ class Exchange:
 
 @asynccontextmanager
 async def exchange(
-    *, model: ToneModel | None = None, policy: Policy | None = None, agent: Callable[[ServedAgent], Any] | None = None, **more: Any
+    *,
+    model: ToneModel | None = None,
+    policy: Policy | None = None,
+    agent: Callable[[ServedAgent], Any] | None = None,
+    gallery: Gallery | None = None,
+    **more: Any,
 ) -> AsyncIterator[Exchange]:
     """A whole telephone exchange on loopback: the server, a tone model, Twilio's REST API."""
     model, rest = model or ToneModel(), Rest()
@@ -292,7 +298,7 @@ async def exchange(
         place = await stack.enter_async_context(serving(*rest.routes))
         answers = ServedAgent(policy=policy or phone_policy(), settings=RealtimeSettings(), realtime_url=url)
         plan = Plan(**{"token": TOKEN, "api": f"http://{place}", "listeners": Listeners(port=0, metrics_port=0), **more})
-        server = await stack.enter_async_context(serving_calls(plan, agent(answers) if agent else answers))
+        server = await stack.enter_async_context(serving_calls(plan, agent(answers) if agent else answers, gallery))
         yield Exchange(server, model, rest)
 
 

@@ -1,10 +1,12 @@
 """The fault script of the stand-in servers: what is read, what is refused in one line, and when a fault strikes."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from adapters.standin.faults import Fault, Kind, Param, Repertoire, Schedule, ScriptError, parse, read
+from adapters.standin.orders import Orders
 from adapters.standin.realtime.faults import REALTIME
 
 SCRIPTS = Path(__file__).parents[1] / "faults"
@@ -164,3 +166,33 @@ def test_the_list_names_every_fault_with_its_parameters() -> None:
 def test_the_scripts_that_come_with_the_tests_can_be_used(name: str) -> None:
     script = read(SCRIPTS / f"{name}.toml", REALTIME)
     assert script.faults or script.settings["session_limit_s"] < 3_600
+
+
+def test_a_fault_that_is_ordered_counts_from_then_on() -> None:
+    clock = Clock()
+    live = schedule("", clock=clock)
+    clock.now_s += 50
+    assert names(live.happened("pear")) == []
+    [bang, timed, wait] = parse(
+        'fault = [{name = "bang", on = "pear"}, {name = "bang", at_s = 0}, {name = "wait", at_s = 2, connection = 7}]', TOY
+    ).faults
+    assert [live.add(one) for one in (bang, timed, wait)] == [False, True, False]
+    assert names(live.happened("pear")) == ["bang"]
+    assert names(live.happened("pear")) == []
+    assert live.occasion("wait") is None
+    clock.now_s += 2
+    assert live.occasion("wait") is not None
+    assert live.occasion("wait") is None
+
+
+def test_a_line_of_the_parent_is_a_script_and_what_cannot_be_read_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    orders = Orders(TOY)
+    orders.take = lambda fault: told.append(fault.name)
+    pieces = iter([b'fault = [{name = "bang", at', b"_s = 0}]\n\xff\nnonsense\n", b'fault = [{name = "wait"}]\n' + b"x" * 200_000, b""])
+    ended: list[int] = []
+    monkeypatch.setattr("os.read", lambda *_: next(pieces))
+    monkeypatch.setattr("os.kill", lambda _, number: ended.append(number))
+    orders.read()
+    assert told == ["bang", "wait"]
+    assert ended == [signal.SIGTERM]

@@ -66,7 +66,7 @@ class Live {
   faults() {
     const group = this.root.querySelector("#faults");
     group.hidden = !this.offers.faults.length;
-    group.append(...this.offers.faults.map(({ name, words, says }) => {
+    this.buttons = this.offers.faults.map(({ name, words, says }) => {
       const button = make("button", "", words);
       button.title = says;
       button.addEventListener("click", async () => {
@@ -74,7 +74,8 @@ class Live {
         this.say(answer.ok ? `${words}: ${says}.` : (await answer.text()).trim());
       });
       return button;
-    }));
+    });
+    group.append(...this.buttons);
   }
 
   files() {
@@ -207,6 +208,7 @@ class Live {
       else page.timeline.draw();
     }
     if (page) this.follow.hidden = !this.goes || page.follows;
+    for (const button of this.buttons) button.disabled = !this.goes;
     requestAnimationFrame(() => this.beat());
   }
 }
