@@ -1,10 +1,10 @@
-"""What would have happened: a recorded call folded again under another policy, or without some of its events; pure.
+"""What would have happened: a recorded call folded again under another policy, without some of its events, or with others; pure.
 
 What was recorded answered what the call did then. So a second future is exact up to where it first differs; behind that, the events stand
 as they were, and the world might have sent others. Deadlines are no events of the world: each passes when it does in that future.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
@@ -13,12 +13,13 @@ from fsm.call import events as ev
 from fsm.call.machine import due_ms, expiry, step
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
+from fsm.call.states import CLOSED
 from fsm.engine.machine import Step
 
 
 @attrs.frozen
 class Taken:
-    """A step of a future: the event, the answer, and which recorded step it was, from 0; None for a deadline that passed only here."""
+    """A step of a future: the event, the answer, and which recorded step it was, from 0; None for one that there is only here."""
 
     event: ev.Event
     answer: Step[Call]
@@ -43,32 +44,40 @@ class Future:
     """As it began."""
     steps: tuple[Taken, ...]
     difference: Difference | None
-    """None where nothing but what was left out is another."""
+    """None where nothing but what was left out, or put in, is another."""
 
     def text(self) -> str:
         """It as a trace, which `callfsm replay` runs."""
         return text_of(self.call, ((taken.event, taken.answer) for taken in self.steps))
 
 
-def future_of(trace: Trace, settings: Mapping[str, object], without: frozenset[int] = frozenset()) -> Future:
-    """The call under a policy with these settings, without the events of these numbers, from 0. Raises ValueError for an odd setting."""
+def future_of(
+    trace: Trace, settings: Mapping[str, object], without: frozenset[int] = frozenset(), added: Iterable[ev.Event] = ()
+) -> Future:
+    """The call under a policy with these settings, without the events of these numbers, from 0, and with those that are `added`.
+
+    Those come behind what was recorded of their time. Raises ValueError for an odd setting.
+    """
     unknown = settings.keys() - attrs.asdict(trace.call.policy).keys()
     if unknown:
         raise ValueError(f"the policy has no {', '.join(sorted(unknown))}; `callfsm call --set help` lists what it has")
     policy = Policy(**{**attrs.asdict(trace.call.policy), **settings})
     call = start(policy, trace.call.call_id)
     recorded = tuple(trace.steps())
-    steps = tuple(_refold(call, tuple(event for event, _, _ in recorded), without))
+    events = [(number, event) for number, (event, _, _) in enumerate(recorded) if number not in without]
+    steps = tuple(_refold(call, sorted([*events, *((None, event) for event in added)], key=_time)))
     return Future(
         call, steps, _difference(tuple(Taken(event, answer, at) for at, (event, answer, _) in enumerate(recorded)), steps, without)
     )
 
 
-def _refold(call: Call, events: tuple[ev.Event, ...], without: frozenset[int]) -> Iterator[Taken]:
+def _time(numbered: tuple[int | None, ev.Event]) -> float:
+    return numbered[1].at_ms
+
+
+def _refold(call: Call, events: Iterable[tuple[int | None, ev.Event]]) -> Iterator[Taken]:
     """As the driver does it: a deadline that has passed is answered before any event; one that does not pass here is left out."""
-    for number, event in enumerate(events):
-        if number in without:
-            continue
+    for number, event in events:
         while isinstance(due := expiry(call, event.at_ms), ev.Expired):
             if isinstance(event, ev.Expired) and (type(event), event.epoch) == (type(due), due.epoch):
                 break
@@ -78,6 +87,8 @@ def _refold(call: Call, events: tuple[ev.Event, ...], without: frozenset[int]) -
             yield Taken(passed, answer, None)
         if isinstance(event, ev.Expired) and due is None:
             continue
+        if call.phase.state is CLOSED:
+            return
         answer = step(call, event)
         call = answer.snapshot
         yield Taken(event, answer, number)
@@ -85,8 +96,11 @@ def _refold(call: Call, events: tuple[ev.Event, ...], without: frozenset[int]) -
 
 def _difference(was: tuple[Taken, ...], now: tuple[Taken, ...], without: frozenset[int]) -> Difference | None:
     before = [taken for taken in was if taken.number not in without]
-    for place, (old, new) in enumerate(zip(before, now, strict=False)):
+    after = [(place, taken) for place, taken in enumerate(now) if not _idle(taken)]
+    for old, (place, new) in zip(before, after, strict=False):
         at = old.number or 0
+        if new.number is None and not isinstance(new.event, ev.Expired):
+            return _put_in(new, place, at)
         if new.number is None and type(new.event) is type(old.event):
             words = f"{type(new.event).__name__}: this deadline passes {abs(new.event.at_ms - old.event.at_ms):.0f} ms "
             words += "later" if new.event.at_ms > old.event.at_ms else "sooner"
@@ -98,14 +112,29 @@ def _difference(was: tuple[Taken, ...], now: tuple[Taken, ...], without: frozens
         told, tells = answer_to_json(old.answer), answer_to_json(new.answer)
         if told != tells:
             return Difference(new.event.at_ms, place, at, f"{type(new.event).__name__}: {_changed(told, tells)}")
-    if len(now) > len(before):
-        return Difference(now[len(before)].event.at_ms, len(before), len(was) - 1, "more deadlines pass than were recorded")
-    if len(now) < len(before):
-        lost = before[len(now)]
-        return Difference(
-            lost.event.at_ms, len(now) - 1, lost.number or 0, f"{type(lost.event).__name__}: this deadline does not pass any more"
-        )
+    if len(after) > len(before):
+        place, more = after[len(before)]
+        if not isinstance(more.event, ev.Expired):
+            return _put_in(more, place, len(was) - 1)
+        return Difference(more.event.at_ms, place, len(was) - 1, "more deadlines pass than were recorded")
+    if len(after) < len(before):
+        lost = before[len(after)]
+        words = f"{type(lost.event).__name__}: this deadline does not pass any more"
+        return Difference(lost.event.at_ms, len(now) - 1, lost.number or 0, words)
     return None
+
+
+def _idle(taken: Taken) -> bool:
+    """Was it put in, and did nothing? That is no difference."""
+    return taken.number is None and not isinstance(taken.event, ev.Expired) and answer_to_json(taken.answer) == NOTHING
+
+
+def _put_in(taken: Taken, place: int, recorded: int) -> Difference:
+    words = f"{type(taken.event).__name__} is put in: {_changed(NOTHING, answer_to_json(taken.answer))}"
+    return Difference(taken.event.at_ms, place, recorded, words)
+
+
+NOTHING: Mapping[str, list[object]] = {"moves": [], "effects": []}
 
 
 def _changed(was: Mapping[str, list[object]], now: Mapping[str, list[object]]) -> str:

@@ -22,7 +22,7 @@ from adapters.telling.page.document import document_of
 from adapters.telling.report import report_on
 from adapters.telling.trace import Trace, read_trace
 from adapters.telling.whatif import future_of
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from tests.shared.browser import Browser, Tab, chromium
 from tests.shared.page_host import Host, page_host
@@ -146,6 +146,39 @@ def test_what_would_have_happened_is_shown_beside_what_did_and_can_be_saved(held
     tab.click(".choices button:last-child")
     tab.settle()
     assert tab.run("page.timeline.ghost === null && page.model.steps.length") == len(trace.lines)
+
+
+def test_an_event_is_put_in_and_a_deadline_is_dragged_by_hand(held: Held) -> None:
+    tab, trace, _, _ = held
+    spoke = next(at for at, (_, answer, _) in enumerate(trace.steps()) if any(isinstance(effect, fx.Hold) for effect in answer.effects))
+    at_ms = trace.lines[spoke]["at_ms"]
+    tab.run(f"page.step({spoke}); page.choose('interruption', 'diagram'); page.timeline.show({at_ms} - 300, 1000)")
+    tab.settle()
+    assert tab.run("document.querySelector('.diagram .now').innerText") == "suspected"
+    assert tab.run("document.querySelector('.last-way code').innerText") == trace.lines[spoke]["event"]
+    tab.click(".onward button")
+    tab.wait("document.querySelector('.onward code') !== null")
+    assert "InterruptionExpired" in tab.run("document.querySelector('.onward').innerText")
+    find = "page.timeline.hits.find(hit => hit.due === 'interruption')"
+    box = tab.run(
+        f"(hit => {{ const at = page.timeline.canvas.getBoundingClientRect(); return [at.left + hit.x + 5, at.top + hit.y + 11] }})({find})"
+    )
+    tab.drag(box[0], box[1], 100)
+    tab.wait("live.futures.now !== null")
+    was, now = trace.call.policy.interruption_min_ms, tab.run("live.futures.now.call.policy.interruption_min_ms")
+    assert now == pytest.approx(was + 100 * 1000 / tab.run("page.timeline.width"), abs=2)
+    tab.click(".choices button:last-child")
+    tab.run(f"page.step({spoke}); page.go('future'); live.futures.event = 'CallerHungUp'; page.shown = null; page.side()")
+    tab.click(".put-in .change button")
+    tab.wait("live.futures.now !== null")
+    wanted = future_of(trace, {}, added=[ev.CallerHungUp(at_ms, "")])
+    assert wanted.difference is not None
+    assert wanted.difference.words in tab.run("document.querySelector('.outcome').innerText")
+    assert tab.run("page.model.steps.length") == len(wanted.steps)
+    assert tab.run("[...document.querySelectorAll('.choices a')].map(one => one.download)") == ["whatif.trace", "test_whatif.py"]
+    tab.click(".choices button:last-child")
+    tab.settle()
+    assert tab.complaints == []
 
 
 def test_a_trace_that_is_opened_is_shown_with_its_sound(held: Held, browser: Browser, host: Host) -> None:

@@ -130,6 +130,11 @@ def test_the_page_may_run_what_is_its_own_and_be_framed_and_kept_by_nobody(tmp_p
     assert answer.headers["Referrer-Policy"] == "no-referrer"
 
 
+def asked(**more: Any) -> bytes:
+    """A question about the recorded call."""
+    return json.dumps({"trace": RECORDED, "settings": {}, "without": [], **more}).encode()
+
+
 QUESTIONS: tuple[tuple[bytes, str], ...] = (
     (b"", "a question is JSON"),
     (b"\xff" * 10, "a question is JSON"),
@@ -141,6 +146,13 @@ QUESTIONS: tuple[tuple[bytes, str], ...] = (
     (json.dumps({"trace": RECORDED, "settings": {"patience": "1"}, "without": []}).encode(), "the policy has no patience"),
     (json.dumps({"trace": RECORDED, "settings": {"idle_ms": "-"}, "without": []}).encode(), "idle_ms is '-': it takes a number"),
     (json.dumps({"trace": RECORDED, "settings": {"idle_ms": None}, "without": [None]}).encode(), "idle_ms is None: it takes a number"),
+    (asked(added=7), "events to put in are a list of at most 100"),
+    (asked(added=[{}] * 101), "events to put in are a list of at most 100"),
+    (asked(added=[{"event": "Nonsense", "at_ms": 1}]), "there is no event 'Nonsense'"),
+    (asked(added=[{"event": "SpeechStarted", "at_ms": "soon", "item_id": ""}]), "at_ms is 'soon', which it cannot be"),
+    (asked(added=[{"event": "PhaseExpired", "at_ms": 1, "epoch": 1}]), "a deadline passes when it does"),
+    (asked(next=10**9), "there is no such step"),
+    (asked(next=None), "there is no such step"),
 )
 
 
@@ -157,7 +169,7 @@ def test_an_odd_question_is_answered_in_one_line_and_a_long_one_is_not_read(tmp_
 
     *odd, long, foreign = on_asyncio(main)
     for (_, words), answer in zip(QUESTIONS, odd, strict=True):
-        assert answer.status_code == 422
+        assert answer.status_code == 422, words
         assert answer.text.startswith(words)
         assert answer.text.count("\n") == 1
     assert (long.status_code, foreign.status_code) == (413, 404)

@@ -89,7 +89,7 @@ class Tab:
         """Wait until an expression is true; gives its value."""
         until_s = time.monotonic() + within_s
         while not (value := self.run(script)):
-            assert time.monotonic() < until_s, f"never: {script}"
+            assert time.monotonic() < until_s, f"never: {script}; the page complains: {self.complaints}"
             time.sleep(0.02)
         return value
 
@@ -109,6 +109,13 @@ class Tab:
         """Click at a point of the window."""
         for kind in ("mousePressed", "mouseReleased"):
             self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def drag(self, x: float, y: float, by: float) -> None:
+        """Drag from a point of the window to the right, in steps."""
+        self.command("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+        for part in (0.5, 1.0):
+            self.command("Input.dispatchMouseEvent", type="mouseMoved", x=x + part * by, y=y, button="left", buttons=1)
+        self.command("Input.dispatchMouseEvent", type="mouseReleased", x=x + by, y=y, button="left", clickCount=1)
 
     def settle(self) -> None:
         """Wait until what is to be drawn has been drawn."""

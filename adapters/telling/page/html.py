@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ASSETS = Path(__file__).parent / "assets"
-MODULES = ("model.js", "sound.js", "timeline.js", "panels.js", "page.js")
+MODULES = ("model.js", "sound.js", "timeline.js", "panels.js", "diagram.js", "page.js")
 """In the order in which they build on one another."""
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 _PLACES = re.compile(r"(<!--[a-z]+-->|/\*[a-z]+\*/)")

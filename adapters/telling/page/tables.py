@@ -6,10 +6,12 @@ from functools import cache
 from inspect import getdoc
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
+
+import attrs
 
 from adapters.telling.picture.style import tone_of
-from fsm.call import effects as fx, machine
+from fsm.call import effects as fx, events as ev, machine
 from fsm.call.machine import CALL
 from fsm.engine.notation import Declared, Region, State, signal_of
 
@@ -26,7 +28,7 @@ def tables() -> dict[str, Any]:
     effects = [kind for kind in vars(fx).values() if isinstance(kind, type) and issubclass(kind, fx.Effect) and kind is not fx.Effect]
     return {
         "regions": [_region(region) for region in CALL.regions],
-        "events": {event.__name__: {"doc": _doc(event), "families": _families(event)} for event in CALL.alphabet},
+        "events": {event.__name__: {"doc": _doc(event), "families": _families(event), "fields": _fields(event)} for event in CALL.alphabet},
         "signals": [signal.__name__ for signal in CALL.signals],
         "guards": {declared.guard.__name__: _doc(declared.guard) for declared in rows if declared.guard.__name__ != "always"},
         "acts": {act.__name__: _doc(act) for act in acts},
@@ -105,6 +107,16 @@ def _text(node: ast.expr) -> object:
 def _families(event: type) -> list[str]:
     """The event and the kinds that it is of, as rows name them."""
     return [kind.__name__ for kind in event.__mro__ if kind.__module__.startswith("fsm.call")]
+
+
+def _fields(event: type) -> dict[str, Any] | None:
+    """What is to be said of an event that somebody puts in, with what stands for nothing; None of one that is no event of the world."""
+    if not issubclass(event, ev.Event) or issubclass(event, ev.Expired) or event in CALL.signals:
+        return None
+    empty = {str: "", float: 0.0, int: 0}
+    hints = get_type_hints(event)
+    fields = attrs.fields(event)[1:]
+    return {one.name: empty.get(hints[one.name]) if one.default is attrs.NOTHING else one.default for one in fields}
 
 
 def _doc(thing: Any) -> str:

@@ -56,7 +56,8 @@ export class FleetView {
     if (!calls.length) return make("p", "none", over ? "No call is over yet." : "Nobody calls.");
     const names = over ? ["call", "why it ended", "length", "barge-ins", "answers", "longest"] : ["call", "phase", "response", "playout", "caller", "since", "barge-ins", "last answer"];
     return make("div", "scroll", make("table", "fleet-table", make("thead", "", make("tr", "", ...names.map((name) => make("th", "", name)))), make("tbody", "", ...calls.map((call) => {
-      const button = make("button", "region", call.id);
+      const button = make("button", "region", call.id.length > 16 ? `${call.id.slice(0, 6)}…${call.id.slice(-7)}` : call.id);
+      button.title = call.id;
       button.dataset.call = call.id;
       button.addEventListener("click", () => this.look(call.id));
       const wait = (ms) => (ms === null ? "–" : span(ms));

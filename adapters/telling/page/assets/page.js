@@ -3,6 +3,7 @@
 import { Model, clock, decoded } from "./model.js";
 import { Sound } from "./sound.js";
 import { Timeline } from "./timeline.js";
+import { diagram } from "./diagram.js";
 import { Events, answers, make, states, table, times, words } from "./panels.js";
 
 export class Page {
@@ -11,6 +12,7 @@ export class Page {
     this.tab = "states";
     this.region = "phase";
     this.speed = 1;
+    // `drag` and `onward` are added by a page that can ask what would have happened.
     this.on = { seek: (ms) => this.seek(ms, true), step: (index) => this.step(index), region: (name) => this.choose(name, "table"), pick: (name) => this.choose(name) };
     this.timeline = new Timeline(root.querySelector("#timeline"), model, this.on);
     this.events = new Events(root.querySelector("#events"), model, this.on);
@@ -76,6 +78,7 @@ export class Page {
     return {
       states: { title: "States", key: () => `${this.ms} ${this.region}`, make: () => states(this.model, this.index, this.ms, this.on, this.region) },
       table: { title: "Table", key: () => `${this.region} ${this.index}`, make: () => [this.picker(), ...table(this.model, this.index, this.region)] },
+      diagram: { title: "Diagram", key: () => `${this.region} ${this.index}`, make: () => [this.picker(), ...diagram(this.model, this.index, this.region, this.on)] },
       words: { title: "Words", key: () => `${this.ms}`, make: () => words(this.model, this.ms, this.on) },
       times: { title: "Time", key: () => `${this.model.waits.length} ${JSON.stringify(this.model.barges)}`, make: () => times(this.model, this.ms, this.on) },
     };
@@ -111,7 +114,7 @@ export class Page {
   }
 
   // Look at a region: in its table, or in the list of states if that is open.
-  choose(name, tab = this.tab === "states" ? "states" : "table") {
+  choose(name, tab = ["states", "diagram"].includes(this.tab) ? this.tab : "table") {
     this.region = name;
     this.timeline.region = name;
     this.tab = tab;
@@ -144,18 +147,19 @@ export class Page {
     for (const name of Object.keys(this.tabsOf)) this.root.querySelector(`#tab-${name}`).setAttribute("aria-selected", String(name === kind));
     if (this.shown === key) return;
     this.shown = key;
-    const top = panel.dataset.tab === kind && (kind !== "table" || this.looked === this.region) ? panel.scrollTop : 0;
+    const top = panel.dataset.tab === kind && (!["table", "diagram"].includes(kind) || this.looked === this.region) ? panel.scrollTop : 0;
     panel.dataset.tab = kind;
     this.looked = this.region;
     panel.replaceChildren(...this.tabsOf[kind].make());
     panel.scrollTop = top;
-    if (kind === "table") panel.querySelector(".lit")?.scrollIntoView({ block: "nearest" });
+    const lit = { table: ".lit", diagram: ".diagram .now" }[kind];
+    if (lit) panel.querySelector(lit)?.scrollIntoView({ block: "nearest" });
   }
 
   picker() {
     const select = make("select", "", ...this.model.names.map((name) => { const one = make("option", "", name); one.value = name; one.selected = name === this.region; return one; }));
     select.setAttribute("aria-label", "region");
-    select.addEventListener("change", () => this.choose(select.value, "table"));
+    select.addEventListener("change", () => this.choose(select.value));
     return select;
   }
 
@@ -194,11 +198,7 @@ export class Page {
       "=": () => this.timeline.zoom(0.5),
       "-": () => this.timeline.zoom(2),
       0: () => this.timeline.fit(),
-      1: () => this.go("states"),
-      2: () => this.go("table"),
-      3: () => this.go("words"),
-      4: () => this.go("times"),
-      5: () => this.tabsOf.future && this.go("future"),
+      ...Object.fromEntries([1, 2, 3, 4, 5, 6].map((number) => [number, () => { const tab = Object.keys(this.tabsOf)[number - 1]; if (tab) this.go(tab); }])),
       "/": () => this.events.filter.focus(),
       "?": () => this.root.querySelector("#keys").showModal(),
     };

@@ -28,7 +28,7 @@ function short(value, brief = false) {
   return value === true ? "yes" : "no";
 }
 
-function fields(given, skip = [], brief = false) {
+export function fields(given, skip = [], brief = false) {
   return Object.entries(given).filter(([name, value]) => !skip.includes(name) && value !== "" && value !== null)
     .map(([name, value]) => `${name} ${short(value, brief)}`).join(" · ");
 }
@@ -137,7 +137,7 @@ function card(model, { name, region, row, state, above }, cause, guards, on) {
   return make("article", "card", make("div", "top", title, where, make("span", "file", model.where(region, row))), because, whyNot(above, guards));
 }
 
-function tell(name, doc) {
+export function tell(name, doc) {
   const code = make("code", "", name);
   if (doc) code.title = doc;
   return code;

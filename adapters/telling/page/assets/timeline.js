@@ -21,6 +21,7 @@ export class Timeline {
     this.all = false;
     this.region = "phase";
     this.hits = [];
+    this.dragged = null;
     this.widths = new Map();
     this.use(model);
     this.paint();
@@ -187,8 +188,9 @@ export class Timeline {
       this.hits.push({ x, y: top, width, height: LANE, text: `${name}: ${state}, ${clock(begin)} to ${clock(end)}` });
     }
     this.shadow(pen, name, top);
-    const due = this.model.records(this.model.indexAt(this.cursor))[name].due_ms;
-    if (due !== null && due !== undefined && due >= this.from && due <= this.to) {
+    const known = this.model.records(this.model.indexAt(this.cursor))[name].due_ms;
+    const due = known + (this.dragged?.name === name ? this.dragged.by : 0);
+    if (known !== null && known !== undefined && due >= this.from && due <= this.to) {
       pen.strokeStyle = this.mark;
       pen.setLineDash([2, 2]);
       pen.beginPath();
@@ -198,7 +200,7 @@ export class Timeline {
       pen.setLineDash([]);
       pen.fillStyle = this.mark;
       pen.fillRect(this.x(due) - 1, top + 4, 2, LANE - 6);
-      this.hits.push({ x: this.x(due) - 4, y: top, width: 8, height: LANE, text: `${name}: deadline at ${clock(due)}` });
+      this.hits.push({ x: this.x(due) - 5, y: top, width: 10, height: LANE, text: `${name}: deadline at ${clock(due)}${this.on.drag ? "; drag it" : ""}`, due: name });
     }
   }
 
@@ -224,7 +226,11 @@ export class Timeline {
     pen.stroke();
     pen.setLineDash([]);
     pen.textAlign = "left";
-    pen.fillText("first difference", x + 4, RULER + FLAGS - 6);
+    const words = "first difference", y = RULER + FLAGS + 2 * VOICE;
+    pen.fillStyle = this.ground;
+    pen.fillRect(x + 2, y - 9, this.wide(words) + 6, 14);
+    pen.fillStyle = this.ink;
+    pen.fillText(words, x + 5, y - 1);
   }
 
   wide(text) {
@@ -319,15 +325,18 @@ export class Timeline {
     const canvas = this.canvas, place = (event) => event.clientX - canvas.getBoundingClientRect().left;
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
+      const name = this.model.end && this.on.drag ? this.hit(event)?.due : null;
+      if (name) { this.dragged = { name, from: place(event), by: 0 }; return; }
       this.held = true;
       this.on.seek(this.ms(place(event)));
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (this.held) this.on.seek(this.ms(place(event)));
+      if (this.dragged) { this.dragged.by = this.ms(place(event)) - this.ms(this.dragged.from); this.draw(); }
+      else if (this.held) this.on.seek(this.ms(place(event)));
       else this.hover(event);
     });
-    const end = () => { this.held = false; };
-    canvas.addEventListener("pointerup", end);
+    const end = () => { this.held = false; this.dragged = null; };
+    canvas.addEventListener("pointerup", () => { const { dragged } = this; end(); if (dragged?.by) this.on.drag(dragged.name, dragged.by); });
     canvas.addEventListener("pointercancel", end);
     canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; });
     canvas.addEventListener("wheel", (event) => {
@@ -341,9 +350,14 @@ export class Timeline {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
   }
 
-  hover(event) {
+  hit(event) {
     const box = this.canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
-    const hit = this.hits.findLast((one) => x >= one.x && x <= one.x + one.width && y >= one.y && y < one.y + one.height);
+    return this.hits.findLast((one) => x >= one.x && x <= one.x + one.width && y >= one.y && y < one.y + one.height);
+  }
+
+  hover(event) {
+    const box = this.canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top, hit = this.hit(event);
+    this.canvas.style.cursor = hit?.due && this.on.drag ? "ew-resize" : "";
     this.tip.hidden = !hit;
     if (!hit) return;
     this.tip.textContent = hit.text;
