@@ -26,10 +26,11 @@ class Orders:
             *lines, held = (held + piece).split(b"\n")
             held = held[-LONGEST:]
             for line in lines:
-                self._obey(line)
+                self.obey(line)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def _obey(self, line: bytes) -> None:
+    def obey(self, line: bytes) -> None:
+        """A line of the parent."""
         try:
             script = parse(line.decode(errors="replace"), self._repertoire, "the order")
         except ScriptError:

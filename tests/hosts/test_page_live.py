@@ -2,12 +2,14 @@
 
 import json
 import wave
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import attrs
 import pytest
+from anyio.abc import ByteSendStream
 from anyio.from_thread import start_blocking_portal
 from rich.console import Console
 
@@ -15,8 +17,9 @@ from adapters.hosts.embedded import StandIn
 from adapters.hosts.page.server import PageServer, served
 from adapters.hosts.page.talk import Talk
 from adapters.hosts.phone.agent import ServedAgent
-from adapters.hosts.phone.service import checked
 from adapters.realtime.settings import RealtimeSettings
+from adapters.standin.orders import Orders
+from adapters.standin.realtime.faults import REALTIME
 from adapters.standin.voice import Voice
 from adapters.telling.page.document import document_of
 from adapters.telling.report import report_on
@@ -26,8 +29,9 @@ from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from tests.shared.browser import Browser, Tab, chromium
 from tests.shared.page_host import Host, page_host
-from tests.shared.phone_model import ToneModel
+from tests.shared.phone_model import ToneModel, tone
 from tests.shared.shell import write_wav
+from tests.shared.standin_client import QUICK, serving
 
 pytestmark = pytest.mark.needs("Chromium")
 
@@ -81,15 +85,33 @@ def held(browser: Browser, host: Host) -> tuple[Tab, Trace, list[float], list[li
     return tab, read_trace(folder / "call.trace"), tab.run("line.cuts"), tab.run("tapped")
 
 
-@asynccontextmanager
-async def stand_in_host(tmp_path: Path) -> AsyncIterator[tuple[str, Talk]]:
+class Hum:
+    """A voice without a model."""
+
+    def speak(self, text: str, *, pace: float = 1.0) -> Iterator[bytes]:
+        yield tone(400, 400)
+
+
+@attrs.frozen
+class Pipe:
+    """The standard input of a stand-in that runs in this process."""
+
+    orders: Orders
+
+    async def send(self, line: bytes) -> None:
+        self.orders.obey(line)
+
+
+@contextmanager
+def stand_in_page(tmp_path: Path) -> Iterator[str]:
     """The page before the stand-in, as `callfsm page` serves it."""
-    stand_ins: dict[str, StandIn] = {}
-    agent = ServedAgent(policy=Policy(voice="realtime"), settings=RealtimeSettings(), realtime_url="", line_sound="pcm")
-    async with checked(agent, stand_ins) as found:
-        talk = Talk(agent=found, out=tmp_path / "calls", console=Console(file=None, quiet=True))
-        async with served(PageServer(source=talk.stage, talk=talk, stand_ins=stand_ins), 0) as url:
-            yield url, talk
+    orders = Orders(REALTIME)
+    with serving(pace=QUICK, voice=Hum(), orders=orders) as url, start_blocking_portal() as portal:
+        agent = ServedAgent(policy=Policy(voice="realtime"), settings=RealtimeSettings(), realtime_url=url, openai=True, line_sound="pcm")
+        talk = Talk(agent=agent, out=tmp_path / "calls", console=Console(file=None, quiet=True))
+        page = PageServer(source=talk.stage, talk=talk, stand_ins={"realtime": StandIn(url, cast(ByteSendStream, Pipe(orders)))})
+        with portal.wrap_async_context_manager(served(page, 0)) as address:
+            yield address
 
 
 Held = tuple[Tab, Trace, list[float], list[list[float]]]
@@ -232,7 +254,7 @@ def test_the_tab_that_goes_hangs_up(held: Held, browser: Browser, host: Host) ->
 
 
 def test_the_stand_in_fails_as_the_buttons_say_and_the_call_goes_on(browser: Browser, tmp_path: Path) -> None:
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(stand_in_host(tmp_path)) as (url, _):
+    with stand_in_page(tmp_path) as url:
         tab = browser.tab()
         tab.open(url)
         tab.wait("globalThis.page")
