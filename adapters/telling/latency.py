@@ -97,6 +97,11 @@ class Timing:
         self._held_ms: float | None = None
         self._sessions: dict[str, str] = {}
 
+    @property
+    def waiting(self) -> Wait | None:
+        """The wait that goes on, if one does."""
+        return self._wait
+
     def tell(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
         """One step, of which `before` is the snapshot that it began from."""
         if isinstance(event, ev.SpeechStarted) and before.interruption.state in (CLEAR, LOCKED):

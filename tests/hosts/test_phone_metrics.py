@@ -24,7 +24,8 @@ from fsm.call.snapshot import start
 from fsm.engine.machine import Step
 from tests.shared.shell import BARGE_IN, Puppet, at, drive, run_on
 
-PAGE = Path(phone_log.__file__).with_name("OPERATING.md").read_text(encoding="utf-8")
+PHONE = Path(phone_log.__file__).parent
+PAGE = (PHONE / "OPERATING.md").read_text(encoding="utf-8")
 
 
 def metrics(**more: Any) -> Metrics:
@@ -60,6 +61,48 @@ def test_every_event_of_the_log_is_on_the_operators_page() -> None:
     events = {name for source in sources for name in re.findall(r"tell(?:_bug)?\(\s*(?:[\w.\[\]]+,\s*)?\"(\w+)\"", source)}
     assert events >= {"call_began", "call_ended", "call_crashed", "refused", "drain_began"}
     assert {event for event in events if f"`{event}`" not in PAGE} == set()
+
+
+# The dashboard, and the alert rules.
+
+FIGURES = re.compile(r"\b((?:callfsm|process)_\w+)(\{[^{}]*\})?")
+
+
+def expressions(name: str) -> list[str]:
+    """What a file asks Prometheus for."""
+    text = (PHONE / name).read_text(encoding="utf-8")
+    if name.endswith(".json"):
+        return [target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]]
+    found = re.findall(r"^ +expr: (?:>-\n((?: {10}.*\n)+)|(.*))", text, re.MULTILINE)
+    return [" ".join((folded or line).split()) for folded, line in found]
+
+
+@pytest.mark.parametrize("name", ["dashboard.json", "alerts.yaml"])
+def test_the_dashboard_and_the_rules_ask_for_what_the_server_exports(name: str) -> None:
+    kept = metrics()
+    kept.cancels.labels("response", "cancelled")
+    kept.count_error("boom")
+    samples = [sample for family in kept.registry.collect() for sample in family.samples]
+    labels: dict[str, set[str]] = {}
+    for sample in samples:
+        labels.setdefault(sample.name, set()).update(sample.labels)
+    asked = expressions(name)
+    assert len(asked) >= 10
+    for expression in asked:
+        for figure, chosen in FIGURES.findall(expression):
+            assert figure in labels, expression
+            for label, wanted in re.findall(r"(\w+)=~?\"([^\"]*)\"", chosen):
+                assert label in labels[figure] | {"instance"}, expression
+                if label != "instance":
+                    assert set(wanted.split("|")) <= {sample.labels[label] for sample in samples if sample.name == figure}, expression
+        by = {label for group in re.findall(r"by \(([^)]*)\)", expression) for label in re.split(r",\s*", group)}
+        assert by <= {"instance"} | {label for figure, _ in FIGURES.findall(expression) for label in labels[figure]}, expression
+
+
+def test_each_rule_says_what_is_wrong_and_how_soon_to_look() -> None:
+    text = (PHONE / "alerts.yaml").read_text(encoding="utf-8")
+    alerts = re.findall(r"- alert: (\w+)\n", text)
+    assert len(set(alerts)) == len(alerts) == text.count("expr:") == text.count("summary:") == text.count("labels: {severity: ")
 
 
 # What is counted.

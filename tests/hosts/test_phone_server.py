@@ -11,6 +11,9 @@ import anyio
 import attrs
 import httpx
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from adapters.hosts.phone.agent import LineSound, ServedAgent
 from adapters.hosts.phone.calls import TAKEN_OVER
@@ -108,6 +111,11 @@ def test_a_call_is_greeted_interrupted_and_hung_up_by_rest(log: Lines, tmp_path:
         assert secret not in told
     [ended] = log.of("call_ended")
     assert (ended["reason"], ended["barge_ins"]) == ("goodbye", 1)
+    answers = [line for line in log.of("answer") if line["heard"] and line["to"] != "greeting"]
+    assert len(answers) == ended["answers"]
+    assert all(sum(line["parts"].values()) == pytest.approx(line["ms"], abs=len(line["parts"]) + 2) for line in answers)
+    [barged] = log.of("barge_in")
+    assert 0 <= barged["ms"]["held"] <= barged["ms"]["decided"] <= barged["ms"]["stopped"]
     [trace] = [read_trace(path) for path in tmp_path.iterdir()]
     assert trace.call.call_id == ended["call"]
     assert trace.first_difference() is None
@@ -737,3 +745,27 @@ async def _until(holds: Any) -> None:
     with anyio.fail_after(PATIENCE_S):
         while not holds():
             await anyio.sleep(0.005)
+
+
+def test_the_trace_context_of_the_webhook_is_that_of_the_calls_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    exported = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: provider)
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    async def be() -> None:
+        async with exchange(model=ToneModel(answer_ms=200)) as phone, httpx.AsyncClient(trust_env=False) as client:
+            call = phone.place(ToneCaller(700, ((900, 1_300),), hears=5))
+            # A proxy in front adds its trace; the webhook is told twice, and the second time without.
+            ids, url = call.application.ids, f"{phone.server.url}/voice"
+            fields = {"CallSid": ids.call, "AccountSid": ids.account}
+            signed = {"X-Twilio-Signature": sign(url, fields.items(), TOKEN), "traceparent": given}
+            assert (await client.post(url, data=fields, headers=signed)).status_code == 200
+            await phone.dial(call)
+            await phone.server.calls.wait_until_empty()
+
+    on_asyncio(be)
+    spans = exported.get_finished_spans()
+    assert {format(span.context.trace_id, "032x") for span in spans if span.context} == {given.split("-")[1]}
+    assert {span.name.partition(" ")[0] for span in spans} >= {"invoke_agent", "greeting", "turn", "chat"}

@@ -52,12 +52,14 @@ class PhoneCall:
 
     performs: tuple[type[Effect], ...] = (TellEnded,)
 
-    def __init__(self, call_id: str = "", told: Mapping[str, str] | None = None) -> None:
-        """`told` is what the webhook told of the call."""
+    def __init__(self, call_id: str = "", told: Mapping[str, str] | None = None, came_with: Mapping[str, str] | None = None) -> None:
+        """`told` is what the webhook told of the call, `came_with` the W3C trace context of its request."""
         self.call_id = call_id
         """The call's id in logs and traces."""
         self.told: Mapping[str, str] = told or {}
         """The webhook's fields, as the carrier names them."""
+        self.came_with: Mapping[str, str] = came_with or {}
+        """`traceparent` and `tracestate` of the webhook, where it had them."""
         self.ended: TellEnded | None = None
         """Why the call ended, once it has; it is told once (R86)."""
         self._post: Post | None = None

@@ -73,6 +73,7 @@ class _Ticket:
     rings_until_s: float = 0.0
     """How long it has a place of its own."""
     told: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    came_with: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
 
 class Calls:
@@ -97,8 +98,10 @@ class Calls:
         self._drop_late()
         return len(self._owners.keys() | {call_sid for call_sid in self._tickets if self._rings(call_sid)})
 
-    def announce(self, call_sid: str, told: Mapping[str, str] | None = None) -> str:
-        """Take a place for a call that rings, of which the webhook told `told`, and give the token with which its stream must come.
+    def announce(self, call_sid: str, told: Mapping[str, str] | None = None, came_with: Mapping[str, str] | None = None) -> str:
+        """Take a place for a call that rings, and give the token with which its stream must come.
+
+        The webhook told `told` of it, and came with the trace context `came_with`.
 
         Raises NotAdmitted. A webhook that is told twice gets the same token again: whichever answer is carried out, its stream is let in,
         once (R98).
@@ -108,7 +111,7 @@ class Calls:
         self._find_room(call_sid)
         self._drop_late()
         ticket = self._tickets.setdefault(call_sid, _Ticket(secrets.token_urlsafe(24)))
-        ticket.told = told or ticket.told
+        ticket.told, ticket.came_with = told or ticket.told, came_with or ticket.came_with
         ticket.until_s, ticket.rings_until_s = self._now_s() + self._ticket_s, self._now_s() + RINGS_S
         return ticket.token
 
@@ -128,7 +131,7 @@ class Calls:
         self._streams += 1
         # An id of its own for each stream: what still comes of the old one must not be taken for the new one's (R10).
         call_id = f"{call_sid}-{self._streams}"
-        handler = Handler(call_sid, call_id, PhoneCall(call_id, ticket.told))
+        handler = Handler(call_sid, call_id, PhoneCall(call_id, ticket.told, ticket.came_with))
         old, self._owners[call_sid] = self._owners.get(call_sid), handler
         self.handlers.add(handler)
         if old is not None:

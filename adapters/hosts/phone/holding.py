@@ -4,20 +4,24 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Protocol
 
 import anyio
 import attrs
 
-from adapters.hosts.phone.agent import Agent, Answer
+from adapters.hosts.phone.agent import Agent, Answer, ServedAgent
 from adapters.hosts.phone.calls import TAKEN_OVER, Handler
 from adapters.hosts.phone.log import masked, tell, tell_bug
 from adapters.hosts.phone.metrics import CallFigures, Metrics
+from adapters.realtime.place import is_openai
 from adapters.seam.device import Device
 from adapters.seam.driver import Driver, Watch
 from adapters.seam.errors import is_cancellation
 from adapters.seam.foreign import Foreign
-from adapters.seam.ports import Sound, sound_of
+from adapters.seam.ports import Port, Sound, sound_of
+from adapters.telling.latency import Timing
+from adapters.telling.spans import InSpans, Model, spans_of
 from adapters.telling.trace import Tracing
 from fsm.call import effects as fx
 from fsm.call.events import Event
@@ -63,15 +67,21 @@ class Holding:
         line = line_for(figures, sound_of(agent))
         path, key = self.traces and self.traces / f"{call.call_id}.trace", getattr(agent, "key", None)
         trace = Tracing(path, call, partial(_tell_of_trace, call.call_id), key)
+        spans = spans_of(call, _model_of(agent), handler.application.came_with)
         self.metrics.began.inc()
         tell(logging.INFO, "call_began", handler.call_id, sound=line.sound.name)
         bug: BaseException | None = None
         try:
             over = anyio.Event()
             watches: list[Watch] = [handler.application, figures, partial(_log_effects, handler.call_id), trace, partial(_note_over, over)]
+            watches.append(TimesLogged(handler.call_id, figures.timing))
+            ports: list[Port] = [line, handler.application, *agent.ports(line)]
+            if spans is not None:
+                watches.append(spans)
+                ports = [InSpans(port, spans) if fx.RunTool in port.performs else port for port in ports]
             if self.gallery is not None:
                 watches.append(self.gallery.begin(call, figures, line, lambda: driver.now_ms(), key))
-            driver = Driver(call, [line, handler.application, *agent.ports(line)], watches)
+            driver = Driver(call, ports, watches)
             handler.call = partial(getattr, driver, "call")
             bug = await _held(handler, driver, over)
         # An agent's own code made the ports: whatever it raises, SystemExit too, is told, and no other call hears of it (R87, R105).
@@ -84,6 +94,8 @@ class Holding:
                 self.metrics.crashed.inc()
                 tell_bug("call_crashed", bug, handler.call_id)
             trace.close()
+            if spans is not None:
+                spans.end(handler.application.ended)
             for fault in handler.application.finish():
                 tell_bug("afterwards_failed", fault, handler.call_id)
             self._note_end(handler, figures, line, bug is not None)
@@ -114,6 +126,8 @@ class Holding:
             detail=masked(ended.detail) if ended and not crashed else "",
             seconds=round(seconds, 1),
             barge_ins=figures.barge_ins,
+            answers=len(figures.answers_ms),
+            answer_ms=round(median(figures.answers_ms)) if figures.answers_ms else None,
             line={name: number for name, number in counts.items() if not name.startswith("bytes")},
         )
 
@@ -141,6 +155,41 @@ async def _held(handler: Handler, driver: Driver, over: anyio.Event) -> BaseExce
             await run.done.wait()
         run.abandon()
     return run.failure if run.failure is not None and not is_cancellation(run.failure) else None
+
+
+class TimesLogged:
+    """Logs how long the caller waited for each answer, and what each barge-in took: a `Watch` behind the one that keeps `timing`."""
+
+    def __init__(self, call_id: str, timing: Timing) -> None:
+        self._call_id, self._timing = call_id, timing
+        self._answers = self._barge_ins = 0
+
+    def __call__(self, _: Event, __: Step[Call]) -> None:
+        """Look whether there is something new."""
+        for wait in self._timing.waits[self._answers :]:
+            self._answers += 1
+            parts = {name.replace(" ", "_"): round(ms) for name, ms in wait.parts() if ms >= 1}
+            tell(logging.INFO, "answer", self._call_id, to=wait.kind, heard=wait.answered, ms=round(wait.total_ms), parts=parts)
+        for one in self._timing.interruptions[self._barge_ins :]:
+            if one.stopped_ms is None and one.ended_ms is None:
+                return
+            self._barge_ins += 1
+            marks = {"held": one.held_ms, "decided": one.decided_ms, "stopped": one.stopped_ms, "ended": one.ended_ms}
+            tell(
+                logging.INFO,
+                "barge_in",
+                self._call_id,
+                ms={name: round(at_ms - one.heard_ms) for name, at_ms in marks.items() if at_ms is not None},
+                played_ms=None if one.played_ms is None else round(one.played_ms),
+            )
+
+
+def _model_of(agent: Agent) -> Model:
+    """What is known of an agent's model; of one of an application's own nothing is."""
+    if not isinstance(agent, ServedAgent):
+        return Model()
+    openai = is_openai(agent.realtime_url) if agent.openai is None else agent.openai
+    return Model(provider="openai" if openai else "", name=agent.settings.model or "")
 
 
 def _note_over(over: anyio.Event, _: Event, answer: Step[Call]) -> None:

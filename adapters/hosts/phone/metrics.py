@@ -135,12 +135,14 @@ class CallFigures:
         self._spoke_s = self._began_s
         self._held: tuple[float, float] | None = None
         self._open: Bounded[str, str] = Bounded()
-        self._timing, self._timed = Timing(), 0
+        self.timing = Timing()
+        """Where the call's time goes."""
+        self._timed = 0
 
     @property
     def answers_ms(self) -> list[float]:
         """How long the caller waited for each answer that was heard, the greeting aside."""
-        return [wait.total_ms for wait in self._timing.waits if wait.answered and wait.kind != "greeting"]
+        return [wait.total_ms for wait in self.timing.waits if wait.answered and wait.kind != "greeting"]
 
     def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
         """Count what a step shows."""
@@ -202,8 +204,8 @@ class CallFigures:
 
     def _time(self, before: Call, event: ev.Event, answer: Step[Call]) -> None:
         """Answers, when they are heard."""
-        self._timing.tell(before, event, answer)
-        waits = self._timing.waits
+        self.timing.tell(before, event, answer)
+        waits = self.timing.waits
         for wait in waits[self._timed :]:
             if wait.answered:
                 self._metrics.note_answer(wait)

@@ -43,6 +43,8 @@ NORMAL = 1000
 INTERNAL_ERROR = 1011
 MAX_REASON_BYTES = 123
 """What a close frame has room for."""
+TRACE_CONTEXT = ("traceparent", "tracestate")
+"""The headers of W3C's trace context."""
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """The CallStatus of a call that is over."""
 
@@ -131,8 +133,9 @@ class PhoneServer:
     async def _voice(self, request: Request, form: Form) -> Response:
         """A call rings: connect it to the stream, or say that we are busy."""
         call_sid = form["CallSid"]
+        came_with = {name: request.headers[name] for name in TRACE_CONTEXT if name in request.headers}
         try:
-            token = self.calls.announce(call_sid, form)
+            token = self.calls.announce(call_sid, form, came_with)
         except NotAdmitted as refused:
             self.note_refused(refused.why, str(refused), call_sid)
             return _twiml('<Reject reason="busy"/>')
