@@ -78,12 +78,15 @@ def is_whole(arguments: str) -> bool:
 
 
 def _mended(arguments: str) -> str:
-    """Arguments in which no half of a character is escaped; as they are where they need no mending."""
-    if "\\u" not in arguments:
+    """Arguments without half a character, and no text of a text or null; as they are where nothing is to be mended."""
+    if "\\u" not in arguments and arguments.lstrip()[:1] not in ("n", '"'):
         return arguments
     try:
         value: Any = json.loads(arguments)
-        text = json.dumps(whole_everywhere(value))
-        return arguments if value == json.loads(text) else text
+        if isinstance(value, str):
+            value = json.loads(value)
+        elif isinstance(value, Mapping) and value == json.loads(json.dumps(whole_everywhere(value))):
+            return arguments
+        return json.dumps(whole_everywhere(value)) if value is not None else "{}"
     except (ValueError, RecursionError):
         return arguments

@@ -197,17 +197,23 @@ def _told_at_the_end(memory: Memory, told: Told, response_id: str, *, whole_answ
     """The calls and the words that the end of a response is the first to tell."""
     late: list[Incoming] = []
     for item in told.items("output"):
-        part = Told({"type": "response.output_item.done", "response_id": response_id, "item": item})
-        if part.text("item_type") == "function_call":
-            call = _call(memory, part)
-            call.cut = call.cut or part.text("item_status") in _CUT_OFF
-            late += _tell(memory, call) if whole_answer else []
-        elif part.text("item_type") in ("", "message") and whole_answer:
-            late += _words_of(memory, part, response_id)
+        try:
+            late += _item_at_the_end(memory, item, response_id, whole_answer=whole_answer)
+        except Malformed as error:
+            late += note(memory, "malformed_event", str(error))
     if whole_answer:
         for call in memory.calls.of(response_id):
             late += _tell(memory, call) if not call.said or is_whole(call.said) else []
     return late
+
+
+def _item_at_the_end(memory: Memory, item: object, response_id: str, *, whole_answer: bool) -> list[Incoming]:
+    part = Told({"type": "response.output_item.done", "response_id": response_id, "item": item})
+    if part.text("item_type") == "function_call":
+        call = _call(memory, part)
+        call.cut = call.cut or part.text("item_status") in _CUT_OFF
+        return _tell(memory, call) if whole_answer else []
+    return _words_of(memory, part, response_id) if part.text("item_type") in ("", "message") and whole_answer else []
 
 
 def _words_of(memory: Memory, part: Told, response_id: str) -> list[Incoming]:
@@ -277,8 +283,8 @@ def _all_done(memory: Memory, told: Told) -> list[Incoming]:
 
 
 def is_of_a_response(memory: Memory, told: Told) -> bool:
-    """Is it about an item that a response has?"""
-    return told.text("item_id") in memory.items
+    """Is it about an item that a response has? A call in the conversation is the running one's (R89)."""
+    return told.text("item_id") in memory.items or (told.text("item_type") == "function_call" and bool(memory.running))
 
 
 def is_asked_for(memory: Memory, told: Told) -> bool:
@@ -427,6 +433,8 @@ def _call(memory: Memory, told: Told, call_id: str = "") -> ToolCall:
     """The call that a message means, with what it says of it."""
     item_id = told.text("item_id")
     response_id = told.text("response_id") or memory.items.get(item_id, "") or memory.running
+    if not item_id and told.has("output_index"):
+        item_id = memory.notes(response_id).at.get(told.number("output_index"), "")
     call = memory.calls.find(response_id, item_id, call_id or told.text("call_id"))
     call.name = call.name or told.text("name")
     call.arguments = told.text("arguments") or call.arguments
@@ -456,11 +464,13 @@ def rate_limits(memory: Memory, told: Told) -> list[Incoming]:
 
 def error(memory: Memory, told: Told) -> list[Incoming]:
     """An error, told as the refusal of the command that it names; one after which no answer comes ends the call (R03, R18)."""
-    if not isinstance(value_at(told.message, "error"), dict):
+    bare = value_at(told.message, "error")
+    words = told.text("message") or (whole(bare) if isinstance(bare, str) else "")
+    if not isinstance(bare, dict) and not words:
         raise Malformed("error is missing or is no object")
     kind = told.text("type")
     code = told.text("code") or kind or "unknown_error"
-    message = told_words(memory, told.text("message"))
+    message = told_words(memory, words)
     reason = f"{code}: {message}" if message else code
     command = memory.commands.pop(told.text("event_id"), None)
     refusal: list[Incoming] = []

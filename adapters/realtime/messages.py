@@ -3,6 +3,7 @@
 Absent and null are the same. A field of another type than it must have makes the message malformed; what a message says is not in here.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,8 @@ class Field:
     places: tuple[str, ...]
     type: type = str
     absent: str = "the message is malformed"
+    as_json: tuple[Any, ...] = ()
+    """Of a text: the types that it was seen as, and that are taken as their JSON."""
 
 
 FIELDS = {
@@ -47,7 +50,7 @@ FIELDS = {
     "previous_item_id": Field(("previous_item_id",), absent="where it stands is not known"),
     "call_id": Field(("call_id", "item.call_id"), absent="that of its item, else the item's id"),
     "name": Field(("name", "item.name"), absent="that of its item"),
-    "arguments": Field(("arguments", "item.arguments"), absent="what came in deltas"),
+    "arguments": Field(("arguments", "item.arguments"), absent="what came in deltas", as_json=(dict,)),
     "delta": Field(("delta",)),
     "words": Field(("transcript", "text", "part.transcript", "part.text"), absent="what came in deltas"),
     "transcript": Field(("transcript", "text"), absent="nothing was understood"),
@@ -61,13 +64,14 @@ FIELDS = {
             *("response.error.code", "response.error.type", "status_details.reason", "reason"),
         ),
         absent="none is told",
+        as_json=(int,),
     ),
     "output": Field(("response.output",), list, "nothing that was not told before"),
     "session": Field(("session",), dict, "nothing is contradicted"),
-    "error": Field(("error",), dict),
-    "code": Field(("error.code", "code", "error.type"), absent="unknown_error"),
+    "error": Field(("error",), dict, "the message's own words"),
+    "code": Field(("error.code", "code", "error.type"), absent="unknown_error", as_json=(int,)),
     "type": Field(("error.type",), absent="unknown_error"),
-    "message": Field(("error.message", "message"), absent="no words"),
+    "message": Field(("error.message", "error.detail", "message", "detail"), absent="the error, if it is a text", as_json=(dict, list)),
     "event_id": Field(("error.event_id",), absent="the error names no command of ours"),
     "rate_limits": Field(("rate_limits",), list, "none is used up"),
 }
@@ -102,6 +106,8 @@ class Told:
         value = self._value(name)
         if value is None:
             return ""
+        if isinstance(value, FIELDS[name].as_json):
+            value = _json(value)
         if not isinstance(value, str):
             raise Malformed(f"{FIELDS[name].places[0]} is no text")
         if len(value) > LONGEST:
@@ -143,6 +149,13 @@ class Told:
             if (value := value_at(self.message, *path)) is not None and value != "":
                 return value
         return None
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        raise Malformed("it is nested too deep") from None
 
 
 def value_at(message: Any, *path: str) -> Any:
