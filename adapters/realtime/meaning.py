@@ -155,6 +155,7 @@ def created(memory: Memory, told: Told) -> list[Incoming]:
         raise Malformed("response.id is missing or empty")
     memory.notes(response_id)
     memory.running = response_id
+    memory.asking = False
     return [Happened(ev.ResponseCreated, (response_id,))]
 
 
@@ -481,11 +482,12 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
             refusal = [Happened(ev.ReceiverFailed, (reason,))]
         case ConfigureSession():
             refusal = [Happened(ev.SessionRefused, (reason,))]
-        case CreateResponse():
+        case CreateResponse() | None if command is not None or (memory.asking and _limits_rate(code, kind, told)):
+            memory.asking = False
             refusal = [Happened(ev.CreateRefused, (code, *_wait_ms(memory, code, told.message)))]
         case CancelResponse(response_id=response_id):
             refusal = [Happened(ev.CancelRefused, (response_id, code))]
-        case CommitTurn() | None if command is not None or _is_about_a_commit(memory, code, message):
+        case CommitTurn() | None if command is not None or (memory.open_commits and _is_about_a_commit(code, message, told)):
             memory.open_commits = max(memory.open_commits - 1, 0)
             refusal = [Happened(ev.CommitRefused, (code,))]
     if refusal:
@@ -494,9 +496,20 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
     return [*_refused_items(memory, command), *note(memory, "error", message, code=code)]
 
 
-def _is_about_a_commit(memory: Memory, code: str, message: str) -> bool:
+_OF_A_COMMIT = re.compile(
+    r"\bcommit\w*\b.*\b(?:empty|buffer|audio|small|short)\b|\bbuffer\b.*\b(?:is empty|too (?:small|short))\b", re.IGNORECASE
+)
+
+
+def _is_about_a_commit(code: str, message: str, told: Told) -> bool:
     """Can an error that names no command be about nothing else than a commit of ours that was not answered (R95)?"""
-    return bool(memory.open_commits) and (code == "input_audio_buffer_commit_empty" or "committing input audio buffer" in message.lower())
+    named = (code, told.text("param"))
+    return any("commit" in name for name in named) or bool(_OF_A_COMMIT.search(message))
+
+
+def _limits_rate(code: str, kind: str, told: Told) -> bool:
+    """Is an error that names no command about how often we ask, or does it state a wait: about the response that is asked for (R92)?"""
+    return any(name in ("429", "rate_limit_exceeded", "too_many_requests") for name in (code, kind)) or stated_wait_ms(told.message) > 0
 
 
 def _refused_items(memory: Memory, command: Effect | None) -> list[Incoming]:

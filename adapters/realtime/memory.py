@@ -88,6 +88,8 @@ class Memory:
     """The item of the caller's that was last heard of."""
     open_commits: int = 0
     """How many commits of ours are not answered."""
+    asking: bool = False
+    """Is a response asked for that was neither created nor refused?"""
     reset_ms: float = 0.0
     """When the rate limit that is used up is whole again, after it was told."""
     half_samples: Bounded[tuple[str, str, int], bytes] = attrs.field(factory=Bounded)

@@ -71,8 +71,9 @@ FIELDS = {
     "error": Field(("error",), dict, "the message's own words"),
     "code": Field(("error.code", "code", "error.type"), absent="unknown_error", as_json=(int,)),
     "type": Field(("error.type",), absent="unknown_error"),
+    "param": Field(("error.param", "param"), absent="no field is named"),
     "message": Field(("error.message", "error.detail", "message", "detail"), absent="the error, if it is a text", as_json=(dict, list)),
-    "event_id": Field(("error.event_id",), absent="the error names no command of ours"),
+    "event_id": Field(("error.event_id", "event_id"), absent="the error names no command of ours"),
     "rate_limits": Field(("rate_limits",), list, "none is used up"),
 }
 """Every field that is read, by the name that it has in here."""

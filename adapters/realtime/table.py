@@ -106,7 +106,7 @@ _SESSION = (
     ),
     told(
         "error",
-        ("error", "code", "type", "message", "event_id"),
+        ("error", "code", "type", "param", "message", "event_id"),
         comes(
             m.error,
             *(

@@ -78,6 +78,7 @@ class Wire:
                 began = self.memory.rewrites.begin(effect, self.memory.previous.get(effect.item_id, ""))
                 return [self._spoken(DeleteItem(effect.item_id), body) for body in began]
             case CreateResponse():
+                self.memory.asking = True
                 due = [self._spoken(*one) for one in self.memory.rewrites.due()]
                 return due + [self._spoken(effect, body) for body in bodies(effect, self.memory.settings, setup.modalities())]
         return [self._spoken(effect, body) for body in bodies(effect, self.memory.settings, setup.modalities())]

@@ -22,6 +22,7 @@ from fsm.call.effects import (
     CancelResponse,
     Cause,
     CloseSession,
+    CommitTurn,
     ConfigureSession,
     CreateResponse,
     DeleteItem,
@@ -36,6 +37,7 @@ from fsm.call.policy import Policy
 
 SETTINGS = RealtimeSettings(greeting="Say hello.", instructions="Be kind.", entry="Keys: {digits}.")
 VOICE = Policy(voice="realtime")
+LOCAL = Policy(voice="realtime", turns="local")
 SERVER_OWNS = Policy(voice="realtime", interrupts="server", create_response=True)
 
 
@@ -797,3 +799,43 @@ def test_an_errors_words_are_told_wherever_they_stand(error: dict[str, Any]) -> 
     """R108."""
     [told] = hear(confirmed(), type="error", **error)
     assert (told.event, told.args[1]) == (ErrorReceived, "no model is loaded")
+
+
+# Errors that name no command, where they can be about one thing only.
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *[{"code": "input_audio_buffer_commit_empty"}, {"message": "Error committing input audio buffer: it is empty."}],
+        *[{"message": "Cannot commit an empty audio buffer"}, {"message": "buffer too small. Expected at least 100ms of audio"}],
+        *[{"code": "invalid_value", "param": "input_audio_buffer.commit"}, {"message": "Input audio buffer is empty"}],
+    ],
+)
+def test_a_refused_commit_is_known_by_its_words(error: dict[str, Any]) -> None:
+    """R95: once, and only while one is under way."""
+    made = confirmed(LOCAL)
+    assert [one.event for one in hear(made, type="error", error=error)] == [ErrorReceived]
+    say(made, CommitTurn())
+    assert [one.event for one in hear(made, type="error", error=error)] == [events.CommitRefused]
+    assert [one.event for one in hear(made, type="error", error=error)] == [ErrorReceived]
+
+
+def test_a_command_may_be_named_beside_the_error() -> None:
+    """R03: where a server puts the id of the client's event in its own."""
+    made = confirmed(LOCAL)
+    event_id = say(made, CommitTurn())["event_id"]
+    assert [one.event for one in hear(made, type="error", event_id=event_id, error={"message": "no"})] == [events.CommitRefused]
+
+
+@pytest.mark.parametrize("error", [{"code": "rate_limit_exceeded", "retry_after": 2.5}, {"code": 429, "message": "Try again in 2.5 s"}])
+def test_a_rate_limit_that_names_nothing_refuses_the_response_that_is_asked_for(error: dict[str, Any]) -> None:
+    """R92: the wait counts; while no response is asked for, it is an error like others (R03)."""
+    made = confirmed()
+    assert [one.event for one in hear(made, type="error", error=error)] == [ErrorReceived]
+    say(made, CreateResponse(Cause.USER_TURN))
+    assert hear(made, type="error", error=error) == [Happened(events.CreateRefused, (str(error["code"]), 2_500.0))]
+    assert [one.event for one in hear(made, type="error", error=error)] == [ErrorReceived]
+    say(made, CreateResponse(Cause.USER_TURN))
+    hear(made, type="response.created", response=RESPONSE)
+    assert [one.event for one in hear(made, type="error", error=error)] == [ErrorReceived]
