@@ -705,6 +705,10 @@ def _tool(world: World, tool_call_id: str, how: str) -> World:
 
 
 def _synthesise(world: World, effect: fx.Synthesise, _: Policy) -> World:
+    answer = world.answer(effect.response_id)
+    if answer is not None and all(sentence.session != effect.session_id for sentence in answer.sentences):
+        # words of ours, which are no item of the model's (R92)
+        world = _with(world, answer.id, sentences=(*answer.sentences, Sentence(effect.session_id, "", effect.text)))
     return world._replace(synthesis=effect.session_id)
 
 

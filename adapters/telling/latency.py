@@ -159,6 +159,9 @@ class Timing:
                 wait.response_id = event.response_id
                 self._anew(wait)
                 self._mark(CREATED, event.at_ms)
+        elif isinstance(event, ev.ResponseFailed) and event.response_id == wait.response_id:
+            # whatever is heard of it from now on is no answer (R92)
+            wait.response_id = ""
         elif ev.ToolsAnswered in answer.signals:
             self._anew(wait)
             wait.marks[TOOL] = event.at_ms

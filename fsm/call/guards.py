@@ -38,6 +38,7 @@ from fsm.call.states import (
     QUIET,
     READY,
     REQUESTED,
+    RESTING,
     SERVER_CANCELLING,
     SILENT,
     SPEAKING,
@@ -274,6 +275,20 @@ def stalled(call: Call, _: object) -> bool:
     """Does the device play nothing of what it was given, though the line is there and nobody holds it (R79)?"""
     given = call.playout.state is PLAYING or (call.synthesis.state is AHEAD and sentences_to_come(call, None))
     return given and call.interruption.state is not SUSPECTED and call.line.state is OPEN
+
+
+def told_to_wait(call: Call, _: object) -> bool:
+    """Does the server ask to be left alone for a while (R92)?"""
+    return call.response.wait_ms > 0
+
+
+def asks_patience(call: Call, event: ev.ResponseFailed) -> bool:
+    """Does a response fail, unheard, with a wait that a voice of ours speaks of meanwhile (R92)? Nobody speaks, or says what must be heard."""
+    policy = call.policy
+    speaks = policy.voice == "chatterbox" and bool(policy.wait_words) and event.retry_after_ms >= policy.wait_words_ms
+    silent = call.playout.state is ADMITTED and call.synthesis.state is RESTING and call.turn.state is QUIET
+    answers = heard_in_progress(call, None) and call.response.cause not in PROTECTED
+    return speaks and silent and answers and of_playout(call, event)
 
 
 def unheard(call: Call, _: object) -> bool:

@@ -26,6 +26,7 @@ from fsm.call.guards import (
     payable,
     server_answers,
     stalled_unpaid,
+    told_to_wait,
 )
 from fsm.call.idle import gives_up_waiting, prompts_left
 from fsm.call.snapshot import Call, Debt, Pending
@@ -40,11 +41,6 @@ OWING = LIVE[1:]
 def for_the_caller(call: Call, _: object) -> bool:
     """Is what is owed next an answer, and not the greeting?"""
     return next_cause(call) is not Cause.GREETING
-
-
-def told_to_wait(call: Call, _: object) -> bool:
-    """Does the server ask to be left alone for a while (R92)?"""
-    return call.response.wait_ms > 0
 
 
 def worth_a_retry(call: Call, _: object) -> bool:
@@ -285,6 +281,7 @@ PENDING = region(
 
     row(PREPARING,               ev.GreetingPrepared,   always,              go(WANTED, take_text, raises(ev.ResponseDue))),
     row((PREPARING, PAUSED, OWED), ev.PendingExpired,   always,              go(WANTED, raises(ev.ResponseDue))),
+    row(PAUSED,                  ev.SpeechStarted,      told_to_wait,        ignore("the wait goes on while the caller speaks (R92)")),
     row((PAUSED, OWED),          ev.SpeechStarted,      for_the_caller,      go(WANTED)),
 
     row(WANTED,                  ev.ResponseDue,        leaves_nothing,      go(NOTHING, ask)),

@@ -9,6 +9,9 @@ import attrs
 
 from fsm.engine.notation import Value
 
+LONGEST_WORDS = 200
+"""How many characters of our own words are said at once."""
+
 
 @attrs.frozen(eq=False, repr=False)
 class Between(Value):
@@ -48,6 +51,12 @@ def _count(low: int, high: int) -> Between:
 
 def _one_of(*choices: str) -> OneOf:
     return OneOf(choices)
+
+
+def _words(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """A validator for a sentence."""
+    if not isinstance(value, str) or len(value) > LONGEST_WORDS:
+        raise ValueError(f"{field.name} is no text of at most {LONGEST_WORDS} characters")
 
 
 def _yes_or_no(_: object, field: "attrs.Attribute[Any]", value: object) -> None:
@@ -133,6 +142,10 @@ class Policy(Value):
     """The pause before a failed or incomplete response is asked for again (R15)."""
     retry_after_most_ms: float = attrs.field(default=10_000, validator=_between(0, 120_000))
     """The longest wait that a server may ask for before a response is asked for again: a caller waits no longer (R92)."""
+    wait_words: str = attrs.field(default="One moment, please.", validator=_words)
+    """What a voice of ours says to a caller who is to wait because the server asks for it; empty: nothing (R92)."""
+    wait_words_ms: float = attrs.field(default=2_000, validator=_between(0, 120_000))
+    """From which wait on it says that: a shorter one is over before it is said."""
 
     line_tail_ms: float = attrs.field(default=500, validator=_between(0, 5_000))
     """What a line may still hold when our queue is empty: the wait for its mark (R27, R44)."""

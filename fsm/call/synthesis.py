@@ -7,7 +7,7 @@ What was interrupted is never synthesised: the guard is the response's admission
 from fsm.call import events as ev
 from fsm.call.common import ending, guarded
 from fsm.call.effects import CancelSynthesis, Level, Log, Synthesise
-from fsm.call.guards import AUDIBLE, ended_before, of_session
+from fsm.call.guards import AUDIBLE, asks_patience, ended_before, of_session
 from fsm.call.snapshot import Call, Sentence, Synthesis
 from fsm.call.states import AHEAD, OVER, RESTING, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
@@ -77,6 +77,11 @@ def synthesise_other(call: Call, event: ev.ResponseCancelled | ev.VoiceMissing |
     return Synthesise(session_id(call, sentence.response_id, sentence.number), sentence.response_id, sentence.text)
 
 
+def ask_patience(call: Call, event: ev.ResponseFailed) -> Synthesise:
+    """Tell the caller that it takes a moment, as sentence number 0 of the response that failed (R92)."""
+    return Synthesise(session_id(call, event.response_id, 0), event.response_id, call.policy.wait_words)
+
+
 def cancel_synthesis(call: Call, _: ev.Event) -> CancelSynthesis:
     """Stop the sentence in synthesis (R65, R77)."""
     return CancelSynthesis(call.synthesis.session_id)
@@ -109,6 +114,12 @@ def take_next(call: Call, _: ev.Event) -> tuple[str, str, str, str, tuple[Senten
     sentence, *rest = call.synthesis.queue
     session = session_id(call, sentence.response_id, sentence.number)
     return session, sentence.response_id, sentence.item_id, sentence.text, tuple(rest)
+
+
+@sets("session_id", "response_id", "item_id", "text")
+def take_patience(call: Call, event: ev.ResponseFailed) -> tuple[str, str, str, str]:
+    """Words of ours, and of no item of the model's, are in synthesis."""
+    return session_id(call, event.response_id, 0), event.response_id, "", call.policy.wait_words
 
 
 @sets("queue")
@@ -171,6 +182,8 @@ SYNTHESIS = region(
     row(RESTING,           ev.SentenceCut,          always,         go(SYNTHESISING, take_sentence, synthesise)),
     row(WORKING,           ev.SentenceCut,          full,           stay(log_dropped)),
     row(WORKING,           ev.SentenceCut,          always,         stay(enqueue)),
+
+    row(RESTING,           ev.ResponseFailed,       asks_patience,  go(SYNTHESISING, take_patience, ask_patience)),
 
     row(SYNTHESISING,      ev.SentenceSynthesised,  of_session,     go(AHEAD, voice_works)),
     row(SYNTHESISING,      ev.SynthesisDiscarded,   more_waits,     go(SYNTHESISING, take_next, synthesise_next, log_lost)),

@@ -119,3 +119,22 @@ def test_a_live_call_and_its_trace_are_timed_alike(tmp_path: Path) -> None:
     told = report_on(read_trace(tmp_path / "call.trace"))
     assert (told.waits, told.interruptions) == (live.waits, live.interruptions)
     assert told.interruptions
+
+
+def test_what_we_say_while_the_server_lets_us_wait_is_no_answer() -> None:
+    """R91, R92."""
+    script = (
+        at(610, ev.ResponseCreated, "r1"),
+        at(620, ev.ResponseFailed, "r1", "rate_limit_exceeded", 4_000.0),
+        at(700, ev.SentenceSynthesised, "call.r1.0", 900.0),
+        at(710, ev.AudioArrived, "r1"),
+        at(720, ev.PlayoutProgressed, "r1"),
+        at(1_620, ev.PlayoutFinished, "r1", 900.0),
+        at(4_700, ev.ResponseCreated, "r2"),
+        at(4_800, ev.SentenceCut, "r2", 1, "Nine to five."),
+        at(5_000, ev.SentenceSynthesised, "call.r2.1", 900.0),
+        at(5_010, ev.AudioArrived, "r2"),
+        at(5_020, ev.PlayoutProgressed, "r2"),
+    )
+    [wait] = timed((*OPENED, *SPOKEN, *script), voice="chatterbox").waits
+    assert (wait.answered, wait.total_ms) == (True, pytest.approx(4_520, abs=30))

@@ -220,7 +220,7 @@ def _device(world: World, plan: Plan) -> Iterator[Happening]:
             yield Happening(ev.AudioArrived(NOW, front.id, front.sentences[0].item))
         for sentence in front.sentences:
             if front.sound and sentence.audio_ms and sentence.from_ms is None:
-                yield Happening(ev.SentenceStarted(NOW, sentence.session, SOUND_MS * (int(sentence.session.rpartition(".")[2]) - 1)))
+                yield Happening(ev.SentenceStarted(NOW, sentence.session, SOUND_MS * max(0, int(sentence.session.rpartition(".")[2]) - 1)))
                 break
     if "memory" in plan.parts:
         for answer in world.answers:
