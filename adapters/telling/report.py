@@ -185,8 +185,6 @@ class Teller:
     def _speak(self, before: Call, event: ev.Event) -> None:
         """The agent's side."""
         match event:
-            case ev.SentenceCut(response_id=response_id, sentence=number, text=text):
-                self.texts[f"{before.call_id}.{response_id}.{number}"] = text
             case ev.SentenceSynthesised(session_id=session_id, audio_ms=audio_ms):
                 self.lengths[session_id] = audio_ms
             case ev.SentenceStarted(session_id=session_id):
@@ -219,6 +217,8 @@ class Teller:
             case fx.CancelResponse(response_id=response_id):
                 report.cancels[response_id] = Cancel(self.now_ms, response_id, "unconfirmed")
                 self._mark("cancel", "cancel response", response_id)
+            case fx.Synthesise(session_id=session_id, text=text):
+                self.texts[session_id] = text
             case fx.CancelSynthesis(session_id=session_id):
                 report.synthesis_cancels[session_id] = Cancel(self.now_ms, session_id, "unanswered")
                 self._mark("synthesis cancel", "cancel synthesis", session_id)

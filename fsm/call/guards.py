@@ -38,7 +38,6 @@ from fsm.call.states import (
     QUIET,
     READY,
     REQUESTED,
-    RESTING,
     SERVER_CANCELLING,
     SILENT,
     SPEAKING,
@@ -286,9 +285,8 @@ def asks_patience(call: Call, event: ev.ResponseFailed) -> bool:
     """Does a response fail, unheard, with a wait that a voice of ours speaks of meanwhile (R92)? Nobody speaks, or says what must be heard."""
     policy = call.policy
     speaks = policy.voice == "chatterbox" and bool(policy.wait_words) and event.retry_after_ms >= policy.wait_words_ms
-    silent = call.playout.state is ADMITTED and call.synthesis.state is RESTING and call.turn.state is QUIET
-    answers = heard_in_progress(call, None) and call.response.cause not in PROTECTED
-    return speaks and silent and answers and of_playout(call, event)
+    silent = call.playout.state is ADMITTED and of_playout(call, event) and call.turn.state is QUIET
+    return speaks and silent and call.response.cause not in PROTECTED
 
 
 def unheard(call: Call, _: object) -> bool:

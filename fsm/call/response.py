@@ -19,6 +19,7 @@ from fsm.call.guards import (
     payable,
     sentences_to_come,
     server_interrupts,
+    told_to_wait,
     welcome,
     without_sound_to_follow,
 )
@@ -39,7 +40,7 @@ from fsm.call.states import (
     SPEAKING,
     WITHDRAWN,
 )
-from fsm.engine.notation import always, go, ignore, raises, region, row, sets, several, stay
+from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
 LIVE = (*IDLE, REQUESTED, BLOCKED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS)
 UNASKED = (*IDLE, BLOCKED, *CANCELLINGS)
@@ -189,11 +190,9 @@ def note_refusal(_: Call, event: ev.CreateRefused) -> tuple[float, str]:
     return event.retry_after_ms, event.code
 
 
-@several
-def log_wait(_: Call, event: ev.ResponseFailed | ev.ResponseIncomplete | ev.CreateRefused) -> tuple[Log, ...]:
+def log_wait(call: Call, _: ev.AnswerFailed) -> Log:
     """Note a wait that the server asks for: the reason of the silence (R92)."""
-    why = event.code if isinstance(event, ev.CreateRefused) else event.reason
-    return (Log(Level.WARNING, "server_asks_to_wait", f"{event.retry_after_ms:.0f} ms: {why}"),) if event.retry_after_ms else ()
+    return Log(Level.WARNING, "server_asks_to_wait", f"{call.response.wait_ms:.0f} ms: {call.response.fault}")
 
 
 @sets("wait_ms", "fault")
@@ -274,7 +273,7 @@ RESPONSE = region(
     row(REQUESTED,               ev.ResponseCreated,      always,              go(IN_PROGRESS, take_id)),
     row(REQUESTED,               ev.BargedIn,             always,              go(WITHDRAWN)),
     row(REQUESTED,               ev.CreateRefused,        may_wait,            go(BLOCKED, log_debug)),
-    row(REQUESTED,               ev.CreateRefused,        always,              go(FAILED, note_refusal, log_warning, log_wait, raises(ev.AnswerFailed))),
+    row(REQUESTED,               ev.CreateRefused,        always,              go(FAILED, note_refusal, log_warning, raises(ev.AnswerFailed))),
     row(REQUESTED,               ev.ResponseExpired,      always,              go(FAILED, note_unanswered, log_create_unanswered, raises(ev.AnswerFailed))),
 
     row(WITHDRAWN,               ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_id, cancel_created)),
@@ -300,10 +299,10 @@ RESPONSE = region(
     row(IN_PROGRESS,             (ev.ItemAdded, ev.AudioArrived), of_generated, stay(note_more)),
 
     row(IN_PROGRESS,             ev.ResponseCompleted,    unheard_before_unwanted, go(CANCEL_IN_FLIGHT, await_unwanted, note_unheard, raises(ev.AnswerFailed))),
-    row(IN_PROGRESS,             (ev.ResponseFailed, ev.ResponseIncomplete), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted, note_failure, log_wait, raises(ev.AnswerFailed))),
+    row(IN_PROGRESS,             (ev.ResponseFailed, ev.ResponseIncomplete), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted, note_failure, raises(ev.AnswerFailed))),
     row(IN_PROGRESS,             ev.ResponseCompleted,    completes_unheard,   go(COMPLETED, remember_ended, note_unheard, raises(ev.AnswerFailed))),
-    row(IN_PROGRESS,             ev.ResponseFailed,       of_response,         go(FAILED, remember_ended, note_failure, log_wait, raises(ev.AnswerFailed))),
-    row(IN_PROGRESS,             ev.ResponseIncomplete,   of_response,         go(INCOMPLETE, remember_ended, note_failure, log_wait, raises(ev.AnswerFailed))),
+    row(IN_PROGRESS,             ev.ResponseFailed,       of_response,         go(FAILED, remember_ended, note_failure, raises(ev.AnswerFailed))),
+    row(IN_PROGRESS,             ev.ResponseIncomplete,   of_response,         go(INCOMPLETE, remember_ended, note_failure, raises(ev.AnswerFailed))),
     row((IN_PROGRESS, *CANCELLINGS), (ev.ResponseCompleted, ev.ResponseCancelled), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted)),
     row((IN_PROGRESS, *CANCELLINGS), ev.ResponseCompleted,  of_response,       go(COMPLETED, remember_ended)),
     row((IN_PROGRESS, *CANCELLINGS), ev.ResponseCancelled,  of_response,       go(CANCELLED, remember_ended)),
@@ -322,6 +321,7 @@ RESPONSE = region(
     row(IN_PROGRESS,             ev.SessionLost,          always,              go(FAILED, remember_own)),
     row(CANCELLINGS,             ev.SessionLost,          always,              go(CANCELLED, remember_own)),
 
+    row(LIVE,                    ev.AnswerFailed,         told_to_wait,        stay(log_wait)),
     row((*IDLE, REQUESTED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS), ev.ResponseEnded, always, stay(remember_ended)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), harmless, stay(log_debug)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), always,   stay(log_warning)),

@@ -76,13 +76,18 @@ def test_it_is_said_at_each_wait_and_heard_to_its_end() -> None:
 )
 def test_nothing_is_said_where_there_is_no_need_or_no_voice(script: Any, wait_ms: float) -> None:
     made = script()
-    assert PATIENCE not in limited(made, wait_ms=wait_ms)
+    assert not [effect for effect in limited(made, wait_ms=wait_ms) if isinstance(effect, Synthesise)]
 
 
 def test_nothing_is_said_to_a_caller_who_speaks() -> None:
     script = answering(voice="chatterbox", interruption_min_ms=5_000)
     script.post(ev.SpeechStarted, "u2")
     assert PATIENCE not in limited(script)
+
+
+def test_nothing_is_said_of_a_response_that_is_none() -> None:
+    script = answering(voice="chatterbox")
+    assert limited(script, "r9") == []
 
 
 def test_nothing_is_said_in_place_of_what_must_be_heard() -> None:
@@ -149,11 +154,9 @@ def test_a_caller_who_speaks_at_the_end_of_the_wait_is_answered_when_they_are_do
     assert caller_says(script, "u2") == [TURN]
 
 
-def test_whatever_says_it_the_wait_is_told() -> None:
-    script = asked()
-    assert TOLD in script.post(ev.CreateRefused, LIMIT, WAIT_MS)
-    script = answering()
-    assert script.post(ev.ResponseIncomplete, "r1", LIMIT, WAIT_MS)[:1] == [TOLD]
-    assert TOLD not in limited(answering(), wait_ms=0.0)
-    script = begun(greeting=False)
-    assert limited(script) == []
+def test_whatever_says_it_the_wait_is_told_once() -> None:
+    refused = asked().post(ev.CreateRefused, LIMIT, WAIT_MS)
+    assert [effect for effect in refused if isinstance(effect, Log)] == [Log(Level.WARNING, LIMIT), TOLD]
+    assert answering().post(ev.ResponseIncomplete, "r1", LIMIT, WAIT_MS) == [TOLD, Retire("r1")]
+    assert limited(answering(), wait_ms=0.0) == [Retire("r1")]
+    assert limited(begun(greeting=False)) == []

@@ -58,8 +58,6 @@ class Show:
         match event:
             case ev.Transcribed(text=text) if text:
                 self._say(event, "caller", text)
-            case ev.SentenceCut(response_id=response_id, sentence=number, text=text):
-                self._texts[f"{before.call_id}.{response_id}.{number}"] = " ".join(text.split())
             case ev.SentenceStarted(session_id=session_id):
                 self._say(event, "agent", self._texts.pop(session_id, ""))
             case ev.ResponseTranscribed(text=text) if before.policy.voice == "realtime":
@@ -85,6 +83,8 @@ class Show:
         match effect:
             case fx.CancelResponse(response_id=response_id):
                 self._note(event, f"cancel response {response_id}", "red")
+            case fx.Synthesise(session_id=session_id, text=text):
+                self._texts[session_id] = " ".join(text.split())
             case fx.CancelSynthesis(session_id=session_id):
                 self._note(event, f"cancel synthesis {session_id}", "red")
             case fx.TruncateItem(audio_end_ms=audio_end_ms):
