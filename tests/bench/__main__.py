@@ -15,6 +15,7 @@ from .faults import fault_table, measure_faults
 from .imports import measure_imports
 from .line import line_tables, measure_lines
 from .load import load_table, measure_load
+from .page import measure_page, page_table
 from .phone import measure_phone, phone_tables
 from .reaction import measure_reaction
 from .sound import measure_sound, sound_table
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[Say], list[Table]]] = {
     "load": lambda say: [load_table(anyio.run(measure_load, say))],
     "line": lambda say: line_tables(anyio.run(measure_lines, say)),
     "phone": lambda say: phone_tables(anyio.run(measure_phone, say)),
+    "page": lambda say: [page_table(*anyio.run(measure_page, say))],
     "imports": lambda say: [import_table(measure_imports(say))],
 }
 

@@ -4,19 +4,25 @@ import json
 import signal
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import anyio
 import httpx
 import pytest
+from anyio.abc import ByteSendStream
 from anyio.from_thread import start_blocking_portal
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.browser.wire import HEAD
+from adapters.hosts.embedded import StandIn
 from adapters.hosts.page import server
+from adapters.hosts.page.faults import FAULTS
 from adapters.hosts.page.server import WATCHERS, PageServer, served
 from adapters.seam.ports import FRAME_BYTES
+from adapters.standin.chatterbox.faults import CHATTERBOX
+from adapters.standin.faults import parse
+from adapters.standin.realtime.faults import REALTIME
 from adapters.telling.page.document import document_of
 from adapters.telling.trace import read_trace
 from fsm.call import events as ev
@@ -291,3 +297,42 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
     place, _, port = on_asyncio(main).partition(" ")
     assert place == f"127.0.0.1:{port}"
+
+
+def test_a_fault_is_asked_for_by_its_own_page_and_by_its_name_alone(tmp_path: Path) -> None:
+    sent: list[bytes] = []
+
+    class Told:
+        async def send(self, line: bytes) -> None:
+            if len(sent) == 2:
+                raise anyio.BrokenResourceError
+            sent.append(line)
+
+    async def main() -> list[tuple[int, str]]:
+        async with host_of(tmp_path) as host:
+            stand_in = StandIn("ws://127.0.0.1:1", cast(ByteSendStream, Told()))
+            page = PageServer(source=host.talk.stage, talk=host.talk, stand_ins={"realtime": stand_in})
+            async with served(page, 0) as url, httpx.AsyncClient(trust_env=False) as client:
+                bare = f"{host.url}fault?name=line"
+                asked = [f"{url}fault?name={name}" for name in ("line", "session", "slow speech", "%00", "")]
+                answers = [await client.post(one) for one in (*asked, f"{url}fault", bare, f"{url}fault?name=twice")]
+                answers.append(await client.post(asked[0], headers={"Origin": "http://evil.example"}))
+                answers.append(await client.post(asked[0].replace(page.token, "x" * len(page.token))))
+                answers.append(await client.get(asked[0]))
+                return [(answer.status_code, answer.text) for answer in answers]
+
+    answers = on_asyncio(main)
+    assert [status for status, _ in answers] == [204, 204, 404, 404, 404, 404, 404, 409, 404, 404, 405]
+    assert answers[7][1] == "the stand-in is gone\n"
+    scripts = [parse(line.decode(), REALTIME).faults[0].name for line in sent]
+    assert scripts == ["close", "session_expired"]
+
+
+@pytest.mark.parametrize("server", ["realtime", "chatterbox"])
+def test_every_fault_that_a_page_offers_is_one_of_its_stand_in(server: str) -> None:
+    repertoire = {"realtime": REALTIME, "chatterbox": CHATTERBOX}[server]
+    offered = [fault for fault in FAULTS.values() if fault.server == server]
+    assert offered
+    for fault in offered:
+        assert len(parse(fault.script, repertoire).faults) == 1
+        assert "\n" not in fault.script

@@ -26,8 +26,8 @@ from fsm.engine.machine import Step
 
 MOST_STEPS = 50_000
 """After so many steps, hours of a call, its page stands still; the trace goes on."""
-MOST_AT_ONCE = 100
-"""How many steps are told at a time: some 5 ms of work, in which no call is served."""
+MOST_AT_ONCE = 50
+"""How many steps are told at a time: some 3 ms of work, in which no call is served."""
 MOST_LEVELS = 24 * 3600 * ENVELOPE_HZ
 LAG_MS = 100
 """What was heard of the agent is known a little later than it was heard."""

@@ -33,6 +33,7 @@ from adapters.hosts.phone.door import Door
 from adapters.seam.channel import ChannelClosed
 from adapters.telling.folder import PAGE
 from adapters.telling.page.html import live_page, worklet
+from adapters.telling.page.tables import tables
 
 WATCHERS = 8
 """How many may watch at a time."""
@@ -273,6 +274,8 @@ class PageServer:
 @asynccontextmanager
 async def served(server: PageServer, port: int) -> AsyncIterator[str]:
     """Serve the page while the block lasts, and give its address; a port of 0 is a free one. Raises OSError."""
+    # They take a third of a second to read, once: not when somebody looks, and calls go on.
+    await to_thread.run_sync(tables)
     door = Door(server.app(), "127.0.0.1", port, 4 * WATCHERS, note=_quiet)
     with door.listener:
         async with anyio.create_task_group() as group:

@@ -9,12 +9,14 @@ import { Sound } from "./sound.js";
 import { Talking } from "./talk.js";
 
 const WIDE = 15000, AHEAD = 1200, AGAIN = 1500; // ms: in view, of them behind the cursor, and until a server is looked for again
+const FOLLOWED = 30, STANDING = 100; // ms between two drawings of a call that goes on, while the cursor follows it and while it does not
 
 class Live {
   constructor(root = document) {
     this.root = root;
     this.offers = JSON.parse(root.querySelector("#offers").textContent);
     this.url = new URL("./", location.href.replace(/^http/, "ws")).href.split(/[?#]/)[0];
+    this.drawn = 0;
     this.bar();
     this.faults();
     this.go();
@@ -199,11 +201,12 @@ class Live {
     levels.size = size;
   }
 
-  // The clock runs on between two messages.
+  // The clock runs on between two messages; it is drawn no faster than is of use, so that a key is seen at once.
   beat() {
-    const { page } = this;
-    if (page && this.goes) {
-      page.model.ms = Math.max(page.model.ms, performance.now() - this.seen);
+    const { page } = this, now = performance.now();
+    if (page && this.goes && now - this.drawn >= (page.follows ? FOLLOWED : STANDING)) {
+      this.drawn = now;
+      page.model.ms = Math.max(page.model.ms, now - this.seen);
       if (page.follows) page.edge(WIDE);
       else page.timeline.draw();
     }
