@@ -17,6 +17,7 @@ from adapters.hosts.page.fleet import LATELY, Fleet
 from adapters.hosts.page.server import PageServer, served
 from adapters.telling.page.document import document_of
 from adapters.telling.trace import read_trace, trace_in
+from tests.shared.browser import chromium
 from tests.shared.page_host import Served, silence, watched
 from tests.shared.phone_model import Exchange, ToneCaller, ToneModel, exchange, on_asyncio, tone, tone_server
 from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm, write_wav
@@ -206,5 +207,35 @@ def test_of_a_page_that_takes_nothing_nobody_waits_at_the_end() -> None:
             async with served(PageServer(source=fleet, fleet=fleet), 0) as url:
                 socket = await Served(url).socket("fleet")
             socket.transport.abort()
+
+    on_asyncio(main)
+
+
+@pytest.mark.needs("Chromium")
+def test_a_click_on_a_call_watches_it_and_another_leads_back(tmp_path: Path) -> None:
+    def look_around(url: str) -> None:
+        with chromium(tmp_path) as browser:
+            tab = browser.tab()
+            tab.open(url)
+            tab.wait("live.view?.fleet?.over.length === 1")
+            assert tab.run("document.querySelector('main').hidden")
+            assert tab.run("document.querySelector('#talk')") is None
+            assert "the goodbye was heard" in tab.run("document.querySelector('#fleet').innerText")
+            tab.click("[data-call]")
+            tab.wait("globalThis.page?.model.end")
+            assert tab.run("page.model.call.redacted")
+            assert tab.run("document.querySelector('#fleet').hidden")
+            assert tab.run("page.model.spans.get('phase').map(span => span.state)")[-1] == "closed"
+            tab.run("page.go('future')")
+            tab.click(".change button")
+            tab.wait("document.querySelector('.outcome')?.innerText.startsWith('its words are not shown')")
+            tab.run("[...document.querySelectorAll('#live button')].find(one => one.innerText === 'All calls').click()")
+            tab.wait("live.view?.fleet && document.querySelector('main').hidden")
+            assert [one for one in tab.complaints if "404" not in one] == []
+
+    async def main() -> None:
+        async with house() as one:
+            await one.phone.dial(one.phone.place(caller()))
+            await anyio.to_thread.run_sync(look_around, one.page.url)
 
     on_asyncio(main)
