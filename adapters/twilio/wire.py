@@ -37,6 +37,8 @@ MISNUMBERED = 3
 DIGITS = frozenset("0123456789*#ABCD")
 NOT_MULAW = "a start of sound that is not mu-law at 8 kHz"
 _MULAW = frozenset({"mulaw", "ulaw", "pcmu", "basic", "g711u", "g711ulaw", "g711mulaw"})
+_EITHER = str.maketrans("-_", "+/")
+"""Base64 as URLs have it is base64."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:~=+-]*", re.ASCII)
 
 
@@ -142,7 +144,10 @@ class Wire:
         elif isinstance(message, Stopped):
             self._stopped = True
             return
-        if number is not None and self._misnumbered < MISNUMBERED:
+        if isinstance(message, Started):
+            # whatever it is, the next ones follow it
+            self._number = self._came = number or 0
+        elif number is not None and self._misnumbered < MISNUMBERED:
             self._count_on(number)
 
     def _count_on(self, number: int) -> None:
@@ -235,7 +240,8 @@ def _check_mulaw(layout: object) -> None:
     """Does what is said of the sound say mu-law at 8 kHz, one channel? What is not said contradicts nothing (R102)."""
     if not isinstance(layout, dict):
         raise _Malformed
-    coding = re.sub(r"[^a-z0-9]", "", str(layout.get("encoding") or "mulaw").lower().removeprefix("audio/").removeprefix("x-"))
+    named = str(layout.get("encoding") or "mulaw").lower().partition(";")[0]
+    coding = re.sub(r"[^a-z0-9]", "", named.removeprefix("audio/").removeprefix("x-"))
     counts = ((layout.get("sampleRate"), RATE_HZ), (layout.get("channels"), 1))
     if coding not in _MULAW or any(given not in (None, "") and _number(given) != ours for given, ours in counts):
         raise Unreadable(NOT_MULAW)
@@ -250,7 +256,7 @@ def _media(fields: Mapping[str, Any]) -> Media:
     if not isinstance(payload, str):
         raise _Malformed
     try:
-        octets = base64.b64decode(payload, validate=True)
+        octets = base64.b64decode(payload.translate(_EITHER) + "=" * (-len(payload) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise _Malformed from None
     if not 0 < len(octets) <= MAX_OCTETS:

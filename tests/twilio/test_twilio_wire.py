@@ -234,11 +234,28 @@ def test_an_id_may_have_any_form_that_cuts_nothing_apart(sid: str) -> None:
         {"encoding": "g711_ulaw"},
         {"encoding": "audio/basic"},
         {"encoding": "mu-law", "bitRate": 64},
+        {"encoding": "audio/PCMU;rate=8000"},
+        {"encoding": "audio/x-mulaw; rate=8000; channels=1", "sampleRate": 8000},
     ],
 )
 def test_sound_whose_coding_is_not_said_or_said_otherwise_is_mulaw(layout: Any) -> None:
     """R102."""
     assert read(changed("start", "start", "mediaFormat", to=layout))[0] == STARTED
+
+
+def test_numbers_may_begin_with_nought() -> None:
+    """The start is believed whatever its number, and the next ones follow it."""
+    for first in (0, 1, 7):
+        stream = Wire()
+        assert stream.receive(text("start", first, start=START)) == STARTED
+        assert [stream.receive(sound(number)) is None for number in (first + 1, first + 2)] == [False, False]
+        assert (stream.gaps, stream.quarantined) == (0, {})
+
+
+def test_sound_may_be_written_in_either_base64_and_without_its_padding() -> None:
+    octets = b"\xff\xfe\xfb" * 53 + b"\xff"
+    for written in (base64.b64encode(octets), base64.urlsafe_b64encode(octets), base64.b64encode(octets).rstrip(b"=")):
+        assert read(sound(payload=written.decode()))[0] == Media(SID, octets, 20)
 
 
 def test_numbers_and_truth_may_stand_for_texts_and_null_for_nothing() -> None:
