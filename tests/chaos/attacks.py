@@ -38,6 +38,8 @@ from tests.shared.telephone import Silent
 from .parsers import _realtime_seeds, _twilio_seeds, mutated
 
 CALL_MS = 9_000
+ALONE = 0.1
+"""For this share of the time a good call is held alone first: what it feels then is the machine's."""
 FLOOD = 20_000
 """Each message lets others have their turn: the good caller and the model are in the attackers' process."""
 SETTINGS = {"greeting_protected": "false", "calibration_ms": 100, "interruption_min_ms": 60, "tool_ms": 1_000, "tool_filler_ms": 500}
@@ -64,9 +66,12 @@ class Figures:
     lost: dict[str, str] = attrs.Factory(dict)
     """Who hung up each of them, by the call's id."""
     servers_lost: int = 0
-    clear: list[tuple[float, float]] = attrs.Factory(list)
-    lag: list[tuple[float, float]] = attrs.Factory(list)
-    gaps: float = 0.0
+    alone: "Quiet" = attrs.Factory(lambda: Quiet())
+    """Of a good call with nobody beside it, before the attacks: what is the machine's."""
+    beside: "Quiet" = attrs.Factory(lambda: Quiet())
+    """Of those that were held beside the attacks."""
+    gaps: int = 0
+    """Gaps in the agent's voice that good callers heard, so far."""
     before_after: dict[str, tuple[float, float]] = attrs.Factory(dict)
     faults: list[str] = attrs.Factory(list)
 
@@ -83,12 +88,38 @@ class Figures:
             f"good calls: {self.good_calls} held beside {self.attacked_calls} attacked ones, {self.good_calls_lost} lost",
             f"good callers told that all places are taken: {self.busy}",
             f"servers lost: {self.servers_lost}",
-            f"good calls' clear p95: at most {_quantile(self.clear, 0.95):g} s; frames sent late: {self.gaps:g}",
-            f"event loop late, p99: at most {_quantile(self.lag, 0.99):g} s",
+            f"good calls beside the attacks: {self.beside}",
+            f"a good call alone in the same run: {self.alone}",
             *(f"{name}: {before:,.0f} before, {after:,.0f} after" for name, (before, after) in self.before_after.items()),
             *(f"fault: {fault}" for fault in self.faults),
         ]
         return "\n".join(lines)
+
+
+@attrs.define
+class Quiet:
+    """How much of an attack, or of the machine, a good call feels; times in seconds."""
+
+    clear: dict[float, float] = attrs.Factory(dict)
+    lag: dict[float, float] = attrs.Factory(dict)
+    gaps: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, after: dict[str, float], before: dict[str, float], gaps: int, seconds: float) -> "Quiet":
+        """What the server's figures grew by, and the gaps that were heard."""
+        made = cls(gaps=gaps, seconds=seconds)
+        for name, value in after.items():
+            for wanted, buckets in (("callfsm_silence_seconds", made.clear), ("callfsm_loop_lag_seconds", made.lag)):
+                if name.startswith(f"{wanted}_bucket"):
+                    buckets[float(name.partition('le="')[2].rstrip('"}'))] = value - before.get(name, 0.0)
+        return made
+
+    def __str__(self) -> str:
+        """The figures in one line."""
+        clear, lag = _quantile(list(self.clear.items()), 0.95), _quantile(list(self.lag.items()), 0.99)
+        gaps = f"{self.gaps} gaps heard in {self.seconds:.0f} s, {60 * self.gaps / self.seconds:.1f} a minute"
+        return f"clear p95 at most {clear:g} s, {gaps}, event loop late p99 at most {lag:g} s"
 
 
 def _quantile(buckets: list[tuple[float, float]], part: float) -> float:
@@ -155,6 +186,7 @@ class Range:
             await anyio.sleep(1)
             return
         self.figures.good_calls += 1
+        self.figures.gaps += len(call.stream.ears.gaps_ms()) if call.stream else 0
         if call.hung is not Hung.CALLER:
             self.figures.good_calls_lost += 1
             self.figures.lost[ids.call] = call.hung.value
@@ -361,11 +393,15 @@ async def hold(
             opened = server("--realtime", url, *options, patience_s=seconds + 300)
             process, told, log = await to_thread.run_sync(opened.__enter__)
             try:
+                start_s = anyio.current_time()
                 at = Range(told["ready"].removesuffix("/voice"), told["metrics"], model, chance, figures, [*moods])
-                await at.good_call(1_000)
-                before = await _settled(at)
+                for _ in range(max(1, int(seconds * ALONE / CALL_MS * 1000))):
+                    await at.good_call(CALL_MS if seconds else 1_000)
+                before, began_s = await _settled(at), anyio.current_time()
+                figures.alone = Quiet.read(before, {}, figures.gaps, began_s - start_s)
+                figures.gaps = 0
                 await _attack(at, attacks, seconds)
-                await _judge(at, before)
+                await _judge(at, before, anyio.current_time() - began_s)
                 process.send_signal(SIGTERM)
                 if await to_thread.run_sync(process.wait) != 0:
                     figures.servers_lost += 1
@@ -413,7 +449,7 @@ async def _settled(at: Range, before: dict[str, float] | None = None) -> dict[st
             await anyio.sleep(0.2)
 
 
-async def _judge(at: Range, before: dict[str, float]) -> None:
+async def _judge(at: Range, before: dict[str, float], seconds: float) -> None:
     """After it all the server is as before; and the figures of the good calls."""
     after, figures = await _settled(at, before), at.figures
     if after["callfsm_places_taken"]:
@@ -422,11 +458,7 @@ async def _judge(at: Range, before: dict[str, float]) -> None:
         figures.before_after[name] = (before[name], after[name])
         if after[name] > before[name] + more:
             figures.faults.append(f"{name} was {before[name]:g} and is {after[name]:g}")
-    for name, value in after.items():
-        for wanted, buckets in (("callfsm_silence_seconds", figures.clear), ("callfsm_loop_lag_seconds", figures.lag)):
-            if name.startswith(f"{wanted}_bucket"):
-                buckets.append((float(name.partition('le="')[2].rstrip('"}')), value))
-    figures.gaps = after["callfsm_late_frames_total"]
+    figures.beside = Quiet.read(after, before, figures.gaps, seconds)
     if crashed := after["callfsm_crashed_total"]:
         figures.faults.append(f"{crashed:g} calls crashed")
 
