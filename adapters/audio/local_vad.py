@@ -5,6 +5,7 @@ what the microphone may hear of the agent's own voice. Both levels are learned w
 means for the call is the core's to say.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -47,6 +48,8 @@ ECHO_KEPT, ECHO_SHARE = 12, 33
 """Of the last twelve such half seconds, those in which the caller spoke too are louder: the lower third tells the truth."""
 PREFIX_FRAMES = 20
 """What goes before speech is heard onward too: 300 ms (OpenAI's default padding), and what the detector takes to be sure."""
+CLEAR_DB = 15.0
+"""A voice that stands out less from the room's noise need not be so sure: noise makes words doubtful (4 of 15 lost in babble at 5 dB)."""
 TOLD_EVERY_MS = 500
 """How often a voice that goes on is told."""
 
@@ -67,6 +70,9 @@ class VadSettings:
 
     threshold: float = attrs.field(default=0.5, validator=_between(0.2, 0.99))
     """How sure Silero must be (its own default, and OpenAI's)."""
+    sure: float = attrs.field(default=0.9, validator=_between(0, 0.99))
+    """How sure it must be on average, over the last `barge_in_ms` of voice, to verify an interruption: it is surer of words than of voiced
+    coughs and laughs. Of twelve of these all interrupted without it, with 0.85 four, with 0.9 three, and no word was lost (`make ears`)."""
     onset_ms: float = attrs.field(default=64, validator=_between(32, 2_000))
     """So much voice in a row begins speech: two frames, the shortest onset of clean speech (64 to 96 ms were measured)."""
     barge_in_ms: float = attrs.field(default=150, validator=_between(0, 5_000))
@@ -117,6 +123,7 @@ class LocalVad:
         self._post: Post | None = None
         self._levels = _Levels(self.settings)
         self._speech = _Speech()
+        self._sure: deque[float] = deque(maxlen=max(1, math.ceil(self.settings.barge_in_ms / FRAME_MS)))
         self._heard_ms = 0
         self._calibrated = False
         self._held = False
@@ -172,14 +179,15 @@ class LocalVad:
         if not self._calibrated:
             return
         if is_voice:
-            self._voice(rms, post)
+            self._voice(rms, sure, post)
         else:
             self._silence(post)
 
-    def _voice(self, rms: float, post: Post) -> None:
+    def _voice(self, rms: float, sure: float, post: Post) -> None:
         """32 ms more of the caller's voice."""
         speech, settings = self._speech, self.settings
         speech.voiced_ms += FRAME_MS
+        self._sure.append(sure if _db(rms / max(self.noise_rms, QUIETEST_RMS)) > CLEAR_DB else 1.0)
         speech.silent_ms = 0
         self._unheard_ms = 0
         if not speech.began and speech.voiced_ms >= settings.onset_ms:
@@ -193,7 +201,8 @@ class LocalVad:
             speech.untold_ms = TOLD_EVERY_MS
             post(VoiceHeard, rms)
         speech.verified_ms += FRAME_MS
-        if speech.voiced_ms >= settings.barge_in_ms and speech.verified_ms >= VERIFY_EVERY_MS:
+        long_enough = speech.voiced_ms >= settings.barge_in_ms and speech.verified_ms >= VERIFY_EVERY_MS
+        if long_enough and sum(self._sure) >= settings.sure * len(self._sure):
             speech.verified_ms = 0
             post(BargeInDetected)
 
@@ -203,6 +212,7 @@ class LocalVad:
         speech.silent_ms += FRAME_MS
         if not speech.began or speech.silent_ms > PAUSE_MS:
             speech.voiced_ms = 0
+            self._sure.clear()
         self._unheard_ms += FRAME_MS
         if self._held and self._unheard_ms > PAUSE_MS:
             self._held = False

@@ -8,7 +8,7 @@ import pytest
 from tests.bench.ears import our_curve, play
 from tests.bench.ears_picture import draw
 from tests.bench.ears_scenes import CALLER_AT_MS, Scene
-from tests.bench.ears_sounds import SENTENCES, SPEECH_RMS, said
+from tests.bench.ears_sounds import SENTENCES, SPEECH_RMS, WORDS, made, said
 
 AT_5_DB = SPEECH_RMS * 10 ** (-5 / 20)
 CALLER: tuple[Callable[..., object], str, int] = (said, SENTENCES[1], 1)
@@ -35,6 +35,18 @@ def test_a_caller_in_a_quiet_room_is_held_for_at_once() -> None:
     heard = play(Scene("", CALLER, wanted=True))
     assert heard.held_ms is not None
     assert heard.held_ms < 200, "virtual time: nothing of it is the machine's"
+
+
+@pytest.mark.parametrize("sort", ["laugh", "three voiced coughs"])
+def test_a_laugh_and_voiced_coughs_hold_the_voice_and_do_not_interrupt(sort: str) -> None:
+    for seed in range(2):
+        heard = play(Scene("", (made, sort, seed), seed=seed))
+        assert heard.false_holds_ms
+        assert not heard.falsely_decided
+
+
+def test_a_single_word_interrupts_whoever_says_it() -> None:
+    assert all(play(Scene("", (said, text, voice), seed=voice, wanted=True)).found for voice, text in enumerate(WORDS[:4]))
 
 
 def test_a_cough_that_is_let_go_is_not_answered_and_the_trade_off_is_drawn() -> None:
