@@ -6,9 +6,11 @@ the conventions' own variable, is `true`.
 """
 
 import json
+import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 DUE = frozenset({fx.Reason.CALLER_HUNG_UP, fx.Reason.GOODBYE, fx.Reason.APPLICATION, fx.Reason.IDLE, fx.Reason.LIMIT})
 """The ends with which nothing is wrong."""
+_LOG = logging.getLogger("callfsm.spans")
 MOST_OPEN = 256
 """More responses, syntheses and tools than this are not under way at a time: of more no span is made."""
 
@@ -46,10 +49,21 @@ def spans_of(call: Call, model: Model, came_with: Mapping[str, str] | None = Non
         return None
     from opentelemetry import propagate, trace
 
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider):
-        return None
-    return Spans(call, model, provider.get_tracer("callfsm"), propagate.extract(came_with or {}))
+    with _apart("begin"):
+        provider = trace.get_tracer_provider()
+        if not isinstance(provider, trace.ProxyTracerProvider):
+            return Spans(call, model, provider.get_tracer("callfsm"), propagate.extract(came_with or {}))
+    return None
+
+
+@contextmanager
+def _apart(what: str) -> Iterator[None]:
+    """Keep apart what an operator's provider does, its processors and exporters: no call dies of it (R105)."""
+    try:
+        yield
+    # Foreign code may raise anything, and a driver keeps only its watches apart.
+    except Exception as bug:
+        _LOG.error("spans_failed: %s", what, exc_info=bug)
 
 
 class Spans:
@@ -90,6 +104,13 @@ class Spans:
 
     def tool(self, effect: fx.RunTool) -> "Context":
         """The context in which a tool runs that begins now."""
+        from opentelemetry.context import get_current
+
+        with _apart("a tool"):
+            return self._begin_tool(effect)
+        return get_current()
+
+    def _begin_tool(self, effect: fx.RunTool) -> "Context":
         from opentelemetry.trace import set_span_in_context
 
         known = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": effect.name, "gen_ai.tool.type": "function"}
@@ -105,6 +126,10 @@ class Spans:
 
     def end(self, ended: fx.TellEnded | None) -> None:
         """The call is over: close what is open, and the call."""
+        with _apart("end"):
+            self._end(ended)
+
+    def _end(self, ended: fx.TellEnded | None) -> None:
         at_ns = self._now_ns()
         self._timing.finish()
         self._tell_barge_ins(whole=True)

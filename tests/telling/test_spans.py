@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 from opentelemetry import propagate, trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
@@ -187,3 +187,37 @@ def test_where_nobody_makes_spans_there_are_none(monkeypatch: pytest.MonkeyPatch
     assert spans is not None
     spans.end(None)
     assert exported.one("invoke_agent").parent is None
+
+
+class Broken(SpanProcessor):
+    """A processor that fails at everything."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        raise RuntimeError("no room")
+
+    def on_end(self, span: Any) -> None:
+        raise RuntimeError("no room")
+
+
+def test_a_call_does_not_die_of_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    provider, tools, ran = TracerProvider(), Tools(), list[str]()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    spans = spans_of(start(silent_policy()), Model())
+    assert spans is not None
+    provider.add_span_processor(Broken())
+    assert spans_of(start(silent_policy()), Model()) is None
+
+    @tools.tool
+    def look_up(day: str) -> str:
+        """Look it up."""
+        ran.append(day)
+        return "found"
+
+    async def main() -> Call:
+        ports: list[Port] = [Puppet((*TOOLED, at(30_000, ev.CallerHungUp))), InSpans(tools, spans)]
+        return await Driver(start(silent_policy()), ports, [spans]).run()
+
+    assert run_on("trio", main).phase.state.name == "closed"
+    spans.end(None)
+    assert ran == ["a secret"]
+    assert {record.message.partition(":")[0] for record in caplog.records} == {"spans_failed", "onlooker_dropped"}
