@@ -130,7 +130,8 @@ def test_sigterm_drains_and_leaves_with_zero() -> None:
                 assert await to_thread.run_sync(process.wait) == 0
             finally:
                 await to_thread.run_sync(partial(opened.__exit__, None, None, None))
-            events = [json.loads(line)["event"] for line in log]
+            # How long the greeting took is told when it is heard, and a busy machine stands still at any time.
+            events = [event for line in log if (event := json.loads(line)["event"]) not in ("answer", "loop_blocked")]
             assert events == ["call_announced", "call_began", "drain_began", "refused", "call_ended", "drain_ended"]
 
     on_asyncio(be)
