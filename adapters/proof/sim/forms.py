@@ -104,6 +104,7 @@ def _value(dice: random.Random, field: str, ids: Ids, name: str) -> Any:
         "error": lambda: {"type": "invalid_request_error", "message": "drawn"},
         "code": lambda: choice(("server_error", "item_not_found", "input_audio_buffer_commit_empty", "response_cancel_not_active")),
         "type": lambda: choice(("invalid_request_error", "server_error")),
+        "param": lambda: choice(("input_audio_buffer.commit", "session.voice")),
         "message": lambda: choice(("drawn", "Please try again in 0.5s.", "x" * 2_000)),
         "event_id": lambda: choice([*ids.commands, "not_ours"]),
         "rate_limits": lambda: [{"name": "tokens", "remaining": choice((0, 5)), "reset_seconds": choice((1.0, "2", None))}],
