@@ -53,7 +53,7 @@ class Rule(StrEnum):
     RIGHTS = "the server's VAD loses its rights before what is protected, and gets them once (R36)"
     HANGUP = "the line is hung up once, for a reason that is true (R41, R42, R45, R47)"
     TOLD = "the application is told of the end once, and only of an end (R86)"
-    OVER = "nothing is asked for once the call is over (R50, R62)"
+    OVER = "nothing is asked for once the call is over, or another's (R50, R62, R110)"
     COMMIT = "a turn is committed by us only where the server has no VAD, when the caller stops (R22)"
     EXPIRY = "a deadline that fires is answered, and does not run on (R78)"
     STALE = "a deadline of the past, or before its time, is nothing (R49)"
@@ -96,6 +96,7 @@ class Judge:
                 world = interrupted(world)
             elif ev.VoiceResumed in signals:
                 world = resumed(world)
+        over = over or isinstance(event, ev.OwnershipLost)
         for effect in effects:
             if over and not isinstance(effect, fx.Log):
                 self.faults.append(Rule.OVER)
@@ -165,6 +166,10 @@ class Judge:
             if not kept:
                 yield Rule.CORRECTION
             return
+        if isinstance(event, ev.TakenUp):
+            if not _corrected_by_record(before, event, made, self.policy):
+                yield Rule.CORRECTION
+            return
         late = _late_item(before, event)
         if late is not None and made != [fx.DeleteItem(late)]:
             yield Rule.LATE_ITEM
@@ -174,6 +179,21 @@ class Judge:
 
 def _speaks(answer: Answer, session: str) -> bool:
     return session.startswith(f"call.{answer.id}.")
+
+
+def _corrected_by_record(before: World, event: ev.TakenUp, made: list[Any], policy: Policy) -> bool:
+    """Is each item that was to be heard, or to be accounted for, left with what the record tells?"""
+    due = [(answer, of) for of in event.heard if (answer := before.answer(of.response_id)) is not None and _unaccounted(answer)]
+    if policy.voice != "chatterbox":
+        return sorted(map(repr, made)) == sorted(repr(effect) for answer, of in due for effect in _truncations(answer, of))
+    names = {item.name: answer.id for answer, _ in due for item in answer.items}
+    return all(effect.item_id in names for effect in made) and all(
+        _rewritten(answer, of, [effect for effect in made if names[effect.item_id] == answer.id]) for answer, of in due
+    )
+
+
+def _unaccounted(answer: Answer) -> bool:
+    return answer.audible or answer.device is Device.FLUSHED
 
 
 def _truncations(answer: Answer, event: ev.PlayoutStopped) -> list[fx.Effect]:

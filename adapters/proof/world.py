@@ -565,6 +565,33 @@ def _opened_anew(world: World, effect: fx.OpenSession, policy: Policy) -> World:
     return after._replace(speaking=world.speaking, stopped=world.stopped) if policy.turns == "local" else after
 
 
+def _taken_up(world: World, event: ev.TakenUp, _: Policy) -> World:
+    """Nothing is under way any more, neither at the server nor here; what was heard is known by the record."""
+    whole = next((of.response_id for of in event.heard if 0 < of.received_ms <= of.played_ms), "")
+    front, to_follow = world.front, sum(answer.audible for answer in world.answers) > 1
+    if front is not None and front.notice and front.completed and front.id == whole and not to_follow:
+        world = world._replace(owed=world.owed - front.pays)
+    answers = tuple(
+        answer._replace(live=False, device=Device.SILENCED, items=_all_settled(answer))
+        if answer.audible or answer.device is Device.FLUSHED
+        else answer._replace(live=False)
+        for answer in world.answers
+    )
+    failed = world.failed or world.asked is not None or bool(world.live) or front is not None
+    again = {one.tool_call_id for one in event.repeatable}
+    tools = tuple(Tool(tool.id, "", "told") if tool.how == "runs" and tool.id in again else tool for tool in world.tools)
+    waited = any(tool.how == "told" for tool in world.tools)
+    world = world._replace(answers=answers, failed=failed, tools=tools, stopped=world.stopped or world.speaking, asked=None, auto=None)
+    world = world._replace(opened=False, configured=False, confirmed=False, speaking=False, line=False, held=False)
+    world = world._replace(bye="*" if world.bye else "", committing=False)
+    return _owe(world, TOOL) if waited else world
+
+
+def _owner_lost(world: World, _: ev.OwnershipLost, __: Policy) -> World:
+    """The call is another's, and so is all that becomes of it."""
+    return World(hung_up=world.hung_up, told=True, closed=True)
+
+
 def _line(world: World, _: ev.LineOpened, __: Policy) -> World:
     return world._replace(line=True)
 
@@ -605,6 +632,8 @@ _EVENTS: dict[type[ev.Event], Callable[[World, Any, Policy], World]] = {
     ev.SessionOpened: _opened,
     ev.SessionConfirmed: _confirmed,
     ev.SessionLost: _lost,
+    ev.TakenUp: _taken_up,
+    ev.OwnershipLost: _owner_lost,
     ev.LineOpened: _line,
     ev.LineClosed: _closed,
 }

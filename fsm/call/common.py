@@ -1,4 +1,7 @@
-"""The rows that every table shares: what closes the call closes each region, and an expiry must be of its region's present state."""
+"""The rows that every table shares: what closes the call closes each region, and an expiry must be of its region's present state.
+
+Whoever is not the call's owner any more does nothing at all: no table adds an effect to `OwnershipLost`.
+"""
 
 from typing import Any
 
@@ -9,9 +12,10 @@ from fsm.engine.notation import Declared, State, always, go, ignore, row
 
 
 def guarded(live: tuple[State, ...]) -> tuple[Declared, ...]:
-    """The first rows of a table: over is over, and a stale deadline is nothing (R49, R62)."""
+    """The first rows of a table: over is over, another's call is not ours (R110), and a stale deadline is nothing (R49, R62)."""
     return (
         row(OVER, ev.Event, always, ignore("the call is over")),
+        row(live, ev.OwnershipLost, always, go(OVER)),
         row(live, ev.Expired, stale, ignore("a deadline of an earlier state, or before its time")),
     )
 

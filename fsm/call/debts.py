@@ -48,17 +48,13 @@ def back_from_interruption(call: Call) -> Debts:
 
 
 def back_from_failure(call: Call) -> Debts:
-    """What was asked for, as it is asked for again: a greeting of which sound came, or is to come, is gone on with."""
+    """What was asked for, as it is asked for again: a greeting of which sound came, or is to come, is gone on with, and not begun anew."""
     unheard = call.playout.state in UNHEARD and not sentences_to_come(call, None)
     sounding = call.playout.id == call.response.id and call.playout.state is not SILENT and not unheard
     return tuple(
-        Debt(
-            Cause.RECOVERY if sounding and debt.cause is Cause.GREETING else debt.cause,
-            debt.at_ms,
-            debt.text,
-            debt.item_id,
-            again=True,
-        )
+        Debt(Cause.RECOVERY, debt.at_ms, again=True)
+        if sounding and debt.cause is Cause.GREETING
+        else Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, again=True)
         for debt in call.pending.asked
         if debt.cause not in PROMPTS or call.tool.state is NO_TOOL
     )

@@ -6,6 +6,14 @@ wire: whatever comes back from outside names the response, item or synthesis ses
 
 import attrs
 
+from fsm.call.endings import (
+    CallerHungUp as CallerHungUp,
+    DeviceFailed as DeviceFailed,
+    OwnershipLost as OwnershipLost,
+    PortFailed as PortFailed,
+    ReceiverFailed as ReceiverFailed,
+    SessionRefused as SessionRefused,
+)
 from fsm.call.expiries import (
     CalibrationExpired as CalibrationExpired,
     CooldownExpired as CooldownExpired,
@@ -52,46 +60,13 @@ from fsm.call.signals import (
 )
 from fsm.engine.notation import Value
 
-# The call's ends: each closes a live call at once, whatever its regions are doing (R83).
-
-
-class CallerHungUp(Ending):
-    """The line is gone: Twilio's `stop`, a closed window, Ctrl-C."""
-
-    __slots__ = ()
-
-
-class ReceiverFailed(Ending):
-    """The task that receives from the realtime LLM died, or its server said something fatal (R18, R59)."""
-
-    __slots__ = ()
-
-
-class PortFailed(Ending):
-    """A port, the driver or a host has a bug: a fault of our own, and told as that (R87)."""
-
-    __slots__ = ()
-
-
-class SessionRefused(Ending):
-    """The server refused our session.update; `reason` holds its words (R39)."""
-
-    __slots__ = ()
-
-
-class DeviceFailed(Ending):
-    """The audio device or line can no longer play or record."""
-
-    __slots__ = ()
+# The line and the application.
 
 
 class LineClosed(LineEvent):
     """The hang-up that we asked for is done."""
 
     __slots__ = ()
-
-
-# The line and the application.
 
 
 class LineOpened(LineEvent):
@@ -436,6 +411,21 @@ class SentenceStarted(DeviceEvent):
 
     session_id: str
     played_ms: float | None = None
+
+
+# The process that holds the call.
+
+
+@attrs.frozen(eq=False, repr=False)
+class TakenUp(LineEvent):
+    """The process that held the call is gone, and another goes on from its record: nothing is under way any more (R110).
+
+    `heard` is what the record tells of each response that was to be heard, or of which the device was to say what was; `repeatable` are
+    the tool calls that ran and of which the application says that they may run twice.
+    """
+
+    heard: tuple[PlayoutStopped, ...] = ()
+    repeatable: tuple[ToolCalled, ...] = ()
 
 
 # Sentences and the Chatterbox server.

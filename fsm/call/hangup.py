@@ -17,6 +17,7 @@ from fsm.call.guards import (
     ended_before,
     fatal,
     heard_in_progress,
+    heard_out,
     heard_whole,
     known,
     limit_reached,
@@ -109,15 +110,25 @@ def goodbye_failed(call: Call, _: ev.AnswerFailed | ev.VoiceMissing) -> bool:
     return call.response.id == call.hangup.id
 
 
+def goodbye_heard_out(call: Call, event: ev.TakenUp) -> bool:
+    """Was the goodbye heard to its end before its process went (R42)?"""
+    return call.playout.id == call.hangup.id and call.response.state is COMPLETED and heard_out(call, event)
+
+
 def goodbye_whole(call: Call, _: ev.VoiceMissing) -> bool:
     """Was the goodbye heard whole, though its end does not come (R42, R97)?"""
     return heard_whole(call, None) and call.response.id == call.hangup.id
 
 
-def farewell_failed(call: Call, event: ev.AnswerFailed | ev.VoiceMissing) -> bool:
+def ours_to_say(call: Call, _: object) -> bool:
     """Is it a farewell of ours, which is asked for again, or does the application wish the end, whatever is said before it (R93)?"""
     ours = any(debt.cause is Cause.FAREWELL for debt in call.pending.asked)
-    return goodbye_failed(call, event) and (ours or call.hangup.reason is Reason.APPLICATION)
+    return ours or call.hangup.reason is Reason.APPLICATION
+
+
+def farewell_failed(call: Call, event: ev.AnswerFailed | ev.VoiceMissing) -> bool:
+    """Did such a goodbye fail?"""
+    return goodbye_failed(call, event) and ours_to_say(call, None)
 
 
 def goodbye_created(call: Call, event: ev.ResponseCreated) -> bool:
@@ -294,6 +305,9 @@ HANGUP = region(
     row(GOODBYE,     ev.VoiceMissing,        goodbye_whole,             stay(raises(ev.HangupDue))),
     row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), farewell_failed, go(PARTING)),
     row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), goodbye_failed, go(STAYING)),
+    row(GOODBYE,     ev.TakenUp,             goodbye_heard_out,         stay(raises(ev.HangupDue))),
+    row(GOODBYE,     ev.TakenUp,             ours_to_say,               go(PARTING)),
+    row(GOODBYE,     ev.TakenUp,             always,                    go(STAYING)),
     row(LIVE,        (ev.SynthesisFailed, ev.SynthesisExpired), voice_lost, stay(voice_failed, raises(ev.HangupDue))),
     row(LIVE,        ev.SessionExpired,      unconfirmed,               stay(session_unconfirmed, raises(ev.HangupDue))),
     row(LIVE,        ev.SessionLost,         beyond_reconnecting,       stay(session_lost, raises(ev.HangupDue))),

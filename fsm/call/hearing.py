@@ -62,6 +62,7 @@ LINE = region(
     #   while               on                on      then
     row(LINE_AWAITED,       ev.LineOpened,    always, go(OPEN)),
     row(LINE_AWAITED,       ev.LineExpired,   always, go(OVER)),
+    row((LINE_AWAITED, OPEN), ev.TakenUp,     always, go(LINE_AWAITED)),
     row((LINE_AWAITED, OPEN), (ev.LineEvent, ev.AppEvent), always, ignore("the line is as it was")),
     row((LINE_AWAITED, OPEN), (ev.Expired, ev.Signal), always, ignore("another region's deadline, or nothing of the line")),
     row((LINE_AWAITED, OPEN), (ev.ModelEvent, ev.CallerEvent, ev.DeviceEvent, ev.SentenceEvent), always, ignore("the line is as it was")),
@@ -102,7 +103,7 @@ TURN = region(
     row(STOPPED,                  ev.TurnExpired,      sessionless,       go(STOPPED)),
     row(SPEAKING,                 ev.TurnExpired,      sessionless,       go(QUIET, count_turn)),
     row((SPEAKING, STOPPED),      ev.TurnExpired,      always,            go(QUIET, count_turn, take_uncommitted, raises(ev.TurnTaken))),
-    row((SPEAKING, STOPPED),      ev.SessionLost,      always,            go(STOPPED)),
+    row((SPEAKING, STOPPED),      (ev.SessionLost, ev.TakenUp), always,   go(STOPPED)),
     row(STOPPED,                  ev.SessionConfirmed, always,            go(STOPPED)),
     row(STOPPED,                  ev.ResponseCreated,  answers_by_itself, go(QUIET, count_turn, take_uncommitted)),
     row((QUIET, SPEAKING, STOPPED), ev.CallerEvent,    always,            ignore("told twice, or it neither begins nor ends a turn")),

@@ -112,6 +112,8 @@ INTERRUPTION = region(
     row(LOCKED,                        ev.InterruptionExpired,  talks_on,              go(SUSPECTED, hold)),
     row(LOCKED,                        ev.InterruptionExpired,  always,                go(CLEAR)),
 
+    row((ECHOED, SUSPECTED, LOCKED),   ev.TakenUp,              always,                go(CLEAR)),
+
     row(LIVE,                          ev.CallerEvent,          always,                ignore("it tells nothing about an interruption, or nothing new (R70)")),
     row(LIVE,                          ev.ModelEvent,           always,                ignore("only the server's own cancel decides a suspicion")),
     row(LIVE,                          (ev.Expired, ev.Signal), always,                ignore("another region's deadline, or what follows from an interruption")),

@@ -17,6 +17,7 @@ from fsm.call.guards import (
     cut_unheard,
     free,
     heard_in_progress,
+    heard_out,
     heard_whole,
     may_ask,
     may_replace,
@@ -93,6 +94,12 @@ def cut_with_debts(call: Call, _: ev.BargedIn) -> bool:
 def answer_lost(call: Call, _: ev.SessionLost) -> bool:
     """Was a response asked for or being generated (R85)?"""
     return call.response.state in (REQUESTED, IN_PROGRESS)
+
+
+def broken_off(call: Call, event: ev.TakenUp) -> bool:
+    """Was an answer asked for, generated or heard when its process went, and not heard to its end (R110)?"""
+    begun = call.response.state in (REQUESTED, IN_PROGRESS) or call.playout.state in AUDIBLE
+    return begun and not heard_out(call, event) and bool(back_from_failure(call))
 
 
 def over_the_voice(call: Call, event: ev.BackchannelHeard) -> bool:
@@ -318,7 +325,8 @@ PENDING = region(
     row(OWING,                   ev.BargedIn,           always,              stay(put_back_interrupted)),
     row(NOTHING,                 ev.SessionLost,        answer_lost,         go(PAUSED, put_back)),
     row((OWED, WANTED),          ev.SessionLost,        answer_lost,         go(WANTED, put_back)),
-    row(OWED,                    ev.SessionLost,        always,              go(WANTED)),
+    row(LIVE,                    ev.TakenUp,            broken_off,          go(WANTED, put_back)),
+    row(OWED,                    (ev.SessionLost, ev.TakenUp), always,       go(WANTED)),
 
     row(WANTED,                  (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, stay(raises(ev.ResponseDue))),
     row((NOTHING, PREPARING, PAUSED, OWED), (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, ignore("it makes nothing owed: a turn that is taken does, not a transcript or a sound (R20, R22)")),

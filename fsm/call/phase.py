@@ -95,6 +95,7 @@ PHASE = region(
     #   while                          on                     if                        then
     row(CLOSED,                        ev.Event,              always,                   ignore("the call is over")),
     row((*LIVE, CLOSING),              ev.Expired,            stale,                    ignore("a deadline of an earlier state, or before its time")),
+    row((*LIVE, CLOSING),              ev.OwnershipLost,      always,                   go(CLOSED)),
     row(CLOSING,                       (ev.LineClosed, ev.CallerHungUp, ev.PhaseExpired), always, go(CLOSED)),
     row(CLOSING,                       ev.Event,              always,                   ignore("only the line's end counts while closing (R62)")),
     row(LIVE,                          ev.CallerHungUp,       always,                   go(CLOSED, close_session, tell_ended)),
@@ -118,6 +119,7 @@ PHASE = region(
     row(CANCELLING,                    ev.ResponseExpired,    cancel_unconfirmed,       go(LISTENING)),
     row(CANCELLING,                    ev.SessionLost,        always,                   go(LISTENING)),
     row(CANCELLING,                    ev.CancelUnsent,       out_of_attempts,          go(LISTENING)),
+    row(LIVE[1:],                      ev.TakenUp,            always,                   go(LISTENING)),
 
     row(LIVE,                          (ev.Expired, ev.Signal), always,                 ignore("another region's deadline, or nothing that moves the floor")),
     row(LIVE,                          ev.ModelEvent,         always,                   ignore("it does not change who has the floor")),

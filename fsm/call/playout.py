@@ -158,6 +158,7 @@ PLAYOUT = region(
 
     row(AUDIBLE,                 ev.BargedIn,             followed,             go(SILENT, flush, flush_next, forget)),
     row(AUDIBLE,                 ev.BargedIn,             always,               go(SILENT, flush, forget)),
+    row(AUDIBLE,                 ev.TakenUp,              always,               go(SILENT, forget)),
     row(AUDIBLE,                 ev.ResponseCancelled,    of_playout,           stay(flush, raises(ev.PlayoutOver))),
     row(AUDIBLE,                 ev.ResponseCancelled,    of_next,              stay(flush_next, drop_next)),
     row(AUDIBLE,                 ev.ResponseEnded,        without_sound_to_follow, stay(flush_next, drop_next)),

@@ -46,6 +46,8 @@ LIVE = (*IDLE, REQUESTED, BLOCKED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS)
 UNASKED = (*IDLE, BLOCKED, *CANCELLINGS)
 """Where a response may be that the server creates by itself: none is asked for, and none is being generated for the caller."""
 
+ENDS_SESSION = (ev.SessionLost, ev.TakenUp)
+"""What leaves nothing of whatever was under way at the server."""
 HARMLESS = frozenset({"response_cancel_not_active", ACTIVE_ALREADY})
 """Errors that are normal races (R02); they are logged at DEBUG."""
 
@@ -281,7 +283,7 @@ RESPONSE = region(
     row(WITHDRAWN,               ev.ResponseExpired,      always,              go(CANCELLED, log_create_unanswered)),
 
     row(BLOCKED,                 ev.ResponseEnded,        always,              go(FAILED, remember_ended)),
-    row(BLOCKED,                 (ev.ResponseExpired, ev.SessionLost), always, go(FAILED)),
+    row(BLOCKED,                 (ev.ResponseExpired, *ENDS_SESSION), always, go(FAILED)),
 
     row(UNASKED,                 ev.ResponseCreated,      welcome,             go(IN_PROGRESS, take_unasked)),
     row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked)),
@@ -316,10 +318,10 @@ RESPONSE = region(
     row(CANCEL_IN_FLIGHT,        ev.CancelUnsent,         out_of_attempts,     go(CANCELLED, remember_own, log_cancel_unconfirmed)),
     row(CANCEL_UNSENT,           ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response)),
 
-    row(REQUESTED,               ev.SessionLost,          always,              go(FAILED)),
-    row(WITHDRAWN,               ev.SessionLost,          always,              go(CANCELLED)),
-    row(IN_PROGRESS,             ev.SessionLost,          always,              go(FAILED, remember_own)),
-    row(CANCELLINGS,             ev.SessionLost,          always,              go(CANCELLED, remember_own)),
+    row(REQUESTED,               ENDS_SESSION,           always,              go(FAILED)),
+    row(WITHDRAWN,               ENDS_SESSION,           always,              go(CANCELLED)),
+    row(IN_PROGRESS,             ENDS_SESSION,           always,              go(FAILED, remember_own)),
+    row(CANCELLINGS,             ENDS_SESSION,           always,              go(CANCELLED, remember_own)),
 
     row(LIVE,                    ev.AnswerFailed,         told_to_wait,        stay(log_wait)),
     row((*IDLE, REQUESTED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS), ev.ResponseEnded, always, stay(remember_ended)),

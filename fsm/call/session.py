@@ -126,6 +126,7 @@ SESSION = region(
     row(CONNECTED,                   ev.SessionLost,      may_reconnect,        go(LOST, count_lost, log_lost)),
     row(CONNECTED,                   ev.SessionLost,      always,               go(OVER)),
     row(LOST,                        ev.SessionExpired,   always,               go(CONNECTING, open_session)),
+    row(LIVE,                        ev.TakenUp,          always,               go(CONNECTING)),
     row(CONFIRMED_SESSION,           ev.ResponseCompleted, of_response,         stay(outage_over)),
 
     row(LIVE,                        ev.ModelEvent,       always,               ignore("it does not change the session")),

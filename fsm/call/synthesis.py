@@ -195,8 +195,8 @@ SYNTHESIS = region(
     row(AHEAD,             ev.SentenceStarted,      more_waits,     go(SYNTHESISING, take_next, synthesise_next)),
     row(AHEAD,             ev.SentenceStarted,      of_session,     go(RESTING, forget)),
 
-    row(SYNTHESISING,      ev.BargedIn,             always,         go(RESTING, cancel_synthesis, forget)),
-    row(AHEAD,             ev.BargedIn,             always,         go(RESTING, forget)),
+    row(SYNTHESISING,      (ev.BargedIn, ev.TakenUp), always,       go(RESTING, cancel_synthesis, forget)),
+    row(AHEAD,             (ev.BargedIn, ev.TakenUp), always,       go(RESTING, forget)),
     row(WORKING,           ev.ResponseCancelled,    ended_before,   ignore("it has ended before (R06)")),
     row(SYNTHESISING,      SILENCED,                next_in_line,   go(SYNTHESISING, cancel_synthesis, take_others, synthesise_other)),
     row(SYNTHESISING,      SILENCED,                of_sentence,    go(RESTING, cancel_synthesis, forget)),

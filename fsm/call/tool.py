@@ -26,7 +26,11 @@ LIVE = (NO_TOOL, *RUNNING)
 PAST = (REQUESTED, BLOCKED, FAILED, INCOMPLETE)
 """Response statuses in which the last response that has an id is past, and may not have been whole."""
 NOT_RUN = "error: not carried out: the caller interrupted"
-"""What the model is told of a call that was not whole when its response was interrupted (R90)."""
+"""What the model is told of a call that was not whole when its response was interrupted, or that waited for that decision (R90)."""
+
+
+UNKNOWN = "error: the connection was lost while it ran: whether it was carried out is not known"
+"""What the model is told of a call that ran when its process went (R110)."""
 
 
 def told_already(call: Call, event: ev.ToolCalled) -> bool:
@@ -64,6 +68,11 @@ def of_waiting(call: Call, event: ev.ResponseCancelled) -> bool:
     return any(waiting.response_id == event.response_id for waiting in call.tool.waiting)
 
 
+def some_repeatable(call: Call, event: ev.TakenUp) -> bool:
+    """May one of the tools that ran run again?"""
+    return bool(_repeated(call, event))
+
+
 def last_of_pending(call: Call, event: ev.ToolFinished) -> bool:
     """Is it the only tool that runs?"""
     return call.tool.pending == (event.tool_call_id,)
@@ -99,6 +108,19 @@ def run_waiting(call: Call, _: ev.VoiceResumed) -> tuple[RunTool, ...]:
 def refuse_waiting(call: Call, _: ev.Event) -> tuple[SendToolResult, ...]:
     """Tell the model that the calls that waited were not carried out."""
     return tuple(SendToolResult(waiting.id, NOT_RUN) for waiting in call.tool.waiting)
+
+
+@several
+def run_again(call: Call, event: ev.TakenUp) -> tuple[RunTool, ...]:
+    """Let the application run those again that may run twice."""
+    return tuple(RunTool(one.tool_call_id, one.name, one.arguments) for one in _repeated(call, event))
+
+
+@several
+def tell_unknown(call: Call, event: ev.TakenUp) -> tuple[SendToolResult, ...]:
+    """Tell the model that what became of the others is not known."""
+    repeated = [one.tool_call_id for one in _repeated(call, event)]
+    return tuple(SendToolResult(tool, UNKNOWN) for tool in call.tool.pending if tool not in repeated)
 
 
 def send_result(_: Call, event: ev.ToolFinished) -> SendToolResult:
@@ -157,6 +179,16 @@ def drop_waiting(_: Call, __: ev.Event) -> tuple[ToolCall, ...]:
     return ()
 
 
+@sets("pending", "waiting")
+def keep_repeated(call: Call, event: ev.TakenUp) -> tuple[tuple[str, ...], tuple[ToolCall, ...]]:
+    """Those that run again run, and no call waits."""
+    return tuple(one.tool_call_id for one in _repeated(call, event)), ()
+
+
+def _repeated(call: Call, event: ev.TakenUp) -> tuple[ev.ToolCalled, ...]:
+    return tuple(one for one in event.repeatable if one.tool_call_id in call.tool.pending)
+
+
 def _told(call: Call, event: ev.ToolCalled) -> tuple[str, ...]:
     return (*call.tool.told, event.tool_call_id)[-call.policy.remembered_ids :]
 
@@ -193,6 +225,10 @@ TOOL = region(
     row(TOOL_RUNNING,  ev.ToolExpired,   waits_for_filler, go(TOOL_SLOW)),
     row(RUNNING,       ev.ToolExpired,   others_pending,  go(TOOL_SLOW, send_timeout, remove_first, log_timeout)),
     row(RUNNING,       ev.ToolExpired,   always,          go(NO_TOOL, send_timeout, remove_first, log_timeout, raises(ev.ToolsAnswered))),
+
+    row(RUNNING,       ev.TakenUp,       some_repeatable, stay(keep_repeated, run_again, tell_unknown, refuse_waiting)),
+    row(RUNNING,       ev.TakenUp,       always,          go(NO_TOOL, keep_repeated, tell_unknown, refuse_waiting, raises(ev.ToolsAnswered))),
+    row(NO_TOOL,       ev.TakenUp,       waits,           stay(drop_waiting, refuse_waiting, raises(ev.ToolsAnswered))),
 
     row(LIVE,          ev.AppEvent,      always,          ignore("of a tool that is given up, or of none")),
     row(LIVE,          ev.ModelEvent,    always,          ignore("what is said meanwhile does not end a tool (R80)")),

@@ -117,6 +117,13 @@ def corrections(call: Call, event: ev.PlayoutStopped) -> tuple[Effect, ...]:
     return _truncated(items, event.items)
 
 
+@several
+def corrections_by_record(call: Call, event: ev.TakenUp) -> tuple[Effect, ...]:
+    """The same of each response of which the record tells what was heard, and the model does not know (R110)."""
+    owed = (*_heard_of(call), *call.truncation.awaited)
+    return tuple(effect for stopped in event.heard if stopped.response_id in owed for effect in corrections(call, stopped))
+
+
 def _truncated(items: list[str], heard: tuple[ev.Heard, ...]) -> tuple[Effect, ...]:
     """The item that was being heard is cut in the content part that was; those of which nothing was heard are deleted (R88)."""
     made: list[Effect] = []
@@ -212,7 +219,7 @@ def note_begin(call: Call, event: ev.SentenceStarted) -> tuple[Spoken, ...]:
 @sets("awaited", "cut")
 def await_heard(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is heard is flushed, and what was to follow it, if anything was."""
-    return _flushed(call, *([call.playout.id, call.playout.next_id] if call.playout.next_id else [call.playout.id]))
+    return _flushed(call, *_heard_of(call))
 
 
 @sets("awaited", "cut")
@@ -256,6 +263,17 @@ def settle(call: Call, event: ev.PlayoutStopped) -> tuple[tuple[Spoken, ...], tu
 def give_up(call: Call, _: ev.TruncationExpired) -> tuple[tuple[Spoken, ...], tuple[str, ...]]:
     """What was heard will not be known."""
     return tuple(sentence for sentence in call.truncation.spoken if sentence.response_id not in call.truncation.awaited), ()
+
+
+@sets("spoken", "awaited", "cut")
+def settle_all(call: Call, _: ev.TakenUp) -> tuple[tuple[Spoken, ...], tuple[str, ...], tuple[str, ...]]:
+    """All is accounted for, and nothing more of it is heard."""
+    return (), (), _remembered(call, *_heard_of(call))
+
+
+def _heard_of(call: Call) -> tuple[str, ...]:
+    """What is heard, and what is to follow it."""
+    return tuple(response_id for response_id in (call.playout.id, call.playout.next_id) if response_id)
 
 
 def _listed(call: Call, event: Named) -> bool:
@@ -317,6 +335,8 @@ TRUNCATION = region(
     row(POSITION_AWAITED,   ev.PlayoutStopped,       last_awaited,      go(IN_STEP, corrections, settle)),
     row(POSITION_AWAITED,   ev.PlayoutStopped,       awaited,           stay(corrections, settle)),
     row(POSITION_AWAITED,   ev.TruncationExpired,    always,            go(IN_STEP, log_unknown, give_up)),
+
+    row(LIVE,               ev.TakenUp,              always,            go(IN_STEP, corrections_by_record, settle_all)),
 
     row(LIVE,               ev.DeviceEvent,          always,            ignore("only the answer to a flush says what was heard (R71)")),
     row(LIVE,               ev.ModelEvent,           always,            ignore("it names no item that is not known, or of no response that counts")),

@@ -39,8 +39,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "retry_after_ms": st.sampled_from([0.0, 2_000.0]),
     "content_index": st.just(0),
     "items": st.just(()),
+    "heard": st.sampled_from([(), (ev.PlayoutStopped(0.0, "r1", 400.0, 900.0),), (ev.PlayoutStopped(0.0, "r1", 900.0, 900.0),)]),
+    "repeatable": st.sampled_from([(), (ev.ToolCalled(0.0, "t1", "look_up", "{}"),)]),
 }
-END = (ev.Ending, ev.HangupRequested, ev.GoodbyeSaid)
+END = (ev.Ending, ev.OwnershipLost, ev.HangupRequested, ev.GoodbyeSaid)
 """What may end a call: at most one in a walk, near its end, so that walks are long."""
 POLICIES = st.builds(
     Policy,
@@ -174,6 +176,10 @@ class Witness(Script):
     def judge_state(self, before: Any, event: ev.Event) -> None:
         """What must hold after every step."""
         call = self.call
+        if isinstance(event, ev.TakenUp | ev.OwnershipLost):
+            # What the process that died held is heard no more, and held no more.
+            self.flushed |= {before.playout.id, before.playout.next_id} - {""}
+            self.held = False
         for response_id in self.flushed:
             assert not admits(call, response_id), "heard after its flush"
         assert len(call.response.ended) <= call.policy.remembered_ids
@@ -181,7 +187,7 @@ class Witness(Script):
         assert len(call.truncation.spoken) <= 4 * call.policy.queued_sentences
         assert len(call.dtmf.digits) <= 64
         of_turn = ev.CallerEvent | ev.TurnExpired | ev.ResponseCreated | ev.SessionLost | ev.SessionConfirmed
-        if not isinstance(event, of_turn | ev.Ending) and call.phase.state not in OVER:
+        if not isinstance(event, of_turn | ev.Ending | ev.TakenUp) and call.phase.state not in OVER:
             assert call.turn == before.turn, "the caller's turn was touched"
         heard = before.playout.state in AUDIBLE and call.playout.state in (states.SILENT, states.OVER)
         assert not heard or before.playout.id in self.flushed, "silenced, but not flushed"

@@ -28,11 +28,15 @@ class Happening(NamedTuple):
 
 def happenings(world: World, plan: Plan, known: tuple[str, ...]) -> Iterator[Happening]:
     """All that may happen from outside; `known` are response ids that the call remembers."""
+    if "takeup" in plan.parts:
+        yield Happening(ev.OwnershipLost(NOW), 1)
     if world.told:
         if not world.closed:
             yield Happening(ev.LineClosed(NOW))
             yield Happening(ev.CallerHungUp(NOW))
         return
+    if "takeup" in plan.parts:
+        yield from _taken_up(world, plan)
     yield from _line_and_session(world, plan)
     if world.confirmed:
         yield from _responses(world, plan, known)
@@ -58,6 +62,17 @@ def _line_and_session(world: World, plan: Plan) -> Iterator[Happening]:
             yield Happening(ev.ErrorReceived(NOW, "boom"), 1)
     if "outage" in plan.parts and world.opened:
         yield Happening(ev.SessionLost(NOW, "1006"), 1)
+
+
+def _taken_up(world: World, plan: Plan) -> Iterator[Happening]:
+    """The process dies and another goes on, told the least that may have been heard or the most, and no tool to be run again or all."""
+    open_accounts = [answer for answer in world.answers if answer.audible or answer.device is Device.FLUSHED]
+    told = [list(_stopped(answer, plan)) for answer in open_accounts]
+    for heard in dict.fromkeys((tuple(every[0] for every in told), tuple(every[-1] for every in told))):
+        yield Happening(ev.TakenUp(NOW, heard), 1)
+    if world.running:
+        ran = tuple(ev.ToolCalled(NOW, tool, "look_up", "{}") for tool in world.running)
+        yield Happening(ev.TakenUp(NOW, tuple(every[-1] for every in told), ran), 1)
 
 
 def _responses(world: World, plan: Plan, known: tuple[str, ...]) -> Iterator[Happening]:
@@ -225,7 +240,7 @@ def _device(world: World, plan: Plan) -> Iterator[Happening]:
     if "memory" in plan.parts:
         for answer in world.answers:
             if answer.device is Device.FLUSHED:
-                yield from _stopped(answer, plan)
+                yield from map(Happening, _stopped(answer, plan))
     if "late" in plan.parts and plan.policy.voice == "chatterbox":
         yield Happening(ev.SynthesisCancelAnswered(NOW, "call.r99.1", "acknowledged"), 1)
         yield Happening(ev.SynthesisDiscarded(NOW, "call.r99.1"), 1)
@@ -236,7 +251,7 @@ def _device(world: World, plan: Plan) -> Iterator[Happening]:
         yield Happening(ev.SynthesisDiscarded(NOW, session), 1)
 
 
-def _stopped(answer: Answer, plan: Plan) -> Iterator[Happening]:
+def _stopped(answer: Answer, plan: Plan) -> Iterator[ev.PlayoutStopped]:
     """What the device may say of a flushed response: nothing of it was heard, a part, or all."""
     came = [item.name for item in answer.items if item.came]
     if plan.policy.voice == "chatterbox":
@@ -245,17 +260,17 @@ def _stopped(answer: Answer, plan: Plan) -> Iterator[Happening]:
         received = SOUND_MS * len(synthesised)
         played = [0.0] if not begun else [begun[-1] + 400.0, begun[-1] + SOUND_MS]
         for played_ms in played:
-            yield Happening(ev.PlayoutStopped(NOW, answer.id, played_ms, received))
+            yield ev.PlayoutStopped(NOW, answer.id, played_ms, received)
         return
     if not came:
-        yield Happening(ev.PlayoutStopped(NOW, answer.id, 0.0, 0.0))
+        yield ev.PlayoutStopped(NOW, answer.id, 0.0, 0.0)
         return
     received = SOUND_MS * len(came)
     played = [at * SOUND_MS + part for at in range(len(came)) for part in (0.0, 400.0)]
     most = {Sound.CAME: played[:2], Sound.HEARD: [*played[1:], received], Sound.OUT: [received]}.get(answer.sound, [0.0])
     for played_ms in most:
         items = tuple(ev.Heard(name, 0, min(max(0.0, played_ms - at * SOUND_MS), SOUND_MS), SOUND_MS) for at, name in enumerate(came))
-        yield Happening(ev.PlayoutStopped(NOW, answer.id, played_ms, received, items))
+        yield ev.PlayoutStopped(NOW, answer.id, played_ms, received, items)
 
 
 def _application(world: World, plan: Plan) -> Iterator[Happening]:

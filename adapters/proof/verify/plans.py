@@ -108,6 +108,11 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("sentences", "turns late", {"voice": "chatterbox", "sentences": 4}),
     ("sentences", "unasked answering", {"greeting": False, "voice": "chatterbox", "sentences": 3, "most": 4_000}),
     ("outage", "turns outage faults", {"faults": 2}),
+    ("takeup", "turns takeup opening", {"greeting": True, "faults": 2}),
+    ("takeup", "speech takeup answering goodbye", {"greeting": False}),
+    ("takeup", "turns takeup memory items tools answering", {"greeting": False, "tools_at_once": 2, "sentences": 2, "queued_sentences": 4}),
+    ("takeup", "turns takeup notices whole", {}),
+    ("takeup", "speech takeup tools keys idle", {}),
     ("faults", "turns faults late twice unasked mute", {"remembered_ids": 2}),
     ("faults", "speech faults unasked answering", {"greeting": False, "cancel_attempts": 2, "remembered_ids": 2, "faults": 2}),
 ]
