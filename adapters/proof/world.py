@@ -448,7 +448,9 @@ def _committed(world: World, event: ev.TurnCommitted, policy: Policy) -> World:
     if world.early and not world.speaking and not world.stopped:
         return world._replace(turn=event.item_id, early=False, committing=False)
     if world.alarm and world.front is not None and not world.front.asks and not _waits(world):
-        world = _taken(world, event, owed=world.owed - {GREETING}, optional=world.optional | {SOUND}, doubt=world.front.id)
+        # What was begun before does not know of this one.
+        owed, optional = world.owed - {GREETING}, world.optional | {SOUND}
+        world = _taken(_owe(world, SOUND), event, owed=owed, optional=optional, doubt=world.front.id)
     else:
         world = _taken(_owe(world, TURN), event, doubt="")
     answers = policy.create_response and world.rights and world.confirmed

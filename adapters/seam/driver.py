@@ -42,9 +42,13 @@ class Driver:
         watches: Iterable[Watch] = (),
         *,
         machine: Machine[Call] = CALL,
+        first: Event | None = None,
         asleep_s: Callable[[], float] = asleep_s,
     ) -> None:
-        """Prepare; `asleep_s` tells how long the machine has slept."""
+        """Prepare; `asleep_s` tells how long the machine has slept.
+
+        A call that is taken up goes on at the time of its `first` event, which is answered before any deadline that has passed meanwhile.
+        """
         self.call = call
         self._machine = machine
         self._ports = tuple(ports)
@@ -52,6 +56,7 @@ class Driver:
         self._inbox: deque[Event] = deque()
         self._draining = False
         self._sleep: anyio.CancelScope | None = None
+        self._first = first
         self._start_s = 0.0
         self._asleep_s, self._slept_s = asleep_s, asleep_s()
         self._bug: Exception | None = None
@@ -64,11 +69,14 @@ class Driver:
 
         Whoever cancels this hangs up: the call is closed as if the caller had gone, and its ports are unwound.
         """
-        self._start_s = anyio.current_time()
+        self._start_s = anyio.current_time() - (self._first.at_ms / 1000 if self._first is not None else 0.0)
         async with anyio.create_task_group() as group:
             for port in self._ports:
                 group.start_soon(self._own, port)
             try:
+                if self._first is not None:
+                    self._inbox.appendleft(self._first)
+                    self._drain()
                 while self.call.phase.state is not CLOSED:
                     with anyio.CancelScope(deadline=self._deadline_s()) as self._sleep:
                         await anyio.sleep_forever()
@@ -101,7 +109,7 @@ class Driver:
     def _drain(self) -> None:
         self._draining = True
         try:
-            while (event := self._overdue() or (self._inbox.popleft() if self._inbox else None)) is not None:
+            while (event := self._next()) is not None:
                 answer = self._machine.step(self.call, event)
                 self.call = answer.snapshot
                 for effect in answer.effects:
@@ -111,6 +119,11 @@ class Driver:
                     self._show(watch, event, answer)
         finally:
             self._draining = False
+
+    def _next(self) -> Event | None:
+        if self._inbox and self._inbox[0] is self._first:
+            return self._inbox.popleft()
+        return self._overdue() or (self._inbox.popleft() if self._inbox else None)
 
     def _overdue(self) -> Event | None:
         """The expiry that is due, by the very comparison that ends the sleep: rounding to ms and back must not part the two."""

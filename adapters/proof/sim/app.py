@@ -26,9 +26,9 @@ class App:
 
     performs: tuple[type[Effect], ...] = (RunTool, TellEnded)
 
-    def __init__(self, world: World) -> None:
-        self.told: list[TellEnded] = []
-        """What it was told of the end."""
+    def __init__(self, world: World, told: list[TellEnded] | None = None) -> None:
+        """`told`: where it is noted what it is told of the end; a list of its own otherwise."""
+        self.told = [] if told is None else told
         self._world = world
         world.acts |= {"dismiss": self._dismiss, "wish_end": self._wish_end, "notice": self._notice}
 

@@ -165,6 +165,7 @@ FAULTS = (
     Kind("stall", MOMENTS, 6, 2_000, _from(200, 6_000), weight=2),
     Kind("die", MOMENTS, 6, 3_000, _of("the simulated device is unplugged")),
     Kind("jump", MOMENTS, 6, 3_000, _from(50, 8_000), weight=3),
+    Kind("die_process", MOMENTS, 6, 3_000, _of(0, 200, 900, 3_000), weight=3),
     Kind("late", ("greeting",), 1, 0, _from(100, 9_000)),
     Kind("never", ("greeting",), 1),
     Kind("late", ("tool",), 3, 0, _from(1_000, 40_000)),
