@@ -29,6 +29,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if unknown:
             options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         _reach_ourselves_directly()
+        options.given = list(sys.argv[1:] if arguments is None else arguments)[1:]
         return int(options.run(options))
     except SystemExit as end:
         return int(end.code or 0)

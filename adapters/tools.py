@@ -47,6 +47,7 @@ class _Tool:
     declaration: dict[str, Any]
     hints: dict[str, Any]
     required: frozenset[str]
+    repeatable: bool = False
 
 
 class Tools:
@@ -78,6 +79,17 @@ class Tools:
         port = Tools(self.timeout_s)
         port._tools, port._hanging = self._tools, self._hanging
         return port
+
+    @property
+    def repeatable(self) -> frozenset[str]:
+        """The names of the tools that may run twice."""
+        return frozenset(name for name, tool in self._tools.items() if tool.repeatable)
+
+    def safe_to_repeat(self, function: F) -> F:
+        """A `tool` that may run twice: if its process dies another runs it again; of others the model is told that nobody knows (R110)."""
+        self.tool(function)
+        self._tools[function.__name__] = attrs.evolve(self._tools[function.__name__], repeatable=True)
+        return function
 
     def tool(self, function: F) -> F:
         """Let the model call `function`: its name, docstring and signature are what the model is told. Raises ValueError."""

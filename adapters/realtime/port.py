@@ -248,6 +248,14 @@ class RealtimeLLM:
         """Take 20 ms of the caller, in our `sound`; until the session is confirmed the last 2 s are kept, and sent then (R26)."""
         self._outbox.hear(pcm)
 
+    def remembered(self) -> dict[str, Any]:
+        """What was said since it was asked last, for another process that takes the call up (`adapters.cluster.journal.Remembers`)."""
+        return self._history.remembered()
+
+    def recall(self, remembered: dict[str, Any]) -> None:
+        """Know what was said to another process; the first session is told it."""
+        self._history.recall(remembered)
+
     def become(self, settings: RealtimeSettings) -> None:
         """Be somebody else from now on, in this session and in later ones: other instructions, other tools; all else stays as it was."""
         self._settings = settings

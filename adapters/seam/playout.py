@@ -154,6 +154,10 @@ class Playout:
         heard = (Heard(*part, ms_of(one.played), ms_of(one.received)) for part, one in account.parts.items() if part[0])
         return Stopped(response_id, ms_of(account.played), ms_of(account.received), tuple(heard))
 
+    def received(self, response_id: str) -> list[tuple[str, int, float]]:
+        """How much of a response's sound has come, part by part: item, content index, milliseconds."""
+        return [(*part, self.sound.ms_of(one.received)) for part, one in self._account(response_id).parts.items()]
+
     def play(self, response_id: str, pcm: bytes, part: Part = ("", 0), sentence: str = "") -> bool:
         """Queue sound of a response, of any length in whole samples; False when it was refused, which is counted by reason.
 

@@ -81,7 +81,7 @@ async def dial(plan: Dialling, console: Any, first_signal: Signalled) -> bool:
     call = Call(application, Telephone(caller), plan.conditions, say, plan.status_callback)
     async with AsyncExitStack() as stack:
         if plan.rest_port is not None:
-            root = await stack.enter_async_context(serve_rest(Calls(ids, plan.token, call.end), plan.rest_port))
+            root = await stack.enter_async_context(serve_rest(Calls(ids, plan.token, call.end, call.send_to), plan.rest_port))
             say(f"the REST API is at {root}")
         await _hold(call, plan, first_signal)
     if call.stream is not None:

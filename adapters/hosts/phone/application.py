@@ -1,7 +1,7 @@
 """A telephone call as its application sees it, a port and a watch: who called, a notice, an end, and afterwards what was said."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
@@ -13,13 +13,15 @@ from fsm.call.events import (
     GreetingPrepared,
     HangupRequested,
     NoticeRequested,
+    OwnershipLost,
     PlayoutStopped,
     ResponseCreated,
     ResponseTranscribed,
     Transcribed,
 )
+from fsm.call.guards import nothing_to_interrupt
 from fsm.call.snapshot import Call
-from fsm.call.states import STAYING
+from fsm.call.states import NO_TOOL, QUIET, STAYING
 from fsm.engine.machine import Step
 
 MAX_LINES = 2_000
@@ -69,6 +71,10 @@ class PhoneCall:
         self._said: deque[_Said] = deque(maxlen=MAX_LINES)
         self._answers: dict[str, _Said] = {}
         self._afterwards: list[Callable[[PhoneCall], None]] = []
+        self._handing_over = False
+        self._call: Call | None = None
+        self.taken_up = False
+        """Is this a call that another process began? What is asked for before it goes on was asked for there, and is left out."""
 
     @property
     def caller(self) -> str:
@@ -116,12 +122,18 @@ class PhoneCall:
         """Say that the greeting may begin, and what was asked for before there was a call to ask."""
         self._post = post
         post(GreetingPrepared)
-        for text in self._notices:
+        for text in self._notices if not self.taken_up else ():
             post(NoticeRequested, text)
         if self._over:
             post(CallerHungUp, self._over)
         elif self._leaving:
             post(HangupRequested, "", self._leaving)
+
+    def recall(self, events: Iterable[Event]) -> None:
+        """Know what was said before another process took the call up."""
+        self.taken_up = True
+        for event in events:
+            self._note(event)
 
     def do(self, effect: Effect) -> None:
         """Note how the call ended."""
@@ -131,6 +143,8 @@ class PhoneCall:
     def __call__(self, event: Event, answer: Step[Call]) -> None:
         """Note what is said; and ask again for an end that the caller withdrew by speaking (R45): after the answer to that."""
         self._note(event)
+        self._call = answer.snapshot
+        self._hand_over_if_quiet()
         if self._leaving and isinstance(event, ResponseCreated) and answer.snapshot.hangup.state is STAYING:
             self.leave(self._leaving)
 
@@ -161,8 +175,23 @@ class PhoneCall:
         if self._post is not None:
             self._post(HangupRequested, "", reason)
 
+    def hand_over(self) -> None:
+        """Leave the call to another machine, at the next moment at which nobody speaks and nothing is on its way."""
+        self._handing_over = True
+        self._hand_over_if_quiet()
+
+    def _hand_over_if_quiet(self) -> None:
+        if self._handing_over and self._post is not None and self._call is not None and _is_quiet(self._call):
+            self._handing_over = False
+            self._post(OwnershipLost)
+
     def close(self, reason: str) -> None:
         """The caller is not on this line any more: the call is over at once, and no hang-up is sent for it."""
         self._over = reason
         if self._post is not None:
             self._post(CallerHungUp, reason)
+
+
+def _is_quiet(call: Call) -> bool:
+    """Does nobody speak, and is no answer and no tool under way?"""
+    return nothing_to_interrupt(call, None) and call.turn.state is QUIET and call.tool.state is NO_TOOL

@@ -36,6 +36,7 @@ class Refused(StrEnum):
     TOO_FAST = "too_fast"
     OVERLOADED = "overloaded"
     FOREIGN = "foreign"
+    STORE = "store"
 
 
 class NotAdmitted(Exception):
@@ -124,14 +125,18 @@ class Calls:
             raise NotAdmitted(Refused.UNKNOWN_CALL, told)
         if not hmac.compare_digest(ticket.token.encode(), token.encode(errors="replace")):
             raise NotAdmitted(Refused.WRONG_TOKEN, "the token is not that of the webhook's answer")
+        return self.enter(call_sid, ticket.told, ticket.came_with)
+
+    def enter(self, call_sid: str, told: Mapping[str, str], came_with: Mapping[str, str]) -> Handler:
+        """Let a stream in that was checked; a handler that owns the call is closed (R61). Raises NotAdmitted."""
         if self.draining:
             raise NotAdmitted(Refused.DRAINING, "the server is shutting down")
         self._find_room(call_sid)
-        del self._tickets[call_sid]
+        self._tickets.pop(call_sid, None)
         self._streams += 1
         # An id of its own for each stream: what still comes of the old one must not be taken for the new one's (R10).
         call_id = f"{call_sid}-{self._streams}"
-        handler = Handler(call_sid, call_id, PhoneCall(call_id, ticket.told, ticket.came_with))
+        handler = Handler(call_sid, call_id, PhoneCall(call_id, told, came_with))
         old, self._owners[call_sid] = self._owners.get(call_sid), handler
         self.handlers.add(handler)
         if old is not None:
@@ -153,12 +158,18 @@ class Calls:
             owner.application.close(COMPLETED)
         return ticket is not None or owner is not None
 
-    async def drain(self, within_s: float) -> int:
-        """Let nobody in, have the calls end politely, and cancel those that have not within `within_s`; gives how many those were."""
+    async def drain(self, within_s: float, *, hand_over: bool = False) -> int:
+        """Let nobody in, have the calls end politely, and cancel those that have not within `within_s`; gives how many those were.
+
+        `hand_over`: another machine takes the calls up, so each is left there at a moment when nobody speaks.
+        """
         self.draining = True
         self._tickets.clear()
         for handler in list(self.handlers):
-            handler.application.leave("the server is shutting down")
+            if hand_over:
+                handler.application.hand_over()
+            else:
+                handler.application.leave("the server is shutting down")
         with anyio.move_on_after(within_s):
             await self.wait_until_empty()
         late = list(self.handlers)

@@ -50,13 +50,25 @@ Note = Callable[[Refused, str], None]
 class Door(uvicorn.Server):
     """A listener and what answers there; the signals are left to the command."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int, most: int, *, note: Note, head_s: float = HEAD_S, local: bool = False) -> None:
-        """Listen; `most` requests and streams are served at a time. `local`: only for this machine. Raises OSError, whose `filename` is
-        the place.
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        most: int,
+        *,
+        note: Note,
+        head_s: float = HEAD_S,
+        local: bool = False,
+        listener: socket.socket | None = None,
+    ) -> None:
+        """Listen; `most` requests and streams are served at a time. `local`: only for this machine. `listener` is one that listens already.
+
+        Raises OSError, whose `filename` is the place.
         """
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            self.listener = socket.create_server((host, port), family=family, backlog=128)
+            self.listener = listener or socket.create_server((host, port), family=family, backlog=128)
         except OSError as error:
             raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
         # What is accepted inherits it. asyncio sets it on its own sockets alone, and without it a frame waits for the receipt of the last.

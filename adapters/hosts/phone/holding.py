@@ -5,11 +5,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import attrs
 
+from adapters.cluster.journal import Journal, Remembers
 from adapters.hosts.phone.agent import Agent, Answer, ServedAgent
 from adapters.hosts.phone.calls import TAKEN_OVER, Handler
 from adapters.hosts.phone.log import masked, tell, tell_bug
@@ -29,8 +30,13 @@ from fsm.call.snapshot import Call, start
 from fsm.call.states import CLOSED
 from fsm.engine.machine import Step
 
+RECORDED_S = 5.0
+"""How long the end of a call may take to be on record."""
 GRACE_S = 12.0
 """How long the parts of a call may take to close, once it was cancelled: the line has five seconds to hang up, and five to close."""
+if TYPE_CHECKING:
+    from adapters.hosts.phone.membership import Held, Membership
+
 _LOUD = {fx.Level.WARNING: logging.WARNING, fx.Level.ERROR: logging.ERROR}
 
 
@@ -53,24 +59,30 @@ class Holding:
     traces: Path | None = None
     """A folder for a trace of each call; traces hold what was said."""
     gallery: Gallery | None = None
+    membership: "Membership | None" = None
+    """This machine's part in a cluster, if it is in one: calls are on record there, and taken up from there."""
 
     async def hold(self, handler: Handler, line_for: Callable[[CallFigures, Sound], Device]) -> None:
-        """Hold a call to its end, whatever becomes of it; raises nothing but cancellation.
+        """Hold a call to its end, whatever becomes of it; raises nothing but cancellation, and NotAdmitted where it is not ours to hold.
 
         The line is made for its figures and the format in which its agent speaks.
         """
         agent = self._agent(handler)
         if agent is None:
             return
-        call = start(agent.policy, handler.call_id)
+        held = await self._held(handler, agent)
+        call = start(agent.policy, handler.call_id) if held is None else held.call
         figures = CallFigures(self.metrics, call)
         line = line_for(figures, sound_of(agent))
         path, key = self.traces and self.traces / f"{call.call_id}.trace", getattr(agent, "key", None)
-        trace = Tracing(path, call, partial(_tell_of_trace, call.call_id), key)
+        trace = Tracing(path, start(call.policy, call.call_id), partial(_tell_of_trace, call.call_id), key)
+        for event, answer in held.steps() if held is not None else ():
+            trace(event, answer)
         spans = spans_of(call, _model_of(agent), handler.application.came_with)
         self.metrics.began.inc()
         tell(logging.INFO, "call_began", handler.call_id, sound=line.sound.name)
         bug: BaseException | None = None
+        journal: Journal | None = None
         try:
             over = anyio.Event()
             watches: list[Watch] = [handler.application, figures, partial(_log_effects, handler.call_id), trace, partial(_note_over, over)]
@@ -81,7 +93,9 @@ class Holding:
                 ports = [InSpans(port, spans) if fx.RunTool in port.performs else port for port in ports]
             if self.gallery is not None:
                 watches.append(self.gallery.begin(call, figures, line, lambda: driver.now_ms(), key))
-            driver = Driver(call, ports, watches)
+            if held is not None:
+                journal = _on_record(held, line, ports, watches)
+            driver = Driver(call, ports, watches, first=None if held is None else held.first)
             handler.call = partial(getattr, driver, "call")
             bug = await _held(handler, driver, over)
         # An agent's own code made the ports: whatever it raises, SystemExit too, is told, and no other call hears of it (R87, R105).
@@ -96,9 +110,26 @@ class Holding:
             trace.close()
             if spans is not None:
                 spans.end(handler.application.ended)
-            for fault in handler.application.finish():
+            if journal is not None and self.membership is not None:
+                await journal.close(RECORDED_S)
+                await self.membership.store.release(self.membership.name, handler.call_sid)
+            left = handler.application.ended is None and journal is not None
+            for fault in [] if left else handler.application.finish():
                 tell_bug("afterwards_failed", fault, handler.call_id)
             self._note_end(handler, figures, line, bug is not None)
+
+    async def _held(self, handler: Handler, agent: Agent) -> "Held | None":
+        """The call as the cluster has it. Raises NotAdmitted."""
+        if self.membership is None:
+            return None
+        tools = getattr(agent, "tools", None)
+        repeatable: frozenset[str] = getattr(tools, "repeatable", frozenset())
+        told = dict(handler.application.told)
+        held = await self.membership.hold(handler.call_sid, handler.call_id, told, agent.policy, repeatable)
+        if held.first is not None:
+            handler.application.recall(held.record.events)
+            handler.application.told = held.record.told
+        return held
 
     def _agent(self, handler: Handler) -> Agent | None:
         """Who answers this call; None where the application's own code does not say."""
@@ -130,6 +161,17 @@ class Holding:
             answer_ms=round(median(figures.answers_ms)) if figures.answers_ms else None,
             line={name: number for name, number in counts.items() if not name.startswith("bytes")},
         )
+
+
+def _on_record(held: "Held", line: Device, ports: list[Port], watches: list[Watch]) -> Journal:
+    """Have a call go on record: its ports know what they knew, and do what cannot be undone only when it is there."""
+    for port in ports:
+        if isinstance(port, Remembers):
+            port.recall(held.record.remembered)
+    journal = held.journal(line.playout.received, ports)
+    ports[:] = [journal, *map(journal.guard, ports)]
+    watches.append(journal)
+    return journal
 
 
 async def _held(handler: Handler, driver: Driver, over: anyio.Event) -> BaseException | None:

@@ -25,13 +25,20 @@ class TwilioRest:
 
     async def hang_up(self, account: str, call_sid: str) -> None:
         """End a call. Sent once, never again (R47); raises LineError, whose text is one plain line, unless the call is over."""
+        await self._update(account, call_sid, "the hang-up", {"Status": "completed"})
+
+    async def redirect(self, account: str, call_sid: str, url: str) -> None:
+        """Have a call leave its stream and ask `url` what to do. Raises LineError as `hang_up` does."""
+        await self._update(account, call_sid, "the redirect", {"Url": url, "Method": "POST"})
+
+    async def _update(self, account: str, call_sid: str, what: str, fields: dict[str, str]) -> None:
         path = f"/2010-04-01/Accounts/{account}/Calls/{call_sid}.json"
         try:
-            response = await self._client.post(path, data={"Status": "completed"}, auth=(account, self._token))
+            response = await self._client.post(path, data=fields, auth=(account, self._token))
         except httpx.HTTPError as error:
-            raise LineError(f"{self._client.base_url.host} could not be asked to hang up ({type(error).__name__})") from None
+            raise LineError(f"{self._client.base_url.host} could not be asked for {what} ({type(error).__name__})") from None
         if response.status_code >= 300 and _code(response) != NOT_IN_PROGRESS:
-            raise LineError(f"{self._client.base_url.host} answered the hang-up with {response.status_code}")
+            raise LineError(f"{self._client.base_url.host} answered {what} with {response.status_code}")
 
 
 @asynccontextmanager

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 import anyio
 import attrs
@@ -20,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from adapters.cluster.journal import Unreachable
 from adapters.hosts.channel import StarletteChannel
 from adapters.hosts.phone.calls import Calls, Handler, NotAdmitted, Refused
 from adapters.hosts.phone.holding import Holding
@@ -33,6 +35,13 @@ from adapters.twilio.watched import WatchedChannel
 from adapters.twilio.wire import Started, is_id
 from fsm.call.effects import Reason
 
+if TYPE_CHECKING:
+    from adapters.hosts.phone.membership import Membership
+
+AGAIN = "/again"
+"""Where a call asks what to do once its stream is over, in a cluster."""
+MOST_TURNS = 12
+"""So often a call is connected anew: one whose stream never holds is given up."""
 MAX_FORM_BYTES = 32 * 1024
 """The longest webhook read; one of Twilio's has about 1 KiB."""
 MAX_FIELDS = 200
@@ -67,12 +76,16 @@ class PhoneServer:
     """The one account whose calls are taken; None: whichever signs."""
     start_s: float = 10.0
     """How long a stream may take to say which call it is, and a form to come."""
+    membership: "Membership | None" = None
+    """This machine's part in a cluster, if it is in one."""
 
     def app(self) -> Starlette:
-        """The application: POST /voice, POST /status, the WebSocket /stream, GET /healthz."""
+        """The application: POST /voice, POST /again in a cluster, POST /status, the WebSocket /stream, GET /healthz."""
+        again = [Route(AGAIN, partial(self._posted, then=self._again), methods=["POST"])] if self.membership else []
         return Starlette(
             routes=[
                 Route("/voice", partial(self._posted, then=self._voice), methods=["POST"]),
+                *again,
                 Route("/status", partial(self._posted, then=self._status), methods=["POST"]),
                 WebSocketRoute("/stream", self._stream),
                 Route("/healthz", self.health),
@@ -132,17 +145,49 @@ class PhoneServer:
 
     async def _voice(self, request: Request, form: Form) -> Response:
         """A call rings: connect it to the stream, or say that we are busy."""
-        call_sid = form["CallSid"]
-        came_with = {name: request.headers[name] for name in TRACE_CONTEXT if name in request.headers}
         try:
-            token = self.calls.announce(call_sid, form, came_with)
+            verbs = await self._connect(request, form, 1)
         except NotAdmitted as refused:
-            self.note_refused(refused.why, str(refused), call_sid)
+            self.note_refused(refused.why, str(refused), form["CallSid"])
             return _twiml('<Reject reason="busy"/>')
-        tell(logging.INFO, "call_announced", call_sid, caller=last_digits(form.get("From", "")))
+        tell(logging.INFO, "call_announced", form["CallSid"], caller=last_digits(form.get("From", "")))
+        return _twiml(verbs)
+
+    async def _again(self, request: Request, form: Form) -> Response:
+        """A call's stream is over: connect it anew if the call is not, for this machine or another takes it up (R110)."""
+        assert self.membership is not None
+        call_sid, turn = form["CallSid"], request.query_params.get("turn", "")
+        number = int(turn) if turn.isdecimal() and len(turn) < 4 else MOST_TURNS
+        try:
+            if number >= MOST_TURNS or not await self.membership.left(call_sid):
+                return _twiml("<Hangup/>")
+            return _twiml(await self._connect(request, form, number + 1))
+        except (NotAdmitted, Unreachable) as refused:
+            # Another machine may have room, or the store be there again.
+            self.note_refused(refused.why if isinstance(refused, NotAdmitted) else Refused.STORE, str(refused), call_sid)
+            return _twiml(f'<Pause length="1"/>{self._redirect(request, number + 1)}')
+
+    async def _connect(self, request: Request, form: Form, number: int) -> str:
+        """What connects a call to our stream, with a ticket for it; in a cluster, and what brings it back. Raises NotAdmitted."""
+        call_sid, behind = form["CallSid"], ""
+        came_with = {name: request.headers[name] for name in TRACE_CONTEXT if name in request.headers}
+        token = self.calls.announce(call_sid, form, came_with)
+        if self.membership is not None:
+            try:
+                await self.membership.store.announce(call_sid, form)
+            except Unreachable as error:
+                raise NotAdmitted(Refused.STORE, f"the cluster's store does not answer: {error}") from None
+            token, behind = self.membership.store.ticket(call_sid), self._redirect(request, number)
         stream, status = self._url("ws", request, "/stream"), self._url("http", request, "/status")
         parameter = f'<Parameter name="{TOKEN}" value={quoteattr(token)}/>'
-        return _twiml(f"<Connect><Stream url={quoteattr(stream)} statusCallback={quoteattr(status)}>{parameter}</Stream></Connect>")
+        return f"<Connect><Stream url={quoteattr(stream)} statusCallback={quoteattr(status)}>{parameter}</Stream></Connect>{behind}"
+
+    def _redirect(self, request: Request, number: int) -> str:
+        return f'<Redirect method="POST">{escape(self._url("http", request, AGAIN, f"turn={number}"))}</Redirect>'
+
+    def again_url(self) -> str:
+        """Where a call asks what to do that is brought back from outside."""
+        return f"{self.public_url}{AGAIN}?turn=1"
 
     async def _status(self, _: Request, form: Form) -> Response:
         """What Twilio tells of a call, or of its stream."""
@@ -165,19 +210,36 @@ class PhoneServer:
         channel = WatchedChannel(StarletteChannel(websocket))
         try:
             answered = await self._answered(channel)
-            started = answered.started
-            handler = self.calls.begin(started.call_sid, started.parameters.get(TOKEN, ""))
+            handler = await self._begun(answered.started)
         except NotAdmitted as refused:
             self.note_refused(refused.why, str(refused))
             await _close(websocket, POLICY_VIOLATION, str(refused))
             return
+        left = False
         try:
             await self.holding.hold(handler, partial(self._line, handler, answered, channel))
+            left = self.membership is not None and handler.application.ended is None
+        except NotAdmitted as refused:
+            self.note_refused(refused.why, str(refused), handler.call_sid)
+            left = refused.why is not Refused.UNKNOWN_CALL
         finally:
             self.calls.end(handler)
             ended = handler.application.ended
-            gone = ended is not None and ended.reason is Reason.CALLER_HUNG_UP and not handler.scope.cancel_called
+            gone = left or (ended is not None and ended.reason is Reason.CALLER_HUNG_UP and not handler.scope.cancel_called)
             await _close(websocket, NORMAL if gone else INTERNAL_ERROR, "the call is over" if gone else "the call was cut off")
+
+    async def _begun(self, started: Started) -> Handler:
+        """Who holds the call of a stream that has begun. Raises NotAdmitted."""
+        token = started.parameters.get(TOKEN, "")
+        if self.membership is None:
+            return self.calls.begin(started.call_sid, token)
+        try:
+            if not await self.membership.store.spend(started.call_sid, token):
+                raise NotAdmitted(Refused.WRONG_TOKEN, "the ticket is not ours, is too old, or was used before")
+            told = await self.membership.store.told(started.call_sid)
+        except Unreachable as error:
+            raise NotAdmitted(Refused.STORE, f"the cluster's store does not answer: {error}") from None
+        return self.calls.enter(started.call_sid, told, {})
 
     def _line(self, handler: Handler, answered: Answered, channel: WatchedChannel, figures: CallFigures, sound: Sound) -> TwilioLine:
         """The stream as the line of a call, whose figures look on; it is spoken to in `sound`."""

@@ -6,7 +6,12 @@ uvicorn, which carries the web side, knows no other event loop.
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from os import getpid
 from pathlib import Path
+from secrets import token_hex
+from socket import gethostname, socket
+from typing import TYPE_CHECKING
 
 import anyio
 import attrs
@@ -30,6 +35,9 @@ from adapters.hosts.phone.rest import API, opened
 from adapters.hosts.phone.server import PhoneServer
 from adapters.hosts.phone.watchdog import Watchdog
 from adapters.seam.files import private_folder
+
+if TYPE_CHECKING:
+    from adapters.hosts.phone.membership import Membership
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +65,10 @@ class Plan:
     """How long a stream may take to say which call it is, and a form to come."""
     rows: bool = False
     """Count each row that is taken."""
+    cluster: str = ""
+    """The NATS server that the machines of a cluster share; empty: this is one machine, and a call ends with its process."""
+    listener: socket | None = None
+    """A listening socket that several processes share, in place of `listeners.host` and `port`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -67,11 +79,16 @@ class Serving:
     metrics_url: str
     calls: Calls
     metrics: Metrics
+    membership: "Membership | None" = None
 
     async def drain(self, within_s: float) -> int:
-        """Take no more calls, and end those that there are within `within_s`; gives how many had to be cut off."""
-        tell(logging.INFO, "drain_began", calls=len(self.calls.handlers), within_s=within_s)
-        cut_off = await self.calls.drain(within_s)
+        """Take no more calls, and end those that there are within `within_s`, or hand them over where another machine is there.
+
+        Gives how many had to be cut off.
+        """
+        hand_over = self.membership is not None and await self.membership.others()
+        tell(logging.INFO, "drain_began", calls=len(self.calls.handlers), within_s=within_s, hand_over=hand_over)
+        cut_off = await self.calls.drain(within_s, hand_over=hand_over)
         tell(logging.INFO, "drain_ended", cut_off=cut_off)
         return cut_off
 
@@ -89,18 +106,24 @@ async def phone_server(plan: Plan, answer: Answer, gallery: Gallery | None = Non
     metrics = Metrics(calls, rows=plan.rows)
     async with AsyncExitStack() as stack:
         rest = await stack.enter_async_context(opened(plan.api, plan.token)) if plan.token else None
+        membership = await stack.enter_async_context(_joined(plan.cluster)) if plan.cluster else None
         server = PhoneServer(
             calls=calls,
-            holding=Holding(answer=answer, metrics=metrics, traces=plan.traces, gallery=gallery),
+            holding=Holding(answer=answer, metrics=metrics, traces=plan.traces, gallery=gallery, membership=membership),
             metrics=metrics,
             rest=rest,
             public_url=plan.public_url,
             token=plan.token,
             account=plan.account,
             start_s=plan.start_s,
+            membership=membership,
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(Watchdog(metrics).beat)
+            if membership is not None:
+                tasks.start_soon(membership.beat, lambda: plan.max_calls - calls.places_taken)
+                bring_back = partial(rest.redirect, url=server.again_url()) if rest is not None and plan.public_url else None
+                tasks.start_soon(membership.watch, bring_back)
             try:
                 yield server
             finally:
@@ -117,7 +140,18 @@ async def serving(plan: Plan, agent: Agent, gallery: Gallery | None = None) -> A
     where, local, most = plan.listeners, plan.token is None, 2 * plan.max_calls + 64
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(phone_server(plan, lambda _: agent, gallery))
-        doors = [Door(server.app(), where.host, where.port, most, note=server.note_refused, head_s=plan.start_s, local=local)]
+        doors = [
+            Door(
+                server.app(),
+                where.host,
+                where.port,
+                most,
+                note=server.note_refused,
+                head_s=plan.start_s,
+                local=local,
+                listener=plan.listener,
+            )
+        ]
         doors += [Door(_figures(server), where.metrics_host, where.metrics_port, 16, note=server.note_refused, local=local)]
         for door in doors:
             stack.enter_context(door.listener)
@@ -125,11 +159,35 @@ async def serving(plan: Plan, agent: Agent, gallery: Gallery | None = None) -> A
             for door in doors:
                 tasks.start_soon(door.serve, [door.listener])
             try:
-                yield Serving(url=doors[0].url, metrics_url=doors[1].url, calls=server.calls, metrics=server.metrics)
+                yield Serving(
+                    url=doors[0].url,
+                    metrics_url=doors[1].url,
+                    calls=server.calls,
+                    metrics=server.metrics,
+                    membership=server.membership,
+                )
             finally:
                 await _cut_off(server.calls)
                 for door in doors:
                     door.should_exit = True
+
+
+@asynccontextmanager
+async def _joined(url: str) -> AsyncIterator["Membership"]:
+    """Be one machine of the cluster while the block lasts. Raises OSError, and ValueError where its calls cannot be taken up."""
+    from adapters.cluster import store
+    from adapters.hosts.phone.membership import Membership
+
+    try:
+        async with store.opened(url) as opened_store:
+            membership = Membership(opened_store, f"{gethostname()}-{getpid()}-{token_hex(3)}".replace(".", "-"))
+            try:
+                yield membership
+            finally:
+                with anyio.move_on_after(STOP_S, shield=True):
+                    await opened_store.rest(membership.name)
+    except store.Incompatible as error:
+        raise ValueError(f"--cluster {url}: {error}") from None
 
 
 async def _cut_off(calls: Calls) -> None:

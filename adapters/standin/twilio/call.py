@@ -1,7 +1,8 @@
 """A telephone call as Twilio holds it: rings at a webhook or goes straight to a WebSocket, and runs what the TwiML says; asyncio alone."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import attrs
@@ -9,11 +10,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from adapters.standin.twilio import http
+from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.stream import Caller, Conditions, Hung, SocketClosed, Stream
 
 OPEN_S = 10.0
 CLOSE_S = 2.0
 MAX_MESSAGE_BYTES = 2**20
+ASKED_AGAIN, ASK_AGAIN_S = 2, 0.3
+"""How often more, and how much later, an application is asked that does not answer a <Redirect>: a load balancer's other machines do."""
 
 
 class CallFailed(Exception):
@@ -35,6 +39,9 @@ class Call:
     """How that stream ended."""
     rejected: str = ""
     """Why the call was rejected; empty when it was not."""
+    redirects: int = 0
+    """How often it asked for other TwiML."""
+    _elsewhere: str = ""
 
     @property
     def duration_ms(self) -> int:
@@ -59,27 +66,59 @@ class Call:
 
     def end(self, hung: Hung = Hung.API) -> None:
         """End it: by REST, or since the caller hangs up."""
+        self._elsewhere = ""
         if self.stream is not None:
             self.stream.hang_up(hung)
 
+    def send_to(self, url: str) -> None:
+        """Leave the stream, and ask `url` what to do: by REST."""
+        self._elsewhere = url
+        if self.stream is not None:
+            self.stream.hang_up(Hung.REDIRECTED)
+
     async def _run(self, verbs: list[http.Verb]) -> None:
-        """Do one verb after another; after a stream only when the application closed it."""
-        for verb in verbs:
+        """Do one verb after another; after a stream only when the application closed it, or it broke off."""
+        waiting = deque(verbs)
+        while waiting:
+            verb = waiting.popleft()
             if isinstance(verb, http.Rejected):
                 self.rejected = verb.reason
                 self.say(f"rejected: {verb.reason}")
                 return
             if isinstance(verb, http.Stream):
-                await self._connect(verb)
-                if self.hung is not Hung.APPLICATION:
+                try:
+                    await self._connect(verb)
+                except CallFailed as failed:
+                    if not waiting:
+                        raise
+                    self.say(str(failed))
+                    continue
+                if self.hung is Hung.REDIRECTED and self._elsewhere:
+                    waiting = deque(await self._ask(self._elsewhere))
+                elif self.hung is not Hung.APPLICATION and not (self.hung is Hung.CUT_OFF and "after_break" not in self.conditions.without):
                     return
+            elif isinstance(verb, http.Redirect):
+                waiting = deque(await self._ask(verb.url))
             else:
                 self.say(f"<{verb.verb}>")
                 if verb.verb == "Hangup":
                     return
+                if verb.verb == "Pause":
+                    await anyio.sleep(1)
+
+    async def _ask(self, url: str) -> list[http.Verb]:
+        """Other TwiML; an application that does not answer is asked twice more. Raises Refused."""
+        self.redirects += 1
+        for _ in range(ASKED_AGAIN):
+            with suppress(http.Refused):
+                return await self.application.ask_again(url)
+            await anyio.sleep(ASK_AGAIN_S)
+        return await self.application.ask_again(url)
 
     async def _connect(self, wanted: http.Stream) -> None:
         """Connect the caller to a stream until it ends."""
+        if self.stream is not None:
+            self.application = attrs.evolve(self.application, ids=attrs.evolve(self.application.ids, stream=Ids().stream))
         async with _socket(wanted.url, self.application.headers(wanted.url, {})) as socket:
             self.stream = Stream(socket, self.application.ids, wanted.parameters, self.caller, self.conditions)
             self.say(f"connected, call {self.application.ids.call}")

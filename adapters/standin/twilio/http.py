@@ -60,13 +60,20 @@ class Rejected:
 
 
 @attrs.frozen
+class Redirect:
+    """<Redirect>: ask `url` for other TwiML."""
+
+    url: str
+
+
+@attrs.frozen
 class Other:
     """A verb that is named and not acted out: <Say>, <Pause>, <Play>; a <Hangup> ends the call."""
 
     verb: str
 
 
-Verb = Stream | Rejected | Other
+Verb = Stream | Rejected | Redirect | Other
 
 
 def signature(url: str, fields: Mapping[str, str], token: str) -> str:
@@ -92,6 +99,11 @@ class Application:
     async def ring(self, url: str) -> list[Verb]:
         """Tell the application of the call and give the verbs of its TwiML. Raises Refused."""
         response = await self._post(url, self._fields("ringing"))
+        return read_twiml(response.content, url)
+
+    async def ask_again(self, url: str) -> list[Verb]:
+        """Ask what to do with a call that goes on, and give the verbs of the TwiML. Raises Refused."""
+        response = await self._post(url, self._fields("in-progress"))
         return read_twiml(response.content, url)
 
     async def tell_status(self, url: str, status: str, duration_s: int, number: int) -> None:
@@ -158,6 +170,10 @@ def read_twiml(content: bytes, base_url: str) -> list[Verb]:
 def _verb(verb: ElementTree.Element, base_url: str) -> Verb:
     if verb.tag == "Reject":
         return Rejected(verb.get("reason", "rejected"))
+    if verb.tag == "Redirect":
+        if verb.get("method", "POST") != "POST":
+            raise Refused("12200: a <Redirect> by another method than POST; the stand-in knows no other")
+        return Redirect(_joined("Redirect", base_url, (verb.text or "").strip(), WEB))
     if verb.tag != "Connect":
         return Other(verb.tag)
     if len(verb) != 1 or verb[0].tag != "Stream":

@@ -29,6 +29,8 @@ class Calls:
     token: str | None = attrs.field(repr=False)
     """The auth token of basic auth; without one any password does."""
     end: Callable[[], None]
+    send_to: Callable[[str], None] | None = None
+    """Has the call leave its stream and ask that URL what to do."""
     updates: int = 0
     """How often the call was updated."""
 
@@ -43,10 +45,16 @@ class Calls:
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 return _error(413, 20001, "The body is too long")
-        if parse_qs(body.decode(errors="replace")).get("Status") != ["completed"]:
-            return _error(400, 20001, "Status: the stand-in takes completed")
-        self.updates += 1
-        self.end()
+        fields = parse_qs(body.decode(errors="replace"))
+        [url] = fields.get("Url", [""])
+        if url and self.send_to is not None:
+            self.updates += 1
+            self.send_to(url)
+        elif fields.get("Status") == ["completed"]:
+            self.updates += 1
+            self.end()
+        else:
+            return _error(400, 20001, "Status: the stand-in takes completed, or a Url")
         return JSONResponse({"sid": self.ids.call, "account_sid": self.ids.account, "status": "in-progress", "api_version": "2010-04-01"})
 
     def _may(self, given: str) -> bool:

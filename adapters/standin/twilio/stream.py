@@ -28,6 +28,7 @@ class Hung(Enum):
 
     CALLER = "the caller hung up"
     API = "the call was ended by REST"
+    REDIRECTED = "the call was sent elsewhere by REST"
     APPLICATION = "the application closed the stream"
     CUT_OFF = "the application cut the call off"
     VIOLATION = "the application broke the protocol"
@@ -116,7 +117,7 @@ class Stream:
                 for work in (self._pace, self._listen, self._send_all, self._take_all):
                     tasks.start_soon(self._guarded, work)
                 await self._over.wait()
-                if self._hung in (Hung.CALLER, Hung.API):
+                if self._hung in (Hung.CALLER, Hung.API, Hung.REDIRECTED):
                     self._out.put(json.dumps(self._numbered("stop", {"accountSid": self._ids.account, "callSid": self._ids.call})))
                     with anyio.move_on_after(STOP_S):
                         await self._out.quiet.wait()
