@@ -7,7 +7,7 @@ QUIET := --quiet --disable-pip-version-check
 # Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
 TEST := -m pytest -n 3 --dist loadfile
 
-.PHONY: all run page test needs newest constraints check lint types cover bench ears chaos matrix fuzz verify diagrams oracles mutants dist docs clean
+.PHONY: all run page test needs newest constraints check lint types cover bench ears chaos kills matrix fuzz verify diagrams oracles mutants dist docs clean
 
 all: .venv/ready
 
@@ -74,6 +74,10 @@ ears: all
 oracles: all
 	$(BIN)/python -m tests.oracles
 	$(BIN)/python -m tests.oracles.inside
+
+# Real workers over a real NATS: the process that holds a call is killed, and frozen, at each moment of it.
+kills: all
+	$(BIN)/python -m tests.kills
 
 # Every fault with both voices, both owners of interruption, asyncio and trio; the tests hold a part that meets every pair.
 matrix: all

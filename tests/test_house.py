@@ -27,10 +27,11 @@ ARROWS = {
     "browser": "seam audio.recording",
     "tools": "fsm seam",
     "telling": "fsm seam",
+    "cluster": "fsm seam telling",
     "standin": "seam audio.wav_file twilio.narrowband",
-    "hosts": "fsm seam text audio realtime chatterbox twilio browser tools telling standin.caller standin.demo",
+    "hosts": "fsm seam text audio realtime chatterbox twilio browser tools telling cluster standin.caller standin.demo",
     "proof": "fsm seam text realtime chatterbox telling",
-    "commands": "fsm seam audio realtime chatterbox tools telling standin hosts proof",
+    "commands": "fsm seam audio realtime chatterbox tools telling cluster standin hosts proof",
     "cli": "commands",
     "entry": "cli",
 }

@@ -146,7 +146,7 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
             cluster = [] if options.cluster else ["--cluster", await stack.enter_async_context(embedded())]
             realtime: list[str] = []
             if not options.realtime:
-                realtime = ["--realtime", await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))]
+                realtime = ["--realtime", (await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))).url]
             host = f"[{options.host}]" if ":" in options.host else options.host
             url = options.public_url or f"http://{host}:{listener.getsockname()[1]}"
 

@@ -94,6 +94,11 @@ class Door(uvicorn.Server):
             )
         )
 
+    def deafen(self) -> None:
+        """Accept no more connections; those that there are go on."""
+        for server in self.servers:
+            server.close()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""

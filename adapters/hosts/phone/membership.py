@@ -12,6 +12,7 @@ from adapters.cluster.record import MOST_OWNERS, Owner, Record, event_line
 from adapters.cluster.store import LEASE_S, Grip, Store, Unreachable, Unreadable
 from adapters.hosts.phone.calls import NotAdmitted, Refused
 from adapters.hosts.phone.log import masked, tell
+from adapters.twilio.port import LineError
 from fsm.call.events import Event, TakenUp
 from fsm.call.machine import step
 from fsm.call.policy import Policy
@@ -138,5 +139,5 @@ class Membership:
                 tell(logging.WARNING, "call_brought_back", call_sid, after=gone)
                 try:
                     await redirect(found[0].told.get("AccountSid", ""), call_sid)
-                except Exception as error:  # whatever keeps one call from coming back must not keep the others
+                except LineError as error:
                     tell(logging.ERROR, "redirect_failed", call_sid, words=masked(str(error)))

@@ -4,7 +4,7 @@ uvicorn, which carries the web side, knows no other event loop.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from os import getpid
@@ -80,6 +80,8 @@ class Serving:
     calls: Calls
     metrics: Metrics
     membership: "Membership | None" = None
+    deafen: Callable[[], None] = lambda: None
+    """Accepts no more connections: those to an address that other processes share come to them."""
 
     async def drain(self, within_s: float) -> int:
         """Take no more calls, and end those that there are within `within_s`, or hand them over where another machine is there.
@@ -87,6 +89,8 @@ class Serving:
         Gives how many had to be cut off.
         """
         hand_over = self.membership is not None and await self.membership.others()
+        if hand_over:
+            self.deafen()
         tell(logging.INFO, "drain_began", calls=len(self.calls.handlers), within_s=within_s, hand_over=hand_over)
         cut_off = await self.calls.drain(within_s, hand_over=hand_over)
         tell(logging.INFO, "drain_ended", cut_off=cut_off)
@@ -165,6 +169,7 @@ async def serving(plan: Plan, agent: Agent, gallery: Gallery | None = None) -> A
                     calls=server.calls,
                     metrics=server.metrics,
                     membership=server.membership,
+                    deafen=doors[0].deafen,
                 )
             finally:
                 await _cut_off(server.calls)
