@@ -1,4 +1,4 @@
-"""`python -m tests.kills`: real workers, a real NATS, the stand-in Twilio and LLM; the process that holds a call is killed, frozen, or told to end.
+"""`python -m tests.kills`: real workers, a real NATS, the stand-in Twilio and LLM; who holds a call is killed, frozen, or told to end.
 
 After each: the caller hears the agent again, in one call with one owner at a time, whose greeting was asked for once if it was heard, whose
 tools ran once, and whose end is told once. One that is frozen for longer than its lease wakes to a call that is another's.

@@ -108,11 +108,11 @@ class Holding:
                 self.metrics.crashed.inc()
                 tell_bug("call_crashed", bug, handler.call_id)
             trace.close()
-            if spans is not None:
-                spans.end(handler.application.ended)
             if journal is not None and self.membership is not None:
                 await journal.close(RECORDED_S)
                 await self.membership.store.release(self.membership.name, handler.call_sid)
+            if spans is not None:
+                spans.end(handler.application.ended)
             left = handler.application.ended is None and journal is not None
             for fault in [] if left else handler.application.finish():
                 tell_bug("afterwards_failed", fault, handler.call_id)
