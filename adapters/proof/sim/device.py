@@ -153,7 +153,8 @@ class SimulatedLine(Device):
             return
         samples = {int.from_bytes(sample, "little") for sample in (frame.runs[0].pcm[:2], frame.runs[-1].pcm[-2:]) if sample != NO_SOUND}
         if ANYONE in samples:
-            samples = {int(next(iter(frame.sounding))[1:])}
+            name = next(iter(frame.sounding))[1:]
+            samples = {int(name)} if name.isdigit() else set()
         for number in sorted({sample % PLACE for sample in samples}):
             self._hear_number(number)
         self._held.append((now_s + self._holds_s, tuple(item_of(sample % PLACE, sample // PLACE) for sample in sorted(samples))))

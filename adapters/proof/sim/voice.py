@@ -110,7 +110,9 @@ class Voice:
 
     def _number(self, session_id: str) -> int:
         """The response that is spoken; where no session is told, or the id is none that this world gave, a voice that belongs to none."""
-        number = int(session_id.split(".")[1][1:]) if session_id else ANYONE
+        # words of ours may be said for a response whose id a form has drawn (R92)
+        name = session_id.split(".")[1][1:] if session_id else ""
+        number = int(name) if name.isdigit() else ANYONE
         return number if number <= MOST_NUMBERS else ANYONE
 
     def _of(self, session_id: str) -> anyio.Event:
