@@ -192,11 +192,12 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
 def _end_with_parent() -> None:
     """End as by SIGTERM when our standard input does: whoever started us is gone."""
     import signal
-    import sys
     import threading
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # not sys.stdin, whose lock would be held when the program ends
+        while os.read(0, 4_096):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()

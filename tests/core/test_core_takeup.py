@@ -388,3 +388,72 @@ def test_whoever_has_lost_the_call_does_nothing_for_it() -> None:
     script = hear(reading())
     now(script, ev.OwnershipLost)
     assert {state for name, state in script.states().items() if name != "phase"} == {states.OVER}
+
+
+def test_every_wait_begins_anew_with_the_process_that_waits() -> None:
+    """R78: for a session that was being opened, and for the end of a turn."""
+    script = put(idle(), "session", states.CONNECTING)
+    script.now_ms += 2_000
+    now(script, ev.TakenUp)
+    assert script.call.session.due_ms == script.now_ms + script.call.policy.session_ms
+    script = put(idle(), "turn", states.STOPPED)
+    script.now_ms += 1_000
+    now(script, ev.TakenUp)
+    assert script.call.turn.due_ms == script.now_ms + script.call.policy.turn_close_ms
+    script = interrupted()
+    taken_up(script, told())
+    script.expects(truncation=states.IN_STEP)
+
+
+def test_what_a_broken_answer_was_to_pay_is_owed_again_whatever_else_is() -> None:
+    """R93: and where it was to pay nothing, nothing is."""
+    for state in (states.OWED, states.WANTED):
+        script = put(playing_out(), "pending", state)
+        taken_up(script, told())
+        assert [debt.again for debt in script.call.pending.owed] == [True]
+    script = put(playing_out(), "pending", states.NOTHING, asked=())
+    taken_up(script, told())
+    script.expects(pending=states.NOTHING)
+    script = hear(greeting(), "g1")
+    taken_up(script, told("g1"))
+    assert [(debt.cause, debt.again, debt.text) for debt in script.call.pending.owed] == [(Cause.RECOVERY, True, "")]
+
+
+def test_only_what_may_be_heard_was_heard_to_its_end() -> None:
+    """R91: however short it was; and nothing is, where nothing may be."""
+    script = playing_out()
+    taken_up(script, told("r1", 1.0, 1.0))
+    script.expects(pending=states.NOTHING)
+    script = asked()
+    taken_up(script, told("", 900.0, 900.0))
+    assert resumed(script) == RECOVERY
+
+
+def test_what_was_accounted_for_is_not_corrected_again() -> None:
+    """R88."""
+    script = interrupted()
+    script.post(ev.PlayoutStopped, "r1", 500.0, 900.0)
+    assert taken_up(script, told()) == []
+
+
+def test_only_the_goodbye_itself_heard_whole_ends_the_call() -> None:
+    """R42: not the end of another answer, nor one that was not completed."""
+    for script in (
+        put(playing_out(), "hangup", states.GOODBYE, id="r9"),
+        put(put(playing_out(), "hangup", states.GOODBYE, id="r1"), "response", states.FAILED),
+    ):
+        taken_up(script, told("r1", 900.0, 900.0))
+        assert script.of(HangUp) == []
+
+
+def test_each_tool_call_is_answered_once() -> None:
+    """R89: one that is slow, too."""
+    script = put(idle(tools_at_once=4), "tool", states.TOOL_SLOW, pending=("t1",))
+    assert taken_up(script) == [SendToolResult("t1", UNKNOWN)]
+    script.expects(tool=states.NO_TOOL)
+    for pending, again in (((), ()), (("t1",), ()), (("t1",), (ev.ToolCalled(0.0, "t1", "look_up", "{}"),))):
+        script = speaking(tools_at_once=4)
+        script.post(ev.SpeechStarted, "u2")
+        script.post(ev.ToolCalled, "t9", "book", "{}", "r1")
+        script = put(script, "tool", states.TOOL_RUNNING if pending else states.NO_TOOL, pending=pending)
+        assert taken_up(script, told(), repeatable=again).count(SendToolResult("t9", NOT_RUN)) == 1

@@ -175,9 +175,11 @@ class PhoneCall:
         if self._post is not None:
             self._post(HangupRequested, "", reason)
 
-    def hand_over(self) -> None:
-        """Leave the call to another machine, at the next moment at which nobody speaks and nothing is on its way."""
+    def hand_over(self, *, at_once: bool = False) -> None:
+        """Leave the call to another machine: `at_once`, or at the next moment at which nobody speaks and nothing is on its way."""
         self._handing_over = True
+        if at_once and self._post is not None:
+            self._post(OwnershipLost)
         self._hand_over_if_quiet()
 
     def _hand_over_if_quiet(self) -> None:

@@ -16,6 +16,8 @@ TICKET_S = 30.0
 """How long after the webhook's answer its stream may come; Twilio opens it within a second."""
 RINGS_S = 5.0
 """How long an announced call keeps its place without its stream; one that comes later is let in where there is room (R106)."""
+HANDED_OVER_S = 5.0
+"""How long a call may take to be left to another machine."""
 TAKEN_OVER = "another stream took the call over"
 COMPLETED = "Twilio says that the call is over"
 
@@ -172,6 +174,12 @@ class Calls:
                 handler.application.leave("the server is shutting down")
         with anyio.move_on_after(within_s):
             await self.wait_until_empty()
+        if hand_over and self.handlers:
+            # There was no such moment: a word that is cut is better than a call.
+            for handler in list(self.handlers):
+                handler.application.hand_over(at_once=True)
+            with anyio.move_on_after(HANDED_OVER_S):
+                await self.wait_until_empty()
         late = list(self.handlers)
         self.cancel()
         await self.wait_until_empty()
