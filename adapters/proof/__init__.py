@@ -1,4 +1,5 @@
 """What judges the tables and the adapters: the checker, the simulation, field logs, the rules, and a second interpreter.
 
-Nothing that runs in a call may import it, and it decides none. Start with `rules.py`, then `verify/model.py`.
+Nothing that runs in a call may import it, and it decides none. Start with `rules.py`, then `world.py` and what is
+asked of it (`judges`, `meanings`, `deadlines`, `notes`), then `verify/model.py`.
 """

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any
 
+from adapters.proof.deadlines import Moment
+from adapters.proof.notes import mistold
 from adapters.proof.world import (
     GREETING,
     IN_CONVERSATION,
@@ -16,12 +18,19 @@ from adapters.proof.world import (
     Device,
     Sound,
     World,
+    asks_the_silent,
+    came_to_nothing,
     done,
     forgiven,
     happened,
     interrupted,
     is_notice,
+    is_protected,
+    is_quiet,
+    may_ask_the_silent,
+    prompted,
     resumed,
+    sentences_waiting,
     settled,
 )
 from fsm.call import effects as fx, events as ev
@@ -56,6 +65,14 @@ class Rule(StrEnum):
     OVER = "nothing is asked for once the call is over, or another's (R50, R62, R110)"
     COMMIT = "a turn is committed by us only where the server has no VAD, when the caller stops (R22)"
     EXPIRY = "a deadline that fires is answered, and does not run on (R78)"
+    SPOKEN = "the sentences of an answer are spoken in their order, or told as lost (R64, R66)"
+    ENTRY = "what is entered on the keypad is handed in once, whole (R63)"
+    KEYS = "a key stops what is heard, where policy lets it (R101)"
+    PROTECTED = "what is protected is heard to its end, and a silence is no voice to interrupt (R28, R36)"
+    NOTED = "what goes wrong is noted, once, by its name (R02, R03)"
+    LASTS = "a wait lasts as long as policy says, from the fact that it counts from (R44, R51, R78, R81)"
+    ONCE = "nothing is asked for twice in one step (R01, R30)"
+    ENDS = "what ends a call ends it (R39, R60, R82)"
     STALE = "a deadline of the past, or before its time, is nothing (R49)"
     DEBTS = "whatever is owed is paid by a response that could know of it, or forgiven by name (R24, R63, R68, R93)"
     REST = "every wait has an end (R74, R78, R79)"
@@ -107,8 +124,23 @@ class Judge:
             world = done(world, effect, policy)
             if isinstance(effect, fx.Log) and effect.code == "notice_dropped":
                 world = forgiven(world, event)
+        if isinstance(event, ev.IdleExpired) and any(
+            isinstance(one, fx.CreateResponse) and one.cause is Cause.IDLE_PROMPT for one in effects
+        ):
+            world = prompted(world)
+        if isinstance(event, ev.ResponseCancelled | ev.CreateRefused) or any(
+            one in signals for one in (ev.VoiceMissing, ev.AnswerFailed, ev.PlayoutStalled)
+        ):
+            world = world._replace(failures=min(world.failures + 1, policy.recoveries + 1))
+        if ev.VoiceMissing in signals or ev.AnswerFailed in signals:
+            world = self._came_to_nothing(before, world)
         if world.told and not before.told and (world.synthesis or world.front is not None):
             self.faults.append(Rule.CLOSES)
+        self.moment = Moment(policy, event, signals, effects, before, world)
+        if not (over or stale) and mistold(self.moment):
+            self.faults.append(Rule.NOTED)
+        if len(set(effects)) < len(effects):
+            self.faults.append(Rule.ONCE)
         self.world = settled(world)
         if stale:
             if effects:
@@ -116,17 +148,40 @@ class Judge:
         elif not over:
             self.faults += self._step(before, self.world)
 
+    def _came_to_nothing(self, before: World, world: World) -> World:
+        """The world after a response failed, or brought no sound."""
+        front = before.front
+        if isinstance(self.event, ev.ResponseEnded):
+            return came_to_nothing(world, self.event.response_id)
+        if front is None:
+            return world
+        return came_to_nothing(world._replace(replaced=world.replaced or front.sound is Sound.NONE), front.id)
+
     def _step(self, before: World, after: World) -> Iterator[Rule]:
         """What must hold of the step as a whole."""
         event, policy = self.event, self.policy
         if before.told and not isinstance(event, ev.Ending):
             return
+        if _ends(before, self.moment.after, event, policy) is not after.told and (not after.told or isinstance(event, ev.Ending)):
+            yield Rule.ENDS
         if after.told:
             if not (after.hung_up or after.closed):
                 yield Rule.HANGUP
             return
         if isinstance(event, ev.Ending):
             yield Rule.TOLD
+        if after.entry:
+            yield Rule.ENTRY
+        if (
+            isinstance(event, ev.IdleExpired)
+            and is_quiet(before)
+            and not before.failed
+            and asks_the_silent(before, policy)
+            and after.asked is None
+        ):
+            yield Rule.PROMPT_QUIET
+        if sentences_waiting(after) and not after.synthesis and not any(one.ahead for answer in after.answers for one in answer.sentences):
+            yield Rule.SPOKEN
         if self.barged_in:
             if any(answer.audible and answer.cut for answer in after.answers) or after.held:
                 yield Rule.INTERRUPTED
@@ -175,6 +230,18 @@ class Judge:
             yield Rule.LATE_ITEM
         elif late is None and not all(_never_heard(self.world, before, effect) for effect in made):
             yield Rule.CORRECTION
+
+
+def _ends(before: World, after: World, event: ev.Event, policy: Policy) -> bool:
+    """Is the call to end by what happened, whatever is being said?"""
+    match event:
+        case ev.LineExpired():
+            return True
+        case ev.SessionExpired():
+            return not (before.away or before.confirmed)
+        case ev.LimitExpired():
+            return before.warned or event.at_ms >= policy.call_ms
+    return isinstance(event, ev.Ending) or after.lost > policy.reconnects or after.unvoiced >= policy.voice_failures
 
 
 def _speaks(answer: Answer, session: str) -> bool:
@@ -290,8 +357,11 @@ def _create(judge: Judge, world: World, effect: fx.CreateResponse) -> Iterator[R
     protected = effect.cause is Cause.NOTICE or (effect.cause is Cause.GREETING and judge.policy.greeting_protected)
     if protected and world.rights and judge.policy.create_response:
         yield Rule.RIGHTS
-    if effect.cause in (Cause.IDLE_PROMPT, Cause.FAREWELL) and (world.running or world.digits):
-        yield Rule.PROMPT_QUIET
+    if effect.cause in (Cause.IDLE_PROMPT, Cause.FAREWELL):
+        silent = isinstance(judge.event, ev.IdleExpired)
+        due = may_ask_the_silent(world, judge.policy) is (effect.cause is Cause.IDLE_PROMPT)
+        if world.running or world.digits or (silent and not due):
+            yield Rule.PROMPT_QUIET
 
 
 def _admit(judge: Judge, world: World, effect: fx.Admit) -> Iterator[Rule]:
@@ -307,9 +377,18 @@ def _flush(_: Judge, world: World, effect: fx.Flush) -> Iterator[Rule]:
         yield Rule.FLUSH
 
 
-def _hold(_: Judge, world: World, __: fx.Hold) -> Iterator[Rule]:
+def _hold(judge: Judge, world: World, __: fx.Hold) -> Iterator[Rule]:
     if world.held:
         yield Rule.HOLD
+    if not judge.barged_in and not _to_interrupt(world, judge.policy):
+        yield Rule.PROTECTED
+
+
+def _to_interrupt(world: World, policy: Policy) -> bool:
+    """Is anything heard or on its way, and nothing protected?"""
+    asked = [] if world.asked is None or world.asked.cut else [world.asked.cause]
+    causes = [*asked, *(answer.cause for answer in world.answers if answer.audible or (answer.generated and not answer.cancelled))]
+    return bool(causes) and not any(is_protected(cause, policy) for cause in causes)
 
 
 def _resume(_: Judge, world: World, __: fx.Resume) -> Iterator[Rule]:
@@ -317,10 +396,25 @@ def _resume(_: Judge, world: World, __: fx.Resume) -> Iterator[Rule]:
         yield Rule.HOLD
 
 
-def _synthesise(_: Judge, world: World, effect: fx.Synthesise) -> Iterator[Rule]:
+def _synthesise(judge: Judge, world: World, effect: fx.Synthesise) -> Iterator[Rule]:
     answer = world.answer(effect.response_id)
-    if answer is None or not answer.audible or world.synthesis:
+    if (
+        answer is None
+        or not answer.audible
+        or world.synthesis
+        or any(one.ahead for other in world.answers if other.audible for one in other.sentences)
+    ):
         yield Rule.SYNTHESIS
+    waiting = [(one.session, one.text) for one in sentences_waiting(world) if answer is not None and one in answer.sentences]
+    if (effect.session_id, effect.text) != (waiting[0] if waiting else _patience(judge, effect)):
+        yield Rule.SPOKEN
+
+
+def _patience(judge: Judge, effect: fx.Synthesise) -> tuple[str, str] | None:
+    """What a voice of ours says of a wait that the server asks for (R92)."""
+    event, policy = judge.event, judge.policy
+    asked = isinstance(event, ev.ResponseFailed) and event.retry_after_ms >= policy.wait_words_ms
+    return (f"call.{effect.response_id}.0", policy.wait_words) if asked else None
 
 
 def _unsynthesise(_: Judge, world: World, effect: fx.CancelSynthesis) -> Iterator[Rule]:
@@ -331,16 +425,35 @@ def _unsynthesise(_: Judge, world: World, effect: fx.CancelSynthesis) -> Iterato
 def _run(_: Judge, world: World, effect: fx.RunTool) -> Iterator[Rule]:
     tool = world.tool(effect.tool_call_id)
     answer = None if tool is None else world.answer(tool.response_id)
-    if tool is None or tool.how not in ("told", "late"):
+    if tool is None or tool.how not in ("told", "late") or (effect.name, effect.arguments) != (tool.name, tool.arguments):
         yield Rule.TOOL_ONCE
     if world.held or (answer is not None and answer.cut and not answer.completed):
         yield Rule.TOOL_CUT
 
 
-def _result(_: Judge, world: World, effect: fx.SendToolResult) -> Iterator[Rule]:
-    tool = world.tool(effect.tool_call_id)
+def _result(judge: Judge, world: World, effect: fx.SendToolResult) -> Iterator[Rule]:
+    tool, event = world.tool(effect.tool_call_id), judge.event
     if tool is None or tool.how not in ("told", "late", "runs"):
         yield Rule.TOOL_ONCE
+        return
+    if tool.how == "runs":
+        finished = isinstance(event, ev.ToolFinished) and (event.tool_call_id, event.output) == (tool.id, effect.output)
+        given_up = isinstance(event, ev.ToolExpired) and tool.id == world.running[0] and effect.output.startswith("error")
+        if not (finished or given_up):
+            yield Rule.TOOL_ONCE
+        return
+    answer = world.answer(tool.response_id)
+    cut = judge.barged_in or isinstance(event, ev.ResponseCancelled) or answer is None or answer.cut or answer.cancelled or answer.overdue
+    cut = cut or (answer is not None and answer.device is Device.NEVER)
+    cut = cut or (world.asked is not None and world.asked.cut)
+    full = sum(other.how in ("told", "runs") for other in world.tools) > judge.policy.tools_at_once
+    if not (cut or full) or not effect.output.startswith("error"):
+        yield Rule.TOOL_CUT
+
+
+def _enter(_: Judge, world: World, effect: fx.AddEntry) -> Iterator[Rule]:
+    if not effect.digits or effect.digits != world.entry:
+        yield Rule.ENTRY
 
 
 def _configure(_: Judge, world: World, __: fx.ConfigureSession) -> Iterator[Rule]:
@@ -364,22 +477,35 @@ def _commit(judge: Judge, world: World, _: fx.CommitTurn) -> Iterator[Rule]:
 
 
 def _hang_up(judge: Judge, world: World, effect: fx.HangUp) -> Iterator[Rule]:
-    if world.hung_up or not _true_reason(judge, world, effect.reason):
+    if world.hung_up or world.closed or not _true_reason(judge, world, effect.reason):
         yield Rule.HANGUP
 
 
 def _true_reason(judge: Judge, world: World, reason: Reason) -> bool:
     """Is the reason one that the world knows?"""
     event = judge.event
-    if reason in (Reason.GOODBYE, Reason.APPLICATION):
+    if reason in (Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE):
+        if reason is not world.why or not world.bye:
+            return False
         if isinstance(event, ev.HangupExpired):
             return bool(world.bye)
         said = world.answer(world.bye)
         return world.bye == "*" or (said is None or not (said.audible or (said.generated and not (said.cancelled or said.cut))))
-    kinds = _REASONS.get(reason)
-    return kinds is None or isinstance(event, kinds)
+    if reason is Reason.VOICE_FAILED and world.unvoiced < judge.policy.voice_failures:
+        return False
+    if reason is Reason.MODEL_FAILED and not (world.failures >= judge.policy.recoveries or world.replaced or _fatal(event)):
+        return False
+    return isinstance(event, _REASONS[reason])
 
 
+def _fatal(event: ev.Event) -> bool:
+    """Did the server say that it cannot answer, for a reason that may not pass (R18)?"""
+    said = event.reason if isinstance(event, ev.ResponseFailed) else event.code if isinstance(event, ev.CreateRefused) else ""
+    return said not in PASSING
+
+
+PASSING = ("", "boom", "server_error", "rate_limit_exceeded", "invalid_value", "conversation_already_has_active_response")
+"""Errors after which the server may be asked again, of those that the checker's and the simulation's servers tell."""
 _REASONS: dict[Reason, tuple[type[ev.Event], ...]] = {
     Reason.CALLER_HUNG_UP: (ev.CallerHungUp,),
     Reason.RECEIVER_FAILED: (ev.ReceiverFailed,),
@@ -391,12 +517,42 @@ _REASONS: dict[Reason, tuple[type[ev.Event], ...]] = {
     Reason.LIMIT: (ev.LimitExpired,),
     Reason.NO_LINE: (ev.LineExpired,),
     Reason.VOICE_FAILED: (ev.SynthesisFailed, ev.SynthesisExpired),
+    Reason.MODEL_FAILED: (
+        ev.ResponseEnded,
+        ev.CreateRefused,
+        ev.ResponseExpired,
+        ev.PlayoutExpired,
+        ev.SynthesisEnded,
+        ev.SynthesisExpired,
+    ),
 }
 
 
-def _tell(_: Judge, world: World, __: fx.TellEnded) -> Iterator[Rule]:
-    if world.told or not (world.hung_up or world.closed):
+def _tell(judge: Judge, world: World, effect: fx.TellEnded) -> Iterator[Rule]:
+    hung_up = next((one.reason for one in judge.effects if isinstance(one, fx.HangUp)), Reason.CALLER_HUNG_UP)
+    words = _words(judge, world, effect.reason)
+    if world.told or not (world.hung_up or world.closed) or effect.reason is not hung_up or words not in (None, effect.detail):
         yield Rule.TOLD
+
+
+def _words(judge: Judge, world: World, reason: Reason) -> str | None:
+    """What the application is told beside the reason: the words of whoever knows of the fault, or of its own wish; None: whatever it is."""
+    event = judge.event
+    match reason:
+        case Reason.APPLICATION:
+            return world.wish
+        case Reason.DEVICE_FAILED if isinstance(event, ev.PlayoutExpired):
+            return "it plays nothing"
+        case Reason.MODEL_FAILED if isinstance(event, ev.ResponseCompleted):
+            return "nothing_to_hear"
+        case Reason.MODEL_FAILED if isinstance(event, ev.CreateRefused):
+            return event.code
+        case Reason.MODEL_FAILED if isinstance(event, ev.SynthesisEnded | ev.SynthesisExpired):
+            return None
+        case Reason.MODEL_FAILED | Reason.VOICE_FAILED:
+            said = event.reason if isinstance(event, ev.ResponseFailed | ev.ResponseIncomplete | ev.SynthesisFailed) else ""
+            return said or "no answer came"
+    return event.reason if isinstance(event, ev.Ending | ev.SessionLost) else ""
 
 
 _JUDGES: dict[type[fx.Effect], Callable[[Judge, World, Any], Iterator[Rule]]] = {
@@ -414,6 +570,7 @@ _JUDGES: dict[type[fx.Effect], Callable[[Judge, World, Any], Iterator[Rule]]] = 
     fx.ProtectResponse: _protect,
     fx.ReleaseResponse: _release,
     fx.CommitTurn: _commit,
+    fx.AddEntry: _enter,
     fx.HangUp: _hang_up,
     fx.TellEnded: _tell,
 }

@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from fsm.call import effects as fx, events as ev
-from fsm.call.effects import Cause
+from fsm.call.effects import Cause, Reason
 from fsm.call.policy import Policy
 
 TURN, SOUND, ENTRY, TOOL, GREETING, NOTICE = "turn", "sound", "entry", "tool", "greeting", "notice "
@@ -61,6 +61,15 @@ class Sentence(NamedTuple):
     text: str
     audio_ms: float = 0.0
     from_ms: float | None = None
+    begun: bool = False
+    """Was it given to the speech server?"""
+    lost: bool = False
+    """Will it not be spoken: refused, dropped, or failed?"""
+
+    @property
+    def ahead(self) -> bool:
+        """Is it synthesised, and not heard yet?"""
+        return bool(self.audio_ms) and self.from_ms is None
 
 
 class Asked(NamedTuple):
@@ -78,8 +87,8 @@ class Answer(NamedTuple):
     """A response of the server's."""
 
     id: str
-    notice: bool = False
-    """Does it say what must be heard to its end?"""
+    cause: Cause = Cause.USER_TURN
+    """Why we asked for it; one that the server makes by itself answers the caller."""
     pays: frozenset[str] = frozenset()
     """Which debts it could know of when it was begun."""
     live: bool = True
@@ -95,6 +104,8 @@ class Answer(NamedTuple):
     """Did the caller interrupt it, or the server cancel it?"""
     called: bool = False
     """Did it call a tool?"""
+    over: bool = False
+    """Was it begun while the caller spoke?"""
     asks: bool = False
     words: bool = False
     whole: bool = False
@@ -103,6 +114,11 @@ class Answer(NamedTuple):
     sound: Sound = Sound.NONE
     items: tuple[Item, ...] = ()
     sentences: tuple[Sentence, ...] = ()
+
+    @property
+    def notice(self) -> bool:
+        """Does it say what must be heard to its end?"""
+        return self.cause is Cause.NOTICE
 
     @property
     def generated(self) -> bool:
@@ -122,6 +138,8 @@ class Tool(NamedTuple):
     id: str
     response_id: str
     how: str
+    name: str = ""
+    arguments: str = ""
 
 
 class World(NamedTuple):
@@ -158,9 +176,38 @@ class World(NamedTuple):
     synthesis: str = ""
     """The synthesis that runs."""
     tools: tuple["Tool", ...] = ()
-    digits: int = 0
+    digits: str = ""
+    """What was entered on the keypad, and not handed in."""
+    entry: str = ""
+    """What is to be handed in now."""
+    handed: bool = False
+    """Was an entry handed in just now, so that its terminator may still come?"""
+    turns: int = 0
+    """How many turns the caller spoke, as far as policy counts."""
     bye: str = ""
     """After which response the call is to end: its id, or `*` for whatever is said next."""
+    why: Reason = Reason.GOODBYE
+    """Why it is to end then."""
+    wish: str = ""
+    """What the application said of that."""
+    calibrated: bool = False
+    warned: bool = False
+    """Was the caller told that the call is near its end?"""
+    lost: int = 0
+    """How often in a row the session was lost."""
+    away: bool = False
+    """Is it lost, and not opened anew?"""
+    unvoiced: int = 0
+    """How many sentences in a row could not be synthesised."""
+    replaced: bool = False
+    """Was a response without sound replaced, a moment ago?"""
+    prompts: int = 0
+    """How often the caller was asked whether they are there, since they last spoke."""
+    prompts_in_all: int = 0
+    failures: int = 0
+    """How many answers failed in a row, as far as policy counts."""
+    wait_ms: float = 0.0
+    """How long the server asked to be left alone, with its last failure."""
     hung_up: bool = False
     told: bool = False
     closed: bool = False
@@ -198,7 +245,7 @@ def begin(policy: Policy) -> World:
 def happened(world: World, event: ev.Event, policy: Policy, *, by_itself: bool = False) -> World:
     """The world after an event; an expiry is told only where it is of a present state. `by_itself`: a response nobody asked for."""
     if isinstance(event, ev.ResponseCreated):
-        return _created(world, event, by_itself)
+        return _created(world, event, policy, by_itself)
     if isinstance(event, ev.Ending):
         return world._replace(closed=world.closed or isinstance(event, ev.CallerHungUp))
     happens = _EVENTS.get(type(event))
@@ -227,6 +274,8 @@ def settled(world: World) -> World:
     """The world after a step: what is heard is paid, what has just come to the device may be; what matters no more is forgotten."""
     if world.told:
         return World(hung_up=world.hung_up, told=True, closed=world.closed)
+    if not world.bye and (world.wish or world.why is not Reason.GOODBYE):
+        world = world._replace(why=Reason.GOODBYE, wish="")
     front = world.front
     if front is not None and front.sound and not world.held and not front.notice:
         paid = front.pays & (world.owed | world.optional)
@@ -245,11 +294,16 @@ def _plain(answer: Answer, due: frozenset[str]) -> Answer:
     """A response with what matters of it."""
     if is_past(answer):
         sound = answer.sound if answer.device is Device.RETIRED else Sound.NONE
-        return Answer(answer.id, live=answer.live, completed=answer.completed, cancelled=answer.live, overdue=answer.overdue,
+        return Answer(answer.id, answer.cause, live=answer.live, completed=answer.completed, cancelled=answer.live, overdue=answer.overdue,
             cut=answer.cut, device=answer.device, sound=sound, items=answer.items)  # fmt: skip
     if not answer.live:
-        answer = answer._replace(cancelled=False, unsent=0, called=False)
+        answer = answer._replace(cancelled=False, unsent=0, called=False, over=False)
     return answer._replace(pays=answer.pays & due)
+
+
+def is_protected(cause: Cause, policy: Policy) -> bool:
+    """Is a response for that cause heard to its end, whatever the caller says (R36)?"""
+    return cause is Cause.NOTICE or (cause is Cause.GREETING and policy.greeting_protected)
 
 
 def without(world: World, gone: Iterable[str]) -> World:
@@ -264,9 +318,59 @@ def forgiven(world: World, event: ev.Event) -> World:
     return world._replace(owed=world.owed - {max(named, default="")})
 
 
+def prompted(world: World) -> World:
+    """The world after a silent caller was asked."""
+    return world._replace(prompts=world.prompts + 1, prompts_in_all=world.prompts_in_all + 1)
+
+
+def came_to_nothing(world: World, response_id: str) -> World:
+    """The world after a response came to nothing: if it was to say goodbye, another does where we wish the end ourselves (R93)."""
+    if world.bye != response_id:
+        return world
+    return world._replace(bye="" if world.why is Reason.GOODBYE else "*")
+
+
+def is_quiet(world: World) -> bool:
+    """Does nothing go on that the caller could be waiting for, or that they are doing (R52)?"""
+    caller = world.speaking or world.stopped or world.digits
+    agent = world.asked or world.front or any(answer.generated for answer in world.answers) or world.running or world.owed or world.bye
+    return world.confirmed and world.line and not (caller or agent)
+
+
+def may_ask_the_silent(world: World, policy: Policy) -> bool:
+    """May a silent caller be asked once more whether they are there (R54)?"""
+    return world.prompts < policy.idle_prompts and world.prompts_in_all < policy.idle_prompts_in_all
+
+
+def asks_the_silent(world: World, policy: Policy) -> bool:
+    """Is a silent caller asked, or told goodbye, once it has lasted (R53)?"""
+    return may_ask_the_silent(world, policy) or policy.idle_hangup
+
+
 def is_notice(debt: str, text: str) -> bool:
     """Is it a notice with that text? The same text may be owed more than once."""
     return debt.startswith(NOTICE) and debt.rstrip("+") == NOTICE + text
+
+
+def notices_waiting(world: World) -> int:
+    """How many notices are owed that nothing which was begun says."""
+    under_way = [answer.pays for answer in world.answers if answer.audible and (answer.live or answer.completed)]
+    asked = frozenset() if world.asked is None or world.asked.cut else world.asked.pays
+    left = world.owed.difference(*under_way, asked)
+    return sum(debt.startswith(NOTICE) for debt in left)
+
+
+def sentences_waiting(world: World) -> list[Sentence]:
+    """The sentences that wait for the speech server, in their order."""
+    return [one for answer in world.answers if answer.audible for one in answer.sentences if not (one.begun or one.lost)]
+
+
+def to_be_spoken(world: World, response_id: str) -> bool:
+    """Is a further sentence of a response to be spoken: may it be heard, and has the speech of none behind it begun?"""
+    heard = [answer for answer in world.answers if answer.audible]
+    behind = heard[-1] if heard and heard[-1].id != response_id else None
+    begun = behind is not None and any(not one.lost and one.from_ms is None for one in behind.sentences)
+    return any(answer.id == response_id for answer in heard) and not begun
 
 
 def is_past(answer: Answer) -> bool:
@@ -294,26 +398,28 @@ def _owe(world: World, debt: str, **changes: Any) -> World:
     return world._replace(answers=answers, asked=asked, auto=auto, owed=owed, optional=world.optional - {debt}, **changes)
 
 
-def _created(world: World, event: ev.ResponseCreated, by_itself: bool) -> World:
+def _created(world: World, event: ev.ResponseCreated, policy: Policy, by_itself: bool) -> World:
     if world.answer(event.response_id) is not None:
         return world
     world = world._replace(answers=tuple([answer._replace(overdue=True) if _given_up(answer) else answer for answer in world.answers]))
-    world = world._replace(bye=event.response_id) if world.bye == "*" else world
-    name, asked = event.response_id, world.asked
+    name, asked, world = event.response_id, world.asked, world._replace(wait_ms=0.0)
+    if world.bye == "*" and asked is not None and not asked.crossed:
+        world = world._replace(bye=name)
     if asked is not None and not by_itself and not asked.crossed:
-        answer = Answer(name, asked.cause is Cause.NOTICE, asked.pays, cut=asked.cut)
+        answer = Answer(name, asked.cause, asked.pays, cut=asked.cut, over=world.speaking)
         return world._replace(answers=(*world.answers, answer), asked=None)
     needless = world.owed & {GREETING}
     world = world._replace(owed=world.owed - needless, optional=world.optional | needless)
     pays = (world.owed | world.optional) & IN_CONVERSATION if world.auto is None else world.auto
-    cut = False
+    cut, over, cause = False, False, Cause.USER_TURN
     if asked is not None and not asked.crossed:
-        pays, cut = asked.pays, asked.cut
+        pays, cut, over, cause = asked.pays, asked.cut, world.speaking, asked.cause
     if asked is not None:
         world = world._replace(asked=None if asked.crossed else asked._replace(crossed=True))
-    if world.stopped:
-        world, pays = _owe(world, TURN, stopped=False, early=True), pays | {TURN}
-    return world._replace(answers=(*world.answers, Answer(name, pays=pays, cut=cut)), auto=None)
+    ours = asked is not None and not asked.crossed
+    if world.stopped and not (ours or world.live) and sum(answer.audible for answer in world.answers) < 2:
+        world, pays = _owe(_counted(world, policy), TURN, stopped=False, early=True), pays | {TURN}
+    return world._replace(answers=(*world.answers, Answer(name, cause, pays, cut=cut, over=over)), auto=None)
 
 
 def _given_up(answer: Answer) -> bool:
@@ -334,8 +440,12 @@ def _ended(world: World, event: Any, _: Policy) -> World:
     if isinstance(event, ev.ResponseCancelled):
         once = answer.pays & {GREETING}
         world = world._replace(owed=world.owed - once, optional=world.optional | (once & world.owed))
-        withdrawn = world.bye == event.response_id and not (answer.overdue or answer.cancelled)
+        withdrawn = world.bye == event.response_id and not answer.overdue
         world = world._replace(bye="") if withdrawn else world
+    if isinstance(event, ev.ResponseFailed | ev.ResponseIncomplete) and not answer.cancelled:
+        world = world._replace(wait_ms=event.retry_after_ms)
+    elif completed:
+        world = world._replace(lost=0, wait_ms=0.0)
     return _with(world, event.response_id, live=False, completed=completed, cut=cut)
 
 
@@ -345,10 +455,12 @@ def _item(world: World, event: Any, _: Policy) -> World:
         return world
     sound = isinstance(event, ev.AudioArrived)
     changes: dict[str, Any] = {"sound": max(answer.sound, Sound.CAME) if answer.sound < Sound.OUT else Sound.HEARD} if sound else {}
+    if not isinstance(event, ev.SentenceCut):
+        changes["whole"] = False
     if event.item_id:
         known = next((item for item in answer.items if item.name == event.item_id), None)
         if known is None:
-            changes |= {"items": (*answer.items, Item(event.item_id, sound)), "whole": False}
+            changes["items"] = (*answer.items, Item(event.item_id, sound))
         elif sound and not known.came:
             changes["items"] = tuple(item._replace(came=True) if item is known else item for item in answer.items)
     return _with(world, event.response_id, **changes) if changes else world
@@ -359,17 +471,21 @@ def _sentence(world: World, event: ev.SentenceCut, policy: Policy) -> World:
     answer = world.answer(event.response_id)
     if answer is None:
         return world
-    sentence = Sentence(f"call.{event.response_id}.{event.sentence}", event.item_id, event.text)
+    lost = not to_be_spoken(world, answer.id)
+    sentence = Sentence(f"call.{event.response_id}.{event.sentence}", event.item_id, event.text, lost=lost)
     return _with(world, answer.id, sentences=(*answer.sentences, sentence))
 
 
 def _synthesised(world: World, event: ev.SentenceSynthesised, _: Policy) -> World:
     if event.session_id != world.synthesis:
         return world
-    return _of_session(world._replace(synthesis=""), event.session_id, Sound.NONE, audio_ms=event.audio_ms)
+    return _of_session(world._replace(synthesis="", unvoiced=0), event.session_id, Sound.NONE, audio_ms=event.audio_ms)
 
 
 def _begun(world: World, event: ev.SentenceStarted, _: Policy) -> World:
+    """What the device says of a sentence after its response was flushed crossed that, and is a frame at most."""
+    if not any(answer.audible and any(one.session == event.session_id for one in answer.sentences) for answer in world.answers):
+        return world
     return _of_session(world, event.session_id, Sound.HEARD, from_ms=event.played_ms)
 
 
@@ -385,7 +501,18 @@ def _of_session(world: World, session: str, sound: Sound, **changes: Any) -> Wor
 
 
 def _unspoken(world: World, event: Any, _: Policy) -> World:
-    return world._replace(synthesis="") if event.session_id == world.synthesis else world
+    if event.session_id != world.synthesis:
+        return world
+    failed = isinstance(event, ev.SynthesisFailed)
+    return _sentence_lost(world._replace(synthesis="", unvoiced=world.unvoiced + failed), event.session_id)
+
+
+def _unanswered(world: World, _: ev.SynthesisExpired, __: Policy) -> World:
+    return _sentence_lost(world._replace(unvoiced=world.unvoiced + 1), world.synthesis)
+
+
+def _sentence_lost(world: World, session: str) -> World:
+    return _of_session(world, session, Sound.NONE, lost=True)
 
 
 def _called(world: World, event: ev.ToolCalled, _: Policy) -> World:
@@ -395,7 +522,7 @@ def _called(world: World, event: ev.ToolCalled, _: Policy) -> World:
     answer = world.answer(response_id)
     ours = (answer is not None and answer.generated) or (not event.response_id and world.asked is not None)
     how = "told" if ours else "foreign" if answer is None else "late"
-    world = world._replace(tools=(*world.tools, Tool(event.tool_call_id, response_id, how)))
+    world = world._replace(tools=(*world.tools, Tool(event.tool_call_id, response_id, how, event.name, event.arguments)))
     return _with(world, response_id, called=True) if answer is not None and answer.live else world
 
 
@@ -411,10 +538,12 @@ def _words(world: World, event: ev.TextArrived, _: Policy) -> World:
     return _with(world, event.response_id, words=True)
 
 
-def _refused(world: World, _: ev.CreateRefused, __: Policy) -> World:
+def _refused(world: World, event: ev.CreateRefused, _: Policy) -> World:
     if world.asked is None:
         return world
-    return world._replace(asked=None, failed=world.failed or not world.asked.crossed)
+    if world.asked.crossed:
+        return world._replace(asked=None)
+    return world._replace(asked=None, failed=True, wait_ms=event.retry_after_ms)
 
 
 def _unsent(world: World, event: ev.CancelUnsent, policy: Policy) -> World:
@@ -425,14 +554,40 @@ def _unsent(world: World, event: ev.CancelUnsent, policy: Policy) -> World:
     return _with(world, answer.id, cancelled=False, unsent=unsent, overdue=answer.overdue or unsent >= policy.cancel_attempts)
 
 
-def _bye(world: World, event: Any, _: Policy) -> World:
-    if world.bye:
+def _goodbye(world: World, event: ev.GoodbyeSaid, policy: Policy) -> World:
+    """What says goodbye ends the call if it is heard, it is no greeting, and the caller has said enough (R42, R46, R48)."""
+    said = world.answer(event.response_id)
+    if world.bye or said is None or said.cause is Cause.GREETING or world.turns < policy.least_turns:
         return world
-    said = world.live[-1] if world.live else world.front
-    return world._replace(bye=event.response_id or ("*" if said is None else said.id))
+    over = (said.device is Device.RETIRED and said.sound is not Sound.NONE) or said.device in (Device.FLUSHED, Device.SILENCED)
+    heard = said.completed and over and not (said.cut or said.overdue)
+    heard = heard and said is world.answers[-1] and world.asked is None and not _spoke(world)
+    lasts = said.completed or (said.live and not said.cancelled) or said is not world.answers[-1]
+    counts = heard or (said.audible and lasts and not said.overdue)
+    return world._replace(bye=said.id, why=Reason.GOODBYE, wish="") if counts else world
+
+
+def _wished(world: World, event: ev.HangupRequested, _: Policy) -> World:
+    """The application wishes the end after a response, unless that was cut or broken off, or the caller has spoken since."""
+    said = world.answer(event.response_id)
+    broken = said is not None and (said.cut or said.cancelled or not (said.live or said.completed))
+    past = said is not None and not (said.audible or said.live) and (said is not world.answers[-1] or _spoke(world))
+    if world.bye or broken or past:
+        return world
+    saying = [answer.id for answer in world.answers if answer.audible or (answer.device is Device.RETIRED and answer.generated)]
+    return world._replace(bye=event.response_id or (saying[-1] if saying else "*"), why=Reason.APPLICATION, wish=event.reason)
+
+
+def _spoke(world: World) -> bool:
+    """Does the caller speak, or wait for an answer?"""
+    return world.speaking or world.stopped or bool(world.owed & IN_CONVERSATION)
 
 
 def _starts(world: World, _: ev.SpeechStarted, __: Policy) -> World:
+    asked = world.asked is not None and not world.asked.cut
+    alive = any(answer.audible or (answer.generated and not (answer.cancelled or answer.cut)) for answer in world.answers)
+    if world.bye != "*" and not (asked or alive):
+        world = world._replace(bye="")
     return world._replace(speaking=True, stopped=False, early=False, alarm=False)
 
 
@@ -449,10 +604,10 @@ def _committed(world: World, event: ev.TurnCommitted, policy: Policy) -> World:
         return world._replace(turn=event.item_id, early=False, committing=False)
     if world.alarm and world.front is not None and not world.front.asks and not _waits(world):
         # What was begun before does not know of this one.
-        owed, optional = world.owed - {GREETING}, world.optional | {SOUND}
-        world = _taken(_owe(world, SOUND), event, owed=owed, optional=optional, doubt=world.front.id)
+        doubt, owed = world.front.id, world.owed
+        world = _taken(_owe(world, SOUND), event, policy, owed=owed - {GREETING}, optional=world.optional | {SOUND}, doubt=doubt)
     else:
-        world = _taken(_owe(world, TURN), event, doubt="")
+        world = _taken(_owe(world, TURN), event, policy, doubt="")
     answers = policy.create_response and world.rights and world.confirmed
     return world._replace(auto=(world.owed | world.optional & {SOUND}) & IN_CONVERSATION) if answers else world
 
@@ -463,18 +618,23 @@ def _waits(world: World) -> bool:
     return TURN in world.owed and not asked and not any(TURN in answer.pays for answer in world.answers)
 
 
-def _taken(world: World, event: ev.TurnCommitted, **changes: Any) -> World:
+def _taken(world: World, event: ev.TurnCommitted, policy: Policy, **changes: Any) -> World:
+    world = _counted(world, policy)._replace(prompts=0, failures=0)
     return world._replace(turn=event.item_id, speaking=False, stopped=False, committing=False, early=False, bye="", **changes)
+
+
+def _counted(world: World, policy: Policy) -> World:
+    return world._replace(turns=min(world.turns + 1, policy.least_turns))
 
 
 def _commit_refused(world: World, _: ev.CommitRefused, __: Policy) -> World:
     return world._replace(stopped=False, committing=False)
 
 
-def _turn_over(world: World, _: ev.TurnExpired, __: Policy) -> World:
+def _turn_over(world: World, _: ev.TurnExpired, policy: Policy) -> World:
     if not world.confirmed:
-        return world._replace(speaking=False)
-    after = _owe(world, TURN, speaking=False, stopped=False, early=True, bye="")
+        return _counted(world._replace(speaking=False), policy) if world.speaking else world
+    after = _owe(_counted(world, policy), TURN, prompts=0, failures=0, speaking=False, stopped=False, early=True, bye="")
     # without a commit nobody can tell which of the caller's words the server's own answer knows
     return after if world.auto is None else after._replace(auto=world.auto | {TURN})
 
@@ -509,12 +669,15 @@ def _noticed(world: World, event: ev.NoticeRequested, _: Policy) -> World:
 
 
 def _progressed(world: World, event: Any, _: Policy) -> World:
-    return _with(world, event.response_id, sound=Sound.HEARD)
+    """What the device says of a response that it holds no more is past."""
+    answer = world.answer(event.response_id)
+    return world if answer is None or not answer.audible else _with(world, event.response_id, sound=Sound.HEARD)
 
 
 def _finished(world: World, event: ev.PlayoutFinished, _: Policy) -> World:
     answer = world.answer(event.response_id)
-    return world if answer is None or not answer.sound else _with(world, event.response_id, sound=Sound.OUT)
+    known = answer is not None and answer.audible and answer.sound
+    return _with(world, event.response_id, sound=Sound.OUT) if known else world
 
 
 def _stopped(world: World, event: ev.PlayoutStopped, _: Policy) -> World:
@@ -538,11 +701,40 @@ def _position_unknown(world: World, _: ev.TruncationExpired, __: Policy) -> Worl
 
 def _create_overdue(world: World, _: ev.ResponseExpired, __: Policy) -> World:
     """The deadline of whatever is awaited of the server: of a create, or of the end of what was cancelled."""
-    answers = tuple(
-        answer._replace(overdue=True) if answer.live and (answer.cancelled or answer.unsent) else answer for answer in world.answers
-    )
-    failed = world.failed or world.asked is not None
-    return world._replace(asked=None, answers=answers, failed=failed)
+    waits = not any(answer.generated and not (answer.cancelled or answer.unsent) for answer in world.answers)
+    answers = tuple(answer._replace(overdue=True) if waits and _end_awaited(answer) else answer for answer in world.answers)
+    if world.asked is not None:
+        world = world._replace(asked=None, failed=True, wait_ms=0.0)
+    return world._replace(answers=answers)
+
+
+def _pressed(world: World, event: ev.DigitPressed, policy: Policy) -> World:
+    if event.digit == policy.dtmf_terminator:
+        return world._replace(entry=world.digits, digits="", handed=world.handed or bool(world.digits))
+    digits = world.digits + event.digit
+    whole = len(digits) == policy.dtmf_digits
+    return world._replace(entry=digits if whole else "", digits="" if whole else digits, handed=whole)
+
+
+def _key_pause(world: World, _: ev.DtmfExpired, __: Policy) -> World:
+    return world._replace(entry=world.digits, digits="", handed=False)
+
+
+def _calibrated(world: World, _: ev.Event, __: Policy) -> World:
+    return world._replace(calibrated=True)
+
+
+def _cooled(world: World, _: ev.CooldownExpired, __: Policy) -> World:
+    return world._replace(replaced=False)
+
+
+def _near_its_end(world: World, _: ev.LimitExpired, __: Policy) -> World:
+    return world._replace(warned=True)
+
+
+def _end_awaited(answer: Answer) -> bool:
+    """Is nothing but its end awaited? The cancel of one that was never heard is sent once."""
+    return answer.live and (answer.cancelled or (answer.unsent > 0 and answer.device is Device.NEVER))
 
 
 def _opened(world: World, _: ev.SessionOpened, __: Policy) -> World:
@@ -558,12 +750,13 @@ def _lost(world: World, _: ev.SessionLost | fx.OpenSession, __: Policy) -> World
     answers = tuple(answer._replace(live=False) if answer.live else answer for answer in world.answers)
     failed = world.failed or world.asked is not None or bool(world.live)
     world = world._replace(answers=answers, failed=failed, stopped=world.stopped or world.speaking, asked=None, auto=None)
-    return world._replace(opened=False, configured=False, confirmed=False, speaking=False)
+    world = world._replace(opened=False, configured=False, confirmed=False, speaking=False)
+    return world if world.away else world._replace(away=True, lost=world.lost + 1)
 
 
 def _opened_anew(world: World, effect: fx.OpenSession, policy: Policy) -> World:
     """Whoever speaks as a detector of ours tells, speaks on."""
-    after = _lost(world, effect, policy)
+    after = _lost(world, effect, policy)._replace(away=False, lost=world.lost)
     return after._replace(speaking=world.speaking, stopped=world.stopped) if policy.turns == "local" else after
 
 
@@ -605,11 +798,13 @@ def _closed(world: World, _: ev.LineClosed, __: Policy) -> World:
 _EVENTS: dict[type[ev.Event], Callable[[World, Any, Policy], World]] = {
     **dict.fromkeys((ev.ResponseCompleted, ev.ResponseCancelled, ev.ResponseFailed, ev.ResponseIncomplete), _ended),
     **dict.fromkeys((ev.SynthesisDiscarded, ev.SynthesisFailed), _unspoken),
-    **dict.fromkeys((ev.GoodbyeSaid, ev.HangupRequested), _bye),
+    ev.GoodbyeSaid: _goodbye,
+    ev.HangupRequested: _wished,
     ev.ItemAdded: _item,
     ev.AudioArrived: _item,
     ev.SentenceCut: _sentence,
     ev.SentenceSynthesised: _synthesised,
+    ev.SynthesisExpired: _unanswered,
     ev.SentenceStarted: _begun,
     ev.ToolCalled: _called,
     ev.QuestionAsked: _asks,
@@ -627,6 +822,7 @@ _EVENTS: dict[type[ev.Event], Callable[[World, Any, Policy], World]] = {
     ev.TurnDismissed: _dismissed,
     ev.NoticeRequested: _noticed,
     ev.PlayoutProgressed: _progressed,
+    ev.QueueEmptied: _progressed,
     ev.PlayoutFinished: _finished,
     ev.PlayoutStopped: _stopped,
     ev.TruncationExpired: _position_unknown,
@@ -638,6 +834,12 @@ _EVENTS: dict[type[ev.Event], Callable[[World, Any, Policy], World]] = {
     ev.OwnershipLost: _owner_lost,
     ev.LineOpened: _line,
     ev.LineClosed: _closed,
+    ev.DigitPressed: _pressed,
+    ev.DtmfExpired: _key_pause,
+    ev.VadCalibrated: _calibrated,
+    ev.CalibrationExpired: _calibrated,
+    ev.CooldownExpired: _cooled,
+    ev.LimitExpired: _near_its_end,
 }
 
 
@@ -655,11 +857,13 @@ def _create(world: World, effect: fx.CreateResponse, _: Policy) -> World:
         case _:
             pays = (world.owed | world.optional) & IN_CONVERSATION
     bye = world.bye or ("*" if effect.cause is Cause.FAREWELL else "")
+    if bye and not world.bye:
+        world = world._replace(why=Reason.IDLE, wish="")
     return world._replace(asked=Asked(effect.cause, pays), failed=False, bye=bye)
 
 
 def _cancel(world: World, effect: fx.CancelResponse, _: Policy) -> World:
-    return _with(world, effect.response_id, cancelled=True)
+    return _with(world, effect.response_id, cancelled=True, overdue=False)
 
 
 def _admit(world: World, effect: fx.Admit, _: Policy) -> World:
@@ -717,7 +921,7 @@ def _commit(world: World, _: fx.CommitTurn, __: Policy) -> World:
 
 
 def _enter(world: World, _: fx.AddEntry, __: Policy) -> World:
-    return _owe(world, ENTRY)
+    return _owe(world, ENTRY, entry="", failures=0)
 
 
 def _run(world: World, effect: fx.RunTool, _: Policy) -> World:
@@ -727,7 +931,7 @@ def _run(world: World, effect: fx.RunTool, _: Policy) -> World:
 def _result(world: World, effect: fx.SendToolResult, _: Policy) -> World:
     ran = effect.tool_call_id in world.running
     world = _tool(world, effect.tool_call_id, "answered")
-    return _owe(world, TOOL) if ran and not world.running else world
+    return _owe(world, TOOL, failures=0) if ran and not world.running else world
 
 
 def _tool(world: World, tool_call_id: str, how: str) -> World:
@@ -740,7 +944,11 @@ def _synthesise(world: World, effect: fx.Synthesise, _: Policy) -> World:
     if answer is not None and all(sentence.session != effect.session_id for sentence in answer.sentences):
         # words of ours, which are no item of the model's (R92)
         world = _with(world, answer.id, sentences=(*answer.sentences, Sentence(effect.session_id, "", effect.text)))
-    return world._replace(synthesis=effect.session_id)
+    return _of_session(world._replace(synthesis=effect.session_id), effect.session_id, Sound.NONE, begun=True)
+
+
+def _noted(world: World, effect: fx.Log, _: Policy) -> World:
+    return _sentence_lost(world, effect.detail) if effect.code == "sentence_dropped" else world
 
 
 def _unsynthesise(world: World, effect: fx.CancelSynthesis, _: Policy) -> World:
@@ -774,6 +982,7 @@ _EFFECTS: dict[type[fx.Effect], Callable[[World, Any, Policy], World]] = {
     fx.AddEntry: _enter,
     fx.RunTool: _run,
     fx.SendToolResult: _result,
+    fx.Log: _noted,
     fx.Synthesise: _synthesise,
     fx.CancelSynthesis: _unsynthesise,
     **dict.fromkeys((fx.TruncateItem, fx.DeleteItem, fx.RewriteItem), _forget),

@@ -201,7 +201,7 @@ def of_playout(call: Call, event: OfResponse) -> bool:
     return event.response_id == call.playout.id
 
 
-def of_next(call: Call, event: ev.ResponseEnded | ev.AudioArrived) -> bool:
+def of_next(call: Call, event: ev.ResponseEnded | ev.AudioArrived | ev.QuestionAsked) -> bool:
     """Does the event belong to the response that is admitted to follow?"""
     return bool(call.playout.next_id) and event.response_id == call.playout.next_id
 
@@ -352,10 +352,13 @@ def protected_next(call: Call, _: object) -> bool:
 
 
 def may_ask(call: Call, _: object) -> bool:
-    """Is the way free for what is owed next: for a notice, is nobody about to interrupt, and nobody to leave?"""
+    """Is the way free for what is owed next: for a notice, is nobody about to interrupt, and nobody to leave; to ask a silent caller, is
+    no number being entered (R52)?"""
     undisturbed = call.interruption.state in (CLEAR, LOCKED) and call.hangup.state is STAYING
     wanted = call.pending.state is WANTED and bool(call.pending.owed)
-    return wanted and free(call, None) and (undisturbed or next_cause(call) is not Cause.NOTICE)
+    cause = next_cause(call)
+    silent = call.dtmf.state is not ENTERING or cause not in (Cause.IDLE_PROMPT, Cause.FAREWELL)
+    return wanted and free(call, None) and silent and (undisturbed or cause is not Cause.NOTICE)
 
 
 def call_is_quiet(call: Call, _: object) -> bool:

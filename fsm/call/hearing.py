@@ -98,7 +98,7 @@ TURN = region(
     row((QUIET, SPEAKING),        ev.SpeechStopped,    always,            go(STOPPED)),
     row((SPEAKING, STOPPED),      ev.TurnCommitted,    always,            go(QUIET, count_turn, take_item, raises(ev.TurnTaken))),
     row(QUIET,                    ev.TurnCommitted,    taken_already,     stay(take_item)),
-    row(QUIET,                    ev.TurnCommitted,    always,            stay(take_item, raises(ev.TurnTaken))),
+    row(QUIET,                    ev.TurnCommitted,    always,            stay(count_turn, take_item, raises(ev.TurnTaken))),
     row(STOPPED,                  ev.CommitRefused,    always,            go(QUIET)),
     row(STOPPED,                  ev.TurnExpired,      sessionless,       go(STOPPED)),
     row(SPEAKING,                 ev.TurnExpired,      sessionless,       go(QUIET, count_turn)),

@@ -49,6 +49,11 @@ def worth_a_retry(call: Call, _: object) -> bool:
     return may_retry(call, None) and bool(back_from_failure(call))
 
 
+def worth_replacing(call: Call, event: ev.VoiceMissing) -> bool:
+    """May what brings no sound be asked for again, and is it still wanted (R16)? What asks a silent caller is not, while a tool runs."""
+    return may_replace(call, event) and bool(back_from_failure(call))
+
+
 def may_be_heard_yet(call: Call, event: ev.PlayoutStalled) -> bool:
     """May what the device did not play be asked for again?"""
     return stalled_unpaid(call, event) and worth_a_retry(call, None)
@@ -110,6 +115,11 @@ def over_the_voice(call: Call, event: ev.BackchannelHeard) -> bool:
 def only_noise(call: Call, event: ev.Event) -> bool:
     """Is nothing owed but answers to listener's words, and sounds, over which the voice went on (R94)?"""
     return not settled(call, event)
+
+
+def cut_over_noise(call: Call, event: ev.BargedIn) -> bool:
+    """Is nothing owed but that, and nothing of what the caller cuts off?"""
+    return only_noise(call, event) and not cut_with_debts(call, event)
 
 
 def of_noise(call: Call, event: ev.Transcribed) -> bool:
@@ -312,7 +322,7 @@ PENDING = region(
     row((NOTHING, PAUSED, WANTED), ev.AnswerFailed,     worth_a_retry,       go(PAUSED, put_back_counted)),
     row((PREPARING, OWED),       ev.AnswerFailed,       may_retry,           stay(put_back_counted)),
     row(WANTED,                  ev.VoiceMissing,       lost_to_another,     stay(put_back)),
-    row((NOTHING, PAUSED, WANTED), ev.VoiceMissing,     may_replace,         go(PAUSED, put_back_counted)),
+    row((NOTHING, PAUSED, WANTED), ev.VoiceMissing,     worth_replacing,     go(PAUSED, put_back_counted)),
     row((PREPARING, OWED),       ev.VoiceMissing,       may_replace,         stay(put_back_counted)),
     row((NOTHING, PAUSED, WANTED), ev.PlayoutStalled,   may_be_heard_yet,    go(PAUSED, put_back_counted)),
     row((PREPARING, OWED),       ev.PlayoutStalled,     may_be_heard_yet,    stay(put_back_counted)),
@@ -322,6 +332,7 @@ PENDING = region(
     row((NOTHING, WANTED),       ev.ResponseCancelled,  may_say_again,       go(PAUSED, put_back_counted)),
     row((PREPARING, PAUSED, OWED), ev.ResponseCancelled, cut_unheard,        stay(put_back_interrupted)),
     row(NOTHING,                 ev.BargedIn,           cut_with_debts,      go(WANTED, put_back_interrupted, raises(ev.ResponseDue))),
+    row((OWED, WANTED),          ev.BargedIn,           cut_over_noise,      go(NOTHING, put_back_interrupted)),
     row(OWING,                   ev.BargedIn,           always,              stay(put_back_interrupted)),
     row(NOTHING,                 ev.SessionLost,        answer_lost,         go(PAUSED, put_back)),
     row((OWED, WANTED),          ev.SessionLost,        answer_lost,         go(WANTED, put_back)),

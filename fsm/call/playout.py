@@ -102,10 +102,10 @@ def take_id(call: Call, event: ev.ResponseCreated) -> tuple[str, str, str, bool,
     return event.response_id, "", "", False, False, notice_under_way(call)
 
 
-@sets("next_id", "arrived_id")
-def take_next(_: Call, event: ev.ResponseCreated) -> tuple[str, str]:
+@sets("next_id", "arrived_id", "next_asks")
+def take_next(_: Call, event: ev.ResponseCreated) -> tuple[str, str, bool]:
     """The response that is heard after the present one."""
-    return event.response_id, ""
+    return event.response_id, "", False
 
 
 @sets("arrived_id")
@@ -117,7 +117,7 @@ def note_arrival(_: Call, event: ev.AudioArrived) -> str:
 @sets("id", "next_id", "arrived_id", "heard", "asks", "notice")
 def promote_next(call: Call, _: ev.PlayoutOver) -> tuple[str, str, str, bool, bool, bool]:
     """The response that follows is the one heard now; it is no notice, as one is asked for only when nothing is heard."""
-    return call.playout.next_id, "", "", False, False, False
+    return call.playout.next_id, "", "", False, call.playout.next_asks, False
 
 
 @sets("id", "next_id", "arrived_id", "heard", "asks", "notice")
@@ -141,6 +141,12 @@ def drop_next(_: Call, __: ev.Event) -> tuple[str, str]:
 @sets("asks")
 def note_question(_: Call, __: ev.QuestionAsked) -> bool:
     """What is heard ends in a question."""
+    return True
+
+
+@sets("next_asks")
+def note_next_question(_: Call, __: ev.QuestionAsked) -> bool:
+    """What is heard next ends in a question."""
     return True
 
 
@@ -171,6 +177,7 @@ PLAYOUT = region(
 
     row(AUDIBLE,                 ev.AudioArrived,         of_next,              stay(note_arrival)),
     row(AUDIBLE,                 ev.QuestionAsked,        of_playout,           stay(note_question)),
+    row(AUDIBLE,                 ev.QuestionAsked,        of_next,              stay(note_next_question)),
     row(ADMITTED,                ev.TextArrived,          words_to_be_spoken,   go(VOICELESS)),
     row(UNHEARD,                 ev.AudioArrived,         of_playout,           go(ONSET)),
     row(UNHEARD,                 ev.PlayoutProgressed,    of_playout,           go(ONSET, note_heard)),

@@ -94,6 +94,8 @@ class Playout(Record):
     """Was anything of the response heard?"""
     asks: bool = False
     """Does what is said end in a question (R94)?"""
+    next_asks: bool = False
+    """Does what follows, if anything does?"""
     notice: bool = False
     """Is what is said a notice, which is heard to its end whatever the caller says (R36)?"""
 

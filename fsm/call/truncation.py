@@ -199,14 +199,20 @@ def note_sound(call: Call, event: ev.AudioArrived) -> tuple[Item, ...]:
 
 @sets("items", "spoken")
 def note_spoken(call: Call, event: ev.SentenceSynthesised) -> tuple[tuple[Item, ...], tuple[Spoken, ...]]:
-    """One more sentence went to the device; of a response at most `Policy.queued_sentences` are remembered one by one (R07)."""
+    """One more sentence went to the device; of a response at most `Policy.queued_sentences` are remembered one by one (R07).
+
+    An item of which the last sentence is forgotten was heard whole, and needs no correction.
+    """
     synthesis = call.synthesis
+    items = _sounding(call, synthesis.response_id, synthesis.item_id)
     spoken = (*call.truncation.spoken, Spoken(synthesis.response_id, synthesis.item_id, synthesis.text, event.audio_ms))
     mine = [sentence for sentence in spoken if sentence.response_id == synthesis.response_id]
     if len(mine) > call.policy.queued_sentences:
         first, second, *_ = mine
         spoken = tuple(_as_one(first, second) if sentence is second else sentence for sentence in spoken if sentence is not first)
-    return _sounding(call, synthesis.response_id, synthesis.item_id), spoken
+        if first.item_id != second.item_id:
+            items = tuple(item for item in items if (item.response_id, item.item_id) != (first.response_id, first.item_id))
+    return items, spoken
 
 
 @sets("spoken")

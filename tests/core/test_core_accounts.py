@@ -337,6 +337,7 @@ def test_a_question_is_one_in_every_state_of_the_voice() -> None:
             script = put(playing_out(), "playout", state, next_id="r2")
             now(script, ev.QuestionAsked, response_id)
             assert script.call.playout.asks is (response_id == "r1")
+            assert script.call.playout.next_asks is (response_id == "r2")
             script.expects(playout=state)
 
 

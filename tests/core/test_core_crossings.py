@@ -235,6 +235,16 @@ def test_sentences_beyond_the_bound_are_told_as_one() -> None:
     )
 
 
+def test_an_item_whose_sentences_are_forgotten_was_heard_and_is_not_deleted() -> None:
+    """R07, R88: an interruption cuts the item that is heard, and leaves those before it, however many sentences they had."""
+    items = (Item("r1", "a", sounds=True), Item("r1", "b", sounds=True), Item("r0", "a"), Item("r1", "c"))
+    script = put(reading(queued_sentences=2), "truncation", states.IN_STEP, items=items)
+    synthesised(script, "a", "a", "b")
+    assert script.call.truncation.items == items
+    synthesised(script, "b", "b")
+    assert script.call.truncation.items == items[1:]
+
+
 def test_an_item_sounds_when_a_sentence_of_it_is_synthesised() -> None:
     """R88: that item of that response alone."""
     items = (Item("r1", "a"), Item("r1", "b"), Item("r2", "a"))

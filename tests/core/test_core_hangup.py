@@ -297,6 +297,16 @@ def test_a_goodbye_that_is_known_when_the_caller_speaks_again_ends_no_call() -> 
     script.expects(hangup=states.GOODBYE)
 
 
+def test_a_turn_whose_speech_was_not_told_is_a_turn_of_the_callers() -> None:
+    """R46: a goodbye counts after as many turns as policy says, whether or not the server told of their sound."""
+    script = idle(goodbye_min_turns=1)
+    script.post(ev.TurnCommitted, "u1")
+    script.post(ev.ResponseCreated, "r1")
+    hear(script, "r1")
+    script.post(ev.GoodbyeSaid, "r1")
+    script.expects(hangup=states.GOODBYE)
+
+
 def test_a_greeting_that_says_goodbye_ends_no_call() -> None:
     """R48."""
     script = hear(greeting(), "g1")

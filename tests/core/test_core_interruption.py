@@ -585,6 +585,20 @@ def test_a_cough_after_a_turn_that_waits_takes_nothing_from_it() -> None:
     assert [debt.noise for debt in script.call.pending.owed] == [True], "two coughs are one"
 
 
+def test_an_interruption_after_a_cough_leaves_nothing_owed() -> None:
+    """R51, R94: so that a caller who then says nothing is asked; but what was cut off unheard is owed."""
+    for answers, state in ((False, states.WANTED), (True, states.OWED)):
+        script = hear(coughed_over(speaking(interruption_by="detector", create_response=answers)), ms=2_000)
+        script.expects(pending=state)
+        script.post(ev.BargeInDetected)
+        script.expects(pending=states.NOTHING)
+        assert script.call.pending.owed == ()
+
+    unheard = hear(coughed_over(speaking(interruption_by="detector")), ms=3_000)
+    put(unheard, "playout", states.PLAYING, next_id="r2")
+    assert unheard.post(ev.BargeInDetected)[-1] == CreateResponse(Cause.USER_TURN)
+
+
 def test_a_question_is_that_of_its_response() -> None:
     """R94: the next one asks nothing."""
     script = speaking(create_response=True)
@@ -595,6 +609,26 @@ def test_a_question_is_that_of_its_response() -> None:
     script.post(ev.ResponseCreated, "r2")
     heard_out(script)
     assert not script.call.playout.asks
+
+
+def test_a_question_that_is_told_before_it_is_heard_is_one() -> None:
+    """R94: of the response that follows, however soon the model is ahead of the voice; not of one that is flushed before."""
+    script = speaking(create_response=True)
+    script.post(ev.ResponseCompleted, "r1")
+    script.post(ev.ResponseCreated, "r2")
+    script.post(ev.QuestionAsked, "r2")
+    assert not script.call.playout.asks
+    heard_out(script)
+    assert script.call.playout.asks
+
+    dropped = speaking(create_response=True)
+    dropped.post(ev.ResponseCompleted, "r1")
+    dropped.post(ev.ResponseCreated, "r2")
+    dropped.post(ev.QuestionAsked, "r2")
+    dropped.post(ev.ResponseCancelled, "r2", "turn_detected")
+    dropped.post(ev.ResponseCreated, "r3")
+    heard_out(dropped)
+    assert not dropped.call.playout.asks
 
 
 def test_a_yes_to_a_question_is_answered() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from fsm import events as ev, states
 from fsm.call.effects import (
+    AddEntry,
     CancelResponse,
     Cause,
     CreateResponse,
@@ -47,6 +48,33 @@ def test_a_silent_caller_is_asked_whether_they_are_there() -> None:
     assert script.wait(script.call.policy.idle_ms - 1) == []
     assert script.wait(1) == [PROMPT]
     script.expects(idle=states.DISARMED)
+
+
+def test_who_enters_a_number_is_not_asked_whether_they_are_there() -> None:
+    """R52: also where the prompt was refused, and would be asked for again meanwhile; their entry is answered instead."""
+    script = answered()
+    assert script.wait(script.call.policy.idle_ms) == [PROMPT]
+    script.post(ev.DigitPressed, "1")
+    script.post(ev.CreateRefused, "server_error")
+    assert script.wait(script.call.policy.dtmf_pause_ms - 1) == []
+    assert script.wait(1) == [AddEntry("1"), CreateResponse(Cause.ENTRY)]
+
+
+def test_a_prompt_without_sound_is_not_asked_for_again_while_a_tool_runs() -> None:
+    """R16, R52: nothing is owed then, until the tool has answered."""
+    script = answered()
+    assert script.wait(script.call.policy.idle_ms) == [PROMPT]
+    script.post(ev.ResponseCreated, "p1")
+    script.post(ev.ToolCalled, "t1", "look_up", "{}", "p1")
+    script.wait(script.call.policy.first_audio_ms)
+    script.expects(pending=states.NOTHING, response=states.CANCEL_IN_FLIGHT)
+
+
+def test_who_enters_a_number_and_speaks_is_answered() -> None:
+    """R52: only what is said to a silent caller waits for the end of an entry."""
+    script = answered()
+    script.post(ev.DigitPressed, "1")
+    assert CreateResponse(Cause.USER_TURN) in caller_says(script, "u2")
 
 
 def test_a_caller_who_never_speaks_is_asked_twice_told_goodbye_and_the_call_ends() -> None:

@@ -77,7 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--body", type=_pattern, default="", metavar="REGEX", help="bodies of functions alone, whose mutants' names match")
     parser.add_argument("--rule", type=_rule, default=0, metavar="R30", help="what names this rule alone, each with who notices it broken")
     parser.add_argument(
-        "--alone", type=_count, default=0, metavar="N", help="a sample of N, shown to the check at import and the proof alone"
+        "--alone",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="a sample of N (not of the places of rows), shown to the import check and the proof alone",
     )
     parser.add_argument("--fast", action="store_true", help="ask no proof: as the tests do")
     parser.add_argument("--cases", action="append", default=[], type=Path, metavar="DIR", help="more cases than those of tests/cases")

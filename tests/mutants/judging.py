@@ -47,41 +47,50 @@ class Finding:
 
 def judged(mutant: Mutant, seen: Iterable[Witness], proof: bool = True) -> Finding:
     """Ask everybody in turn, and last the proof, if `proof` says so."""
-    by, word = _asked(mutant, seen, proof)
-    return Finding(mutant.name, mutant.table.name, mutant.kind, by, word)
+    return found(mutant, *_asked(mutant, seen, proof))
 
 
-def judged_body(mutant: BodyMutant, seen: Iterable[Witness], proof: bool = False) -> Finding:
-    """Ask the claims and the cases that run the function, and last the proof, if `proof` says so."""
-    table = mutant.function.__module__.rpartition(".")[2]
+def judged_body(mutant: BodyMutant, seen: Iterable[Witness]) -> Finding:
+    """Ask the claims and the cases that run the function."""
     ran = mutant.function.__code__
     for witness in seen:
         if ran in witness.ran:
             with mutant.in_place():
                 noticed = witness.notices_body(CALL)
             if noticed:
-                return Finding(mutant.name, table, Kind.BODY, By(witness.sort), witness.name)
-    if proof:
-        from .proof import proof_of_body  # it takes a second to import, and the claims alone do without
-
-        if broken := proof_of_body(mutant):
-            return Finding(mutant.name, table, Kind.BODY, By.PROOF, broken)
-    return Finding(mutant.name, table, Kind.BODY, By.NOBODY)
+                return found(mutant, By(witness.sort), witness.name)
+    return found(mutant, By.NOBODY)
 
 
-def _asked(mutant: Mutant, seen: Iterable[Witness], proof: bool) -> tuple[By, str]:
+def found(mutant: Mutant | BodyMutant, by: By, word: str = "") -> Finding:
+    """What became of it."""
+    if isinstance(mutant, BodyMutant):
+        return Finding(mutant.name, mutant.function.__module__.rpartition(".")[2], Kind.BODY, by, word)
+    return Finding(mutant.name, mutant.table.name, mutant.kind, by, word)
+
+
+def by_form(mutant: Mutant) -> Finding | None:
+    """What the tables alone say of a mutant: refused at import, or the same in what it does; None if neither."""
     try:
         table = mutant.make()
     except ValueError as error:
-        return By.CHECK, str(error)
+        return found(mutant, By.CHECK, str(error))
     if faults := faults_of(table, answers_in(table)):
-        return By.CHECK, faults[0]
-    machine = Broken(table, mutant.endless)
+        return found(mutant, By.CHECK, faults[0])
+    same = mutant.endless is None and _answers(table) == _answers(mutant.table)
+    return found(mutant, By.FORM) if same else None
+
+
+def _asked(mutant: Mutant, seen: Iterable[Witness], proof: bool) -> tuple[By, str]:
+    formal = by_form(mutant)
+    if formal is not None and formal.by is By.CHECK:
+        return formal.by, formal.word
+    machine = Broken(mutant.make(), mutant.endless)
     for witness in seen:
         if witness.may_notice(mutant) and witness.notices(mutant, machine):
             return By(witness.sort), witness.name
-    if mutant.endless is None and _answers(table) == _answers(mutant.table):
-        return By.FORM, ""
+    if formal is not None:
+        return formal.by, formal.word
     if proof:
         from .proof import proof_of  # it takes a second to import, and the claims alone do without
 

@@ -1,91 +1,136 @@
-"""The proof asked about one mutant: states of the checker's plans in which a changed row or function answers, and what follows from them.
+"""The proof asked about one mutant: steps of the checker's plans that a changed row or function answers, and what follows from them.
 
-The sound tables are explored once, as far as `MOST`, to know in which states each row answers. A mutant is then judged by the rules of
-`callfsm verify` where it goes another way than the sound tables: in that step, in the states that follow, and as deadlines pass.
+The sound tables are explored once, as far as `MOST`, to know by which rows each step is answered. A mutant is then judged by the rules of
+`callfsm verify` where it may go another way: in those steps, in the states that they lead to, and as deadlines pass.
 """
 
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import attrs
 
 from adapters.proof.judges import Rule
+from adapters.proof.verify.alphabet import Happening
 from adapters.proof.verify.checker import rest_ms
 from adapters.proof.verify.model import Model, Node
 from adapters.proof.verify.plans import Plan, plans
+from adapters.proof.world import World
 from fsm import CALL, Call, events as ev
 from fsm.engine.explore import Move, explore
 from fsm.engine.machine import Machine
-from fsm.engine.notation import NEVER, Row
+from fsm.engine.notation import NEVER, Row, State
 
 from .bodies import BodyMutant
 from .breaking import Mutant, beginning_without
-from .recording import Recorder
 
-MOST = 1_500
-"""How many of the nearest states of each plan are explored on the sound tables: about a second a plan, once a process."""
+MOST = 500
+"""How many of the nearest states of each plan are explored on the sound tables: about a second a plan."""
+ALIKE = 2
+"""How many steps that are answered by the very same rows are kept: the nearest."""
+TRIED = 100
+"""In how many steps of a plan a mutant is tried."""
+BEHIND = 5
+"""Behind how many states to which a mutant alone leads it is followed."""
 BEYOND = 30
-"""How many states behind one that a mutant alone leads to are explored."""
-KEPT = 10
-"""In how many states of a plan a row is tried: the nearest, and then always twice as far."""
-TRIED = 8
-"""Behind how many such states of a plan."""
+"""How many states behind each are explored."""
+
+T = TypeVar("T")
+Key = Row | tuple[str, State, type]
+"""What a mutant is told by: a row that answers, or a region, its state and the event that it is asked about."""
+
+
+class Taken(NamedTuple):
+    """A step of the sound tables: in which node, on what, and the node that it leads to."""
+
+    node: Node
+    on: Happening
+    target: Node
+
+
+class Sound(Model):
+    """The model of the sound tables, which notes its steps by the rows that answered."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.kept: dict[tuple[type, tuple[Row, ...]], list[Taken]] = {}
+        super().__init__(CALL, plan)
+
+    def after(self, node: Node, call: Call, world: World, happening: Happening) -> Move[Node] | None:
+        """What comes of it, as ever."""
+        move = super().after(node, call, world, happening)
+        alike = self.kept.setdefault((type(happening.event), self.answered), [])
+        if len(alike) < ALIKE:
+            alike.append(Taken(node, happening, node if move is None else move.target))
+        return move
 
 
 @attrs.frozen(eq=False)
 class Explored:
-    """A plan of the sound tables: its model, and some of the states in which each row answers."""
+    """A plan of the sound tables: its model, and the steps by what is asked and answers in them."""
 
     plan: Plan
     model: Model
-    nodes: dict[Row, list[Node]]
+    by: dict[Key, list[Taken]]
     broken: frozenset[str]
     """Rules that the sound tables break themselves in the plan, and so can tell nothing: `callfsm verify` shows how."""
 
-    def usual(self, rows: Iterable[Row]) -> dict[Node, set[Node]]:
-        """The states kept for these rows, and where the sound tables go from each."""
-        starts = dict.fromkeys(node for row in rows for node in self.nodes.get(row, ()))
-        return {node: {move.target for move in self.model.moves(node)} for node in starts}
+    def steps(self, keys: Iterable[Key]) -> list[Taken]:
+        """The steps in which any of the keys is met, at most `TRIED`, from near and far."""
+        return _spread(list(dict.fromkeys(taken for key in keys for taken in self.by.get(key, ()))), TRIED)
 
 
 def proof_of(mutant: Mutant, machine: Machine[Call], chosen: tuple[Plan, ...] = (), most: int = MOST) -> str:
     """The first rule that the mutant breaks, and in which plan; empty if none is found broken. No `chosen` are all of `callfsm verify`."""
-    told_by = _told_by(mutant)
-    with beginning_without(mutant.endless):
-        for explored in _all_explored(chosen or tuple(plans()), most):
-            rule = _told(explored, explored.model.on(machine), explored.usual(told_by))
-            if rule:
-                return rule
-    return ""
+    told = (broken_by(mutant, machine, explored(plan, most)) for plan in chosen or tuple(plans()))
+    return next(filter(None, told), "")
 
 
 def proof_of_body(mutant: BodyMutant, chosen: tuple[Plan, ...] = (), most: int = MOST) -> str:
     """The first rule that is broken while the function is the mutant, and in which plan; empty if none is found broken."""
-    told_by = _rows_with(mutant.function)
-    for explored in _all_explored(chosen or tuple(plans()), most):
-        usual = explored.usual(told_by)
-        with mutant.in_place():
-            rule = _told(explored, explored.model, usual)
-        if rule:
-            return rule
-    return ""
+    told = (broken_by_body(mutant, explored(plan, most)) for plan in chosen or tuple(plans()))
+    return next(filter(None, told), "")
 
 
-def _told(explored: Explored, broken: Model, usual: dict[Node, set[Node]]) -> str:
-    fresh = (rule for rule in _faults(broken, usual) if rule not in explored.broken)
-    return next((f"{rule} ({explored.plan})" for rule in fresh), "")
+def broken_by(mutant: Mutant, machine: Machine[Call], of: Explored) -> str:
+    """The first rule that the mutant breaks in one plan."""
+    with beginning_without(mutant.endless):
+        broken = of.model.on(machine)
+        if mutant.endless is not None:
+            begun = Model(machine, of.plan)
+            if rule := _first(of, explore(begun.start, begun.moves, begun.faults, most=BEYOND).faults):
+                return rule
+        return _told(of, broken, of.steps(mutant.pairs if mutant.by_meeting else mutant.rows))
 
 
-def _rows_with(function: FunctionType) -> list[Row]:
-    """The rows that may answer where the function is asked, or whose acts or deadline it is part of."""
-    rows: list[Row] = []
+def broken_by_body(mutant: BodyMutant, of: Explored) -> str:
+    """The first rule that is broken in one plan while the function is the mutant."""
+    steps = of.steps(_keys(mutant.function))
+    with mutant.in_place():
+        return _told(of, of.model.on(CALL), steps)
+
+
+def _told(of: Explored, broken: Model, steps: Iterable[Taken]) -> str:
+    fresh = (rule for rule in _faults(broken, steps) if rule not in of.broken)
+    return next((f"{rule} ({of.plan})" for rule in fresh), "")
+
+
+def _first(of: Explored, faults: Iterable[Any]) -> str:
+    return next((f"{fault.rule} ({of.plan})" for fault in faults if fault.rule not in of.broken), "")
+
+
+@cache
+def _keys(function: FunctionType) -> tuple[Key, ...]:
+    """What is asked where the function is, and the rows whose acts or deadline it is part of."""
+    keys: dict[Key, None] = {}
     for table in CALL.regions:
-        asked = {(row.state, row.on) for row in table.rows if _calls(row.guard, function)}
-        rows += [row for row in table.rows if (row.state, row.on) in asked or any(_calls(part, function) for part in _parts(row))]
-    return rows
+        for row in table.rows:
+            if _calls(row.guard, function):
+                keys |= dict.fromkeys((row.region, row.state, kind) for kind in CALL.alphabet if issubclass(kind, row.on))
+            if any(_calls(part, function) for part in _parts(row)):
+                keys[row] = None
+    return tuple(keys)
 
 
 def _parts(row: Row) -> tuple[Any, ...]:
@@ -115,56 +160,52 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(part)
 
 
-def _told_by(mutant: Mutant) -> list[Row]:
-    """The rows in whose place the mutant may answer otherwise."""
-    if not mutant.by_meeting:
-        return [row for row in mutant.table.rows if row in mutant.rows]
-    met = {(row.state, row.on) for row in mutant.rows}
-    return [row for row in mutant.table.rows if any(row.state is state and issubclass(row.on, on) for state, on in met)]
-
-
 @cache
-def _all_explored(chosen: tuple[Plan, ...], most: int) -> tuple[Explored, ...]:
-    return tuple(_explored(plan, most) for plan in chosen)
-
-
-def _explored(plan: Plan, most: int) -> Explored:
-    recorder = Recorder()
-    model = Model(recorder, plan)
-    seen: dict[Row, int] = {}
-    nodes: dict[Row, list[Node]] = {}
-
-    def moves(node: Node) -> Iterator[Move[Node]]:
-        recorder.rows.clear()
-        yield from model.moves(node)
-        for row in recorder.rows:
-            seen[row] = count = seen.get(row, 0) + 1
-            if count & (count - 1) == 0 and count < 1 << KEPT:
-                nodes.setdefault(row, []).append(node)
-
-    space = explore(model.start, moves, model.faults, most=most)
+def explored(plan: Plan, most: int = MOST) -> Explored:
+    """The plan explored on the sound tables; remembered."""
+    model = Sound(plan)
+    space = explore(model.start, model.moves, model.faults, most=most)
     broken = {fault.rule for fault in space.faults}
-    if any(_restless(model, node) for row in nodes for node in nodes[row][:1]):
+    if any(_restless(model, node) for node in space.nodes[:most:20]):
         broken.add(Rule.LIVELOCK)
-    return Explored(plan, model, nodes, frozenset(broken))
+    by: dict[Key, list[Taken]] = {}
+    for (kind, rows), alike in model.kept.items():
+        for key in _met(kind, rows):
+            by.setdefault(key, []).extend(alike)
+    return Explored(plan, model, by, frozenset(broken))
 
 
-def _faults(broken: Model, usual: dict[Node, set[Node]]) -> Iterator[str]:
-    """The rules that the broken model breaks in these nodes, and then behind the nodes to which it alone leads."""
+def _met(kind: type, rows: tuple[Row, ...]) -> set[Key]:
+    """The rows that answered a step, and what each region was asked in which state: first the event, then the signals in their order."""
+    raised = {signal for row in rows for signal in row.then.signals}
+    kinds = (kind, *(signal for signal in CALL.signals if signal in raised))
+    width = len(CALL.regions)
+    return {*rows, *((row.region, row.state, kinds[place // width]) for place, row in enumerate(rows))}
+
+
+def _faults(broken: Model, steps: Iterable[Taken]) -> Iterator[str]:
+    """The rules that the broken model breaks in these steps, and then behind the nodes to which it alone leads."""
     new: dict[Node, None] = {}
-    for node, targets in usual.items():
-        for move in broken.moves(node):
+    for node, on, target in steps:
+        move = broken.after(node, broken.canon.call(node.numbers), broken.canon.world(node.numbers), on)
+        if move is not None and move.faults:
             yield from move.faults
-            if move.target not in targets:
-                new[move.target] = None
+        elif (reached := node if move is None else move.target) != target:
+            new[reached] = None
     for node in new:
         yield from broken.faults(node)
-    for node in islice(new, TRIED):
+    for node in _spread(list(new), BEHIND):
         yield from _at_rest(broken, node)
         space = explore(node, broken.moves, broken.faults, most=BEYOND)
         yield from (fault.rule for fault in space.faults)
         if _restless(broken, node):
             yield Rule.LIVELOCK
+
+
+def _spread(things: list[T], most: int) -> list[T]:
+    """At most so many of the things, the first ones and then from all over."""
+    stride = -(-len(things) // most) if things else 1
+    return list(islice(things[::stride], most))
 
 
 def _at_rest(model: Model, node: Node) -> Iterator[str]:

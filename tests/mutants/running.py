@@ -4,7 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,12 +13,13 @@ from random import Random
 import attrs
 
 from adapters.proof.rules import numbers_in, words_of
+from adapters.proof.verify.plans import Plan, plans
 from adapters.proof.workers import end_with_parent
 from fsm import CALL
 
 from .bodies import BodyMutant, body_mutants
-from .breaking import Mutant, mutants_of
-from .judging import Finding, judged, judged_body
+from .breaking import Broken, Mutant, mutants_of
+from .judging import By, Finding, by_form, found, judged, judged_body
 from .witnesses import CASES, gathered
 
 SHARE = 24
@@ -53,23 +54,44 @@ class Score:
 
 def score(wanted: Wanted, jobs: int | None = None, watch: Watch | None = None) -> Score:
     """Judge the mutants on `jobs` processes, as many as there are cores if it is None. Raises CaseError for a file that is no case."""
-    failing = gathered(wanted.folders).failing
-    made = list(range(len(mutants(wanted)) + len(bodies(wanted))))
-    if wanted.alone:
-        made = sorted(Random(wanted.alone).sample(made, min(wanted.alone, len(made))))
-    step = -(-len(made) // SHARE)
-    shares = [tuple(made[start::step]) for start in range(step)]
-    found: dict[int, Finding] = {}
-    with ProcessPoolExecutor(jobs or os.cpu_count(), mp_context=get_context("spawn"), initializer=_prepare) as pool:
+    failing = () if wanted.alone else gathered(wanted.folders).failing
+    made = range(len(mutants(wanted)) + len(bodies(wanted)))
+    judge = _alone if wanted.alone else _by_all
+    jobs = jobs or os.cpu_count() or 1
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_prepare) as pool:
         try:
-            for done in as_completed([pool.submit(_judge, wanted, share) for share in shares]):
-                found.update(done.result())
-                if watch is not None:
-                    watch(len(found), len(made))
+            done = judge(pool, jobs, wanted, made, watch or (lambda done, of: None))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return Score(tuple(found[number] for number in made), failing)
+    return Score(tuple(done[number] for number in sorted(done)), failing)
+
+
+def _by_all(pool: ProcessPoolExecutor, jobs: int, wanted: Wanted, made: range, watch: Watch) -> dict[int, Finding]:
+    """Every mutant judged, a share of them at a time."""
+    step = -(-len(made) // SHARE)
+    done: dict[int, Finding] = {}
+    for share in as_completed([pool.submit(_judge, wanted, tuple(made[start::step])) for start in range(step)]):
+        done |= share.result()
+        watch(len(done), len(made))
+    return done
+
+
+def _alone(pool: ProcessPoolExecutor, jobs: int, wanted: Wanted, made: range, watch: Watch) -> dict[int, Finding]:
+    """A sample judged by the check at import and then by the proof: each plan is explored once, for all mutants that are left."""
+    sample = sorted(Random(wanted.alone).sample(made, min(wanted.alone, len(made))))
+    done = {number: said for number in sample if (said := _by_form(wanted, number)) is not None}
+    waiting, asked = plans(), set[Future[dict[int, str]]]()
+    Random(wanted.alone).shuffle(waiting)  # so that plans of all kinds come soon
+    while waiting or asked:
+        watch(len(done), len(sample))
+        while waiting and len(asked) < jobs:
+            left = tuple(number for number in sample if number not in done)
+            asked.add(pool.submit(_proved, wanted, waiting.pop(), left))
+        ended, asked = wait(asked, return_when=FIRST_COMPLETED)
+        for one in ended:
+            done |= {number: found(_mutant(wanted, number), By.PROOF, rule) for number, rule in one.result().items()}
+    return {number: found(_mutant(wanted, number), By.NOBODY) for number in sample} | done
 
 
 @cache
@@ -93,7 +115,7 @@ def mutants(wanted: Wanted) -> tuple[Mutant, ...]:
     if wanted.bodies:
         return ()
     tables = [table for table in CALL.regions if not wanted.tables or table.name in wanted.tables]
-    both = gathered(wanted.folders).both
+    both = frozenset() if wanted.alone else gathered(wanted.folders).both  # which rows may change places, calls tell
     made = [mutant for table in tables for mutant in mutants_of(table, both)]
     if wanted.rule:
         made = [mutant for mutant in made if any(wanted.rule in numbers_in(words_of(row)) for row in mutant.rows)]
@@ -107,12 +129,38 @@ def _prepare() -> None:
 
 
 def _judge(wanted: Wanted, share: tuple[int, ...]) -> dict[int, Finding]:
-    rows, changed = mutants(wanted), bodies(wanted)
-    seen = () if wanted.alone else gathered(wanted.folders).witnesses
+    seen = gathered(wanted.folders).witnesses
 
     def finding(number: int) -> Finding:
-        if number < len(rows):
-            return judged(rows[number], seen, wanted.proof)
-        return judged_body(changed[number - len(rows)], seen, proof=bool(wanted.alone))
+        mutant = _mutant(wanted, number)
+        return judged_body(mutant, seen) if isinstance(mutant, BodyMutant) else judged(mutant, seen, wanted.proof)
 
     return {number: finding(number) for number in share}
+
+
+def _proved(wanted: Wanted, plan: Plan, left: tuple[int, ...]) -> dict[int, str]:
+    """Which of the mutants one plan of the proof notices, and by which rule."""
+    from .proof import broken_by, broken_by_body, explored
+
+    of = explored(plan)
+    said = {}
+    for number in left:
+        mutant = _mutant(wanted, number)
+        if isinstance(mutant, BodyMutant):
+            rule = broken_by_body(mutant, of)
+        else:
+            rule = broken_by(mutant, Broken(mutant.make(), mutant.endless), of)
+        if rule:
+            said[number] = rule
+    explored.cache_clear()
+    return said
+
+
+def _mutant(wanted: Wanted, number: int) -> Mutant | BodyMutant:
+    rows = mutants(wanted)
+    return rows[number] if number < len(rows) else bodies(wanted)[number - len(rows)]
+
+
+def _by_form(wanted: Wanted, number: int) -> Finding | None:
+    mutant = _mutant(wanted, number)
+    return None if isinstance(mutant, BodyMutant) else by_form(mutant)

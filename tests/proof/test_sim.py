@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +92,21 @@ def test_everything_that_can_go_wrong_does(held: Tally) -> None:
 
 
 def test_calls_end_in_every_way_that_a_fault_can_end_them(held: Tally) -> None:
-    """But a bug of our own, and a session that is refused: neither is drawn."""
-    never = {fx.Reason.SESSION_REFUSED.value, fx.Reason.INTERNAL.value}
-    assert not {reason.value for reason in fx.Reason} - set(held.reasons) - never
+    assert not {reason.value for reason in fx.Reason} - set(held.reasons)
 
 
 def test_nearly_every_row_is_taken_in_some_call(held: Tally) -> None:
+    """But those that no driver meets, each with its reason; `callfsm sim` shows how many are left of how many calls."""
     never = sim.rows_never_taken(held)
-    assert len(never) < 60, "\n".join(never)
+    assert len(never) < 40, "\n".join(never)
+
+
+def test_a_row_that_no_driver_meets_is_told_with_the_reason(held: Tally) -> None:
+    told = "\n".join(sim.in_words(held, 1.0))
+    for row, why in sim.UNMET.items():
+        assert f"that no driver meets: {row}: {why}" in told
+        met = [name for name in sim.rows_never_taken(Tally()) if fnmatchcase(name, row)]
+        assert not met
 
 
 def test_every_setting_that_is_drawn_is_one_of_the_policy() -> None:

@@ -177,6 +177,24 @@ PLANTED: dict[str, tuple[Plan, str, Callable[[Declared], Declared | None], str]]
         instead(states.GUARDED, ev.PlayoutOver, go(states.READY)),
         Rule.REST_RIGHTS,
     ),
+    "a fault that nobody notes": (
+        TALK,
+        "response",
+        instead(states.CANCEL_IN_FLIGHT, ev.ResponseExpired, go(states.CANCELLED, response_table.remember_own)),
+        Rule.NOTED,
+    ),
+    "a silence that noise refills": (
+        plan_of("speech idle"),
+        "idle",
+        instead(states.ARMED, ev.CallerEvent, go(states.ARMED)),
+        f"{Rule.LASTS}: idle is armed",
+    ),
+    "a number that is not handed in": (
+        plan_of("turns keys"),
+        "dtmf",
+        instead(states.ENTERING, ev.DtmfExpired, go(states.NO_ENTRY)),
+        Rule.ENTRY,
+    ),
     "a step that raises": (TALK, "turn", guarded_by("ours_to_commit", raises), f"{Rule.RAISES}: ZeroDivisionError: planted"),
 }
 """What is planted into the tables, and the rule that it breaks."""

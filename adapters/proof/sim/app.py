@@ -30,7 +30,7 @@ class App:
         """`told`: where it is noted what it is told of the end; a list of its own otherwise."""
         self.told = [] if told is None else told
         self._world = world
-        world.acts |= {"dismiss": self._dismiss, "wish_end": self._wish_end, "notice": self._notice}
+        world.acts |= {"dismiss": self._dismiss, "wish_end": self._wish_end, "notice": self._notice, "bug": self._bug}
 
     async def run(self, post: Post) -> None:
         """Have the greeting's text ready, sooner or later."""
@@ -70,6 +70,9 @@ class App:
     def _notice(self, item: Item) -> None:
         self._world.post(ev.NoticeRequested, str(item.value))
 
+    def _bug(self, item: Item) -> None:
+        self._world.post(ev.PortFailed, str(item.value))
+
     def _wish_end(self, item: Item) -> None:
         self._world.post(ev.HangupRequested, str(item.value or ""))
 
@@ -92,6 +95,7 @@ class Caller:
             "barge_in": self._barge_in,
             "rustle": self._rustle,
             "listen": self._listen,
+            "pause": self._pause_over_the_voice,
         }
 
     def _speak(self, item: Item) -> None:
@@ -146,6 +150,9 @@ class Caller:
 
     def _listen(self, _: Item) -> None:
         self._world.post(ev.BackchannelHeard, f"u{self._turns}")
+
+    def _pause_over_the_voice(self, _: Item) -> None:
+        self._world.post(ev.VoicePaused)
 
     def _rustle(self, item: Item) -> None:
         self._world.post(ev.VoiceHeard, float(item.value))

@@ -5,6 +5,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import attrs
@@ -106,13 +107,21 @@ def in_words(tally: Tally, seconds: float) -> Iterator[str]:
     yield "ended   " + _counted(tally.reasons)
     never = [kind.__name__ for kind in kinds() if kind.__name__ not in tally.events]
     yield f"events  {len(tally.events)} of {len(kinds())} happened" + (f", never {', '.join(never)}" if never else "")
-    declared = sum(len(region.declared) for region in CALL.regions)
-    yield f"rows    {len(tally.rows)} of {declared} taken, {declared - len(tally.rows)} never"
+    declared, never = sum(len(region.declared) for region in CALL.regions), dead_rows(CALL, tally.rows)
+    left = rows_never_taken(tally)
+    yield f"rows    {len(tally.rows)} of {declared} taken, {len(left)} never" + (", listed by --rows" if left else "")
+    for row, why in UNMET.items():
+        if met := sum(fnmatchcase(name, row) for name in never):
+            yield f"        and {met} that no driver meets: {row}: {why}"
+
+
+UNMET = {"*/Expired/stale": "a driver asks for the deadline that is due, and posts no other"}
+"""The rows that no call takes, each with the reason; `callfsm verify` takes them."""
 
 
 def rows_never_taken(tally: Tally) -> list[str]:
     """The declared rows that no call took, but for those that none can take."""
-    return dead_rows(CALL, tally.rows)
+    return [row for row in dead_rows(CALL, tally.rows) if not any(fnmatchcase(row, unmet) for unmet in UNMET)]
 
 
 def report(broken: Iterable[Simulated], folder: Path, parts: Parts | None = None) -> Iterator[str]:

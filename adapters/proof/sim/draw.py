@@ -67,6 +67,7 @@ DEEDS = (
     Kind("key", MOMENTS, 6, 3_000, _of(*"0123456789*#", "12#", "1234#", "77", "5*", "##"), weight=3),
     Kind("hang_up", MOMENTS, 6, 4_000),
     Kind("wish_end", MOMENTS, 6, 3_000, _of("", "", "r2", "r3", "r9")),
+    Kind("pause", ("speech", "hold"), 6, 400),
     Kind("listen", ("sound", "speech", "hold", "flush"), 6, 1_500),
     Kind("notice", MOMENTS, 6, 3_000, _of("Say that the call is recorded."), weight=2),
     Kind("dismiss", MOMENTS, 6, 1_000),
@@ -78,7 +79,14 @@ DEEDS = (
 """What people do, and the model with them."""
 
 HEARD = (
-    *("response.created", "response.done", "response.output_item.added", "response.output_text.delta", "response.output_audio.delta"),
+    *(
+        "response.created",
+        "response.done",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.output_text.delta",
+        "response.output_audio.delta",
+    ),
     *("response.output_audio_transcript.delta", "response.output_audio_transcript.done", "response.output_text.done", "error"),
     *("response.function_call_arguments.done", "input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped"),
     *("input_audio_buffer.committed", "conversation.item.input_audio_transcription.completed", "session.created", "session.updated"),
@@ -134,6 +142,9 @@ FAULTS = (
     Kind("unasked", MOMENTS, 5, 1_000, weight=2),
     Kind("kill", MOMENTS, 5, 1_000, weight=2),
     Kind("refuse", ("creating",), 6, 0, _of("conversation_already_has_active_response", *CODES, "invalid_value"), weight=2),
+    Kind("refuse", ("committing",), 4, 0, _of("input_audio_buffer_commit_empty")),
+    Kind("refuse", ("configuring",), 2, 0, _of("invalid_value")),
+    Kind("bug", MOMENTS, 5, 3_000, _of("the simulated program has a bug")),
     Kind("fail", ("response",), 6, 0, _of(*CODES, *CODES, *FATAL_CODES), weight=3),
     Kind("incomplete", ("response",), 6, 0, _of("max_output_tokens", "content_filter"), weight=2),
     Kind("broken", ("response",), 6, 0, _of("exploded", "")),
@@ -252,9 +263,8 @@ def draw(seed: int) -> Plan:
     items = [*_conversation(chance)]
     items += [_weighted(chance, DEEDS).draw(chance) for _ in range(chance.choice((0, 1, 2, 4, 6)))]
     items += [_weighted(chance, FAULTS).draw(chance) for _ in range(storm)]
-    if storm and chance.random() < 0.1:
-        items += _scene(chance)
-    return Plan(seed, _settings(chance), tuple(items))
+    settings, scene = _scene(chance) if storm and chance.random() < 0.25 else ({}, ())
+    return Plan(seed, _settings(chance, settings), (*items, *scene))
 
 
 def is_calm(plan: Plan) -> bool:
@@ -269,29 +279,48 @@ def _conversation(chance: random.Random) -> list[Item]:
     return [Item("speak", cue, nth, chance.randint(200, 2_500), chance.randint(400, 3_000)) for cue, nth in cues]
 
 
-def _scene(chance: random.Random) -> list[Item]:
-    """Things that matter only together: a cancel that does not leave, a goodbye that is told late, a hang-up in the middle of speech."""
+def _scene(chance: random.Random) -> tuple[dict[str, Any], tuple[Item, ...]]:
+    """Things that matter only together, or only with a setting: a cancel that does not leave, a goodbye that is told late, …"""
     nth, soon = chance.randint(1, 4), chance.randint(0, 600)
-    scenes = (
-        (Item("block", "hold", nth, 0, 3_000), Item("close", "hold", nth, 160 + soon, 1006)),
-        (Item("goodbye", "response", nth), Item("stall", ">response.output_text.done", nth, 0, 9_000)),
-        (Item("goodbye", "response", nth), Item("late", ">response.output_audio_transcript.done", nth, 0, 9_000)),
-        (Item("unasked", "sound", nth, soon), Item("hang_up", "sound", nth, soon + 700)),
-        (Item("tool", "response", nth, 0, 3), Item("never", "tool", 1), Item("never", "tool", 2), Item("late", "tool", 3, 0, 9_000)),
-        (Item("hush", "create", nth), Item("speak", "create", nth, soon, 900)),
+    scenes: tuple[tuple[dict[str, Any], tuple[Item, ...]], ...] = (
+        ({}, (Item("block", "hold", nth, 0, 3_000), Item("close", "hold", nth, 160 + soon, 1006))),
+        ({}, (Item("goodbye", "response", nth), Item("stall", ">response.output_text.done", nth, 0, 9_000))),
+        ({}, (Item("goodbye", "response", nth), Item("late", ">response.output_audio_transcript.done", nth, 0, 9_000))),
+        ({}, (Item("unasked", "sound", nth, soon), Item("hang_up", "sound", nth, soon + 700))),
+        ({}, (Item("tool", "response", nth, 0, 3), Item("never", "tool", 1), Item("never", "tool", 2), Item("late", "tool", 3, 0, 9_000))),
+        ({}, (Item("hush", "create", nth), Item("speak", "create", nth, soon, 900))),
+        ({}, (Item("lose", ">response.done", nth),)),
+        ({"response_ms": 1_000}, (Item("think", "response", nth, 0, 3_000),)),
+        ({"response_ms": 1_000}, (Item("crawl", "response", nth, 0, 700), Item("long", "response", nth, 0, 4))),
+        ({"response_ms": 1_000}, (Item("unasked", "done", nth, 50), Item("hang", "response", nth + 1))),
+        ({}, (Item("second", "sound", nth, soon), Item("fail", "response", nth + chance.randint(0, 1), 0, "server_error"))),
+        ({}, (Item("second", "sound", nth, soon), Item("mute", "response", nth))),
+        ({}, (Item("refuse", "creating", nth, 0, "conversation_already_has_active_response"), Item("unasked", "create", nth, 50))),
+        ({}, (Item("tool_said", "response", nth), Item("speak", "sound", nth, soon, 120))),
+        ({}, (Item("refuse", "creating", nth, 0, "insufficient_quota"),)),
+        ({"stall_ms": 600, "recoveries": 0}, (Item("stall", "active", nth, 200, 6_000),)),
+        ({"reconnects": 0}, (Item("close", "sound", nth, soon, 1006),)),
+        ({"goodbye_min_turns": 3}, (Item("goodbye", "response", 2),)),
+        ({"queued_notices": 1}, (Item("notice", "create", nth, 0, "One."), Item("notice", "create", nth, 10, "Two."))),
+        ({"dtmf_digits": 2, "dtmf_terminator": "#"}, (Item("key", "silence", nth, soon, "12#"),)),
+        ({"recovery_pause_ms": 3_000}, (Item("fail", "response", nth, 0, "server_error"), Item("notice", "done", nth, 100, "One."))),
+        ({"call_ms": 45_000}, (Item("jump", "sound", nth, soon, 60_000),)),
+        ({"turns": "local"}, (Item("refuse", "committing", nth, 0, "input_audio_buffer_commit_empty"),)),
+        ({"voice": "chatterbox"}, (Item("second", "speech", nth, soon), Item("kill", "speech", nth, soon + 900))),
+        ({"interrupts": "server"}, (Item("tool_said", "response", nth), Item("speak", "active", nth, 400 + soon, 900))),
     )
-    return list(scenes[chance.randrange(len(scenes))])
+    return scenes[chance.randrange(len(scenes))]
 
 
 def _weighted(chance: random.Random, kinds: tuple[Kind, ...]) -> Kind:
     return chance.choices(kinds, [kind.weight for kind in kinds])[0]
 
 
-def _settings(chance: random.Random) -> tuple[tuple[str, Any], ...]:
-    """Settings that make a policy together: one that does not go with those before it stays the default."""
+def _settings(chance: random.Random, given: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Settings that make a policy together, those given last: one that does not go with those before it stays the default."""
     odd = chance.choice((0, 2, 4, 10))
     names = {*ALWAYS, *chance.sample([name for name in SETTINGS if name not in ALWAYS], odd)}
-    drawn = {name: values[chance.randrange(len(values))] for name, values in SETTINGS.items() if name in names}
+    drawn = {name: values[chance.randrange(len(values))] for name, values in SETTINGS.items() if name in names} | given
     policy = plain = Policy()
     for name, value in drawn.items():
         with suppress(ValueError):

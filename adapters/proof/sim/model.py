@@ -83,6 +83,11 @@ class Model:
         self._world.happened("active")
         self._later(5, 60, self._create, response)
 
+    def respond_twice(self) -> None:
+        """Begin a response whether or not another is being generated, which goes on."""
+        self._active = None
+        self.respond()
+
     def cancel_unasked(self) -> None:
         """End what is being generated for a reason of the server's own."""
         if self._active is not None:
@@ -100,6 +105,9 @@ class Model:
     # What the client asks for.
 
     def _update(self, message: Message) -> None:
+        for item in self._world.happened("configuring"):
+            self._refuse(message, str(item.value))
+            return
         _merge(self._session, message["session"])
         self._later(5, 80, self._tell, {"type": "session.updated", "session": json.loads(json.dumps(self._session))})
 
@@ -121,8 +129,11 @@ class Model:
         else:
             self._end(self._active, "cancelled", "client_cancelled")
 
-    def _commit(self, _: Message) -> None:
+    def _commit(self, message: Message) -> None:
         """The client's VAD has heard the caller end."""
+        for item in self._world.happened("committing"):
+            self._refuse(message, str(item.value))
+            return
         self._turns += 1
         turn = f"c{self._turns}"
         self._tell({"type": "input_audio_buffer.committed", "item_id": turn})
@@ -238,6 +249,10 @@ def _unasked(model: Model, _: Item) -> None:
     model.respond()
 
 
+def _second(model: Model, _: Item) -> None:
+    model.respond_twice()
+
+
 def _killed(model: Model, _: Item) -> None:
     model.cancel_unasked()
 
@@ -247,6 +262,7 @@ _MISFORTUNES: dict[str, Callable[[Model, Item], None]] = {
     "garbage": _garbage,
     "foreign": _foreign,
     "unasked": _unasked,
+    "second": _second,
     "kill": _killed,
 }
 

@@ -131,6 +131,8 @@ def _pieces(response: Response, shape: _Shape, speaks: bool) -> list[Piece]:
             added = {"response_id": response.id, "item": {"id": item_id, "type": "message"}}
             said.append(_piece("response.output_item.added", added, item_id))
             said += _in_sound(response, shape, text, place) if speaks else _in_text(response, shape, text, item_id)
+            done = {"response_id": response.id, "item": {"id": item_id, "type": "message", "status": "completed"}}
+            said.append(_piece("response.output_item.done", done))
     kept = said[: 1 + int((len(said) - 1) * shape.share)]
     for number in range(shape.tools):
         call = {"response_id": response.id, "call_id": f"call_{response.number}_{number}", "name": "look_up", "arguments": "{}"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from adapters.proof.deadlines import untimely
 from adapters.proof.judges import Judge, Rule, at_rest
 from adapters.proof.meanings import untrue
 from adapters.proof.world import begin
@@ -121,6 +122,8 @@ class Rules:
         if after.phase.state not in OVER:
             for what in untrue(after, self._world):
                 self.break_rule(f"{Rule.MEANING}: {what}")
+            for what in untimely(before, after, judge.moment):
+                self.break_rule(f"{Rule.LASTS}: {what}")
         if timely and after.phase.state not in OVER:
             again = getattr(after, event.region).epoch == getattr(before, event.region).epoch  # type: ignore[attr-defined]
             self.rule(not again, f"{type(event).__name__} fires, and its deadline runs on (R78)")

@@ -161,6 +161,9 @@ def _afterlife(plan: Plan, answer: Answer) -> Iterator[Happening]:
     if "goodbye" in plan.parts:
         yield Happening(ev.GoodbyeSaid(NOW, name))
     if "late" in plan.parts:
+        if answer.device is not Device.ADMITTED:
+            yield Happening(ev.PlayoutProgressed(NOW, name, 20.0), 1)
+            yield Happening(ev.PlayoutFinished(NOW, name, SOUND_MS), 1)
         if plan.policy.voice == "realtime":
             yield Happening(ev.AudioArrived(NOW, name, f"{name}.a"), 1)
         if "memory" in plan.parts and not answer.items:

@@ -20,7 +20,7 @@ from fsm.call.machine import CALL
 from fsm.call.snapshot import Call
 from fsm.engine.explore import Fault, Space, explore
 from fsm.engine.machine import Machine
-from fsm.engine.notation import NEVER, Region, State
+from fsm.engine.notation import NEVER, Region, Row, State
 
 ROUNDS = 300
 """More deadlines than a call may need to come to rest."""
@@ -82,7 +82,7 @@ class Checked:
     events: frozenset[type]
     """The kinds of events and signals that happened."""
     moved: frozenset[Pair]
-    """The pairs of regions that moved in one step."""
+    """The pairs of regions that moved in one step, other than by the call's end."""
     seen: frozenset[tuple[str, str, str, str]]
     """The pairs of states that stood side by side: region, state, region, state."""
 
@@ -112,9 +112,7 @@ def check(plan: Plan, machine: Machine[Call] = CALL, *, most: int | None = None,
         violations=tuple(_violation(plan, space, fault) for fault in faults),
         places=frozenset((row.region, row.declared) for rows in model.rows for row in rows),
         events=frozenset(model.kinds),
-        moved=frozenset(
-            pair for rows in model.rows for pair in combinations(dict.fromkeys(row.region for row in rows if row.then.target), 2)
-        ),
+        moved=frozenset(pair for rows in model.rows for pair in combinations(dict.fromkeys(filter(None, map(_moves, rows))), 2)),
         seen=_side_by_side(model, space),
     )
 
@@ -168,6 +166,24 @@ def never_moved(checked: Iterable[Checked]) -> list[Pair]:
     """The pairs of regions of which no step moved both."""
     moved = {frozenset(pair) for one in checked for pair in one.moved}
     return [pair for pair in combinations([region.name for region in CALL.regions], 2) if frozenset(pair) not in moved]
+
+
+def can_move(machine: Machine[Call] = CALL) -> set[frozenset[str]]:
+    """The pairs of regions that some event moves both, as the tables say, other than by the call's end."""
+    found: set[frozenset[str]] = set()
+    for event in machine.events:
+        kinds, moved = [event], set()
+        for kind in kinds:
+            rows = [row for region in machine.regions for row in region.rows if issubclass(kind, row.on)]
+            moved |= set(filter(None, map(_moves, rows)))
+            kinds += [signal for row in rows for signal in row.then.signals if signal not in kinds]
+        found |= set(map(frozenset, combinations(moved, 2)))
+    return found
+
+
+def _moves(row: Row) -> str | None:
+    """The region that a row moves, unless it ends."""
+    return row.region if row.then.target is not None and _lives(row.then.target) else None
 
 
 def never_seen(checked: Iterable[Checked]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from copy import copy
 from typing import NamedTuple, Self
 
+from adapters.proof.deadlines import untimely
 from adapters.proof.judges import Judge, Rule, at_rest
 from adapters.proof.meanings import untrue
 from adapters.proof.verify.alphabet import ASLEEP, DUE, NOW, SOUND_MS, Happening, happenings, new_turn, sentence
@@ -44,6 +45,8 @@ class Model:
         self.steps = 0
         self.kinds: set[type] = set()
         self.rows: set[tuple[Row, ...]] = set()
+        self.answered: tuple[Row, ...] = ()
+        """The rows that answered the last step."""
         self.memory = "memory" in plan.parts
         self.begun = tuple(_beginning(plan))
         call, world = start(plan.policy), begin(plan.policy)
@@ -80,10 +83,11 @@ class Model:
         there = {answer.id for answer in world.answers}
         known = tuple(sorted(name for name in canon.known(node.numbers) if name[0] == "r" and name not in there))
         for happening in happenings(world, self.plan, known):
-            if happening.fault <= left:
-                yield from self._move(node, call, world, happening, False)
+            if happening.fault <= left and (move := self.after(node, call, world, happening)):
+                yield move
         for happening in self.expiries(node, call):
-            yield from self._move(node, call, world, happening, True)
+            if move := self.after(node, call, world, happening):
+                yield move
 
     def expiries(self, node: Node, call: Call) -> Iterator[Happening]:
         """The deadlines that may pass."""
@@ -107,7 +111,8 @@ class Model:
         policy = call.policy
         if call.phase.state in (states.CLOSING, states.CLOSED):
             over = all(getattr(call, name).state is states.OVER for name in self.canon.names if name != "phase")
-            return [] if over and world.told and (call.phase.state is states.CLOSED or call.phase.due_ms != NEVER) else [Rule.CLOSES]
+            closed = call.phase.state is states.CLOSED or (call.phase.due_ms != NEVER and not world.closed)
+            return [] if over and world.told and closed else [Rule.CLOSES]
         found: list[str] = []
         bounded = (
             max(len(call.response.ended), len(call.response.unwanted), len(call.truncation.cut), len(call.tool.told))
@@ -143,20 +148,16 @@ class Model:
         numbers, names = self.canon.settle(answer.snapshot, judge.world, node.numbers)
         return Node(numbers, self._waits(node.waits, answer.snapshot, event.at_ms), node.spent + happening.fault), names
 
-    def _move(self, node: Node, call: Call, world: World, happening: Happening, expires: bool) -> tuple[Move[Node], ...]:
-        result = self.after(node, call, world, happening, expires)
-        if isinstance(result, Move):
-            return (result,)
-        return ()
-
-    def after(self, node: Node, call: Call, world: World, happening: Happening, expires: bool) -> Move[Node] | None:
+    def after(self, node: Node, call: Call, world: World, happening: Happening) -> Move[Node] | None:
         """What comes of it in a node; None if nothing does."""
         self.steps += 1
         event = happening.event
+        expires = isinstance(event, ev.Expired)
         try:
             answer = self.machine.step(call, event)
         except Exception as error:  # whatever it is, it is what is looked for
             return Move(happening, node, (f"{Rule.RAISES}: {type(error).__name__}: {error}",))
+        self.answered = answer.rows
         self.rows.add(answer.rows)
         self.kinds.add(type(event))
         self.kinds.update(answer.signals)
@@ -172,6 +173,8 @@ class Model:
             return Move(happening, node, (Rule.STALE,))
         judge = self.judge(world, answer, happening, over=call.phase.state in (states.CLOSING, states.CLOSED))
         faults: list[str] = list(judge.faults)
+        if not judge.world.told:
+            faults += [f"{Rule.LASTS}: {what}" for what in untimely(call, answer.snapshot, judge.moment, self.plan.still)]
         if expires and getattr(answer.snapshot, event.region).epoch == 0 and answer.snapshot.phase.state is not states.CLOSED:  # type: ignore[attr-defined]
             faults.append(Rule.EXPIRY)
         numbers, _ = self.canon.settle(answer.snapshot, judge.world, node.numbers)

@@ -66,7 +66,7 @@ class Plan:
 def plans(deep: bool = False, **policy: Any) -> list[Plan]:
     """What is explored; `policy` overrides settings of every policy. Raises ValueError for one that is none."""
     Policy(**{**PLAIN, **policy})
-    choices = _choices()
+    choices = combinations_of_choices()
     stride = len(choices) // DAILY + 1
     made = []
     for number, (name, parts, settings) in enumerate(_KINDS):
@@ -74,12 +74,32 @@ def plans(deep: bool = False, **policy: Any) -> list[Plan]:
             with suppress(ValueError):
                 made.append(_plan(name, parts, {**chosen, **settings, **policy}))
     found = list(dict.fromkeys(made))
+    if not deep:
+        found += _others(choices, {chosen_in(plan) for plan in found}, policy)
     return [attrs.evolve(plan, faults=2, responses=3, most=DEEP_MOST) for plan in found] if deep else found
+
+
+def chosen_in(plan: Plan) -> tuple[Any, ...]:
+    """The choices that a plan's policy makes."""
+    return tuple(getattr(plan.policy, name) for name in CHOICES)
+
+
+def _others(choices: list[dict[str, Any]], seen: set[tuple[Any, ...]], policy: dict[str, Any]) -> list[Plan]:
+    """A short walk for each combination of choices that no plan has, of one kind of plan after the other."""
+    made = []
+    for number, chosen in enumerate(choices):
+        for name, parts, settings in _KINDS[number % len(_KINDS) :] + _KINDS[: number % len(_KINDS)]:
+            with suppress(ValueError):
+                plan = _plan(name, parts, {**chosen, **settings, **policy, "most": SHORT})
+                if chosen_in(plan) == tuple(chosen.values()) and chosen_in(plan) not in seen:
+                    seen.add(chosen_in(plan))
+                    made.append(plan)
+    return made
 
 
 DAILY = 4
 """Of how many combinations of choices each kind of plan is walked in a daily run, about."""
-MOST, DEEP_MOST = 1_500, 100_000
+SHORT, MOST, DEEP_MOST = 100, 1_500, 100_000
 """How many of the nearest states of a plan are explored."""
 _BOUNDS = ("faults", "responses", "sentences", "notices", "most")
 _KINDS: list[tuple[str, str, dict[str, Any]]] = [
@@ -93,12 +113,13 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("goodbye", "speech goodbye answering", {"greeting": False}),
     ("idle", "turns idle tools", {}),
     ("limit", "turns limit answering", {"greeting": False}),
+    ("limit", "speech limit", {}),
     ("outage", "turns outage opening", {"greeting": True, "faults": 2}),
     ("outage", "speech outage answering", {"greeting": False, "faults": 2}),
     ("tools", "turns tools", {"tools_at_once": 2}),
     ("tools", "speech tools twice late answering", {"greeting": False, "tools_at_once": 2, "remembered_ids": 2}),
     ("memory", "turns memory items whole", {"sentences": 2, "queued_sentences": 4}),
-    ("memory", "speech memory items late answering", {"greeting": False, "sentences": 2, "queued_sentences": 4}),
+    ("memory", "speech memory items late twice answering", {"greeting": False, "sentences": 2, "queued_sentences": 4}),
     ("speech", "speech", {}),
     ("speech", "speech progress whole answering", {"greeting": False}),
     ("speech", "speech twice late answering", {"greeting": False, "remembered_ids": 2}),
@@ -119,7 +140,7 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
 """The kinds of plans: what acts in each, besides responses, their sound and their end. `answering`: an answer is heard already."""
 
 
-def _choices() -> list[dict[str, Any]]:
+def combinations_of_choices() -> list[dict[str, Any]]:
     """Every combination of the choices that makes a policy."""
     values = {name: getattr(attrs.fields(Policy), name).validator for name in CHOICES}
     every = product(*[getattr(one, "choices", (False, True)) for one in values.values()])

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from fsm.call.effects import Log, TellEnded
+from fsm.call.effects import Log
 from fsm.engine.machine import Machine
 from fsm.engine.notation import Row, fields_set_by
 
@@ -86,7 +86,7 @@ class Reads:
 
 def _told_only(act: Callable[..., Any]) -> bool:
     """Does the act make an effect whose words no judge reads?"""
-    return act.__annotations__.get("return") in (Log, TellEnded)
+    return act.__annotations__.get("return") is Log
 
 
 @cache

@@ -1,0 +1,193 @@
+"""How long each state lasts, and from what it counts: said of policy and of the world, and held against each deadline that begins.
+
+A state that is not named here lasts for ever. One that is counts from the fact that it was entered by, and anew only from what `_ANEW`
+says: progress lets a playout go on, noise does not refill the silence.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
+
+from adapters.proof.world import World, is_protected
+from fsm.call import effects as fx, events as ev, states as st
+from fsm.call.policy import Policy
+from fsm.call.snapshot import Call
+from fsm.engine.notation import NEVER, State
+
+
+class Moment(NamedTuple):
+    """A step: the policy, what happened, what it raised and asked for, and the world before and after."""
+
+    policy: Policy
+    event: ev.Event
+    signals: tuple[type, ...]
+    effects: tuple[fx.Effect, ...]
+    before: World
+    after: World
+
+
+def untimely(was: Call, call: Call, moment: Moment, still: Collection[str] = ()) -> Iterator[str]:
+    """The regions whose deadline does not stand where it must after a step, each with its state."""
+    for name in _REGIONS:
+        before, now = getattr(was, name), getattr(call, name)
+        if name in still or now is before or now.state in (st.OVER, st.CLOSED):
+            continue
+        began = now.epoch != before.epoch
+        fired = isinstance(moment.event, ev.Expired) and moment.event.region == name
+        same = now.state is before.state and getattr(now, "id", "") == getattr(before, "id", "")
+        stays = same and now.state in _LASTS and not fired
+        if (began and now.due_ms != _due_ms(now.state, before.due_ms, moment)) or (
+            stays and began is not _ANEW.get(now.state, _never)(moment)
+        ):
+            yield f"{name} is {now.state.name}"
+
+
+def running(state: State, due_ms: float) -> bool:
+    """Has the state its deadline, if it is to have one?"""
+    return (due_ms != NEVER) is (state in _LASTS)
+
+
+def _due_ms(state: State, was_ms: float, moment: Moment) -> float:
+    if state not in _LASTS:
+        return NEVER
+    # the end of the call counts from its beginning, however late the warning comes
+    return (was_ms if state is st.WARNED else moment.event.at_ms) + _LASTS[state](moment.policy, moment)
+
+
+def _setting(*names: str) -> Callable[[Policy, Moment], float]:
+    """The sum of these settings."""
+
+    def lasts(policy: Policy, _: Moment) -> float:
+        return float(sum(getattr(policy, name) for name in names))
+
+    return lasts
+
+
+def _stall(policy: Policy, moment: Moment) -> float:
+    return float(policy.goodbye_stall_ms if moment.before.bye not in ("", "*") else policy.stall_ms)
+
+
+def _decision(policy: Policy, _: Moment) -> float:
+    return float(policy.interruption_min_ms if policy.interruption_by == "duration" else policy.detector_ms)
+
+
+def _retry(policy: Policy, moment: Moment) -> float:
+    stated = policy.retry_after_most_ms if moment.after.wait_ms > policy.retry_after_most_ms else moment.after.wait_ms
+    return float(stated if stated > policy.recovery_pause_ms else policy.recovery_pause_ms)
+
+
+def _reconnect(policy: Policy, moment: Moment) -> float:
+    return float(policy.reconnect_pause_ms * (1 << moment.before.lost))
+
+
+def _filler(policy: Policy, _: Moment) -> float:
+    return float(policy.tool_filler_ms if policy.tool_filler_ms else policy.tool_ms)
+
+
+def _rest_of_tool(policy: Policy, _: Moment) -> float:
+    return float(policy.tool_ms - policy.tool_filler_ms)
+
+
+def _until_warning(policy: Policy, _: Moment) -> float:
+    return float(policy.call_ms - policy.call_warning_ms)
+
+
+_LASTS: dict[State, Callable[[Policy, Moment], float]] = {
+    st.CLOSING: _setting("closing_ms"),
+    st.REQUESTED: _setting("create_ack_ms"),
+    st.WITHDRAWN: _setting("create_ack_ms"),
+    st.BLOCKED: _setting("busy_ms"),
+    st.IN_PROGRESS: _setting("response_ms"),
+    st.SERVER_CANCELLING: _setting("server_cancel_ms"),
+    st.CANCEL_IN_FLIGHT: _setting("cancel_ack_ms"),
+    st.CANCEL_UNSENT: _setting("cancel_retry_ms"),
+    st.ADMITTED: _setting("first_audio_ms"),
+    st.VOICELESS: _setting("no_sound_ms"),
+    st.ONSET: _setting("echo_window_ms"),
+    st.PLAYING: _stall,
+    st.TAIL: _setting("line_tail_ms"),
+    st.STARVED: _setting("mid_answer_ms"),
+    st.ECHOED: _setting("echo_window_ms", "interruption_min_ms"),
+    st.SUSPECTED: _decision,
+    st.LOCKED: _setting("interruption_lock_ms"),
+    st.SYNTHESISING: _setting("synthesis_ms"),
+    st.POSITION_AWAITED: _setting("position_ms"),
+    st.CONNECTING: _setting("session_ms"),
+    st.CONFIGURING: _setting("session_ms"),
+    st.LOST: _reconnect,
+    st.GUARDED: _setting("greeting_ms"),
+    st.READY: _setting("session_life_ms"),
+    st.AGED: _setting("session_recycle_ms"),
+    st.LINE_AWAITED: _setting("line_ms"),
+    st.CALIBRATING: _setting("calibration_ms"),
+    st.SPEAKING: _setting("speaking_ms"),
+    st.STOPPED: _setting("turn_close_ms"),
+    st.PREPARING: _setting("session_ms"),
+    st.PAUSED: _retry,
+    st.OWED: _setting("watchdog_ms"),
+    st.ENTERING: _setting("dtmf_pause_ms"),
+    st.SUBMITTED: _setting("dtmf_pause_ms"),
+    st.TOOL_RUNNING: _filler,
+    st.TOOL_SLOW: _rest_of_tool,
+    st.COOLING: _setting("no_sound_cooldown_ms"),
+    st.ARMED: _setting("idle_ms"),
+    st.UNLIMITED: _until_warning,
+    st.WARNED: _setting("call_warning_ms"),
+    st.GOODBYE: _setting("goodbye_ms"),
+    st.PARTING: _setting("goodbye_ms"),
+}
+"""How long each state lasts."""
+
+
+def _never(_: Moment) -> bool:
+    return False
+
+
+def _on(*kinds: type) -> Callable[[Moment], bool]:
+    """The events, signals or effects of these kinds."""
+
+    def anew(moment: Moment) -> bool:
+        return isinstance(moment.event, kinds) or any(kind in moment.signals for kind in kinds) or _asks(moment, *kinds)
+
+    return anew
+
+
+def _asks(moment: Moment, *kinds: type) -> bool:
+    return any(isinstance(effect, kinds) for effect in moment.effects)
+
+
+def _heard_on(moment: Moment) -> bool:
+    front = moment.before.front
+    return isinstance(moment.event, ev.PlayoutProgressed) and front is not None and moment.event.response_id == front.id
+
+
+def _sound_to_come(moment: Moment) -> bool:
+    return isinstance(moment.event, ev.SentenceSynthesised) and moment.event.session_id == moment.before.synthesis
+
+
+def _protects(moment: Moment) -> bool:
+    asked = moment.after.asked
+    return _asks(moment, fx.CreateResponse) and asked is not None and is_protected(asked.cause, moment.policy)
+
+
+def _fails(moment: Moment) -> bool:
+    return any(kind in moment.signals for kind in (ev.AnswerFailed, ev.VoiceMissing, ev.PlayoutStalled))
+
+
+_ANEW: dict[State, Callable[[Moment], bool]] = {
+    st.REQUESTED: _on(fx.CreateResponse),
+    st.PLAYING: _heard_on,
+    st.STARVED: _sound_to_come,
+    st.SYNTHESISING: _on(fx.Synthesise),
+    st.POSITION_AWAITED: _on(fx.Flush),
+    st.GUARDED: _protects,
+    st.ENTERING: _on(ev.DigitPressed),
+    st.ARMED: _on(ev.DigitPressed, ev.PlayoutOver),
+    st.STOPPED: _on(ev.SessionLost, ev.SessionConfirmed),
+    st.OWED: _on(ev.TurnTaken),
+    st.PAUSED: _fails,
+}
+"""What lets a state last anew that lasts already."""
+_REGIONS = (
+    *("playout", "interruption", "synthesis", "session", "response", "truncation", "phase", "line", "calibration"),
+    *("turn", "dtmf", "tool", "cooldown", "idle", "limit", "pending", "hangup"),
+)
