@@ -24,7 +24,7 @@ from adapters.proof.world import (
     sentences_waiting,
 )
 from fsm.call import states as st
-from fsm.call.effects import Cause
+from fsm.call.effects import Cause, Reason
 from fsm.call.snapshot import Call
 from fsm.engine.notation import State
 
@@ -209,7 +209,10 @@ def _hangup(call: Call, world: World) -> bool:
         return not world.bye or bool(world.optional) or (said is not None and said.device in (Device.FLUSHED, Device.SILENCED))
     if (region.reason, region.detail) != (world.why, world.wish):
         return False
-    return world.bye == "*" if region.state is st.PARTING else world.bye == region.id
+    if region.state is st.PARTING:
+        return world.bye == "*"
+    # which response the application means that names none, where one was cancelled at its birth, nobody can tell
+    return world.bye == region.id or region.reason is Reason.APPLICATION
 
 
 def _cooldown(call: Call, world: World) -> bool:

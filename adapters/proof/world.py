@@ -516,10 +516,10 @@ def _sentence_lost(world: World, session: str) -> World:
 
 
 def _called(world: World, event: ev.ToolCalled, _: Policy) -> World:
-    if world.tool(event.tool_call_id) is not None:
-        return world
     response_id = event.response_id or (world.live[-1].id if world.live else "")
     answer = world.answer(response_id)
+    if world.tool(event.tool_call_id) is not None:
+        return _with(world, response_id, called=True) if answer is not None and answer.live and not answer.called else world
     ours = (answer is not None and answer.generated) or (not event.response_id and world.asked is not None)
     how = "told" if ours else "foreign" if answer is None else "late"
     world = world._replace(tools=(*world.tools, Tool(event.tool_call_id, response_id, how, event.name, event.arguments)))
