@@ -345,7 +345,7 @@ def _create(judge: Judge, world: World, effect: fx.CreateResponse) -> Iterator[R
     owed = world.owed | world.optional
     match effect.cause:
         case Cause.GREETING:
-            due = GREETING in owed
+            due = GREETING in owed or world.failed
         case Cause.NOTICE:
             due = any(is_notice(debt, effect.instructions) for debt in owed)
         case cause if cause in OWN_WORDS:

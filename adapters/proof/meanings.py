@@ -184,7 +184,7 @@ def _phase(call: Call, world: World) -> bool:
         case st.LISTENING:
             return front is None or not front.sound
         case st.CANCELLING:
-            return front is None
+            return front is None or any(answer.live and answer.device is Device.NEVER for answer in world.answers)
         case st.GREETING_LOCK:
             return front is not None and front.cause is Cause.GREETING
         case _:

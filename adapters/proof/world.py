@@ -878,7 +878,7 @@ def _retire(world: World, effect: fx.Retire, _: Policy) -> World:
     answer = world.answer(effect.response_id)
     if answer is None or not answer.audible:
         return world
-    if answer.notice and (answer.completed or answer.whole) and answer.sound:
+    if answer.notice and (answer.completed or (answer.whole and answer.live)) and answer.sound:
         world = world._replace(owed=world.owed - answer.pays)
     failed = world.failed or not answer.sound
     return _with(world._replace(failed=failed), answer.id, device=Device.RETIRED)
