@@ -162,7 +162,7 @@ class Judge:
         event, policy = self.event, self.policy
         if before.told and not isinstance(event, ev.Ending):
             return
-        if _ends(before, self.moment.after, event, policy) is not after.told and (not after.told or isinstance(event, ev.Ending)):
+        if not after.told and not isinstance(event, ev.Ending) and _ends(before, self.moment.after, event, policy):
             yield Rule.ENDS
         if after.told:
             if not (after.hung_up or after.closed):
@@ -241,7 +241,7 @@ def _ends(before: World, after: World, event: ev.Event, policy: Policy) -> bool:
             return not (before.away or before.confirmed)
         case ev.LimitExpired():
             return before.warned or event.at_ms >= policy.call_ms
-    return isinstance(event, ev.Ending) or after.lost > policy.reconnects or after.unvoiced >= policy.voice_failures
+    return after.lost > policy.reconnects or after.unvoiced >= policy.voice_failures
 
 
 def _speaks(answer: Answer, session: str) -> bool:

@@ -326,7 +326,7 @@ def test_a_fault_planted_in_a_table_is_found_made_small_and_replayed(name: str, 
 def test_each_item_of_an_answer_that_is_interrupted_is_cut_or_deleted() -> None:
     """R88: the caller speaks into the first of three items, all of whose sound has come."""
     items = (Item("speak", "start", 1, 6_000, 1_000), Item("items", "response", 2, 0, 3), Item("speak", "sound", 2, 800, 1_500))
-    done = simulate(Plan(7, (("voice", "realtime"),), items))
+    done = simulate(Plan(13, (("voice", "realtime"),), items))
     assert not done.fault
     [(stopped, effects)] = [(event, answer.effects) for event, answer in done.steps if isinstance(event, ev.PlayoutStopped)]
     assert [one.item_id for one in stopped.items] == ["item_r2", "item_r2_2", "item_r2_3"]
