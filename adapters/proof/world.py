@@ -701,7 +701,7 @@ def _position_unknown(world: World, _: ev.TruncationExpired, __: Policy) -> Worl
 
 def _create_overdue(world: World, _: ev.ResponseExpired, __: Policy) -> World:
     """The deadline of whatever is awaited of the server: of a create, or of the end of what was cancelled."""
-    waits = not any(answer.generated and not (answer.cancelled or answer.unsent) for answer in world.answers)
+    waits = all(_end_awaited(answer) for answer in world.answers if answer.generated)
     answers = tuple(answer._replace(overdue=True) if waits and _end_awaited(answer) else answer for answer in world.answers)
     if world.asked is not None:
         world = world._replace(asked=None, failed=True, wait_ms=0.0)
