@@ -182,7 +182,9 @@ _ANEW: dict[State, Callable[[Moment], bool]] = {
     st.GUARDED: _protects,
     st.ENTERING: _on(ev.DigitPressed),
     st.ARMED: _on(ev.DigitPressed, ev.PlayoutOver),
-    st.STOPPED: _on(ev.SessionLost, ev.SessionConfirmed),
+    st.CONNECTING: _on(ev.TakenUp),
+    st.LINE_AWAITED: _on(ev.TakenUp),
+    st.STOPPED: _on(ev.SessionLost, ev.SessionConfirmed, ev.TakenUp),
     st.OWED: _on(ev.TurnTaken),
     st.PAUSED: _fails,
 }

@@ -439,7 +439,8 @@ def _result(judge: Judge, world: World, effect: fx.SendToolResult) -> Iterator[R
     if tool.how == "runs":
         finished = isinstance(event, ev.ToolFinished) and (event.tool_call_id, event.output) == (tool.id, effect.output)
         given_up = isinstance(event, ev.ToolExpired) and tool.id == world.running[0] and effect.output.startswith("error")
-        if not (finished or given_up):
+        unknown = isinstance(event, ev.TakenUp) and effect.output.startswith("error")
+        if not (finished or given_up or unknown):
             yield Rule.TOOL_ONCE
         return
     answer = world.answer(tool.response_id)

@@ -774,11 +774,19 @@ def _taken_up(world: World, event: ev.TakenUp, _: Policy) -> World:
     )
     failed = world.failed or world.asked is not None or bool(world.live) or front is not None
     again = {one.tool_call_id for one in event.repeatable}
-    tools = tuple(Tool(tool.id, "", "told") if tool.how == "runs" and tool.id in again else tool for tool in world.tools)
+    tools = tuple(tool._replace(response_id="", how="told") if tool.how == "runs" and tool.id in again else tool for tool in world.tools)
     waited = any(tool.how == "told" for tool in world.tools)
     world = world._replace(answers=answers, failed=failed, tools=tools, stopped=world.stopped or world.speaking, asked=None, auto=None)
     world = world._replace(opened=False, configured=False, confirmed=False, speaking=False, line=False, held=False)
-    world = world._replace(bye="*" if world.bye else "", committing=False)
+    said = world.answer(world.bye)
+    bye = (
+        world.bye
+        if said is not None and said.completed and said.id == whole
+        else "*"
+        if world.bye and world.why is not Reason.GOODBYE
+        else ""
+    )
+    world = world._replace(bye=bye, committing=False)
     return _owe(world, TOOL) if waited else world
 
 
