@@ -777,7 +777,7 @@ def _taken_up(world: World, event: ev.TakenUp, _: Policy) -> World:
     tools = tuple(tool._replace(response_id="", how="told") if tool.how == "runs" and tool.id in again else tool for tool in world.tools)
     waited = any(tool.how == "told" for tool in world.tools)
     world = world._replace(answers=answers, failed=failed, tools=tools, stopped=world.stopped or world.speaking, asked=None, auto=None)
-    world = world._replace(opened=False, configured=False, confirmed=False, speaking=False, line=False, held=False)
+    world = world._replace(opened=False, configured=False, confirmed=False, away=False, speaking=False, line=False, held=False)
     said = world.answer(world.bye)
     bye = (
         world.bye

@@ -295,7 +295,11 @@ def _as_one(first: Spoken, second: Spoken) -> Spoken:
     """Two sentences told as one; of two items the first was heard whole, as a sentence behind it is in the device already."""
     if first.item_id != second.item_id:
         return second
-    return Spoken(first.response_id, first.item_id, f"{first.text} {second.text}", first.audio_ms + second.audio_ms, first.from_ms)
+    lasted_ms = first.audio_ms
+    if first.from_ms is not None and second.from_ms is not None:
+        # a length may be reckoned: what the device told is sooner believed
+        lasted_ms = second.from_ms - first.from_ms
+    return Spoken(first.response_id, first.item_id, f"{first.text} {second.text}", lasted_ms + second.audio_ms, first.from_ms)
 
 
 def _cancels_next(call: Call, event: ev.ResponseEnded) -> bool:

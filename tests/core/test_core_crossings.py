@@ -235,6 +235,15 @@ def test_sentences_beyond_the_bound_are_told_as_one() -> None:
     )
 
 
+def test_a_sentence_told_as_one_with_the_next_lasted_until_that_began() -> None:
+    """R34: the length of a streamed sentence is reckoned; where the device told when the next began, that is what it lasted."""
+    spoken = (Spoken("r1", "a", "word0", 900.0, 0.0), Spoken("r1", "a", "word1", 100.0, 300.0))
+    script = put(reading(queued_sentences=2), "truncation", states.IN_STEP, spoken=spoken)
+    put(script, "synthesis", states.SYNTHESISING, session_id="call.r1.2", response_id="r1", item_id="a", text="word2")
+    now(script, ev.SentenceSynthesised, "call.r1.2", 100.0)
+    assert script.call.truncation.spoken[0] == Spoken("r1", "a", "word0 word1", 400.0, 0.0)
+
+
 def test_an_item_whose_sentences_are_forgotten_was_heard_and_is_not_deleted() -> None:
     """R07, R88: an interruption cuts the item that is heard, and leaves those before it, however many sentences they had."""
     items = (Item("r1", "a", sounds=True), Item("r1", "b", sounds=True), Item("r0", "a"), Item("r1", "c"))
