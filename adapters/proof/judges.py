@@ -444,7 +444,8 @@ def _result(judge: Judge, world: World, effect: fx.SendToolResult) -> Iterator[R
             yield Rule.TOOL_ONCE
         return
     answer = world.answer(tool.response_id)
-    cut = judge.barged_in or isinstance(event, ev.ResponseCancelled) or answer is None or answer.cut or answer.cancelled or answer.overdue
+    cut = judge.barged_in or isinstance(event, ev.ResponseCancelled | ev.TakenUp)
+    cut = cut or answer is None or answer.cut or answer.cancelled or answer.overdue
     cut = cut or (answer is not None and answer.device is Device.NEVER)
     cut = cut or (world.asked is not None and world.asked.cut)
     full = sum(other.how in ("told", "runs") for other in world.tools) > judge.policy.tools_at_once

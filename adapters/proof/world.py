@@ -763,7 +763,7 @@ def _opened_anew(world: World, effect: fx.OpenSession, policy: Policy) -> World:
 def _taken_up(world: World, event: ev.TakenUp, _: Policy) -> World:
     """Nothing is under way any more, neither at the server nor here; what was heard is known by the record."""
     whole = next((of.response_id for of in event.heard if 0 < of.received_ms <= of.played_ms), "")
-    front, to_follow = world.front, sum(answer.audible for answer in world.answers) > 1
+    said, front, to_follow = world.answer(world.bye), world.front, sum(answer.audible for answer in world.answers) > 1
     if front is not None and front.notice and front.completed and front.id == whole and not to_follow:
         world = world._replace(owed=world.owed - front.pays)
     answers = tuple(
@@ -778,15 +778,9 @@ def _taken_up(world: World, event: ev.TakenUp, _: Policy) -> World:
     waited = any(tool.how == "told" for tool in world.tools)
     world = world._replace(answers=answers, failed=failed, tools=tools, stopped=world.stopped or world.speaking, asked=None, auto=None)
     world = world._replace(opened=False, configured=False, confirmed=False, away=False, speaking=False, line=False, held=False)
-    said = world.answer(world.bye)
-    bye = (
-        world.bye
-        if said is not None and said.completed and said.id == whole
-        else "*"
-        if world.bye and world.why is not Reason.GOODBYE
-        else ""
-    )
-    world = world._replace(bye=bye, committing=False)
+    if not (said is not None and said.audible and said.completed and said.id == whole):
+        world = world._replace(bye="*" if world.bye and world.why is not Reason.GOODBYE else "")
+    world = world._replace(committing=False)
     return _owe(world, TOOL) if waited else world
 
 

@@ -323,7 +323,7 @@ RESPONSE = region(
     row(IN_PROGRESS,             ENDS_SESSION,           always,              go(FAILED, remember_own)),
     row(CANCELLINGS,             ENDS_SESSION,           always,              go(CANCELLED, remember_own)),
 
-    row(LIVE,                    ev.AnswerFailed,         told_to_wait,        stay(log_wait)),
+    row((FAILED, INCOMPLETE, CANCEL_IN_FLIGHT), ev.AnswerFailed, told_to_wait, stay(log_wait)),
     row((*IDLE, REQUESTED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS), ev.ResponseEnded, always, stay(remember_ended)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), harmless, stay(log_debug)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), always,   stay(log_warning)),

@@ -6,7 +6,7 @@ import pytest
 
 from fsm import events as ev, states
 from fsm.call.effects import CancelSynthesis, Cause, CreateResponse, Flush, Level, Log, Retire, Synthesise
-from tests.shared.core import Script, answering, asked, begun, caller_says, greeting, heard_out, playing_out, reading, speaking
+from tests.shared.core import Script, answering, asked, begun, caller_says, greeting, heard_out, playing_out, put, reading, speaking
 
 WAIT_MS = 5_000.0
 LIMIT = "rate_limit_exceeded"
@@ -49,6 +49,12 @@ def test_the_caller_is_told_that_it_takes_a_moment_and_is_answered_after_the_wai
     script.wait_to(began_ms + WAIT_MS - 1)
     assert not [effect for effect in script.effects if effect == AGAIN]
     assert script.wait(1) == [AGAIN]
+
+
+def test_the_wait_is_told_also_where_a_response_that_nobody_wants_is_left() -> None:
+    script = put(answering(), "response", states.IN_PROGRESS, unwanted=("r8",))
+    assert TOLD in limited(script)
+    script.expects(response=states.CANCEL_IN_FLIGHT)
 
 
 def test_it_is_said_at_each_wait_and_heard_to_its_end() -> None:

@@ -99,7 +99,7 @@ def _others(choices: list[dict[str, Any]], seen: set[tuple[Any, ...]], policy: d
 
 DAILY = 4
 """Of how many combinations of choices each kind of plan is walked in a daily run, about."""
-SHORT, MOST, DEEP_MOST = 100, 1_500, 100_000
+SHORT, MOST, DEEP_MOST = 100, 1_000, 100_000
 """How many of the nearest states of a plan are explored."""
 _BOUNDS = ("faults", "responses", "sentences", "notices", "most")
 _KINDS: list[tuple[str, str, dict[str, Any]]] = [
