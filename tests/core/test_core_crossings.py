@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from fsm import events as ev, states
 from fsm.call.effects import CancelResponse, CancelSynthesis, Cause, CreateResponse, Flush, HangUp, ProtectResponse, RunTool, Synthesise
 from fsm.call.guards import CANCELLINGS
@@ -235,13 +237,16 @@ def test_sentences_beyond_the_bound_are_told_as_one() -> None:
     )
 
 
-def test_a_sentence_told_as_one_with_the_next_lasted_until_that_began() -> None:
+@pytest.mark.parametrize(("first_ms", "second_ms", "lasted_ms"), [(50.0, 350.0, 400.0), (50.0, None, 1_000.0), (None, 350.0, 1_000.0)])
+def test_a_sentence_told_as_one_with_the_next_lasted_until_that_began(
+    first_ms: float | None, second_ms: float | None, lasted_ms: float
+) -> None:
     """R34: the length of a streamed sentence is reckoned; where the device told when the next began, that is what it lasted."""
-    spoken = (Spoken("r1", "a", "word0", 900.0, 0.0), Spoken("r1", "a", "word1", 100.0, 300.0))
+    spoken = (Spoken("r1", "a", "word0", 900.0, first_ms), Spoken("r1", "a", "word1", 100.0, second_ms))
     script = put(reading(queued_sentences=2), "truncation", states.IN_STEP, spoken=spoken)
     put(script, "synthesis", states.SYNTHESISING, session_id="call.r1.2", response_id="r1", item_id="a", text="word2")
     now(script, ev.SentenceSynthesised, "call.r1.2", 100.0)
-    assert script.call.truncation.spoken[0] == Spoken("r1", "a", "word0 word1", 400.0, 0.0)
+    assert script.call.truncation.spoken[0] == Spoken("r1", "a", "word0 word1", lasted_ms, first_ms)
 
 
 def test_an_item_whose_sentences_are_forgotten_was_heard_and_is_not_deleted() -> None:
