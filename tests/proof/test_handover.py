@@ -76,7 +76,7 @@ def any_event(call: Call, draw: random.Random, at_ms: float) -> ev.Event:
             told["at_ms"] = at_ms
         elif field.name.endswith("_id"):
             told[field.name] = draw.choice((*ids_of(call), f"r{draw.randrange(1_000)}"))
-        elif field.name == "items":
+        elif field.name in ("items", "heard", "repeatable"):
             told[field.name] = ()
         elif field.type is str:
             told[field.name] = draw.choice(TEXTS)

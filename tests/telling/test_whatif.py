@@ -115,4 +115,4 @@ def test_each_state_that_could_come_next_comes_by_its_event() -> None:
     for one in found:
         after = step(call, one.event).snapshot
         assert getattr(after, one.region).state.name == one.state != getattr(call, one.region).state.name
-    assert {one.state for one in found if one.region == "playout"} == {"playing", "tail", "starved", "over"}
+    assert {one.state for one in found if one.region == "playout"} == {"playing", "tail", "starved", "silent", "over"}
