@@ -34,7 +34,7 @@ from fsm.call.snapshot import Call
 from fsm.engine.notation import Declared, go, ignore, stay
 from tests.shared.shell import PATIENCE_S, ROOT, environment
 
-CALLS, JOBS = 1_200, 2
+CALLS, JOBS = 1_000, 2
 """How many calls the tests hold, in how many processes."""
 SEEDS = range(1, 200)
 """Where a planted fault is looked for."""
