@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from adapters.proof.deadlines import Moment
+from adapters.proof.effects import done
+from adapters.proof.events import came_to_nothing, forgiven, happened, interrupted, prompted, resumed, settled
 from adapters.proof.notes import mistold
 from adapters.proof.world import (
     GREETING,
@@ -19,19 +21,11 @@ from adapters.proof.world import (
     Sound,
     World,
     asks_the_silent,
-    came_to_nothing,
-    done,
-    forgiven,
-    happened,
-    interrupted,
     is_notice,
     is_protected,
     is_quiet,
     may_ask_the_silent,
-    prompted,
-    resumed,
     sentences_waiting,
-    settled,
 )
 from fsm.call import effects as fx, events as ev
 from fsm.call.effects import Cause, Reason
@@ -101,7 +95,7 @@ class Judge:
         by_itself: bool = False,
         memory: bool = True,
     ) -> None:
-        """`over`: the call was over before; `stale`: the event is a deadline of the past; `by_itself`: see `world.happened`."""
+        """`over`: the call was over before; `stale`: the event is a deadline of the past; `by_itself`: see `events.happened`."""
         self.policy, self.event, self.effects = policy, event, effects
         self.faults: list[Rule] = []
         self.memory = memory

@@ -5,13 +5,14 @@ from copy import copy
 from typing import NamedTuple, Self
 
 from adapters.proof.deadlines import untimely
+from adapters.proof.events import happened
 from adapters.proof.judges import Judge, Rule, at_rest
 from adapters.proof.meanings import untrue
 from adapters.proof.verify.alphabet import ASLEEP, DUE, NOW, SOUND_MS, Happening, happenings, new_turn, sentence
 from adapters.proof.verify.canon import Canon, Names
 from adapters.proof.verify.plans import Plan
 from adapters.proof.verify.reads import unread_in
-from adapters.proof.world import World, begin, happened
+from adapters.proof.world import World, begin
 from fsm.call import events as ev, states
 from fsm.call.snapshot import Call, start
 from fsm.engine.explore import Move
