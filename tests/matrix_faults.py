@@ -180,7 +180,7 @@ SERVER_LACKS = (
     fault("a subprotocol unasked", without=("subprotocol",)),
     fault("delete done and create refused", without=("assistant_items",), codes=["invalid_value"]),
     fault("delete and truncate refused", without=("delete", "truncate"), codes=["invalid_value"]),
-    fault("response.done without output", without=("output",)),
+    fault("responses without output or conversation", without=("output", "conversation_id")),
     fault("no item ids", without=("item_id",)),
     fault("an LLM that reads transcripts", without=("early_hearing",)),
     fault("errors that name nothing", without=("error_event_id",), races=True),

@@ -11,7 +11,7 @@ from adapters.realtime.messages import Malformed, Told, value_at
 from adapters.realtime.order import MOST_PARTS
 from adapters.realtime.said import asks, is_one_of, says_goodbye
 from adapters.realtime.surrogates import whole
-from adapters.realtime.waits import LONGEST_MS, stated_wait_ms
+from adapters.realtime.waits import LONGEST_MS, UNSTATED_MS, is_rate_limit, stated_wait_ms
 from adapters.seam.errors import unkeyed
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, RewriteItem
@@ -189,8 +189,8 @@ def has_status(*statuses: str) -> Callable[[Memory, Told], bool]:
 
 
 def _wait_ms(memory: Memory, code: str, message: object) -> tuple[float, ...]:
-    """The wait that the server asks for, in whatever field, if it does; of a rate limit at least until it is whole again (R92)."""
-    wait_ms = stated_wait_ms(message) or (memory.reset_ms if "rate_limit" in code else 0.0)
+    """The wait that the server asks for, in whatever field, if it does; a rate limit always does, until it is whole again (R92)."""
+    wait_ms = stated_wait_ms(message) or ((memory.reset_ms or UNSTATED_MS) if is_rate_limit(code) else 0.0)
     return (min(wait_ms, LONGEST_MS),) if wait_ms else ()
 
 
@@ -221,7 +221,8 @@ def _words_of(memory: Memory, part: Told, response_id: str) -> list[Incoming]:
     """The words of a message that its response's end tells, if nothing told them before."""
     item_id = part.text("item_id")
     content = value_at(part.message, "item", "content")
-    texts = [value_at(one, "transcript") or value_at(one, "text") for one in content] if isinstance(content, list) else []
+    parts = content if isinstance(content, list) else [content]
+    texts = [one if isinstance(one, str) else value_at(one, "transcript") or value_at(one, "text") for one in parts]
     text = whole(" ".join(one for one in texts if isinstance(one, str)))
     notes = memory.notes(response_id)
     is_known = item_id in notes.kinds or item_id in notes.at.values()
@@ -509,7 +510,7 @@ def _is_about_a_commit(code: str, message: str, told: Told) -> bool:
 
 def _limits_rate(code: str, kind: str, told: Told) -> bool:
     """Is an error that names no command about how often we ask, or does it state a wait: about the response that is asked for (R92)?"""
-    return any(name in ("429", "rate_limit_exceeded", "too_many_requests") for name in (code, kind)) or stated_wait_ms(told.message) > 0
+    return is_rate_limit(code) or is_rate_limit(kind) or stated_wait_ms(told.message) > 0
 
 
 def _refused_items(memory: Memory, command: Effect | None) -> list[Incoming]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from enum import StrEnum
+from typing import Any
 
 import attrs
 
@@ -90,6 +91,8 @@ class Memory:
     """How many commits of ours are not answered."""
     asking: bool = False
     """Is a response asked for that was neither created nor refused?"""
+    names_conversations: bool = False
+    """Has the server named a conversation that a response is in?"""
     reset_ms: float = 0.0
     """When the rate limit that is used up is whole again, after it was told."""
     half_samples: Bounded[tuple[str, str, int], bytes] = attrs.field(factory=Bounded)
@@ -152,7 +155,7 @@ class Memory:
     def is_foreign(self, told: Told) -> bool:
         """Does a message belong to a response that is somebody else's? Such a one is in no conversation."""
         response = value_at(told.message, "response")
-        if isinstance(response, dict) and response.get("conversation_id", "ours") in (None, "none"):
+        if isinstance(response, dict) and self._is_beside(response, told.text("response_id")):
             if response_id := told.text("response_id"):
                 self.foreign[response_id] = True
             return True
@@ -160,6 +163,15 @@ class Memory:
         if named in self.foreign and (item_id := told.text("item_id")):
             self.items[item_id] = named
         return named in self.foreign
+
+    def _is_beside(self, response: dict[str, Any], response_id: str) -> bool:
+        """Is a response in no conversation? One without, of a server that never named any, is unless it is awaited (R102)."""
+        conversation = response.get("conversation_id", "")
+        if isinstance(conversation, str):
+            self.names_conversations |= conversation not in ("", "none")
+            return conversation == "none"
+        awaited = self.asking or self.policy.create_response or response_id in self.responses
+        return conversation is None and (self.names_conversations or not awaited)
 
     def is_told(self, kind: str) -> bool:
         """Is an error of this kind told, being one of the first few?"""

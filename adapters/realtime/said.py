@@ -15,8 +15,20 @@ GOODBYES = (
     *("goodbye", "good bye", "bye", "bye bye", "good night", "farewell", "have a nice day", "have a great day", "have a good day"),
     *("have a wonderful day", "have a lovely day", "have a good one", "have a good evening", "have a nice evening", "have a great evening"),
     *("have a lovely evening", "have a nice weekend", "have a great weekend", "talk to you soon"),
+    *("have a great rest of your day", "have a good rest of your day", "enjoy the rest of your day"),
     *("auf wiedersehen", "auf wiederhören", "tschüss", "schönen tag noch", "schönen abend noch", "au revoir", "bonne journée"),
-    *("bonne soirée", "adiós", "hasta luego", "tenga un buen día", "arrivederci", "buona giornata", "buona serata", "adeus", "tchau"),
+    *(
+        "bonne soirée",
+        "adiós",
+        "hasta luego",
+        "tenga un buen día",
+        "arrivederci",
+        "buona giornata",
+        "buona serata",
+        "adeus",
+        "tchau",
+        "até logo",
+    ),
     *("tot ziens", "fijne dag nog", "do widzenia", "hej då", "farvel", "ha det bra", "näkemiin", "na shledanou", "dovidenia"),
     *("viszontlátásra", "la revedere", "αντίο", "αντίο σας", "hoşça kalın", "до свидания", "до побачення", "довиждане"),  # noqa: RUF001
     *("להתראות", "ולהתראות", "ביי", "مع السلامة", "अलविदा", "ลาก่อน", "ลาก่อนค่ะ", "ลาก่อนครับ", "tạm biệt", "sampai jumpa"),
@@ -60,11 +72,15 @@ _MENTIONS = _set(
 """What shows that a word is spoken of."""
 _AFTER = _set(
     "now then for everyone everybody all folks friend friends sir madam ma'am dear my again today tonight tomorrow until next time there "
-    "you soon ahead too and moment bis bald heute noch à bientôt hasta pronto a presto até logo"
+    "you soon ahead too and moment bis bald heute noch à bientôt hasta pronto a presto até logo señor señora madame monsieur"
 )
 """What may stand behind a goodbye, besides a name."""
 _ABOUT = _set("to about if when on with regarding as because is are was means says zu mit à aux a alla con wenn quand si")
 """What behind a phrase shows that it is spoken of."""
+_WHERE = _set("at in out over up wherever")
+"""What else may begin what stands behind a long one: "have a nice day at work"."""
+_UNTIL = (["see", "you"], ["talk", "to", "you"], ["speak", "to", "you"])
+"""How a sentence behind a goodbye begins that says until when."""
 _PARTING = _set("talk to speak see catch later safe stay enjoy drive safely be well")
 """What else a sentence behind a goodbye may hold."""
 _TITLE = re.compile(r"\b(Mr|Mrs|Ms|Dr|Prof|St|Hr|Fr|Sr|Sra|Mme|Mlle)\.(?=\s+[^\W\d_])")
@@ -181,11 +197,15 @@ def _may_follow(after: list[_Token], phrase: list[str]) -> bool:
         return _ABOUT.isdisjoint(token.word for token in after)
     if len(after) > _MOST_AFTER or after[0].word in _ABOUT - _AFTER:
         return False
-    return len(phrase) >= _LONG_PHRASE or all(token.is_name or token.word in _AFTER for token in after)
+    if len(phrase) >= _LONG_PHRASE:
+        return after[0].is_name or after[0].word in _AFTER | _WHERE
+    return all(token.is_name or token.word in _AFTER for token in after)
 
 
 def _is_parting(words: list[str]) -> bool:
     """Are these the few words that one adds to a goodbye?"""
+    if any(words[: len(until)] == until for until in _UNTIL):
+        return len(words) <= _MOST_PARTING + 1
     return len(words) <= _MOST_PARTING and all(word in _SMALL or word in _AFTER or word in _PARTING for word in words)
 
 

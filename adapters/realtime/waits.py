@@ -15,6 +15,10 @@ _FIELD = re.compile(
 """A field that states one, before its unit."""
 _RESET = re.compile(r"(?:x-)?rate[-_ ]?limit[-_ ]?reset(?:[-_ ]?(?:tokens|requests))?$")
 """A field that says when a limit is whole again, which may be longer than one has to wait."""
+_TEXT = re.compile(r"(?:error[-_]?|status[-_]?)?(?:message|msg|details?|reason|error|description|title)$")
+"""A field that tells of an error in words."""
+UNSTATED_MS = 2_000.0
+"""What a rate limit asks for that states no wait: a limit fills up again within seconds, and asking at once only uses it up."""
 _ABSOLUTE_S = 1e9
 """A number of seconds that is larger is a time, not a wait."""
 _MS = {"ms": 1.0, "s": 1_000.0, "m": 60_000.0, "h": 3_600_000.0}
@@ -37,13 +41,14 @@ def stated_wait_ms(told: Any) -> float:
             if form.match(name.lower()) and (wait_ms := _of_field(name.lower(), value)):
                 return wait_ms
     for name, value in _fields(told, 0):
-        if (
-            isinstance(value, str)
-            and name.lower() in ("message", "detail", "reason", "error", "description")
-            and (wait_ms := wait_in(value))
-        ):
+        if isinstance(value, str) and _TEXT.match(name.lower()) and (wait_ms := wait_in(value)):
             return wait_ms
     return 0.0
+
+
+def is_rate_limit(code: str) -> bool:
+    """Does a code say that we ask too often?"""
+    return code == "429" or "rate_limit" in code or code.lower() in ("too_many_requests", "resource_exhausted")
 
 
 def wait_in(words: str) -> float:

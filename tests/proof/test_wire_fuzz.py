@@ -30,6 +30,14 @@ def test_the_command_counts_the_forms_and_names_the_seed_of_what_is_wrong(capsys
     assert capsys.readouterr().out.endswith(" 0 of them wrong\n")
 
 
+def test_a_seed_draws_the_same_forms_whatever_was_drawn_before() -> None:
+    def forms() -> list[str]:
+        dice, ids = random.Random(2), Ids()
+        return [json.dumps(bent(dice, drawn(dice, ids), ids)) for _ in range(3_000)]
+
+    assert forms() == forms()
+
+
 def test_nothing_comes_of_a_message_but_what_its_row_says() -> None:
     """The table is what the wire does, in every form."""
     dice, ids = random.Random(7), Ids()

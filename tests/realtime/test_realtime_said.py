@@ -74,6 +74,13 @@ SAID = [
     "감사합니다. 안녕히 계세요!",
     "ลาก่อนค่ะ",
     "Tạm biệt!",
+    "Bye! See you on Monday.",
+    "Goodbye. Speak to you at ten tomorrow.",
+    "Obrigado pela chamada. Até logo!",
+    "You're welcome, have a great rest of your day!",
+    "Have a nice day out there!",
+    "Que tenga un buen día, señora.",
+    "Tenga un buen día señora.",
 ]
 MENTIONED = [
     "Just say goodbye when you are done. Thank you.",
@@ -120,6 +127,10 @@ MENTIONED = [
     "请说“再见”来结束通话。",
     "Tell them goodbye from me.",
     "Goodbye from the Hill is a novel.",
+    "We have a good day rate of 50 dollars.",
+    "We close at five, so have a good day planned.",
+    "Is your day good? Have a good day pass.",
+    "Bye. See your mail for the receipt.",
     "",
     "...",
 ]

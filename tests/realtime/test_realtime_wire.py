@@ -207,6 +207,26 @@ def test_a_wait_without_end_is_a_day(wait: str) -> None:
         assert failed == Happened(events.ResponseFailed, ("r1", "rate_limit_exceeded", 86_400_000.0))
 
 
+@pytest.mark.parametrize(
+    ("details", "wait_ms"),
+    [
+        *[("rate limited: try again in 2.5s", 2_500.0), ({"error": "429 Too Many Requests: retry after 3 s"}, 3_000.0)],
+        *[({"error": {"code": "x", "error_message": "wait 4 seconds"}}, 4_000.0), ({"error": {"code": "rate_limit_exceeded"}}, 2_000.0)],
+        *[
+            ({"error": {"code": 429}}, 2_000.0),
+            ({"reason": "RESOURCE_EXHAUSTED"}, 2_000.0),
+            ({"error": {"type": "too_many_requests"}}, 2_000.0),
+        ],
+    ],
+)
+def test_a_failed_response_waits_as_it_is_told_and_a_rate_limit_always(details: Any, wait_ms: float) -> None:
+    """R92: in whatever field the wait stands; where a rate limit states none, asking at once would only use it up."""
+    one = wire()
+    hear(one, type="response.created", response=RESPONSE)
+    [failed] = hear(one, type="response.done", response=RESPONSE | {"status": "failed", "status_details": details})
+    assert failed.args[2] == wait_ms
+
+
 def test_a_response_is_told_whole_once_every_item_that_was_begun_is_done() -> None:
     """R97: of whatever kind; one that was cut off never is."""
 
@@ -389,6 +409,29 @@ def test_nothing_of_a_response_outside_the_conversation_is_heard() -> None:
     assert hear(one, type="response.output_text.delta", response_id="r1", item_id="i", delta="Hi") == []
     assert hear(one, type="response.output_text.done", response_id="r1", item_id="i", text="Bye.") == []
     assert hear(one, type="response.done", response={"id": "r1", "status": "completed"}) == []
+
+
+@pytest.mark.parametrize("policy", [VOICE, SERVER_OWNS], ids=["asked for", "the server's own"])
+def test_what_is_awaited_of_a_server_that_names_no_conversation_is_heard(policy: Policy) -> None:
+    """R102: null is as good as absent; a response beside the conversation is one of those that nobody awaits."""
+    one = wire(policy)
+    if policy is VOICE:
+        say(one, CreateResponse(Cause.USER_TURN))
+    assert hear(one, type="response.created", response={"id": "r1", "conversation_id": None}) == [Happened(events.ResponseCreated, ("r1",))]
+    assert Audio("r1", "i", b"\x01\x02\x03\x04") in hear(
+        one, type="response.output_audio.delta", response_id="r1", item_id="i", delta=SOUND
+    )
+    done = {"id": "r1", "conversation_id": None, "status": "completed"}
+    assert hear(one, type="response.done", response=done) == [Happened(events.ResponseCompleted, ("r1", ""))]
+
+
+@pytest.mark.parametrize("policy", [VOICE, SERVER_OWNS], ids=["asked for", "the server's own"])
+def test_where_conversations_are_named_a_response_without_one_is_beside_it(policy: Policy) -> None:
+    one = wire(policy)
+    hear(one, type="response.created", response=RESPONSE)
+    hear(one, type="response.done", response=RESPONSE)
+    say(one, CreateResponse(Cause.USER_TURN))
+    assert hear(one, type="response.created", response={"id": "r2", "conversation_id": None}) == []
 
 
 # Errors.
@@ -757,6 +800,24 @@ def test_arguments_are_an_object_however_they_are_written(arguments: Any, said: 
     assert [json.loads(one.args[2]) for one in came if one.event is events.ToolCalled] == [said]
     assert not [one for one in came if one.event is ErrorReceived]
     assert came[-1].event is events.ResponseCompleted
+
+
+def test_a_call_may_be_written_as_chat_completions_writes_it() -> None:
+    """R89."""
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    nested = {"type": "function_call", "id": "f1", "call_id": "c1", "function": {"name": "hours", "arguments": '{"a": 1}'}}
+    came = hear(made, type="response.output_item.done", response_id="r1", item=nested)
+    assert came[0] == Happened(events.ToolCalled, ("c1", "hours", '{"a": 1}', "r1"))
+
+
+@pytest.mark.parametrize("content", ["Hello.", ["Hello."], [{"type": "text", "text": "Hello."}], {"type": "text", "text": "Hello."}])
+def test_the_words_that_a_responses_end_is_the_first_to_tell_are_words_in_any_form(content: Any) -> None:
+    """R91."""
+    made = confirmed(Policy())
+    hear(made, type="response.created", response=RESPONSE)
+    ended = {**RESPONSE, "output": [{"id": "i1", "type": "message", "role": "assistant", "content": content}]}
+    assert TextDelta("r1", "i1", "Hello.") in hear(made, type="response.done", response=ended)
 
 
 def test_arguments_of_two_calls_that_are_known_by_their_places_alone() -> None:

@@ -503,12 +503,13 @@ async def test_a_beta_server_speaks_the_beta_alone() -> None:
 
 
 async def test_a_session_is_told_without_its_formats_and_falsehoods_and_text_is_not_obeyed() -> None:
-    with serving(pace=QUICK, without=["told_formats", "session_text", "output", "item_id", "call_name"]) as url:
+    with serving(pace=QUICK, without=["told_formats", "session_text", "output", "conversation_id", "item_id", "call_name"]) as url:
         async with calling(url) as client:
             detection = {"type": "server_vad", "create_response": False, "interrupt_response": True}
             told = await client.update(audio={"input": {"turn_detection": detection}}, tools=[WEATHER])
             await client.ask("Goodbye")
-            assert (await client.until("response.done"))["response"]["output"] is None
+            ended = (await client.until("response.done"))["response"]
+            assert (ended["output"], ended["conversation_id"]) == (None, None)
             await client.ask("What is the weather in Paris?", output_modalities=["text"])
             await client.until("response.done")
     assert "format" not in told["audio"]["input"]

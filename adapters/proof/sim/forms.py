@@ -1,6 +1,7 @@
 """Forms of the realtime wire's messages, drawn from its table: every field absent, null, empty, of another type, in another place."""
 
 import base64
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -134,7 +135,8 @@ def _put(message: dict[str, Any], field: str, value: Any, dice: random.Random) -
     if value is _ABSENT:
         place.pop(last, None)
     else:
-        place[last] = value
+        # a copy, as what is put here may be bent further, and the next form must not have that
+        place[last] = copy.deepcopy(value)
 
 
 def _take(message: dict[str, Any], path: list[str]) -> None:

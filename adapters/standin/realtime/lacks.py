@@ -71,6 +71,7 @@ LACKS = {
     "subprotocol": Lack("it answers a subprotocol that nobody offered"),
     "assistant_items": Lack("a client may make no message of the agent's"),
     "output": Lack("response.done holds no output"),
+    "conversation_id": Lack("a response does not say which conversation it is in: null"),
     "call_name": Lack("a call's name stands in its item alone"),
     "arguments": Lack(
         "a call is told by its item alone", untold=("response.function_call_arguments.delta", "response.function_call_arguments.done")
@@ -129,6 +130,8 @@ class Lacks:
             return None
         if kind == "response.done" and "output" in self._names:
             event = event | {"response": event["response"] | {"output": None}}
+        if "conversation_id" in self._names and kind in ("response.created", "response.done"):
+            event = event | {"response": event["response"] | {"conversation_id": None}}
         left_out = {"name"} if "call_name" in self._names and kind == "response.function_call_arguments.done" else set()
         if "item_id" in self._names and kind.startswith("response."):
             left_out |= {"item_id"}
