@@ -156,7 +156,7 @@ REALTIME_FAULTS = (
 )
 SERVER_LACKS = (
     fault("a beta server", without=("ga_names", "ga_session")),
-    fault("formats and falsehoods left out", without=("told_formats",)),
+    fault("formats and falsehoods left out", without=("told_formats", "session_created")),
     fault("text echoed and not obeyed", without=("session_text",)),
     fault("turns told by their transcripts", without=("committed",)),
     fault("every turn is answered unasked", without=("own_answers",), races=True),

@@ -180,10 +180,12 @@ class RealtimeLLM:
         ws, wire = self._checked, self._new_wire()
         assert ws is not None, "there is no connection that was checked"
         with anyio.move_on_after(within_s), suppress(WebSocketClosed):
+            if await _says_nothing(ws):
+                ws.send(json.dumps(wire.send(ConfigureSession())[0]))
             async for text in ws:
                 for incoming in wire.receive(text):
                     event = incoming.event if isinstance(incoming, Happened) else None
-                    if event is SessionOpened:
+                    if event is SessionOpened and not wire.asked:
                         ws.send(json.dumps(wire.send(ConfigureSession())[0]))
                     elif event is SessionConfirmed:
                         return ""
@@ -325,6 +327,8 @@ class RealtimeLLM:
         try:
             async with self._connection() as ws:
                 self._outbox.open(ws)
+                if await _says_nothing(ws):
+                    post(SessionOpened)
                 async for text in ws:
                     if (told := self._take_all(text, post)) is not None:
                         return told
@@ -375,6 +379,13 @@ class RealtimeLLM:
         for effect in effects:
             if isinstance(effect, CancelResponse) and self._post is not None:
                 self._post(CancelUnsent, effect.response_id)
+
+
+async def _says_nothing(ws: WebSocket) -> bool:
+    """Does a server say nothing of itself? It is asked for a session all the same, in the words that it is taken to know (R102)."""
+    with anyio.move_on_after(SHOWN_S) as patience:
+        await ws.first()
+    return patience.cancelled_caught
 
 
 @attrs.frozen

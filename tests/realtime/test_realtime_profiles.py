@@ -7,12 +7,14 @@ import anyio
 import pytest
 
 from adapters.hosts.phone.agent import ServedAgent
+from adapters.realtime import port
 from adapters.realtime.profiles import PROFILES
 from adapters.realtime.settings import RealtimeSettings
 from fsm.call import events as ev
 from fsm.call.effects import CloseSession, ConfigureSession
 from fsm.call.policy import Policy
 from tests.shared.realtime import Server, llm_at, running, scripted
+from tests.shared.shell import PATIENCE_S
 
 QUICK = Policy(voice="realtime")
 CHAINED = Policy(**{**PROFILES["chained"].policy, "voice": "realtime"})
@@ -77,5 +79,26 @@ def test_a_phone_server_waits_as_its_model_shows_unless_its_kind_was_named(
         with scripted(showing(session)) as (url, _):
             found = await ServedAgent(policy=QUICK, chained=chained, settings=RealtimeSettings(), realtime_url=url).checked()
             assert found.policy == policy
+
+    anyio.run(be)
+
+
+def says_nothing(server: Server) -> None:
+    server.say("session.updated", session=server.expect("session.update")["session"])
+    server.stay()
+
+
+def test_a_server_that_says_nothing_before_it_is_asked_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R102: whoever sends a session.update at once is answered; so are we."""
+    monkeypatch.setattr(port, "SHOWN_S", 0.05)
+
+    async def be() -> None:
+        with scripted(says_nothing) as (url, _):
+            answers = {ev.SessionOpened: ConfigureSession(), ev.SessionConfirmed: CloseSession()}
+            async with running(llm_at(url), answers) as core:
+                await core.until(ev.SessionConfirmed)
+            llm = llm_at(url)
+            async with llm.checked():
+                assert await llm.refusal(PATIENCE_S) == ""
 
     anyio.run(be)

@@ -546,6 +546,15 @@ def test_what_a_server_may_add_or_leave_out_does_not_refuse_the_session() -> Non
     assert one.confirmed
 
 
+@pytest.mark.parametrize("policy", [VOICE, Policy()])
+def test_a_server_that_answers_in_both_does_what_was_asked(policy: Policy) -> None:
+    """R102: what was asked for is among what it does."""
+    one = wire(policy)
+    session = say(one, ConfigureSession())["session"]
+    session["output_modalities"] = ["audio", "text"]
+    assert hear(one, type="session.updated", session=session) == [Happened(events.SessionConfirmed)]
+
+
 def test_neither_session_created_nor_an_update_nobody_asked_for_confirms() -> None:
     one = wire()
     session = say(wire(), ConfigureSession())["session"]

@@ -567,6 +567,15 @@ async def test_one_place_is_released_late_and_a_subprotocol_is_answered_unasked(
             assert (await Client(late).error())["type"] == "session_limit_reached"
 
 
+async def test_nothing_is_said_before_a_session_is_asked_for() -> None:
+    with serving(pace=QUICK, without=["session_created"]) as url:
+        async with connect(url) as socket:
+            client = Client(socket)
+            await client.send("session.update", session={"type": "realtime", "instructions": "Be brief."})
+            assert (await client.until("session.updated"))["session"]["instructions"] == "Be brief."
+            assert client.kinds()[0] == "session.updated"
+
+
 def test_every_lack_is_tried_here() -> None:
     source = Path(__file__).read_text()
     assert not [name for name in LACKS if f'"{name}"' not in source]

@@ -140,12 +140,18 @@ class Socket:
         return self
 
     async def __anext__(self) -> str:
+        if await self.first() is None:
+            raise StopAsyncIteration
+        return self._inbox.popleft()
+
+    async def first(self) -> str | None:
+        """The message that is next, which stays it; None once there will be none."""
         while not self._inbox:
             if self.closed:
-                raise StopAsyncIteration
+                return None
             self._news = anyio.Event()
             await self._news.wait()
-        return self._inbox.popleft()
+        return self._inbox[0]
 
     def _arrive_there(self, message: Mapping[str, Any]) -> None:
         if not self.closed and not self._hushed:

@@ -63,6 +63,7 @@ LACKS = {
     "usage": Lack("response.done holds no usage"),
     "ga_names": Lack("events have their beta names, response.audio.delta and such", untold=("conversation.item.done",)),
     "ga_session": Lack("the session, a response's wishes and the agent's text have the beta's shape, and no other"),
+    "session_created": Lack("it says nothing of itself before it is asked for its session", untold=("session.created",)),
     "told_formats": Lack("the session is told without its formats, and without what is false in its turn detection"),
     "session_text": Lack("a session in text is echoed, and only a response that asks for text itself is given in it"),
     "committed": Lack("a turn is told by its transcript alone", untold=("input_audio_buffer.committed",)),
