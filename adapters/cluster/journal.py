@@ -117,10 +117,8 @@ class Journal:
                 for act in done if not self.lost else ():
                     act()
 
-    async def close(self, within_s: float) -> None:
-        """Write what is left; where the store does not answer in time, what waits for it is done all the same: the end is told (R86)."""
-        with anyio.move_on_after(within_s, shield=True):
-            await self.flush()
+    def settle(self) -> None:
+        """Nothing is written any more: what still waits for it is done all the same, so that an end is told (R86)."""
         acts, self._acts = self._acts, []
         for act in acts if not self.lost else ():
             act()

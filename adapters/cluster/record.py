@@ -6,6 +6,7 @@ holds what a port said that it would need in another process; one with `received
 
 import json
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from typing import Any
 
 import attrs
@@ -29,6 +30,14 @@ MOST_OWNERS = 6
 
 class Unreadable(ValueError):
     """A record that this version cannot take up; the message is one line that says why."""
+
+
+class Left(Enum):
+    """What is left of a call whose stream is over."""
+
+    UNBEGUN = "no process has held it yet"
+    BEGUN = "it can be taken up"
+    OVER = "nothing"
 
 
 @attrs.frozen(kw_only=True)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from adapters.hosts.ending import Ending
     from adapters.hosts.page.fleet import Fleet
 
+CLUSTER_VARIABLE = "CALLFSM_CLUSTER"
+MAX_GAP = 500
+"""The longest `--gap`; Twilio says some thousand characters, but nobody listens to so many."""
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
@@ -48,12 +52,22 @@ def add(commands: Any) -> None:
     parser.add_argument("--page-words", action="store_true", help="let the page show what is said in them, too")
     parser.add_argument(
         "--cluster",
-        default="",
+        default=os.environ.get(CLUSTER_VARIABLE, ""),
         metavar="NATS",
-        help="be one machine of several that share calls by this NATS server, nats://…: a call goes on when its process dies",
+        help="be one machine of several that share calls by this NATS server, nats://…: a call goes on when its process dies "
+        f"(default: {CLUSTER_VARIABLE}, the place for a URL with a password)",
     )
     parser.add_argument(
         "--workers", type=int, default=0, metavar="N", help="serve with N processes, over a NATS of their own unless --cluster names one"
+    )
+    parser.add_argument(
+        "--replicas", type=int, default=1, metavar="N", help="on how many NATS servers of --cluster calls are kept: 3 of 3 (default: 1)"
+    )
+    parser.add_argument(
+        "--gap",
+        default="",
+        metavar="TEXT|URL",
+        help="what the caller hears when a call comes to another process: words that Twilio says, or a sound that it plays",
     )
     parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--count-rows", action="store_true", help="count in /metrics each row of the tables that is taken: some 1,400")
@@ -280,6 +294,7 @@ def _plan(options: argparse.Namespace) -> Any:
         ("--max-calls", options.max_calls, 1, 1_000),
         ("--drain-s", options.drain_s, 0, 3_600),
         ("--workers", options.workers, 0, 64),
+        ("--replicas", options.replicas, 1, 5),
     ):
         if not low <= value <= high:
             raise Refused(f"{name} {value:g}: it takes a number from {low} to {high:,}")
@@ -289,6 +304,12 @@ def _plan(options: argparse.Namespace) -> Any:
         refuse_port("--page", options.page)
     elif options.page_words:
         raise Refused("--page-words: there is no page to show them; give --page too")
+    if options.replicas > 1 and not options.cluster:
+        raise Refused("--replicas: the NATS of one machine keeps calls once; give the URL of several servers' --cluster")
+    if options.gap and not (options.cluster or options.workers):
+        raise Refused("--gap: there is one process, so no call comes to another; give --workers or --cluster")
+    if len(options.gap) > MAX_GAP or not options.gap.isprintable():
+        raise Refused(f"--gap: it takes {MAX_GAP} printable characters at most, on one line")
     token, account = _secret(TOKEN_VARIABLE), _secret(ACCOUNT_VARIABLE)
     public_url = _public_url(options.public_url)
     reached = urlsplit(public_url).hostname or options.host
@@ -306,6 +327,8 @@ def _plan(options: argparse.Namespace) -> Any:
         traces=options.traces,
         rows=options.count_rows,
         cluster=options.cluster,
+        replicas=options.replicas,
+        gap=options.gap,
         listener=None if options.listen_fd is None else socket.socket(fileno=options.listen_fd),
     )
 

@@ -69,7 +69,9 @@ def held(shelf: Shelf, *script: Any, during: Callable[[Driver, Puppet], Awaitabl
             if during is not None:
                 tasks.start_soon(during, driver, puppet)
             await driver.run()
-            await journal.close(1.0)
+            with anyio.move_on_after(1.0):
+                await journal.flush()
+            journal.settle()
             tasks.cancel_scope.cancel()
         return driver.call
 

@@ -12,7 +12,7 @@ from adapters.cluster.nats import embedded
 from adapters.cluster.record import Owner, Record, event_line
 from adapters.cluster.store import Incompatible, Store, key_of, opened
 from fsm import Policy, events as ev, start, step
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import PATIENCE_S, callfsm
 
 pytestmark = pytest.mark.anyio
 
@@ -124,31 +124,37 @@ async def test_a_ticket_is_good_once_for_its_call_on_any_machine(url: str, monke
 
 async def test_what_a_webhook_told_is_known_to_the_machine_of_the_stream(url: str) -> None:
     async with opened(url) as one, opened(url) as two:
-        await one.announce("CA7", {"From": "+972"})
-        assert await two.told("CA7") == {"From": "+972"}
-        assert await two.told("CA8") == {}
+        await one.announce("CA7", {"From": "+972"}, {"traceparent": "00-1"})
+        assert await two.ringing() == 1
+        assert await two.answered("CA7") == ({"From": "+972"}, {"traceparent": "00-1"})
+        assert await one.ringing() == 0, "it rings no more"
+        assert await two.answered("CA8") == ({}, {})
 
 
 async def test_who_is_not_heard_of_is_dead(url: str) -> None:
     async with opened(url) as store:
-        await store.beat("w7", {})
-        assert "w7" in await store.alive()
+        await store.beat("w7", 4)
+        assert (await store.alive())["w7"] == 4
         with anyio.fail_after(PATIENCE_S):
             while "w7" in await store.alive():
                 await anyio.sleep(0.2)
-        await store.beat("w8", {})
+        await store.beat("w8", 1)
         await store.rest("w8")
         assert "w8" not in await store.alive()
         assert await store.claim("rescue.1.CA7")
         assert not await store.claim("rescue.1.CA7")
 
 
-async def test_a_store_that_is_gone_is_unreachable_and_one_that_comes_back_is_used() -> None:
+async def test_a_cluster_that_is_not_there_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     async with embedded() as place, opened(place) as store:
         assert await store.record("CA9") is None
-    with pytest.raises(OSError, match="no NATS answers there"):
-        async with opened(place):
+    monkeypatch.setattr(stores, "CONNECT_S", 0.2)
+    secret = place.replace("//", "//callfsm:only-for-a-test@")
+    with pytest.raises(OSError, match=rf"^--cluster {place},{place}: no NATS answers there within 0.2 s \(.+\)$"):
+        async with opened(f"{secret},{secret}"):
             pass
+    told = callfsm("serve", "--port", 0, "--help", CALLFSM_CLUSTER=secret)
+    assert "only-for-a-test" not in told.stdout + told.stderr
 
 
 async def test_calls_of_a_format_that_cannot_be_read_are_refused_before_any_is_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,12 @@
 import anyio
 import pytest
 
-from tests.kills import MOMENTS, killed
+from tests.kills.held import lost
+from tests.kills.moments import MOMENTS
 
 
 @pytest.mark.parametrize("moment", ["an answer is heard"])
 def test_a_caller_hears_the_agent_again_when_its_process_is_killed(moment: str) -> None:
-    outcome = anyio.run(killed, moment)
+    outcome = anyio.run(lost, moment)
     assert not outcome.wrong, outcome
     assert moment in MOMENTS

@@ -690,7 +690,7 @@ def test_a_draining_server_ends_its_calls_politely_and_takes_no_new_one(log: Lin
                     tasks.start_soon(phone.server.drain, 20.0)
                     await _until(lambda: phone.server.calls.draining)
                     health = await client.get(f"{phone.server.url}/healthz")
-                    assert (health.status_code, health.json()) == (503, {"status": "draining"})
+                    assert (health.status_code, health.json()) == (503, {"status": "draining", "places": 20, "places_taken": 1})
                     assert (await phone.dial(phone.place(Silent(5)))).rejected == "busy"
 
             await at_once([partial(phone.dial, call), drain])

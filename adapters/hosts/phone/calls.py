@@ -58,6 +58,8 @@ class Handler:
     application: PhoneCall = attrs.Factory(PhoneCall)
     scope: anyio.CancelScope = attrs.Factory(anyio.CancelScope)
     """Cancelled, the call ends at once."""
+    recording: anyio.CancelScope = attrs.Factory(anyio.CancelScope)
+    """The wait for the end of the call to be on record, in a cluster."""
     call: Callable[[], Call] | None = None
     """The call as it is now, once it has begun."""
 
@@ -100,6 +102,11 @@ class Calls:
         """How many calls there are, those included whose stream is about to come."""
         self._drop_late()
         return len(self._owners.keys() | {call_sid for call_sid in self._tickets if self._rings(call_sid)})
+
+    @property
+    def places_free(self) -> int:
+        """How many calls could come; none to a server that drains."""
+        return 0 if self.draining else max(0, self.max_calls - self.places_taken)
 
     def announce(self, call_sid: str, told: Mapping[str, str] | None = None, came_with: Mapping[str, str] | None = None) -> str:
         """Take a place for a call that rings, and give the token with which its stream must come.
@@ -190,6 +197,7 @@ class Calls:
         self.draining = True
         for handler in list(self.handlers):
             handler.scope.cancel()
+            handler.recording.cancel()
 
     async def wait_until_empty(self) -> None:
         """Wait until no handler runs."""

@@ -1,6 +1,7 @@
 """One call held from its line's start to its end: its ports, its driver, its figures and its trace; a joiner of ports."""
 
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from fsm.call.states import CLOSED
 from fsm.engine.machine import Step
 
 RECORDED_S = 5.0
-"""How long the end of a call may take to be on record."""
+"""How long the end of a call may take to be on record once the server is to end."""
 GRACE_S = 12.0
 """How long the parts of a call may take to close, once it was cancelled: the line has five seconds to hang up, and five to close."""
 if TYPE_CHECKING:
@@ -109,14 +110,14 @@ class Holding:
                 tell_bug("call_crashed", bug, handler.call_id)
             trace.close()
             if journal is not None and self.membership is not None:
-                await journal.close(RECORDED_S)
+                await _close(journal, handler)
                 await self.membership.store.release(self.membership.name, handler.call_sid)
             if spans is not None:
                 spans.end(handler.application.ended)
             left = handler.application.ended is None and journal is not None
             for fault in [] if left else handler.application.finish():
                 tell_bug("afterwards_failed", fault, handler.call_id)
-            self._note_end(handler, figures, line, bug is not None)
+            self._note_end(handler, figures, line, bug is not None, left)
 
     async def _held(self, handler: Handler, agent: Agent) -> "Held | None":
         """The call as the cluster has it. Raises NotAdmitted."""
@@ -127,6 +128,7 @@ class Holding:
         told = dict(handler.application.told)
         held = await self.membership.hold(handler.call_sid, handler.call_id, told, agent.policy, repeatable)
         if held.first is not None:
+            self.metrics.taken_up.inc()
             handler.application.recall(held.record.events)
             handler.application.told = held.record.told
         return held
@@ -141,7 +143,7 @@ class Holding:
             tell_bug("call_crashed", bug, handler.call_id)
             return None
 
-    def _note_end(self, handler: Handler, figures: CallFigures, line: Device, crashed: bool) -> None:
+    def _note_end(self, handler: Handler, figures: CallFigures, line: Device, crashed: bool, left: bool) -> None:
         ended, counts = handler.application.ended, line.counts
         seconds = figures.end(ended, counts)
         if self.gallery is not None:
@@ -152,7 +154,7 @@ class Holding:
             logging.INFO,
             "call_ended",
             handler.call_id,
-            reason=ended.reason.name.lower() if ended else "never_began",
+            reason=ended.reason.name.lower() if ended else "left" if left else "never_began",
             # The text of a bug may hold what was said.
             detail=masked(ended.detail) if ended and not crashed else "",
             seconds=round(seconds, 1),
@@ -172,6 +174,17 @@ def _on_record(held: "Held", line: Device, ports: list[Port], watches: list[Watc
     ports[:] = [journal, *map(journal.guard, ports)]
     watches.append(journal)
     return journal
+
+
+async def _close(journal: Journal, handler: Handler) -> None:
+    """Have the end on record before it is told: while the store is away, the call may be another's by now, so that waits (R86).
+
+    A server that is to end waits for RECORDED_S, and tells it all the same.
+    """
+    limit_s = RECORDED_S if handler.scope.cancel_called else math.inf
+    with anyio.move_on_after(limit_s, shield=True) as handler.recording:
+        await journal.flush()
+    journal.settle()
 
 
 async def _held(handler: Handler, driver: Driver, over: anyio.Event) -> BaseException | None:

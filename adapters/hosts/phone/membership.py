@@ -1,14 +1,14 @@
 """A phone server as one machine of a cluster: whose calls it has, how it takes up those of others, and what it does for the dead (R110)."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from time import time
 
 import anyio
 import attrs
 
 from adapters.cluster.journal import Journal, Overtaken, Received, Remembers
-from adapters.cluster.record import MOST_OWNERS, Owner, Record, event_line
+from adapters.cluster.record import MOST_OWNERS, Left, Owner, Record, event_line
 from adapters.cluster.store import LEASE_S, Grip, Store, Unreachable, Unreadable
 from adapters.hosts.phone.calls import NotAdmitted, Refused
 from adapters.hosts.phone.log import masked, tell
@@ -89,26 +89,52 @@ class Membership:
         tell(logging.WARNING, "call_taken_up", record.call.call_id, epoch=grip.owner.epoch, after=record.owner.name)
         return Held(record=record, grip=grip, first=first)
 
-    async def left(self, call_sid: str) -> bool:
-        """Is there a call to go on with, which is not over? Raises Unreachable."""
+    async def left(self, call_sid: str) -> Left:
+        """What is left of a call. Raises Unreachable."""
         try:
             found = await self.store.record(call_sid)
         except Unreadable:
-            return False
-        return found is None or not (found[0].over or found[0].owner.epoch >= MOST_OWNERS)
+            return Left.OVER
+        if found is None:
+            return Left.UNBEGUN
+        return Left.OVER if found[0].over or found[0].owner.epoch >= MOST_OWNERS else Left.BEGUN
 
     async def others(self) -> bool:
         """Is there another machine that could take a call up?"""
         try:
-            return bool(await self.store.alive() - {self.name})
+            alive = await self.store.alive()
         except Unreachable:
             return False
+        return any(free > 0 for name, free in alive.items() if name != self.name)
 
-    async def beat(self, places: Callable[[], int]) -> None:
+    async def ring(self, call_sid: str, told: Mapping[str, str], came_with: Mapping[str, str], free: int) -> str:
+        """Take a place of the cluster for a call that rings, `free` of which are ours, and give its ticket. Raises NotAdmitted.
+
+        Each machine's figure is as old as its last beat: a stream that finds no room after all asks again (`Refused.BUSY`).
+        """
+        try:
+            alive = await self.store.alive() | {self.name: free}
+            if sum(alive.values()) <= await self.store.ringing():
+                raise NotAdmitted(Refused.BUSY, "all places of the cluster are taken")
+            await self.store.announce(call_sid, told, came_with)
+        except Unreachable as error:
+            raise NotAdmitted(Refused.STORE, f"the cluster's store does not answer: {error}") from None
+        return self.store.ticket(call_sid)
+
+    async def answered(self, call_sid: str, ticket: str) -> tuple[dict[str, str], dict[str, str]]:
+        """A call's stream comes with its ticket: what its webhook told, and came with. Raises NotAdmitted."""
+        try:
+            if not await self.store.spend(call_sid, ticket):
+                raise NotAdmitted(Refused.WRONG_TOKEN, "the ticket is not ours, is too old, or was used before")
+            return await self.store.answered(call_sid)
+        except Unreachable as error:
+            raise NotAdmitted(Refused.STORE, f"the cluster's store does not answer: {error}") from None
+
+    async def beat(self, free: Callable[[], int]) -> None:
         """Be alive, until cancelled."""
         while True:
             try:
-                await self.store.beat(self.name, {"places": places()})
+                await self.store.beat(self.name, free())
             except Unreachable as error:
                 tell(logging.ERROR, "store_unreachable", words=str(error))
             await anyio.sleep(BEAT_S)
@@ -120,7 +146,7 @@ class Membership:
             await anyio.sleep(BEAT_S)
             try:
                 known = await self.store.owners() if seen is None else seen
-                alive = await self.store.alive()
+                alive = frozenset(await self.store.alive())
                 for gone in known - alive - {self.name}:
                     await self._bring_back(gone, redirect)
                 seen = alive

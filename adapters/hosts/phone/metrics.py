@@ -35,16 +35,17 @@ _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 
 class Metrics:
-    """All figures of one server, in a registry of its own; `rows` counts the rows that the calls take, too."""
+    """All figures of one server, in a registry of its own; `rows` counts the rows taken, too; `machine` is its name in a cluster."""
 
-    def __init__(self, calls: Calls, *, rows: bool = False) -> None:
+    def __init__(self, calls: Calls, *, rows: bool = False, machine: str = "") -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Now(calls))
+        self.registry.register(_Now(calls, machine))
         ProcessCollector(registry=self.registry)
         self.began = self._counter("began", "Calls that began.")
         self.ended = self._counter("ended", "Calls that ended, by reason.", "reason")
         self.refused = self._counter("refused", "Webhooks and streams that were refused, by cause.", "why")
         self.crashed = self._counter("crashed", "Calls that ended by a bug of the program.")
+        self.taken_up = self._counter("taken_up", "Calls that another process began, and this one went on with.")
         self.taken_over = self._counter("taken_over", "Streams that were closed because another came for the same call.")
         self.barge_ins = self._counter("barge_ins", "Interruptions by the caller.")
         self.false_alarms = self._counter("false_alarms", "Sounds of the caller for which the voice was held and went on.")
@@ -101,8 +102,8 @@ def _label(words: str) -> str:
 class _Now(Collector):
     """What is so at the moment of asking."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, calls: Calls, machine: str) -> None:
+        self._calls, self._machine = calls, machine
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
@@ -111,6 +112,10 @@ class _Now(Collector):
         for state in PHASE.states:
             by_phase.add_metric([state.name], phases[state.name])
         yield by_phase
+        if self._machine:
+            named = GaugeMetricFamily("callfsm_machine", "1; its label is this process's name in the cluster.", labels=["machine"])
+            named.add_metric([self._machine], 1)
+            yield named
         yield GaugeMetricFamily("callfsm_places_taken", "Calls and announced calls now.", value=self._calls.places_taken)
         yield GaugeMetricFamily("callfsm_places", "How many calls may be held at a time.", value=self._calls.max_calls)
         yield GaugeMetricFamily("callfsm_tasks", "Tasks of the event loop now.", value=_tasks())

@@ -22,6 +22,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from adapters.cluster.journal import Unreachable
+from adapters.cluster.record import Left
 from adapters.hosts.channel import StarletteChannel
 from adapters.hosts.phone.calls import Calls, Handler, NotAdmitted, Refused
 from adapters.hosts.phone.holding import Holding
@@ -78,6 +79,8 @@ class PhoneServer:
     """How long a stream may take to say which call it is, and a form to come."""
     membership: "Membership | None" = None
     """This machine's part in a cluster, if it is in one."""
+    gap: str = ""
+    """What the caller hears first when a call comes to another process: words that Twilio says, or the URL of a sound that it plays."""
 
     def app(self) -> Starlette:
         """The application: POST /voice, POST /again in a cluster, POST /status, the WebSocket /stream, GET /healthz."""
@@ -111,8 +114,11 @@ class PhoneServer:
 
     async def health(self, _: Request) -> Response:
         """200 while calls are taken, 503 while the server drains: a load balancer sends it no more."""
-        draining = self.calls.draining
-        return JSONResponse({"status": "draining" if draining else "ok"}, status_code=503 if draining else 200)
+        calls = self.calls
+        status = "draining" if calls.draining else "busy" if calls.places_taken >= calls.max_calls else "ok"
+        about = {"status": status, "places": calls.max_calls, "places_taken": calls.places_taken}
+        machine = {"machine": self.membership.name} if self.membership else {}
+        return JSONResponse(about | machine, status_code=503 if calls.draining else 200)
 
     async def _posted(self, request: Request, then: Callable[[Request, Form], Awaitable[Response]]) -> Response:
         """Check what is posted, and answer it."""
@@ -159,9 +165,11 @@ class PhoneServer:
         call_sid, turn = form["CallSid"], request.query_params.get("turn", "")
         number = int(turn) if turn.isdecimal() and len(turn) < 4 else MOST_TURNS
         try:
-            if number >= MOST_TURNS or not await self.membership.left(call_sid):
+            left = Left.OVER if number >= MOST_TURNS else await self.membership.left(call_sid)
+            if left is Left.OVER:
                 return _twiml("<Hangup/>")
-            return _twiml(await self._connect(request, form, number + 1))
+            verbs = await self._connect(request, form, number + 1)
+            return _twiml(f"{_heard(self.gap)}{verbs}" if left is Left.BEGUN else verbs)
         except (NotAdmitted, Unreachable) as refused:
             # Another machine may have room, or the store be there again.
             self.note_refused(refused.why if isinstance(refused, NotAdmitted) else Refused.STORE, str(refused), call_sid)
@@ -171,13 +179,11 @@ class PhoneServer:
         """What connects a call to our stream, with a ticket for it; in a cluster, and what brings it back. Raises NotAdmitted."""
         call_sid, behind = form["CallSid"], ""
         came_with = {name: request.headers[name] for name in TRACE_CONTEXT if name in request.headers}
-        token = self.calls.announce(call_sid, form, came_with)
-        if self.membership is not None:
-            try:
-                await self.membership.store.announce(call_sid, form)
-            except Unreachable as error:
-                raise NotAdmitted(Refused.STORE, f"the cluster's store does not answer: {error}") from None
-            token, behind = self.membership.store.ticket(call_sid), self._redirect(request, number)
+        if self.membership is None:
+            token = self.calls.announce(call_sid, form, came_with)
+        else:
+            token = await self.membership.ring(call_sid, form, came_with, self.calls.places_free)
+            behind = self._redirect(request, number)
         stream, status = self._url("ws", request, "/stream"), self._url("http", request, "/status")
         parameter = f'<Parameter name="{TOKEN}" value={quoteattr(token)}/>'
         return f"<Connect><Stream url={quoteattr(stream)} statusCallback={quoteattr(status)}>{parameter}</Stream></Connect>{behind}"
@@ -233,13 +239,7 @@ class PhoneServer:
         token = started.parameters.get(TOKEN, "")
         if self.membership is None:
             return self.calls.begin(started.call_sid, token)
-        try:
-            if not await self.membership.store.spend(started.call_sid, token):
-                raise NotAdmitted(Refused.WRONG_TOKEN, "the ticket is not ours, is too old, or was used before")
-            told = await self.membership.store.told(started.call_sid)
-        except Unreachable as error:
-            raise NotAdmitted(Refused.STORE, f"the cluster's store does not answer: {error}") from None
-        return self.calls.enter(started.call_sid, told, {})
+        return self.calls.enter(started.call_sid, *await self.membership.answered(started.call_sid, token))
 
     def _line(self, handler: Handler, answered: Answered, channel: WatchedChannel, figures: CallFigures, sound: Sound) -> TwilioLine:
         """The stream as the line of a call, whose figures look on; it is spoken to in `sound`."""
@@ -291,6 +291,12 @@ async def _body(request: Request) -> bytes:
         if len(body) > MAX_FORM_BYTES:
             raise NotAdmitted(Refused.BAD_REQUEST, f"the form is longer than {MAX_FORM_BYTES} bytes")
     return body
+
+
+def _heard(gap: str) -> str:
+    """What says or plays that; nothing for nothing."""
+    verb = "Play" if gap.startswith(("http://", "https://")) else "Say"
+    return f"<{verb}>{escape(gap)}</{verb}>" if gap else ""
 
 
 def _twiml(verb: str) -> Response:

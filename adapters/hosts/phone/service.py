@@ -67,6 +67,10 @@ class Plan:
     """Count each row that is taken."""
     cluster: str = ""
     """The NATS server that the machines of a cluster share; empty: this is one machine, and a call ends with its process."""
+    replicas: int = 1
+    """On how many NATS servers of a cluster of them the shared state is kept."""
+    gap: str = ""
+    """What the caller hears first when a call comes to another process; see `PhoneServer.gap`."""
     listener: socket | None = None
     """A listening socket that several processes share, in place of `listeners.host` and `port`."""
 
@@ -107,10 +111,10 @@ async def phone_server(plan: Plan, answer: Answer, gallery: Gallery | None = Non
     if plan.traces is not None:
         private_folder(plan.traces)
     calls = Calls(plan.max_calls)
-    metrics = Metrics(calls, rows=plan.rows)
     async with AsyncExitStack() as stack:
         rest = await stack.enter_async_context(opened(plan.api, plan.token)) if plan.token else None
-        membership = await stack.enter_async_context(_joined(plan.cluster)) if plan.cluster else None
+        membership = await stack.enter_async_context(_joined(plan.cluster, plan.replicas)) if plan.cluster else None
+        metrics = Metrics(calls, rows=plan.rows, machine=membership.name if membership else "")
         server = PhoneServer(
             calls=calls,
             holding=Holding(answer=answer, metrics=metrics, traces=plan.traces, gallery=gallery, membership=membership),
@@ -121,11 +125,12 @@ async def phone_server(plan: Plan, answer: Answer, gallery: Gallery | None = Non
             account=plan.account,
             start_s=plan.start_s,
             membership=membership,
+            gap=plan.gap,
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(Watchdog(metrics).beat)
             if membership is not None:
-                tasks.start_soon(membership.beat, lambda: plan.max_calls - calls.places_taken)
+                tasks.start_soon(membership.beat, lambda: calls.places_free)
                 bring_back = partial(rest.redirect, url=server.again_url()) if rest is not None and plan.public_url else None
                 tasks.start_soon(membership.watch, bring_back)
             try:
@@ -178,13 +183,13 @@ async def serving(plan: Plan, agent: Agent, gallery: Gallery | None = None) -> A
 
 
 @asynccontextmanager
-async def _joined(url: str) -> AsyncIterator["Membership"]:
+async def _joined(url: str, replicas: int) -> AsyncIterator["Membership"]:
     """Be one machine of the cluster while the block lasts. Raises OSError, and ValueError where its calls cannot be taken up."""
     from adapters.cluster import store
     from adapters.hosts.phone.membership import Membership
 
     try:
-        async with store.opened(url) as opened_store:
+        async with store.opened(url, replicas=replicas) as opened_store:
             membership = Membership(opened_store, f"{gethostname()}-{getpid()}-{token_hex(3)}".replace(".", "-"))
             try:
                 yield membership
@@ -192,7 +197,7 @@ async def _joined(url: str) -> AsyncIterator["Membership"]:
                 with anyio.move_on_after(STOP_S, shield=True):
                     await opened_store.rest(membership.name)
     except store.Incompatible as error:
-        raise ValueError(f"--cluster {url}: {error}") from None
+        raise ValueError(f"--cluster {store.shown(url)}: {error}") from None
 
 
 async def _cut_off(calls: Calls) -> None:

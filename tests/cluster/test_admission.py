@@ -1,0 +1,103 @@
+"""Claims about who is let in to a cluster of two machines over a real NATS server: its places are counted, and each call once."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+import anyio
+import httpx
+
+from adapters.cluster import store as stores
+from adapters.cluster.nats import embedded
+from adapters.cluster.record import Owner, Record, event_line
+from adapters.cluster.store import Store, opened
+from adapters.hosts.phone.agent import Agent
+from adapters.hosts.phone.application import PhoneCall
+from adapters.hosts.phone.server import PhoneServer
+from adapters.hosts.phone.service import Plan, phone_server
+from fsm import Policy, events as ev, start, step
+from tests.shared.shell import PATIENCE_S
+
+Post = Callable[[str, str], Awaitable[str]]
+BUSY = '<Reject reason="busy"/>'
+
+
+def nobody(_: PhoneCall) -> Agent:
+    raise AssertionError("no stream comes")
+
+
+async def _post(client: httpx.AsyncClient, path: str, call_sid: str) -> str:
+    answer = await client.post(path, data={"CallSid": call_sid, "AccountSid": "AC" + "0" * 32})
+    return answer.text
+
+
+@asynccontextmanager
+async def machines(count: int, gap: str = "") -> AsyncIterator[tuple[list[PhoneServer], list[Post], Store]]:
+    """So many machines with a place each, how one posts to them, and what they share."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(embedded())
+        store = await stack.enter_async_context(opened(url))
+        plan = Plan(cluster=url, max_calls=1, gap=gap)
+        servers = [await stack.enter_async_context(phone_server(plan, nobody)) for _ in range(count)]
+        clients = [httpx.AsyncClient(transport=httpx.ASGITransport(server.app()), base_url="http://localhost") for server in servers]
+        for client in clients:
+            await stack.enter_async_context(client)
+        with anyio.fail_after(PATIENCE_S):
+            while len(await store.alive()) < count:
+                await anyio.sleep(0.02)
+        yield servers, [partial(_post, client) for client in clients], store
+
+
+def sid(number: int) -> str:
+    return f"CA{number:032}"
+
+
+def test_the_places_of_all_machines_are_let_whichever_is_asked() -> None:
+    async def be() -> None:
+        async with machines(2) as (_, (one, _), store):
+            assert "<Connect>" in await one("/voice", sid(1))
+            assert "<Connect>" in await one("/voice", sid(1)), "told twice it rings once (R98)"
+            assert "<Connect>" in await one("/voice", sid(2)), "the other machine has a place"
+            assert BUSY in await one("/voice", sid(3))
+            with anyio.fail_after(PATIENCE_S):
+                while await store.ringing():
+                    await anyio.sleep(0.1)
+            assert "<Connect>" in await one("/voice", sid(3)), "a call whose stream never comes keeps no place (R106)"
+
+    anyio.run(be)
+
+
+def test_a_machine_that_drains_lets_callers_in_where_another_has_room() -> None:
+    async def be() -> None:
+        async with machines(2) as (servers, (one, other), store):
+            servers[0].calls.draining = True
+            assert "<Connect>" in await one("/voice", sid(1)), "the stream is not its own"
+            servers[1].calls.draining = True
+            with anyio.fail_after(PATIENCE_S):
+                while any((await store.alive()).values()):
+                    await anyio.sleep(0.05)
+            assert BUSY in await other("/voice", sid(2))
+
+    anyio.run(be)
+
+
+def test_a_caller_whose_call_comes_to_another_process_hears_what_the_operator_wants() -> None:
+    async def be(gap: str, heard: str) -> None:
+        async with machines(2, gap) as (_, (one, _), store):
+            call = start(Policy(greeting=False), "call_1")
+            await store.begin(sid(1), "w1", Record(call=call, began_unix_ms=0.0, told={}, owner=Owner(name="w1", epoch=1)))
+            assert f"<Response>{heard}<Connect>" in await one("/again?turn=1", sid(1))
+            assert "<Response><Connect>" in await one("/again?turn=1", sid(2)), "no machine has had this one yet"
+            over = ev.CallerHungUp(1.0)
+            await store.append(sid(1), event_line(over, step(call, over)), 1)
+            assert "<Hangup/>" in await one("/again?turn=1", sid(1))
+            assert "<Hangup/>" in await one("/again?turn=99", sid(2))
+
+    anyio.run(be, "One moment & I am back.", "<Say>One moment &amp; I am back.</Say>")
+    anyio.run(be, "https://example.com/wait.mp3", "<Play>https://example.com/wait.mp3</Play>")
+    anyio.run(be, "", "")
+
+
+def test_a_ring_is_short() -> None:
+    """R106."""
+    assert stores.RINGS_S <= 5
