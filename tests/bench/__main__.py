@@ -11,6 +11,7 @@ import anyio
 from rich.console import Console
 from rich.table import Table
 
+from .cluster import cluster_table, measure_cluster
 from .faults import fault_table, measure_faults
 from .imports import measure_imports
 from .line import line_tables, measure_lines
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[Say], list[Table]]] = {
     "load": lambda say: [load_table(anyio.run(measure_load, say))],
     "line": lambda say: line_tables(anyio.run(measure_lines, say)),
     "phone": lambda say: phone_tables(anyio.run(measure_phone, say)),
+    "cluster": lambda say: [cluster_table(anyio.run(measure_cluster, say))],
     "page": lambda say: [page_table(*anyio.run(measure_page, say))],
     "imports": lambda say: [import_table(measure_imports(say))],
 }

@@ -5,18 +5,22 @@ import re
 import socket
 import textwrap
 from contextlib import AsyncExitStack, suppress
+from importlib import import_module
 from pathlib import Path
 from subprocess import DEVNULL
 
 import anyio
+import pytest
 from anyio.abc import Process
 
 from adapters.cluster.journal import Unreachable
 from adapters.cluster.nats import program
 from adapters.cluster.record import Owner, Record, event_line
 from adapters.cluster.store import Grip, Store, opened
+from adapters.hosts.phone.calls import Calls
+from adapters.hosts.phone.metrics import Metrics
 from fsm import Policy, events as ev, start, step
-from tests.shared.shell import PATIENCE_S, ROOT
+from tests.shared.shell import PATIENCE_S, ROOT, callfsm
 
 MANIFEST = ROOT / "adapters" / "cluster" / "kubernetes.yaml"
 PASSWORD = "only-for-a-test"
@@ -87,6 +91,24 @@ async def _read(store: Store, call_sid: str) -> Record:
             if (found := await store.record(call_sid)) is not None:
                 return found[0]
         await anyio.sleep(0.1)
+
+
+@pytest.mark.needs("kubernetes-validate")
+def test_the_manifests_fit_the_schemas_of_kubernetes() -> None:
+    validator, yaml = import_module("kubernetes_validate"), import_module("yaml")
+    documents = list(yaml.safe_load_all(MANIFEST.read_text()))
+    assert len(documents) == 8
+    for document in documents:
+        validator.validate(document, validator.latest_version(), strict=True)
+
+
+def test_the_manifests_name_what_there_is() -> None:
+    text, told = MANIFEST.read_text(), callfsm("serve", "--help")
+    given = re.findall(r"- (--[a-z-]+)=", text)
+    assert len(given) > 5
+    assert [option for option in given if option not in told.stdout] == []
+    named = {family.name for family in Metrics(Calls(1)).registry.collect()}
+    assert set(re.findall(r"callfsm_\w+", text)) <= named
 
 
 def test_a_record_outlives_one_of_three_servers(tmp_path: Path) -> None:

@@ -26,9 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
             outcomes.append(anyio.run(lost, moment, how, voice))
             print(outcomes[-1], flush=True)
     for how in given.how:
-        again = [one.again_s for one in outcomes if one.how == how and not one.wrong]
-        if len(again) > 1:
-            print(f"{how:7} heard again: median {median(again):.1f} s, p95 {quantiles(again, n=20)[-1]:.1f} s, of {len(again)}")
+        kept = [one for one in outcomes if one.how == how and not one.wrong]
+        for words, seconds in (("taken up", [one.taken_s for one in kept]), ("heard again", [one.again_s for one in kept])):
+            if len(seconds) > 1 and any(seconds):
+                print(f"{how:7} {words}: median {median(seconds):.1f} s, p95 {quantiles(seconds, n=20)[-1]:.1f} s, of {len(seconds)}")
     wrong = sum(bool(one.wrong) for one in outcomes)
     print(f"{wrong} wrong of {len(outcomes)}")
     return int(wrong > 0)

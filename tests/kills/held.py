@@ -22,7 +22,7 @@ from adapters.standin.twilio.stream import Conditions, Hung
 from fsm import start, step
 from fsm.call.snapshot import Call as Snapshot
 from tests.kills import hours
-from tests.kills.judge import heard_again, judged, lines_of
+from tests.kills.judge import heard_again, judged, lines_of, taken_up
 from tests.kills.moments import MOMENTS
 from tests.kills.ways import WAYS, nats_behind_proxy
 from tests.shared.phone_process import server
@@ -41,14 +41,18 @@ class Outcome:
     moment: str
     how: str
     voice: str
+    taken_s: float = 0.0
+    """From the loss until another process has the call, by the call's clock; 0 where none need take it up."""
     again_s: float = 0.0
-    """From the loss to the first sound of the agent after it, by the call's clock."""
+    """And until the agent is heard, which the caller may hold up by speaking, and a tool by running."""
     wrong: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line."""
         told = "; ".join(self.wrong) or "kept"
-        return f"{self.how:7} {self.voice:10} {self.moment:34} heard again after {self.again_s:4.1f} s  {told}"
+        return (
+            f"{self.how:7} {self.voice:10} {self.moment:34} taken up after {self.taken_s:4.1f} s, heard after {self.again_s:4.1f} s  {told}"
+        )
 
 
 async def lost(moment: str, how: str = "kill", voice: str = "realtime") -> Outcome:
@@ -97,7 +101,7 @@ async def lost(moment: str, how: str = "kill", voice: str = "realtime") -> Outco
         again_ms = heard_again(again, at_ms)
         broken = ["the agent is not heard again"] if again_ms is None else []
         broken += judged(record, log, len(ran.read_text().split()))
-        return Outcome(moment, how, voice, (again_ms or 0.0) / 1000, tuple(broken))
+        return Outcome(moment, how, voice, taken_up(record) / 1000, (again_ms or 0.0) / 1000, tuple(broken))
 
 
 def _passed(record: Record, reached: Callable[[Snapshot], bool]) -> bool:

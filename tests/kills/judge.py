@@ -23,6 +23,12 @@ def heard_again(record: Record, after_ms: float | None) -> float | None:
     return next(since, None)
 
 
+def taken_up(record: Record) -> float:
+    """How long after the last line of the first owner another had the call, in ms; 0 where none did."""
+    pairs = zip(record.events, record.events[1:], strict=False)
+    return next((event.at_ms - before.at_ms for before, event in pairs if isinstance(event, ev.TakenUp)), 0.0)
+
+
 def judged(record: Record, log: Iterable[str], runs: int) -> Iterator[str]:
     """What is wrong with a call as a whole; `runs` is how often the tool ran that notes it."""
     asked, greeted, heard = Counter[type](), 0, False

@@ -6,6 +6,7 @@ A test marked `@pytest.mark.needs("aplay")` is skipped where that is missing; th
 import shutil
 from collections.abc import Callable
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import attrs
@@ -50,6 +51,7 @@ NEEDS = {
     "aplay": Need(partial(_program, "aplay"), ("alsa-utils",)),
     "Chromium": Need(partial(_program, "chromium"), ("chromium",)),
     "openssl": Need(partial(_program, "openssl"), ("openssl",)),
+    "kubernetes-validate": Need(lambda: find_spec("kubernetes_validate") is not None, wheels=("kubernetes-validate",)),
     "atheris": Need(guided.is_there, wheels=("atheris",)),
 }
 """What may be missing, by its name."""

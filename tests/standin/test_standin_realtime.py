@@ -125,11 +125,15 @@ def test_g711_is_taken_back_to_within_its_own_step(kind: str) -> None:
 
 
 async def test_a_question_is_answered_and_its_transcript_comes_after_the_answer_began(question: bytes) -> None:
-    with serving(pace=attrs.evolve(QUICK, transcript_s=1.5)) as url:
-        async with calling(url) as client:
-            await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
-            await client.hear(SECOND, question, SECOND)
-            told = await client.until("conversation.item.input_audio_transcription.completed")
+    # A busy machine may take longer to answer than the transcript is held back.
+    for transcript_s in (1.5, 6.0, 24.0):
+        with serving(pace=attrs.evolve(QUICK, transcript_s=transcript_s)) as url:
+            async with calling(url) as client:
+                await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+                await client.hear(SECOND, question, SECOND)
+                told = await client.until("conversation.item.input_audio_transcription.completed")
+        if client.of("response.output_text.delta"):
+            break
     assert "opening hours" in told["transcript"]
     assert told["item_id"] == client.of("input_audio_buffer.committed")[0]["item_id"]
     said = "".join(one["delta"] for one in client.of("response.output_text.delta"))
