@@ -756,7 +756,7 @@ def test_the_trace_context_of_the_webhook_is_that_of_the_calls_spans(monkeypatch
 
     async def be() -> None:
         async with exchange(model=ToneModel(answer_ms=200)) as phone, httpx.AsyncClient(trust_env=False) as client:
-            call = phone.place(ToneCaller(700, ((900, 1_300),), hears=5))
+            call = phone.place(ToneCaller(700, ((900, 1_300),), hears=4))
             # A proxy in front adds its trace; the webhook is told twice, and the second time without.
             ids, url = call.application.ids, f"{phone.server.url}/voice"
             fields = {"CallSid": ids.call, "AccountSid": ids.account}

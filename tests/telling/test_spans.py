@@ -58,7 +58,8 @@ def told(
         call = start(policy)
         parent = propagate.extract({"traceparent": PARENT})
         spans = Spans(call, Model(provider="openai", name="gpt"), exported.provider.get_tracer("test"), parent, lambda: ZERO_NS)
-        ports: list[Port] = [Puppet((*script, at(30_000, ev.CallerHungUp))), *([InSpans(tools, spans)] if tools else [])]
+        hangs_up = at(5_000 if backend == "asyncio" else 30_000, ev.CallerHungUp)
+        ports: list[Port] = [Puppet((*script, hangs_up)), *([InSpans(tools, spans)] if tools else [])]
         with anyio.move_on_after(60):
             last = await Driver(call, ports, [spans]).run()
         spans.end(fx.TellEnded(ended))
