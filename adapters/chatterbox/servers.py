@@ -14,12 +14,15 @@ import attrs
 import httpx
 
 AUTO = "auto"
-LOADING = frozenset({"initializing", "starting", "loading", "not_started", "warming_up"})
+_LOADING = re.compile(
+    r"\b(?:(?:down)?loading|initiali[sz](?:ing|ed)|starting|warming|not (?:yet )?(?:started|ready|loaded)|being loaded)\b", re.IGNORECASE
+)
 """What servers call it while they load their model."""
+_ILL = frozenset({"error", "unhealthy", "failed"})
 MAX_WORDS = 120
 """How much of a server's own words is told (R108)."""
 MAX_DEPTH = 4
-_MESSAGES = ("detail", "error", "message", "msg", "reason", "description")
+_MESSAGES = ("detail", "message", "msg", "error", "errors", "reason", "description", "title")
 _WRONG_VOICE = re.compile(
     r"(?:no such|unknown|invalid|unsupported|missing)\b[^.]*\bvoice|predefined_voice_id|reference.audio"
     r"|\bvoice\b.*\b(?:not found|does not exist|not available|unknown|invalid|not supported|unsupported|is required|must be)\b",
@@ -189,9 +192,10 @@ def health_of(status: int, body: bytes) -> Health:
     """Does the answer to a health check say that a synthesis would work? A server that loads its model answers 200 and says so."""
     told = object_in(body)
     state = str(told.get("status") or told.get("initialization_state") or "").lower()
-    if state == "error" or told.get("initialization_error"):
+    if state in _ILL or told.get("initialization_error"):
         return Health.ILL
-    if state in LOADING or told.get("loaded") is False or told.get("model_loaded") is False:
+    words = state if status < 500 else f"{state} {detail_of(body)}"
+    if _LOADING.search(words.replace("_", " ")) or any(told.get(name) is False for name in ("loaded", "model_loaded", "ready")):
         return Health.LOADING
     return Health.WELL if status < 500 else Health.ILL
 

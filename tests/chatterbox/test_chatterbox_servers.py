@@ -211,6 +211,14 @@ def test_a_root_is_taken_with_and_without_its_version(url: str, root: str) -> No
         (200, b"fine", Health.WELL),
         (404, b"", Health.WELL),
         (503, b"", Health.ILL),
+        (200, b'{"status": "loading_model"}', Health.LOADING),
+        (200, b'{"status": "starting up"}', Health.LOADING),
+        (200, b'{"ready": false}', Health.LOADING),
+        (503, b'{"detail": "Model not loaded"}', Health.LOADING),
+        (503, b'{"detail": {"error": "not_ready", "message": "TTS model is still being initialized"}}', Health.LOADING),
+        (503, b'{"detail": "no such file"}', Health.ILL),
+        (200, b'{"status": "unhealthy", "message": "not loaded"}', Health.ILL),
+        (200, b'{"status": "ok", "message": "loading takes a minute"}', Health.WELL),
     ],
 )
 def test_a_health_check_is_read_as_the_servers_mean_it(status: int, body: bytes, health: Health) -> None:

@@ -265,7 +265,8 @@ async def test_the_time_that_the_voice_is_held_is_no_gap(anyio_backend: str) -> 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b'{"detail": {"error": "synthesis_failed", "message": "no room on the GPU"}}', "synthesis_failed"),
+        (b'{"detail": {"error": "synthesis_failed", "message": "no room on the GPU"}}', "no room on the GPU"),
+        (b'{"errors": [{"title": "no room on the GPU"}]}', "no room on the GPU"),
         (b'{"detail": {"message": "no room\\n on the GPU"}}', "no room on the GPU"),
         (b'{"detail": {"error": {"message": "Model not loaded", "type": "model_error"}}}', "Model not loaded"),
         (b'{"error": {"message": "TTS generation failed: x"}}', "TTS generation failed: x"),
@@ -326,7 +327,7 @@ async def test_errors_in_objects_reach_whoever_calls(tmp_path: Path, anyio_backe
         async with running(port, ends):
             port.do(Synthesise("s", "r", "Hello."))
             failed = await ends.until(SynthesisFailed, "s")
-    assert failed.reason == "the server answered 410: synthesis_error"
+    assert failed.reason == "the server answered 410: a fault of the script"
 
 
 def _by_path(reply: Reply, more: dict[str, Reply] | None = None) -> Answers:
