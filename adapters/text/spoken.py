@@ -28,6 +28,7 @@ def spoken(text: str, sounds: Iterable[str] = ()) -> str:
     # half of a surrogate pair, as a model may send it, has no bytes in UTF-8
     whole = _CONTROLS.sub(" ", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     whole = _DEFINITION.sub("", _FACES.sub(" ", _TOKEN.sub(" ", whole)))
+    whole = _star_keys(whole)
     # between digits these are arithmetic, whatever Markdown makes of two of them
     whole = re.sub(r"(?<=\d)\*(?=\d)", "×", whole)
     said = _joined(_blocks(_MARKDOWN.parse(whole)) if len(whole) <= _MOST_MARKS else [whole])
@@ -35,6 +36,29 @@ def spoken(text: str, sounds: Iterable[str] = ()) -> str:
     for take_out in (_addresses, lambda part: _brackets(part, keeps), _signs, _quotes, _tidy):
         said = take_out(said)
     return said if any(character.isalnum() for character in said) else ""
+
+
+_STAR = "\ue02a"
+"""A star that is a key, until the signs of markup are gone."""
+_DIALLED = re.compile(r"(?<![\w*])\*(?=#?\d+(?![\d*])(?!.*\w\*))")
+"""A star with which a number begins: *67, *#06#."""
+_PRESSED = re.compile(
+    r"(?<!^)(?<=\s)(?:\*\*\\\*\*\*|\\?\*)(?=[\s.,;:!?)]|-\w|$)|(?<=[\"'“„«「『(\[`])\\?\*(?=[\"'”“»」』)\]`])|(?<=[按押])\*", re.MULTILINE
+)
+"""A star that stands alone in a line, where a bullet or an emphasis does not."""
+_OF_KEYS = re.compile(
+    r"(?<!\S)#(?!\w)|\b(?:press|push|hit|dial|key|keypad|drück|taste|wähl|appuye|touche|tape[zr]|compose[zr]|pulse|presion|marque|tecla|pressione"
+    r"|prem[aei]|tasto|digit|druk|toets|naci[sś]|klawisz|нажм|нажат|клавиш|натисн|tuş|bas[ıi]n|stiskn|kláves|stlač|tryck|trykk?|knapp|paina"
+    r"|apăs|nyomja|billenty|πατήστε|πλήκτρο|pritisn|tekan|nhấn|اضغط|הקש|לחץ|दबा)|[按键鍵押キ누กด]",
+    re.IGNORECASE,
+)
+"""What shows that a text tells of keys, as far as they have a word or a sign of their own."""
+
+
+def _star_keys(text: str) -> str:
+    """Keep the stars that are keys of a telephone, or begin a number."""
+    text = _DIALLED.sub(_STAR, text.replace(_STAR, " "))
+    return _PRESSED.sub(_STAR, text) if _OF_KEYS.search(text) else text
 
 
 # Markdown: blocks, and what is in a line.
@@ -168,7 +192,7 @@ def _signs(text: str) -> str:
     text = re.sub(r"(?<=[A-Za-z])([~^])(\w{1,3})\1", r"\2", re.sub(r"(?<=\w)_(?=\w)", " ", text))
     text = re.sub(r"(?<=\w)(\s?)[~〜～]\1(?=\w)", "–", re.sub("\u0640+", "", text))
     text = re.sub(r"\$([^\s$\d](?:[^$]*[^\s$])?)\$(?!\d)", r"\1", text)
-    text = re.sub(r"(?<![\w&])(?:#(?=\w)|@(?=[^\W\d]))|(?<!\d)(?<!\d\s)\$(?!\s?\d)", "", text)
+    text = re.sub(rf"(?<![\w&{_STAR}])(?:#(?=\w)|@(?=[^\W\d]))|(?<!\d)(?<!\d\s)\$(?!\s?\d)", "", text)
     return "".join(map(_sign_at(text), range(len(text))))
 
 
@@ -177,6 +201,8 @@ def _sign_at(text: str) -> Callable[[int], str]:
 
     def sign(at: int) -> str:
         character = text[at]
+        if character == _STAR:
+            return "*"
         if character.isalnum() or character in " $%&@#.,!?;:'()-":
             return character
         if character in "\u200c\u200d":

@@ -179,6 +179,20 @@ def test_what_a_model_writes_is_said_in_words(name: str) -> None:
         # what a template leaves
         ("[INST] Hi [/INST] there </s>", "Hi there"),
         (":::tip\nUse this.\n:::", "Use this."),
+        # keys of a telephone
+        ("Press * to go back, or # to end.", "Press * to go back, or # to end."),
+        ("**Press** the `*` key, then *wait* for the tone.", "Press the * key, then wait for the tone."),
+        ('Press *1 for sales, *2 for parts, "*" for help or (*) again.', "Press *1 for sales, *2 for parts, * for help or (*) again."),
+        ("Dial *67 or *#06#, or call *100#.", "Dial *67 or *#06#, or call *100#."),
+        ("Press **\\***.", "Press *."),
+        ("Drücken Sie die *-Taste.", "Drücken Sie die *-Taste."),
+        ("Appuyez sur * pour revenir.", "Appuyez sur * pour revenir."),
+        ("Pulse * para volver.", "Pulse * para volver."),
+        ("Нажмите * или #.", "Нажмите * или #."),
+        ("按*返回，按#结束。", "按*返回，按#结束。"),
+        ("הקש * או #", "הקש * או #"),
+        ("Options:\n* Press one\n* *Wait* on the line", "Options: Press one. Wait on the line"),
+        ("*5 nights* or *6*, a 4* hotel * tea", "5 nights or 6, a 4 hotel, tea"),
         # sources, boxes, a sound that this voice does not know
         ("Ten hours [1][2, 3].【4:0†a.pdf】 See [^n].", "Ten hours. See."),
         ("[laugh] Well", "laugh Well"),
