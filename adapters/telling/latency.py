@@ -15,18 +15,20 @@ from fsm.call.snapshot import Call
 from fsm.call.states import CLEAR, LOCKED
 from fsm.engine.machine import Step
 
-TAKEN, ASKED, CREATED, TOOL, WORDS, SYNTHESISED, SENT, HEARD = MARKS = (
+TAKEN, ASKED, CREATED, AGAIN, TOOL, WORDS, SYNTHESISED, SENT, HEARD = MARKS = (
     "end of turn",
     "asked",
     "created",
+    "created again",
     "tool",
     "first words",
     "synthesis",
     "first sound",
     "heard",
 )
-"""What a wait passes, in the usual order: the turn's end is decided, a response is asked for, it is created, its tools have answered, its
-first words are there, they are synthesised, their first sound is at the device, and is heard. What a call does not do is left out.
+"""What a wait passes, in the usual order: the turn's end is decided, a response is asked for, it is created, and again after one that
+failed and the wait that the server asked for, its tools have answered, its first words are there, they are synthesised, their first sound
+is at the device, and is heard. What a call does not do is left out.
 """
 ANSWERING = {
     "greeting": (Cause.GREETING, Cause.RECOVERY),
@@ -156,6 +158,8 @@ class Timing:
         if isinstance(event, ev.ResponseCreated):
             taken = after.response.id == event.response_id != before.response.id
             if taken and after.response.cause in ANSWERING[wait.kind]:
+                if CREATED in wait.marks and not wait.response_id:
+                    wait.marks[AGAIN] = event.at_ms
                 wait.response_id = event.response_id
                 self._anew(wait)
                 self._mark(CREATED, event.at_ms)

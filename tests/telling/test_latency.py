@@ -138,3 +138,4 @@ def test_what_we_say_while_the_server_lets_us_wait_is_no_answer() -> None:
     )
     [wait] = timed((*OPENED, *SPOKEN, *script), voice="chatterbox").waits
     assert (wait.answered, wait.total_ms) == (True, pytest.approx(4_520, abs=30))
+    assert dict(wait.parts())["created again"] == 4_090
