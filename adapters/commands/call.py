@@ -15,6 +15,7 @@ from adapters.commands.extras import need
 from fsm.call.effects import Reason
 
 if TYPE_CHECKING:
+    from adapters.hosts.embedded import StandIn
     from adapters.hosts.ending import Ending
     from adapters.hosts.page.broadcast import Stage
 
@@ -120,10 +121,11 @@ async def _hold_until_told(plan: Any, console: Any, end: "Ending", page: int | N
         group.cancel_scope.cancel()
 
     with end.listening():
-        async with _shown(plan, page) as stage, anyio.create_task_group() as group:
+        started: dict[str, StandIn] = {}
+        async with _shown(plan, page, started) as stage, anyio.create_task_group() as group:
             group.start_soon(hang_up)
             try:
-                reason = await live.hold_call(plan, console, stage)
+                reason = await live.hold_call(plan, console, stage, started)
             except live.CannotStart as error:
                 refusal = str(error)
             group.cancel_scope.cancel()
@@ -135,8 +137,11 @@ async def _hold_until_told(plan: Any, console: Any, end: "Ending", page: int | N
 
 
 @asynccontextmanager
-async def _shown(plan: Any, port: int | None) -> AsyncIterator["Stage | None"]:
-    """Where the call is shown while the block lasts; nowhere without a port. Raises Refused for one that cannot be had."""
+async def _shown(plan: Any, port: int | None, started: "dict[str, StandIn]") -> AsyncIterator["Stage | None"]:
+    """Where the call is shown while the block lasts, with the faults of the stand-ins that are `started`; nowhere without a port.
+
+    Raises Refused for one that cannot be had.
+    """
     if port is None:
         yield None
         return
@@ -147,7 +152,7 @@ async def _shown(plan: Any, port: int | None) -> AsyncIterator["Stage | None"]:
     stage = Stage(start(plan.policy, "no call yet"))
     async with AsyncExitStack() as stack:
         try:
-            url = await stack.enter_async_context(served(PageServer(source=stage), port))
+            url = await stack.enter_async_context(served(PageServer(source=stage, stand_ins=started), port))
         except OSError as error:
             raise Refused(f"--page {port}: {error.strerror}; give another port") from None
         output.announce(f"page {url}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from adapters.seam.bounded import Bounded
+from adapters.seam.driver import Watch
 from adapters.seam.ports import Port, Post
 from adapters.telling.latency import Timing, Wait
 from fsm.call import effects as fx, events as ev
@@ -303,6 +304,14 @@ class InSpans:
             self._port.do(effect)
         finally:
             context.detach(token)
+
+
+def joined(spans: Spans | None, ports: list[Port], watches: list[Watch]) -> list[Port]:
+    """The ports of a call that makes these spans, which watch it; those of one that makes none."""
+    if spans is None:
+        return ports
+    watches.append(spans)
+    return [InSpans(port, spans) if fx.RunTool in port.performs else port for port in ports]
 
 
 def _message(role: str, text: str) -> str:

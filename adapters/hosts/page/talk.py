@@ -18,6 +18,7 @@ from adapters.seam.driver import Driver, Watch
 from adapters.seam.files import private_folder
 from adapters.telling.folder import tell
 from adapters.telling.report import OldAudio
+from adapters.telling.spans import joined, spans_of
 from adapters.telling.trace import TraceError, Tracing
 from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call, start
@@ -69,13 +70,13 @@ class Talk:
     async def _hold(self, channel: Channel, folder: Path) -> str:
         call, key = start(self.agent.policy, f"call-{folder.name}"), self.agent.key
         began_s = anyio.current_time()
-        ends: list[str] = []
+        ends: list[fx.TellEnded] = []
 
         def old_audio(since_ms: float, response_id: str) -> float | None:
             return line.sounded_after(began_s + since_ms / 1000, response_id)
 
         def note_end(_: ev.Event, answer: Step[Call]) -> None:
-            ends.extend(effect.reason.value for effect in answer.effects if isinstance(effect, fx.TellEnded))
+            ends.extend(effect for effect in answer.effects if isinstance(effect, fx.TellEnded))
 
         def say_so(error: OSError) -> None:
             self.console.print(f"{folder / 'call.trace'} ends here: {error.strerror}; make room", style="red")
@@ -84,7 +85,8 @@ class Talk:
         trace = Tracing(folder / "call.trace", call, say_so, key)
         shown = Shown(call, lambda: driver.now_ms(), key=key)
         watches: list[Watch] = [trace, Show(self.console, call, old_audio, key), note_end, shown]
-        driver = Driver(call, [line, Prompter(), *self.agent.ports(line)], watches)
+        spans = spans_of(call, self.agent.model)
+        driver = Driver(call, joined(spans, [line, Prompter(), *self.agent.ports(line)], watches), watches)
         self.stage.show(shown)
         line.onlooker = shown.hear
         try:
@@ -92,9 +94,11 @@ class Talk:
         finally:
             trace.close()
             shown.end()
+            if spans is not None:
+                spans.end(ends[0] if ends else None)
             with anyio.CancelScope(shield=True):
                 await self._tell(folder, old_audio, shown)
-        return ends[0] if ends else "the call is over"
+        return ends[0].reason.value if ends else "the call is over"
 
     async def _tell(self, folder: Path, old_audio: OldAudio, shown: Shown) -> None:
         try:

@@ -15,6 +15,7 @@ from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.device import Device
 from adapters.seam.ports import PCM, PCMU, Port, Sound, Speaker
+from adapters.telling.spans import Model
 from adapters.text.sentences import SentenceCutter
 from adapters.tools import Tools
 from fsm.call.policy import Policy
@@ -34,6 +35,11 @@ class Agent(Protocol):
 
     def ports(self, line: Device) -> Sequence[Port]:
         """The ports of one call beside its line and the server's own; who is to hear the caller is added to `line.ears`."""
+
+
+def model_of(url: str, settings: RealtimeSettings, openai: bool | None = None) -> Model:
+    """What is known of the model that answers there; `openai`: whether it is OpenAI's, where the URL does not say so."""
+    return Model(provider="openai" if (is_openai(url) if openai is None else openai) else "", name=settings.model or "")
 
 
 Answer = Callable[[PhoneCall], Agent]
@@ -70,6 +76,11 @@ class ServedAgent:
     def sound(self) -> Sound:
         """The format in which it speaks: that of a Chatterbox voice is PCM."""
         return self.heard if self.policy.voice == "realtime" else PCM
+
+    @property
+    def model(self) -> Model:
+        """What is known of the model."""
+        return model_of(self.realtime_url, self.settings, self.openai)
 
     def ports(self, line: Device) -> list[Port]:
         """See Agent."""

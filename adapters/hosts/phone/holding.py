@@ -16,14 +16,13 @@ from adapters.hosts.phone.agent import Agent, Answer, ServedAgent
 from adapters.hosts.phone.calls import TAKEN_OVER, Handler
 from adapters.hosts.phone.log import masked, tell, tell_bug
 from adapters.hosts.phone.metrics import CallFigures, Metrics
-from adapters.realtime.place import is_openai
 from adapters.seam.device import Device
 from adapters.seam.driver import Driver, Watch
 from adapters.seam.errors import is_cancellation
 from adapters.seam.foreign import Foreign
 from adapters.seam.ports import Port, Sound, sound_of
 from adapters.telling.latency import Timing
-from adapters.telling.spans import InSpans, Model, spans_of
+from adapters.telling.spans import Model, joined, spans_of
 from adapters.telling.trace import Tracing
 from fsm.call import effects as fx
 from fsm.call.events import Event
@@ -79,7 +78,7 @@ class Holding:
         trace = Tracing(path, start(call.policy, call.call_id), partial(_tell_of_trace, call.call_id), key)
         for event, answer in held.steps() if held is not None else ():
             trace(event, answer)
-        spans = spans_of(call, _model_of(agent), handler.application.came_with)
+        spans = spans_of(call, agent.model if isinstance(agent, ServedAgent) else Model(), handler.application.came_with)
         self.metrics.began.inc()
         tell(logging.INFO, "call_began", handler.call_id, sound=line.sound.name)
         bug: BaseException | None = None
@@ -88,10 +87,7 @@ class Holding:
             over = anyio.Event()
             watches: list[Watch] = [handler.application, figures, partial(_log_effects, handler.call_id), trace, partial(_note_over, over)]
             watches.append(TimesLogged(handler.call_id, figures.timing))
-            ports: list[Port] = [line, handler.application, *agent.ports(line)]
-            if spans is not None:
-                watches.append(spans)
-                ports = [InSpans(port, spans) if fx.RunTool in port.performs else port for port in ports]
+            ports = joined(spans, [line, handler.application, *agent.ports(line)], watches)
             if self.gallery is not None:
                 watches.append(self.gallery.begin(call, figures, line, lambda: driver.now_ms(), key))
             if held is not None:
@@ -237,14 +233,6 @@ class TimesLogged:
                 ms={name: round(at_ms - one.heard_ms) for name, at_ms in marks.items() if at_ms is not None},
                 played_ms=None if one.played_ms is None else round(one.played_ms),
             )
-
-
-def _model_of(agent: Agent) -> Model:
-    """What is known of an agent's model; of one of an application's own nothing is."""
-    if not isinstance(agent, ServedAgent):
-        return Model()
-    openai = is_openai(agent.realtime_url) if agent.openai is None else agent.openai
-    return Model(provider="openai" if openai else "", name=agent.settings.model or "")
 
 
 def _note_over(over: anyio.Event, _: Event, answer: Step[Call]) -> None:

@@ -20,20 +20,22 @@ from adapters.audio.wav_file import read_caller
 from adapters.chatterbox.port import Chatterbox, check as check_chatterbox
 from adapters.chatterbox.servers import Server
 from adapters.chatterbox.voice import Voice
-from adapters.hosts.embedded import StandInError, stand_in
+from adapters.hosts.embedded import StandIn, StandInError, stand_in
 from adapters.hosts.page.broadcast import Shown, Stage
+from adapters.hosts.phone.agent import model_of
 from adapters.hosts.terminal.show import Show
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocketError
 from adapters.seam.device import CALIBRATION_MS, Device
-from adapters.seam.driver import Driver
+from adapters.seam.driver import Driver, Watch
 from adapters.seam.errors import first_of
 from adapters.seam.files import private_folder
 from adapters.seam.ports import Caller, Port, Post
 from adapters.standin.caller import WavCaller
 from adapters.standin.demo import demo_caller
 from adapters.telling.folder import tell
+from adapters.telling.spans import joined, spans_of
 from adapters.telling.trace import TraceError, Tracing
 from adapters.text.sentences import SentenceCutter
 from adapters.tools import Tools
@@ -87,10 +89,12 @@ class Prompter:
         """Nothing is asked of it."""
 
 
-async def hold_call(plan: Plan, console: Console, stage: Stage | None = None) -> fx.Reason | None:
+async def hold_call(
+    plan: Plan, console: Console, stage: Stage | None = None, started: dict[str, StandIn] | None = None
+) -> fx.Reason | None:
     """Hold the call and write its folder: call.wav, call.trace, call.svg, summary.txt. The files are written however the call ends.
 
-    On `stage` it is shown while it goes on.
+    On `stage` it is shown while it goes on; the stand-ins that are begun for it are noted in `started`, by their names.
 
     Gives the reason of that end, None if the call had none.
 
@@ -98,7 +102,7 @@ async def hold_call(plan: Plan, console: Console, stage: Stage | None = None) ->
     """
     async with AsyncExitStack() as stack:
         try:
-            device, ports, policy = await _prepare(plan, console, stack)
+            device, ports, policy = await _prepare(plan, console, stack, {} if started is None else started)
         except* WebSocketError as group:
             raise CannotStart(f"--realtime: {first_of(group)}") from None
         except* (ValueError, OSError, StandInError) as group:
@@ -106,17 +110,18 @@ async def hold_call(plan: Plan, console: Console, stage: Stage | None = None) ->
         return await _drive(attrs.evolve(plan, policy=policy), console, device, ports, stage)
 
 
-async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack) -> tuple[Device, list[Port], Policy]:
+async def _prepare(plan: Plan, console: Console, stack: AsyncExitStack, started: dict[str, StandIn]) -> tuple[Device, list[Port], Policy]:
     """Start or find every part of the call, and the policy that fits the server."""
     made = _recorded(plan.caller)
     loudspeaker, microphone = _loudspeaker(plan), _microphone(plan)
-    urls: dict[str, str] = {}
     with console.status("starting the servers and the caller's voice …"):
         async with anyio.create_task_group() as group:
             if not made and microphone is None:
                 group.start_soon(_make_caller, made, plan.policy.voice)
             for name, url, arguments in _servers(plan):
-                group.start_soon(_find_server, stack, urls, name, url, arguments)
+                if url is None:
+                    group.start_soon(_start, stack, started, name, arguments)
+    urls = {name: url or started[name].url for name, url, _ in _servers(plan)}
     device = _device(plan, made, loudspeaker, microphone)
     # the stand-in has what OpenAI's servers have
     openai = None if plan.realtime_url else True
@@ -200,14 +205,16 @@ async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]
     def say_so(error: OSError) -> None:
         console.print(f"{plan.out / 'call.trace'} ends here: {error.strerror}; make room, or give another --out", style="red", markup=False)
 
-    ends: list[fx.Reason] = []
+    ends: list[fx.TellEnded] = []
 
     def note_end(_: ev.Event, answer: Step[Call]) -> None:
-        ends.extend(effect.reason for effect in answer.effects if isinstance(effect, fx.TellEnded))
+        ends.extend(effect for effect in answer.effects if isinstance(effect, fx.TellEnded))
 
     trace = Tracing(plan.out / "call.trace", call, say_so, plan.key)
     shown = Shown(call, lambda: driver.now_ms(), key=plan.key)
-    driver = Driver(call, ports, [trace, Show(console, call, old_audio, plan.key), note_end, *([shown] if stage else [])])
+    spans = spans_of(call, model_of(plan.realtime_url or "", plan.settings))
+    watches: list[Watch] = [trace, Show(console, call, old_audio, plan.key), note_end, *([shown] if stage else [])]
+    driver = Driver(call, joined(spans, ports, watches), watches)
     if stage is not None:
         stage.show(shown)
         device.onlooker = shown.hear
@@ -216,6 +223,8 @@ async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]
     finally:
         trace.close()
         shown.end()
+        if spans is not None:
+            spans.end(ends[0] if ends else None)
         _tell_of(device, console)
         for port in ports:
             if isinstance(port, Chatterbox):
@@ -225,7 +234,7 @@ async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]
                 await to_thread.run_sync(tell, plan.out, old_audio)
             except (OSError, TraceError) as error:
                 console.print(f"no picture and no summary: {error}", style="red", markup=False, soft_wrap=True)
-    return ends[0] if ends else None
+    return ends[0].reason if ends else None
 
 
 def _tell_of(device: Device, console: Console) -> None:
@@ -248,5 +257,5 @@ async def _make_caller(made: list[Caller], voice: str) -> None:
     made.append(await to_thread.run_sync(demo_caller, voice))
 
 
-async def _find_server(stack: AsyncExitStack, urls: dict[str, str], name: str, url: str | None, arguments: tuple[str, ...]) -> None:
-    urls[name] = url if url else (await stack.enter_async_context(stand_in(*arguments))).url
+async def _start(stack: AsyncExitStack, started: dict[str, StandIn], name: str, arguments: tuple[str, ...]) -> None:
+    started[name] = await stack.enter_async_context(stand_in(*arguments))
