@@ -158,16 +158,18 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
                 raise OSError(error.errno, error.strerror, f"{options.host}:{options.port}") from None
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             cluster = [] if options.cluster else ["--cluster", await stack.enter_async_context(embedded())]
-            realtime: list[str] = []
+            far_sides: list[str] = []
             if not options.realtime:
-                realtime = ["--realtime", (await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))).url]
+                far_sides += ["--realtime", (await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))).url]
+            if options.voice == "chatterbox" and not options.chatterbox:
+                far_sides += ["--chatterbox", (await stack.enter_async_context(stand_in("chatterbox"))).url]
             host = f"[{options.host}]" if ":" in options.host else options.host
             url = options.public_url or f"http://{host}:{listener.getsockname()[1]}"
 
             def command(number: int) -> list[str]:
                 port = options.metrics_port + number if options.metrics_port else 0
                 ours = ["--workers", "0", "--listen-fd", str(listener.fileno()), "--metrics-port", str(port)]
-                return [*options.given, *cluster, *realtime, *ours]
+                return [*options.given, *cluster, *far_sides, *ours]
 
             def told(number: int, line: str) -> None:
                 if line.startswith("metrics "):

@@ -97,7 +97,8 @@ async def lost(moment: str, how: str = "kill", voice: str = "realtime") -> Outco
                 record = await _until(store, ids.call, lambda record: record.over)
             tasks.cancel_scope.cancel()
         if again is None or record is None:
-            return Outcome(moment, how, voice, wrong=("hung: " + ("it never came back" if again is None else "its end was never told"),))
+            seen = ", ".join(str(line.get("event")) for line in lines_of(log[-20:]))
+            return Outcome(moment, how, voice, wrong=(f"{'it never came back' if again is None else 'its end was never told'} ({seen})",))
         again_ms = heard_again(again, at_ms)
         broken = ["the agent is not heard again"] if again_ms is None else []
         broken += judged(record, log, len(ran.read_text().split()))

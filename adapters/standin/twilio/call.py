@@ -42,6 +42,8 @@ class Call:
     redirects: int = 0
     """How often it asked for other TwiML."""
     _elsewhere: str = ""
+    _ended: Hung | None = None
+    """How the call was ended from outside, between two streams too."""
 
     @property
     def duration_ms(self) -> int:
@@ -66,7 +68,7 @@ class Call:
 
     def end(self, hung: Hung = Hung.API) -> None:
         """End it: by REST, or since the caller hangs up."""
-        self._elsewhere = ""
+        self._elsewhere, self._ended = "", hung
         if self.stream is not None:
             self.stream.hang_up(hung)
 
@@ -79,7 +81,7 @@ class Call:
     async def _run(self, verbs: list[http.Verb]) -> None:
         """Do one verb after another; after a stream only when the application closed it, or it broke off."""
         waiting = deque(verbs)
-        while waiting:
+        while waiting and self._ended is None:
             verb = waiting.popleft()
             if isinstance(verb, http.Rejected):
                 self.rejected = verb.reason
@@ -121,6 +123,8 @@ class Call:
             self.application = attrs.evolve(self.application, ids=attrs.evolve(self.application.ids, stream=Ids().stream))
         async with _socket(wanted.url, self.application.headers(wanted.url, {})) as socket:
             self.stream = Stream(socket, self.application.ids, wanted.parameters, self.caller, self.conditions)
+            if self._ended is not None:
+                self.stream.hang_up(self._ended)
             self.say(f"connected, call {self.application.ids.call}")
             if wanted.status_callback:
                 await self._tell(self.application.tell_stream(wanted, "stream-started"))
