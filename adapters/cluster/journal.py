@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import anyio
+import attrs
 
 from adapters.cluster.record import event_line
 from adapters.seam.ports import Port, Post
@@ -55,6 +56,17 @@ def is_irrevocable(effect: Effect) -> bool:
     return isinstance(effect, RunTool | HangUp | TellEnded) or (isinstance(effect, CreateResponse) and effect.cause is Cause.NOTICE)
 
 
+@attrs.frozen
+class _Batch:
+    """Lines on their way, and what is to be done once they are there.
+
+    One whose writer was cancelled is sent again as it was, before anything else: it may be there.
+    """
+
+    lines: list[str]
+    acts: list[Callable[[], None]]
+
+
 class Journal:
     """The journal of one call, for one owner."""
 
@@ -65,6 +77,7 @@ class Journal:
         self._remembers = tuple(remembers)
         self._lines: list[str] = []
         self._acts: list[Callable[[], None]] = []
+        self._batch: _Batch | None = None
         self._work = anyio.Event()
         self._lock = anyio.Lock()
         self._call: Call | None = None
@@ -106,20 +119,25 @@ class Journal:
     async def flush(self) -> None:
         """Write all that there is; tries until it is written or the call is lost."""
         async with self._lock:
-            while (self._lines or self._acts) and not self.lost:
-                for port in self._remembers:
-                    if learned := port.remembered():
-                        self._lines.append(json.dumps({"remembered": learned}))
-                lines, acts = len(self._lines), len(self._acts)
-                await self._write("\n".join(self._lines))
-                done = self._acts[:acts]
-                del self._lines[:lines], self._acts[:acts]
-                for act in done if not self.lost else ():
+            while (self._batch or self._lines or self._acts) and not self.lost:
+                batch = self._batch = self._batch or self._next_batch()
+                await self._write("\n".join(batch.lines))
+                self._batch = None
+                for act in batch.acts if not self.lost else ():
                     act()
+
+    def _next_batch(self) -> "_Batch":
+        for port in self._remembers:
+            if learned := port.remembered():
+                self._lines.append(json.dumps({"remembered": learned}))
+        batch = _Batch(self._lines, self._acts)
+        self._lines, self._acts = [], []
+        return batch
 
     def settle(self) -> None:
         """Nothing is written any more: what still waits for it is done all the same, so that an end is told (R86)."""
-        acts, self._acts = self._acts, []
+        acts = [*(self._batch.acts if self._batch else ()), *self._acts]
+        self._batch, self._acts = None, []
         for act in acts if not self.lost else ():
             act()
 

@@ -215,3 +215,37 @@ def test_a_call_goes_on_at_the_time_of_its_first_event_before_any_deadline_that_
     times = [event.at_ms for event, _ in onlooker.steps]
     assert times[0] == 90_000.0
     assert times[-1] == pytest.approx(90_500.0)
+
+
+def test_a_batch_whose_writer_was_cancelled_is_sent_again_as_it_was() -> None:
+    """It may be there: with a line more in it, it would look like another owner's, and the end would never be told."""
+    there: list[str] = []
+
+    async def append(text: str) -> None:
+        if there and there[-1].startswith('{"event": "LineOpened"') and len(there) == 1:
+            if text != there[0]:
+                raise Overtaken
+            there.append("its receipt")
+            return
+        there.append(text)
+        if len(there) == 1:
+            await anyio.sleep_forever()
+
+    async def main() -> bool:
+        call, told = start(POLICY), list[str]()
+        journal = Journal(append, nothing_received)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(journal.run, lambda *_: None)
+            journal(ev.LineOpened(1.0), step(call, ev.LineOpened(1.0)))
+            while not there:
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+        journal(ev.CallerHungUp(2.0), step(call, ev.CallerHungUp(2.0)))
+        journal.when_on_record(lambda: told.append("the end"))
+        with anyio.fail_after(PATIENCE_S):
+            await journal.flush()
+        assert told == ["the end"]
+        return journal.lost
+
+    assert not anyio.run(main)
+    assert "CallerHungUp" in there[-1]
