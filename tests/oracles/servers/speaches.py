@@ -25,6 +25,7 @@
 # [tool.callfsm]
 # server = "speaches-ai/speaches"
 # call = "--voice realtime --realtime ws://127.0.0.1:{port}/v1/realtime --append-ms 200 --model a-model"
+# ways = ["", "--interrupts server --set create_response=true"]
 # warns = ["invalid_request_error", "server_error"]
 # ///
 
