@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from math import inf
 from typing import Any
 
 import anyio
@@ -19,6 +20,7 @@ from adapters.realtime.outbox import Outbox
 from adapters.realtime.place import address, headers, is_openai
 from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
+from adapters.realtime.waits import wait_in
 from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 from adapters.realtime.wire import Wire
 from adapters.seam.errors import unkeyed
@@ -136,6 +138,7 @@ class RealtimeLLM:
         self._outbox = Outbox(self._is_confirmed, settings.append_ms // FRAME_MS)
         self._history = History()
         self._opens = anyio.Event()
+        self._not_before_s = -inf
         self._post: Post | None = None
         self._session: anyio.CancelScope | None = None
 
@@ -324,6 +327,7 @@ class RealtimeLLM:
 
     async def _hold(self, post: Post) -> Happened:
         """Connect, and receive until the connection ends; return what to post about that."""
+        await anyio.sleep_until(self._not_before_s)
         try:
             async with self._connection() as ws:
                 self._outbox.open(ws)
@@ -332,9 +336,15 @@ class RealtimeLLM:
                 async for text in ws:
                     if (told := self._take_all(text, post)) is not None:
                         return told
+                self._leave_alone(wait_in(ws.close_reason))
                 return Happened(SessionLost, (" ".join(f"closed with {ws.close_code} {ws.close_reason}".split()),))
         except WebSocketError as error:
+            self._leave_alone(error.wait_s * 1000)
             return Happened(ReceiverFailed if error.status in REFUSED else SessionLost, (str(error),))
+
+    def _leave_alone(self, wait_ms: float) -> None:
+        """Open no session before the time is over after which the server wants to be asked again, as far as a call can wait (R92)."""
+        self._not_before_s = anyio.current_time() + min(wait_ms, self._policy.retry_after_most_ms, self._policy.session_ms / 2) / 1000
 
     def _take_all(self, text: str, post: Post) -> Happened | None:
         """Pass on what a message says; one that says that the session is over is returned, as nothing more of it counts."""

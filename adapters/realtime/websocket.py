@@ -6,6 +6,7 @@ secret, a header, a path or a query, enters a message, a repr or a log line: a p
 
 import logging
 import os
+import re
 import socket
 import ssl
 from collections import deque
@@ -55,11 +56,11 @@ _STATUS_HINTS = {
 
 
 class WebSocketError(Exception):
-    """The connection could not be opened; the text is one plain line, and `status` the HTTP status where there was one."""
+    """The connection could not be opened; the text is one plain line, `status` the HTTP status, and `wait_s` its Retry-After, if any."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, wait_s: float = 0.0) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.wait_s = status, wait_s
 
 
 class WebSocketClosed(Exception):
@@ -242,7 +243,9 @@ class WebSocket:
         if isinstance(error, InvalidStatus):
             status = error.response.status_code
             hint = _STATUS_HINTS.get(status, "it did not agree to a WebSocket")
-            raise WebSocketError(f"{place} answered {status}: {hint}", status)
+            wait = error.response.headers.get_all("Retry-After")[-1:]
+            wait_s = float(wait[0]) if wait and re.fullmatch(r"[0-9]{1,5}", wait[0]) else 0.0
+            raise WebSocketError(f"{place} answered {status}: {hint}", status, wait_s)
         if self._fault:
             raise WebSocketError(f"{place} was left: {self._fault}")
         if not self._is(State.OPEN, State.CLOSING):

@@ -2,6 +2,7 @@
 
 import base64
 import threading
+import time
 from typing import Any
 
 import anyio
@@ -85,6 +86,33 @@ async def test_a_server_that_is_not_there_is_a_loss_each_time() -> None:
                 while len(core.of(ev.SessionLost)) < 3:
                     await anyio.sleep(0.001)
     assert "503" in core.of(ev.SessionLost)[0].reason  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("by", ["status", "reason"])
+async def test_a_server_that_says_when_to_come_again_is_left_alone_until_then(by: str) -> None:
+    """R92: whoever comes sooner is turned away here."""
+    turned_away: list[float] = []
+
+    def too_early(ws: Any, _: Any) -> Any:
+        if by == "reason" or (turned_away and time.monotonic() >= turned_away[0] + 1):
+            return None
+        turned_away.append(time.monotonic())
+        answer = ws.respond(429, "busy")
+        answer.headers["Retry-After"] = "1"
+        return answer
+
+    def door(server: Server) -> None:
+        if by == "reason" and not (turned_away and time.monotonic() >= turned_away[0] + 1):
+            turned_away.append(time.monotonic())
+            server.ws.close(1013, "try again in 1.0 s")
+            return
+        server.set_up()
+        server.stay()
+
+    with scripted(door, process_request=too_early) as (url, _):
+        async with running(llm_at(url), AGAIN) as core:
+            await confirmed(core, 1)
+    assert len(turned_away) == 1
 
 
 async def test_what_was_said_so_far_goes_to_the_new_session() -> None:
