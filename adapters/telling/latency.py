@@ -94,6 +94,8 @@ class Timing:
         """Those that are over, in order; of a turn that the next one overtook, or that nothing answered, the marks end before `heard`."""
         self.interruptions: list[Interruption] = []
         self._wait: Wait | None = None
+        self._greets = True
+        """Is this a call's beginning? The second line of one that was taken up is none."""
         self._speech_ms = 0.0
         self._stopped_ms: float | None = None
         self._held_ms: float | None = None
@@ -110,7 +112,8 @@ class Timing:
             self._speech_ms, self._held_ms = event.at_ms, None
         if isinstance(event, ev.SpeechStopped):
             self._stopped_ms = event.at_ms
-        if isinstance(event, ev.LineOpened) and before.policy.greets:
+        self._greets = self._greets and not isinstance(event, ev.TakenUp)
+        if isinstance(event, ev.LineOpened) and before.policy.greets and self._greets:
             self._wait = Wait("greeting", event.at_ms)
         if ev.EntrySubmitted in answer.signals:
             self._begin("keypad entry", event.at_ms)

@@ -92,6 +92,13 @@ def test_a_barge_in_is_timed_from_the_first_sound_to_the_end_of_the_response() -
     assert (barge.played_ms, barge.received_ms) == (600.0, 900.0)
 
 
+def test_the_line_of_a_call_that_was_taken_up_begins_no_greeting() -> None:
+    begun = (at(0, ev.LineOpened), at(0, ev.SessionOpened), at(0, ev.SessionConfirmed), at(0, ev.VadCalibrated))
+    again = (at(3_000, ev.TakenUp), at(3_010, ev.LineOpened), at(3_010, ev.SessionOpened), at(3_010, ev.SessionConfirmed))
+    waits = timed((*begun, at(2_000, ev.GreetingPrepared), *again), greeting=True).waits
+    assert [(wait.kind, wait.from_ms) for wait in waits] == [("greeting", 0.0)]
+
+
 def test_parts_make_up_the_whole_in_a_recorded_call() -> None:
     report = report_on(read_trace(ROOT / "tests/bench/recorded.trace"))
     answered = [wait for wait in report.waits if wait.answered]
