@@ -4,10 +4,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.shared.needs import NEEDS, bringing, lack_of
 
 LACKS = "Skipped: there is no "
+
+# How long an example takes is the machine's affair, in every test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -55,7 +55,7 @@ def test_what_was_found_stays_refused(all_parsers: dict[str, Parser], name: str,
 
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=st.integers(0, 2**32), raw=st.one_of(st.none(), st.binary(max_size=300)))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_input_is_more_than_refused(all_parsers: dict[str, Parser], name: str, seed: int, raw: bytes | None) -> None:
     parser, chance = all_parsers[name], random.Random(seed)
     parser.feed(mutated(chance.choice(parser.seeds), chance) if raw is None else raw)

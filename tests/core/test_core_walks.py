@@ -14,7 +14,7 @@ from tests.shared.core import Script
 
 S = TypeVar("S", bound=Script)
 
-WALKS = settings(max_examples=600, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+WALKS = settings(max_examples=600, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "response_id": st.sampled_from(["live", "heard", "next", "r1", "r2", "r3"]),

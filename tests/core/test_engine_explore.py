@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from fsm.engine.explore import Fault, Move, Space, explore
 
-STEADY = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+STEADY = settings(max_examples=200, derandomize=True, database=None)
 SIZE = 8
 EDGES = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, SIZE - 1)), max_size=20)
 Edges = list[tuple[int, int]]

@@ -13,7 +13,7 @@ from fsm.engine.notation import NEVER, Record, State, always, go, ignore, region
 from fsm.engine.reference import walk
 from tests.shared.core import Script
 
-STEADY = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+STEADY = settings(max_examples=150, derandomize=True, database=None)
 
 
 @attrs.frozen

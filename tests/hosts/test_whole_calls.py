@@ -1,6 +1,7 @@
 """Claims about whole calls: four real ones at once with the stand-in servers as processes; judged by trace, sound and server log."""
 
 import json
+import math
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -102,7 +103,7 @@ class Held:
 
     def agent_sound(self, from_ms: float, to_ms: float) -> Any:
         """The agent's samples between two times of the call."""
-        low, high = (max(0, int((ms - self.line_ms) * RATE_HZ / 1000)) for ms in (from_ms, to_ms))
+        low, high = (max(0, int((min(ms, 1e9) - self.line_ms) * RATE_HZ / 1000)) for ms in (from_ms, to_ms))
         return self.agent[low:high]
 
 
@@ -266,10 +267,13 @@ def test_the_recording_is_silent_from_the_interruption_to_the_next_answer(held: 
 
 
 def test_the_end_of_an_interrupted_answer_is_never_heard(held: Held) -> None:
-    heard = words(held.agent)
-    said = {"help", "today", "monday", "thank", "calling"}
-    assert len(said & heard) >= 3, "the recogniser hears what comes before each interruption, and the goodbye"
-    assert not {"saturday", "sunday", "saddle", "ninety", "fitting"} & heard
+    """On a busy machine the caller interrupts late, so what counts is what is heard from then on."""
+    hours_ms, price_ms = (barge.heard_ms + OLD_AUDIO_MS for barge in held.report.barge_ins)
+    between, after = words(held.agent_sound(hours_ms, price_ms)), words(held.agent_sound(price_ms, math.inf))
+    assert between, "the recogniser hears the next answer"
+    assert {"thank", "calling"} & after, "and the goodbye"
+    assert not {"saturday", "sunday"} & between
+    assert not {"saturday", "sunday", "saddle", "ninety", "fitting"} & after
 
 
 def test_the_model_is_told_no_more_than_was_heard(held: Held) -> None:

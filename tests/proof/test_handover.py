@@ -99,7 +99,7 @@ def walk(call: Call, draw: random.Random, length: int) -> Iterator[tuple[Call, e
         call = CALL.step(call, event).snapshot
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(POLICIES), st.integers(0, 2**32))
 def test_transitions_takes_the_same_rows_to_the_same_states_with_the_same_effects(policy: Policy, seed: int) -> None:
     WALKER.stand(start(policy))

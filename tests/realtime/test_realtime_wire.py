@@ -348,7 +348,7 @@ MESSAGES = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     texts=st.lists(st.text() | st.binary().map(lambda data: data.decode(errors="replace")) | (JSON | MESSAGES).map(json.dumps), max_size=6)
 )

@@ -247,7 +247,7 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 JSON_VALUES = st.recursive(LEAVES, nested, max_leaves=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.sampled_from(CLIENT_EVENTS), st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES, max_size=4)), max_size=4))
 def test_no_message_of_a_client_breaks_a_session(messages: list[tuple[str, Json]]) -> None:
     session = Session(Events("t"))
@@ -422,7 +422,7 @@ def assert_fits(value: Any, schema: Json) -> None:
             assert_fits(one, schema["items"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(schemas(schemas(FLAT)), st.text(max_size=30))
 def test_arguments_fit_the_schema_whatever_the_caller_says(schema: Json, words: str) -> None:
     parameters = {"type": "object", "properties": {"it": schema}, "required": ["it"]}

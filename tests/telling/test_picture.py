@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from adapters.telling.picture.data import CallPicture, Marker, Ribbon, Said, Span
 from adapters.telling.picture.parts import CAPTION_LINES, Scale, envelope, outline, place_captions, place_flags
@@ -230,7 +230,6 @@ def test_hostile_text_stays_text_wherever_it_stands() -> None:
     assert "\ufffd" in everything
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(), max_size=40))
 def test_any_text_makes_a_picture_that_can_be_read_back(text: str) -> None:
     call = CallPicture(
@@ -275,7 +274,6 @@ def crowded_call() -> CallPicture:
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(152, 1364), st.floats(0, 400), st.text(max_size=60).map(clean)), max_size=12))
 def test_captions_have_places_of_their_own_whatever_is_said(said: list[tuple[float, float, str]]) -> None:
     captions = place_captions([(start, min(start + length, 1_364), text) for start, length, text in said], 152, 1_364, 11)
@@ -298,7 +296,6 @@ def test_the_last_words_of_a_row_move_left_to_be_read() -> None:
     assert caption.left < 1_350
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(152, 1364), st.floats(12, 300)), max_size=25).map(sorted))
 def test_flags_have_places_of_their_own_wherever_markers_stand(wanted: list[tuple[float, float]]) -> None:
     placed = [flag for flag in place_flags(wanted, 1_364) if flag]
@@ -432,7 +429,6 @@ def test_a_state_can_be_read_on_its_colour(state: str) -> None:
     assert (high + 0.05) / (low + 0.05) >= 4
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80).map(clean), st.floats(0, 300), st.integers(1, 5))
 def test_wrapped_text_keeps_to_its_width_and_its_lines(text: str, width: float, limit: int) -> None:
     fit = wrapped(text, width, 11, limit)
