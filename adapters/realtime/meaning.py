@@ -15,7 +15,7 @@ from adapters.realtime.waits import LONGEST_MS, UNSTATED_MS, is_rate_limit, stat
 from adapters.seam.errors import unkeyed
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, RewriteItem
-from fsm.call.guards import FATAL
+from fsm.call.guards import ACTIVE_ALREADY, FATAL
 
 Act = Callable[[Memory, Told], list[Incoming]]
 MOST_WORDS = 300
@@ -173,9 +173,20 @@ def ended_as(kind: type[ev.ResponseEnded], default: str = "") -> Act:
         late += memory.notes(response_id).order.end()
         if kind is ev.ResponseCompleted:
             return [*late, Happened(kind, (response_id, ""))]
-        return [*late, Happened(kind, (response_id, reason, *_wait_ms(memory, reason, told.message)))]
+        wait_ms = _wait_ms(memory, reason, told.message)
+        if kind is ev.ResponseFailed:
+            late += _own_words(memory, reason, _failure(told), told_already=bool(wait_ms))
+        return [*late, Happened(kind, (response_id, reason, *wait_ms))]
 
     return act
+
+
+def _failure(told: Told) -> str:
+    """What the server says of a failure; what cannot be read of it keeps no response from ending."""
+    try:
+        return told.text("failure")
+    except Malformed:
+        return ""
 
 
 def has_status(*statuses: str) -> Callable[[Memory, Told], bool]:
@@ -485,7 +496,9 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
             refusal = [Happened(ev.SessionRefused, (reason,))]
         case CreateResponse() | None if command is not None or (memory.asking and _limits_rate(code, kind, told)):
             memory.asking = False
-            refusal = [Happened(ev.CreateRefused, (code, *_wait_ms(memory, code, told.message)))]
+            wait_ms = _wait_ms(memory, code, told.message)
+            own = _own_words(memory, code, words, told_already=bool(wait_ms) or code == ACTIVE_ALREADY)
+            refusal = [*own, Happened(ev.CreateRefused, (code, *wait_ms))]
         case CancelResponse(response_id=response_id):
             refusal = [Happened(ev.CancelRefused, (response_id, code))]
         case CommitTurn() | None if command is not None or (memory.open_commits and _is_about_a_commit(code, message, told)):
@@ -495,6 +508,11 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
         memory.set_aside["error"] += 1
         return refusal
     return [*_refused_items(memory, command), *note(memory, "error", message, code=code)]
+
+
+def _own_words(memory: Memory, code: str, words: str, *, told_already: bool) -> list[Incoming]:
+    """The server's own words about an answer that will not come, unless its wait or its reason is told anyway (R108)."""
+    return note(memory, "error", words, code=code or "unknown_error") if words and not told_already else []
 
 
 _OF_A_COMMIT = re.compile(

@@ -66,6 +66,11 @@ FIELDS = {
         absent="none is told",
         as_json=(int,),
     ),
+    "failure": Field(
+        ("response.status_details.error.message", "response.status_details.message", "response.error.message"),
+        absent="no more is said of it",
+        as_json=(dict, list),
+    ),
     "output": Field(("response.output",), list, "nothing that was not told before"),
     "session": Field(("session",), dict, "nothing is contradicted"),
     "error": Field(("error",), dict, "the message's own words"),

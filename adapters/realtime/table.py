@@ -66,7 +66,7 @@ WORDS = (ev.ItemAdded, TextDelta, SpokenDelta, ev.TextArrived)
 """What words come to: they are for a voice of ours, or heard in the model's own."""
 FIRST = "of an item's text and transcript the one that came first counts"
 WHOLE = "where no delta came, these are the first words of the item"
-END = ("response_id", "status", "reason", "output")
+END = ("response_id", "status", "reason", "failure", "output")
 BEFORE_THE_END = (ev.ToolCalled, *WORDS, *SAYS, *WAITED)
 """What the end of a response may be the first to tell."""
 
@@ -189,10 +189,11 @@ _RESPONSES = (
             m.ended_as(ev.ResponseCancelled), *WAITED, ev.ResponseCancelled, when=m.has_status("cancelled", "canceled"), words="cancelled"
         ),
         comes(m.ended_as(ev.ResponseIncomplete), *WAITED, ev.ResponseIncomplete, when=m.has_status("incomplete"), words="incomplete"),
-        comes(m.ended_as(ev.ResponseFailed), *WAITED, ev.ResponseFailed, when=m.has_status("failed"), words="failed"),
+        comes(m.ended_as(ev.ResponseFailed), *WAITED, ev.ErrorReceived, ev.ResponseFailed, when=m.has_status("failed"), words="failed"),
         comes(
             m.ended_as(ev.ResponseFailed, "unknown_status"),
             *WAITED,
+            ev.ErrorReceived,
             ev.ResponseFailed,
             words="a status that nobody knows",
             why="it is over all the same",

@@ -452,6 +452,31 @@ def test_an_error_is_the_refusal_of_the_command_that_it_names() -> None:
     assert refusal(confirmed(SERVER_OWNS), ReleaseResponse(), "odd") == [Happened(ErrorReceived, ("odd", "because"))]
 
 
+def test_the_servers_own_words_are_told_where_an_answer_is_refused_or_fails() -> None:
+    """R108: the first few times, without a key; of a race that is no fault nothing."""
+    made = Wire(SETTINGS, VOICE, key="sk-secret-of-ours")
+    for told in (True, True, True, False):
+        error = {
+            "code": "bad",
+            "message": "Unknown: 'x'. sk-secret-of-ours",
+            "event_id": say(made, CreateResponse(Cause.USER_TURN))["event_id"],
+        }
+        words, refused = hear(made, type="error", error=error)[:-1], Happened(events.CreateRefused, ("bad",))
+        assert words == [Happened(ErrorReceived, ("bad", "Unknown: 'x'. …"))] * told
+        assert refused not in words
+    hear(made, type="response.created", response=RESPONSE)
+    details = {"error": {"code": "server_error", "message": "The server had an error."}}
+    failed = hear(made, type="response.done", response=RESPONSE | {"status": "failed", "status_details": details})
+    assert failed == [
+        Happened(ErrorReceived, ("server_error", "The server had an error.")),
+        Happened(events.ResponseFailed, ("r1", "server_error")),
+    ]
+    for odd in (7, ["x"], "x" * 70_000):
+        hear(made, type="response.created", response=RESPONSE)
+        details = {"error": {"code": "server_error", "message": odd}}
+        assert hear(made, type="response.done", response=RESPONSE | {"status": "failed", "status_details": details})[-1] == failed[-1]
+
+
 def test_an_error_that_names_no_command_is_nobodys_refusal() -> None:
     one = wire()
     say(one, CancelResponse("r1"))

@@ -100,6 +100,7 @@ def _value(dice: random.Random, field: str, ids: Ids, name: str) -> Any:
         "item_status": lambda: choice(("completed", "completed", "incomplete", "in_progress", "novel")),
         "status": lambda: choice(("completed", "completed", "cancelled", "failed", "incomplete", "in_progress", "novel")),
         "reason": lambda: choice(("turn_detected", "client_cancelled", "content_filter", "rate_limit_exceeded", "server_error")),
+        "failure": lambda: choice(("drawn", "Please try again in 0.5s.", "x" * 2_000)),
         "output": lambda: [_item(dice, ids) for _ in range(dice.randrange(3))],
         "session": lambda: choice(_SESSIONS),
         "error": lambda: {"type": "invalid_request_error", "message": "drawn"},
