@@ -92,7 +92,8 @@ class Show:
             case fx.TellEnded(reason=reason, detail=detail):
                 self._note(event, f"the call ends: {reason.value}" + (f" ({detail})" if detail else ""), "bold yellow")
             case fx.Log(level=level, code=code, detail=detail) if level in (fx.Level.WARNING, fx.Level.ERROR):
-                self._note(event, f"{level.value}: {code} {detail}".rstrip(), "yellow")
+                words = detail or (event.message if isinstance(event, ev.ErrorReceived) else "")
+                self._note(event, f"{level.value}: {code} {words}".rstrip(), "yellow")
             case _:
                 pass
 
