@@ -186,8 +186,9 @@ def _synthesised(world: World, event: ev.SentenceSynthesised, _: Policy) -> Worl
 
 
 def _begun(world: World, event: ev.SentenceStarted, _: Policy) -> World:
-    """What the device says of a sentence after its response was flushed crossed that, and is a frame at most."""
-    if not any(answer.audible and any(one.session == event.session_id for one in answer.sentences) for answer in world.answers):
+    """What the device says of a sentence after its response was flushed crossed that, and was heard."""
+    begins = [answer for answer in world.answers if any(one.session == event.session_id and one.ahead for one in answer.sentences)]
+    if not any(answer.device in (Device.ADMITTED, Device.FLUSHED) for answer in begins):
         return world
     return with_sentence(world, event.session_id, Sound.HEARD, from_ms=event.played_ms)
 
@@ -250,7 +251,7 @@ def _goodbye(world: World, event: ev.GoodbyeSaid, policy: Policy) -> World:
     over = (said.device is Device.RETIRED and said.sound is not Sound.NONE) or said.device in (Device.FLUSHED, Device.SILENCED)
     heard = said.completed and over and not (said.cut or said.overdue)
     heard = heard and said is world.answers[-1] and world.asked is None and not _spoke(world)
-    lasts = said.completed or (said.live and not said.cancelled) or said is not world.answers[-1]
+    lasts = said.completed or (said.live and not said.cancelled)
     counts = heard or (said.audible and lasts and not said.overdue)
     return world._replace(bye=said.id, why=Reason.GOODBYE, wish="") if counts else world
 

@@ -126,7 +126,7 @@ class Judge:
             one in signals for one in (ev.VoiceMissing, ev.AnswerFailed, ev.PlayoutStalled)
         ):
             world = world._replace(failures=min(world.failures + 1, policy.recoveries + 1))
-        if ev.VoiceMissing in signals or ev.AnswerFailed in signals:
+        if ev.VoiceMissing in signals or ev.AnswerFailed in signals or (ev.PlayoutStalled in signals and not _plays(before.front)):
             world = self._came_to_nothing(before, world)
         if world.told and not before.told and (world.synthesis or world.front is not None):
             self.faults.append(Rule.CLOSES)
@@ -164,6 +164,11 @@ class Judge:
             return
         if isinstance(event, ev.Ending):
             yield Rule.TOLD
+        front = before.front
+        stalled = ev.PlayoutStalled in self.moment.signals and front is not None and front.id == before.bye and _plays(front)
+        # whether what was said over it was a turn, nobody can tell
+        if after.bye and not after.optional and (stalled or _is_said(after.answer(after.bye))):
+            yield Rule.ENDS
         if after.entry:
             yield Rule.ENTRY
         if (
@@ -236,6 +241,17 @@ def _ends(before: World, after: World, event: ev.Event, policy: Policy) -> bool:
         case ev.LimitExpired():
             return before.warned or event.at_ms >= policy.call_ms
     return after.lost > policy.reconnects or after.unvoiced >= policy.voice_failures
+
+
+def _plays(front: Answer | None) -> bool:
+    """Was any of it heard, and need it not be heard whole?"""
+    return front is not None and front.sound >= Sound.HEARD and not front.notice
+
+
+def _is_said(goodbye: Answer | None) -> bool:
+    """Was the goodbye heard to its end, so that nothing more is to be waited for (R42)?"""
+    over = goodbye is not None and goodbye.device is Device.RETIRED and goodbye.completed and not goodbye.overdue
+    return over and goodbye.sound >= Sound.HEARD  # type: ignore[union-attr]
 
 
 def _speaks(answer: Answer, session: str) -> bool:
@@ -432,8 +448,8 @@ def _result(judge: Judge, world: World, effect: fx.SendToolResult) -> Iterator[R
         return
     if tool.how == "runs":
         finished = isinstance(event, ev.ToolFinished) and (event.tool_call_id, event.output) == (tool.id, effect.output)
-        given_up = isinstance(event, ev.ToolExpired) and tool.id == world.running[0] and effect.output.startswith("error")
-        unknown = isinstance(event, ev.TakenUp) and effect.output.startswith("error")
+        given_up = isinstance(event, ev.ToolExpired) and tool.id == world.running[0] and _tells(effect, "in time")
+        unknown = isinstance(event, ev.TakenUp) and _tells(effect, "not known")
         if not (finished or given_up or unknown):
             yield Rule.TOOL_ONCE
         return
@@ -443,8 +459,14 @@ def _result(judge: Judge, world: World, effect: fx.SendToolResult) -> Iterator[R
     cut = cut or (answer is not None and answer.device is Device.NEVER)
     cut = cut or (world.asked is not None and world.asked.cut)
     full = sum(other.how in ("told", "runs") for other in world.tools) > judge.policy.tools_at_once
-    if not (cut or full) or not effect.output.startswith("error"):
+    lost = isinstance(event, ev.TakenUp)
+    why = {"interrupted": cut and not lost, "connection": lost, "too many": full}
+    if not any(so and _tells(effect, word) for word, so in why.items()):
         yield Rule.TOOL_CUT
+
+
+def _tells(effect: fx.SendToolResult, word: str) -> bool:
+    return effect.output.startswith("error: ") and word in effect.output
 
 
 def _enter(_: Judge, world: World, effect: fx.AddEntry) -> Iterator[Rule]:
@@ -485,8 +507,13 @@ def _true_reason(judge: Judge, world: World, reason: Reason) -> bool:
             return False
         if isinstance(event, ev.HangupExpired):
             return bool(world.bye)
+        if world.bye == "*":
+            return (world.asked is None or world.asked.crossed or world.asked.cut) and world.front is None
         said = world.answer(world.bye)
-        return world.bye == "*" or (said is None or not (said.audible or (said.generated and not (said.cancelled or said.cut))))
+        if said is None:
+            return True
+        lasts = said.audible or (said.generated and not (said.cancelled or said.cut))
+        return not lasts and (said.sound >= Sound.HEARD or said.device is Device.SILENCED)
     if reason is Reason.VOICE_FAILED and world.unvoiced < judge.policy.voice_failures:
         return False
     if reason is Reason.MODEL_FAILED and not (world.failures >= judge.policy.recoveries or world.replaced or _fatal(event)):

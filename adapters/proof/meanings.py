@@ -24,7 +24,7 @@ from adapters.proof.world import (
     sentences_waiting,
 )
 from fsm.call import states as st
-from fsm.call.effects import Cause, Reason
+from fsm.call.effects import Cause
 from fsm.call.snapshot import Call
 from fsm.engine.notation import State
 
@@ -149,7 +149,7 @@ def _playout(call: Call, world: World) -> bool:
         return False
     if region.state is st.SILENT or front is None:
         return region.state is st.SILENT and front is None and not region.id and not region.notice and not region.asks
-    if region.heard and front.sound < Sound.HEARD:
+    if region.heard is not (front.sound >= Sound.HEARD):
         return False
     if region.id != front.id or region.notice is not front.notice or region.asks is not front.asks:
         return False
@@ -172,7 +172,7 @@ def _truncation(call: Call, world: World) -> bool:
     known = {(item.response_id, item.item_id, item.sounds) for item in call.truncation.items}
     spoken = [(answer.id, one.item, one.text, one.audio_ms) for answer in counts for one in answer.sentences if one.audio_ms]
     told = [(one.response_id, one.item_id, one.text, one.audio_ms) for one in call.truncation.spoken]
-    begun = {(one.text, one.from_ms) for answer in counts if answer.audible for one in answer.sentences if one.from_ms is not None}
+    begun = {(one.text, one.from_ms) for answer in counts for one in answer.sentences if one.from_ms is not None}
     listed = begun <= {(one.text, one.from_ms) for one in call.truncation.spoken} and spoken == told and items <= known
     most = call.policy.queued_sentences
     return kept and (listed or len(known) == most or len(spoken) > most)
@@ -211,8 +211,7 @@ def _hangup(call: Call, world: World) -> bool:
         return False
     if region.state is st.PARTING:
         return world.bye == "*"
-    # which response the application means that names none, where one was cancelled at its birth, nobody can tell
-    return world.bye == region.id or region.reason is Reason.APPLICATION
+    return world.bye == region.id
 
 
 def _cooldown(call: Call, world: World) -> bool:

@@ -38,6 +38,7 @@ from fsm.call.states import (
     CONNECTING,
     FAILED,
     GOODBYE,
+    IN_PROGRESS,
     INCOMPLETE,
     NOTHING,
     OVER,
@@ -65,6 +66,8 @@ def caller_spoke(call: Call, _: object) -> bool:
 
 def withdrawn_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
     """Was the response that it names cut or broken off, or has the caller spoken since it was heard (R42, R45)?"""
+    if event.response_id in call.response.broken:
+        return True
     if not event.response_id:
         return False
     if event.response_id == call.response.id and call.response.state is COMPLETED:
@@ -79,7 +82,7 @@ def of_greeting(call: Call, event: ev.GoodbyeSaid) -> bool:
     return event.response_id == call.response.id and call.response.cause is Cause.GREETING
 
 
-def being_heard(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
+def being_heard(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested | ev.ResponseCompleted) -> bool:
     """Is that response admitted, so that it will be heard?"""
     return call.playout.state in AUDIBLE and event.response_id in (call.playout.id, call.playout.next_id)
 
@@ -91,8 +94,23 @@ def nothing_said(call: Call, event: ev.HangupRequested) -> bool:
 
 def goodbye_heard(call: Call, _: ev.PlayoutOver) -> bool:
     """Has the completed goodbye been heard (R42, R91)?"""
-    completed = call.response.state is COMPLETED and call.response.id == call.hangup.id
-    return call.playout.id == call.hangup.id and completed and not unheard(call, None)
+    ended = call.response.id != call.hangup.id or call.response.state not in (IN_PROGRESS, *CANCELLINGS)
+    return call.playout.id == call.hangup.id and ended and not unheard(call, None)
+
+
+def goodbye_stalled(call: Call, _: ev.PlayoutStalled) -> bool:
+    """Does the device play no more of the goodbye, of which the caller has heard some (R44)?"""
+    return call.playout.id == call.hangup.id and call.playout.heard and not call.playout.notice
+
+
+def goodbye_unplayed(call: Call, _: ev.PlayoutStalled) -> bool:
+    """Does the device play nothing of the goodbye, or not all of what must be heard?"""
+    return call.playout.id == call.hangup.id
+
+
+def farewell_unplayed(call: Call, event: ev.PlayoutStalled) -> bool:
+    """Does it play nothing of a goodbye that is ours to say?"""
+    return goodbye_unplayed(call, event) and ours_to_say(call, None)
 
 
 def still_heard(call: Call, _: ev.HangupExpired) -> bool:
@@ -103,6 +121,11 @@ def still_heard(call: Call, _: ev.HangupExpired) -> bool:
 def of_goodbye(call: Call, event: ev.ResponseEnded) -> bool:
     """Is it the end of the goodbye, told for the first time?"""
     return event.response_id == call.hangup.id and not ended_before(call, event)
+
+
+def ends_after_all(call: Call, event: ev.ResponseCompleted) -> bool:
+    """Is the goodbye completed when all of it was heard, and its end was not awaited any more (R42)?"""
+    return of_goodbye(call, event) and not being_heard(call, event)
 
 
 def goodbye_failed(call: Call, _: ev.AnswerFailed | ev.VoiceMissing) -> bool:
@@ -197,8 +220,9 @@ def after_goodbye(_: Call, event: ev.GoodbyeSaid) -> tuple[str, Reason, str]:
 
 @sets("id", "reason", "detail")
 def as_requested(call: Call, event: ev.HangupRequested) -> tuple[str, Reason, str]:
-    """Hang up after the response that the application named, or the live one."""
-    return event.response_id or call.response.id, Reason.APPLICATION, event.reason
+    """Hang up after the response that the application named, or what is said last of what is heard, or the live one."""
+    said = call.playout.next_id or call.playout.id or call.response.id
+    return event.response_id or said, Reason.APPLICATION, event.reason
 
 
 @sets("reason", "detail")
@@ -301,7 +325,11 @@ HANGUP = region(
     row(LIVE,        ev.ResponseCancelled,   cut_once_too_often,        stay(no_sound_came, raises(ev.HangupDue))),
     row(LIVE,        ev.PlayoutStalled,      stalled_once_too_often,    stay(device_stalled, raises(ev.HangupDue))),
     row(LIVE,        ev.VoiceMissing,        missed_once_too_often,     stay(no_sound_came, raises(ev.HangupDue))),
+    row(GOODBYE,     ev.ResponseCompleted,   ends_after_all,            stay(raises(ev.HangupDue))),
     row(GOODBYE,     ev.ResponseCancelled,   of_goodbye,                go(STAYING)),
+    row(GOODBYE,     ev.PlayoutStalled,      goodbye_stalled,           stay(raises(ev.HangupDue))),
+    row(GOODBYE,     ev.PlayoutStalled,      farewell_unplayed,         go(PARTING)),
+    row(GOODBYE,     ev.PlayoutStalled,      goodbye_unplayed,          go(STAYING)),
     row(GOODBYE,     ev.VoiceMissing,        goodbye_whole,             stay(raises(ev.HangupDue))),
     row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), farewell_failed, go(PARTING)),
     row(GOODBYE,     (ev.AnswerFailed, ev.VoiceMissing), goodbye_failed, go(STAYING)),

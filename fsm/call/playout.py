@@ -66,6 +66,11 @@ def after_call(call: Call, _: ev.ToolsAnswered) -> bool:
     return heard_in_progress(call, None) and call.response.called
 
 
+def begins_to_be_heard(call: Call, event: ev.SentenceStarted) -> bool:
+    """Is a sentence of what is heard begun?"""
+    return of_session(call, event) and sentences_to_come(call, None)
+
+
 def starved_of_more(call: Call, event: ev.PlayoutFinished) -> bool:
     """Has all that came been heard, with more to come?"""
     return of_playout(call, event) and more_to_come(call, None)
@@ -182,6 +187,7 @@ PLAYOUT = region(
     row(UNHEARD,                 ev.AudioArrived,         of_playout,           go(ONSET)),
     row(UNHEARD,                 ev.PlayoutProgressed,    of_playout,           go(ONSET, note_heard)),
     row(ONSET,                   ev.PlayoutProgressed,    of_playout,           stay(note_heard)),
+    row(AUDIBLE,                 ev.SentenceStarted,      begins_to_be_heard,   stay(note_heard)),
     row(ADMITTED,                ev.ResponseFailed,       asks_patience,        ignore("a voice of ours speaks of the wait (R92)")),
     row(UNHEARD,                 ev.ResponseEnded,        last_of_playout,      stay(raises(ev.PlayoutOver))),
     row((*UNHEARD, STARVED),     ev.SessionLost,          ends_with_session,    stay(raises(ev.PlayoutOver))),

@@ -180,10 +180,16 @@ def note_more(_: Call, __: ev.ItemAdded | ev.AudioArrived) -> bool:
     return False
 
 
-@sets("wait_ms", "fault")
-def note_failure(_: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> tuple[float, str]:
+@sets("wait_ms", "fault", "broken")
+def note_failure(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> tuple[float, str, tuple[str, ...]]:
     """How long the server asks to be left alone (R92), and what failed."""
-    return event.retry_after_ms, event.reason
+    return event.retry_after_ms, event.reason, _broken(call, event.response_id)
+
+
+@sets("broken")
+def note_cut(call: Call, _: ev.BargedIn) -> tuple[str, ...]:
+    """The caller does not hear to its end what is heard, nor what was to follow it (R45)."""
+    return _broken(call, call.playout.id, call.playout.next_id)
 
 
 @sets("wait_ms", "fault")
@@ -241,10 +247,10 @@ def await_unwanted(call: Call, event: ev.ResponseEnded) -> tuple[str, int, tuple
     return first, 0, _with(call, event.response_id), tuple(others)
 
 
-@sets("ended", "unwanted")
-def remember_own(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The live response is done with, and whatever else was awaited."""
-    return _with(call, call.response.id), ()
+@sets("ended", "unwanted", "broken")
+def remember_own(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The live response is done with before its end, and whatever else was awaited."""
+    return _with(call, call.response.id), (), _broken(call, call.response.id)
 
 
 @sets("unsent")
@@ -263,6 +269,10 @@ def _with(call: Call, response_id: str) -> tuple[str, ...]:
     if not response_id or response_id in ended:
         return ended
     return (*ended, response_id)[-call.policy.remembered_ids :]
+
+
+def _broken(call: Call, *responses: str) -> tuple[str, ...]:
+    return (*call.response.broken, *filter(None, responses))[-2:]
 
 
 RESPONSE = region(
@@ -289,8 +299,8 @@ RESPONSE = region(
     row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked)),
     row(UNASKED,                 ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, cancel_created)),
 
-    row(IN_PROGRESS,             ev.BargedIn,             server_will_cut,     go(SERVER_CANCELLING)),
-    row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, cancel_response)),
+    row(IN_PROGRESS,             ev.BargedIn,             server_will_cut,     go(SERVER_CANCELLING, note_cut)),
+    row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, note_cut, cancel_response)),
     row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseExpired,      to_follow,           go(IN_PROGRESS)),
     row(IN_PROGRESS,             ev.ResponseExpired,      takes_too_long,      stay(raises(ev.VoiceMissing))),
@@ -323,6 +333,7 @@ RESPONSE = region(
     row(IN_PROGRESS,             ENDS_SESSION,           always,              go(FAILED, remember_own)),
     row(CANCELLINGS,             ENDS_SESSION,           always,              go(CANCELLED, remember_own)),
 
+    row(COMPLETED,               ev.BargedIn,             always,              stay(note_cut)),
     row((FAILED, INCOMPLETE, CANCEL_IN_FLIGHT), ev.AnswerFailed, told_to_wait, stay(log_wait)),
     row((*IDLE, REQUESTED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS), ev.ResponseEnded, always, stay(remember_ended)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), harmless, stay(log_debug)),

@@ -20,7 +20,8 @@ class Sentence(Value):
 
 @attrs.frozen(repr=False)
 class Spoken(Value):
-    """A sentence that went to the device, of which response and item, how long it lasts, and where in its response it began to be heard.
+    """A sentence that went to the device, of which response and item, how long it lasts, where in its response it began to be heard, and
+    until it does its synthesis session.
 
     `from_ms` is None where it did not begin, or the device can't tell.
     """
@@ -30,6 +31,7 @@ class Spoken(Value):
     text: str
     audio_ms: float
     from_ms: float | None = None
+    session_id: str = ""
 
 
 @attrs.frozen(repr=False)
@@ -69,6 +71,8 @@ class Response(Record):
     """Ids that are done with, the oldest first, at most `Policy.remembered_ids` (R06, R07)."""
     unwanted: tuple[str, ...] = ()
     """Responses that were cancelled at their birth while this one was generated, and whose end is awaited (R73)."""
+    broken: tuple[str, ...] = ()
+    """The last two that did not come to their end, or were not heard to it: as many as may be heard still."""
     called: bool = False
     """Did the response call a tool, so that it need not be heard (R91)?"""
     over_speech: bool = False

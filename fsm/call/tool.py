@@ -27,8 +27,8 @@ PAST = (REQUESTED, BLOCKED, FAILED, INCOMPLETE)
 """Response statuses in which the last response that has an id is past, and may not have been whole."""
 NOT_RUN = "error: not carried out: the caller interrupted"
 """What the model is told of a call that was not whole when its response was interrupted, or that waited for that decision (R90)."""
-
-
+NOT_BEGUN = "error: not carried out: the connection was lost before it began"
+"""The same of a call that waited for that decision when its process went (R110)."""
 UNKNOWN = "error: the connection was lost while it ran: whether it was carried out is not known"
 """What the model is told of a call that ran when its process went (R110)."""
 
@@ -108,6 +108,12 @@ def run_waiting(call: Call, _: ev.VoiceResumed) -> tuple[RunTool, ...]:
 def refuse_waiting(call: Call, _: ev.Event) -> tuple[SendToolResult, ...]:
     """Tell the model that the calls that waited were not carried out."""
     return tuple(SendToolResult(waiting.id, NOT_RUN) for waiting in call.tool.waiting)
+
+
+@several
+def refuse_lost(call: Call, _: ev.TakenUp) -> tuple[SendToolResult, ...]:
+    """Tell the model that the calls that waited were not begun."""
+    return tuple(SendToolResult(waiting.id, NOT_BEGUN) for waiting in call.tool.waiting)
 
 
 @several
@@ -226,9 +232,9 @@ TOOL = region(
     row(RUNNING,       ev.ToolExpired,   others_pending,  go(TOOL_SLOW, send_timeout, remove_first, log_timeout)),
     row(RUNNING,       ev.ToolExpired,   always,          go(NO_TOOL, send_timeout, remove_first, log_timeout, raises(ev.ToolsAnswered))),
 
-    row(RUNNING,       ev.TakenUp,       some_repeatable, stay(keep_repeated, run_again, tell_unknown, refuse_waiting)),
-    row(RUNNING,       ev.TakenUp,       always,          go(NO_TOOL, keep_repeated, tell_unknown, refuse_waiting, raises(ev.ToolsAnswered))),
-    row(NO_TOOL,       ev.TakenUp,       waits,           stay(drop_waiting, refuse_waiting, raises(ev.ToolsAnswered))),
+    row(RUNNING,       ev.TakenUp,       some_repeatable, stay(keep_repeated, run_again, tell_unknown, refuse_lost)),
+    row(RUNNING,       ev.TakenUp,       always,          go(NO_TOOL, keep_repeated, tell_unknown, refuse_lost, raises(ev.ToolsAnswered))),
+    row(NO_TOOL,       ev.TakenUp,       waits,           stay(drop_waiting, refuse_lost, raises(ev.ToolsAnswered))),
 
     row(LIVE,          ev.AppEvent,      always,          ignore("of a tool that is given up, or of none")),
     row(LIVE,          ev.ModelEvent,    always,          ignore("what is said meanwhile does not end a tool (R80)")),

@@ -13,7 +13,7 @@ from fsm.call.common import closing
 from fsm.call.effects import DeleteItem, Effect, Level, Log, RewriteItem, TruncateItem
 from fsm.call.guards import AUDIBLE, ended_before, heard_whole, known, of_next, of_playout, of_session, welcome, without_sound_to_follow
 from fsm.call.snapshot import Call, Item, Spoken, Truncation
-from fsm.call.states import AHEAD, IN_STEP, OVER, POSITION_AWAITED, SILENT, SYNTHESISING
+from fsm.call.states import IN_STEP, OVER, POSITION_AWAITED, SILENT, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, several, stay
 
 LIVE = (IN_STEP, POSITION_AWAITED)
@@ -69,11 +69,6 @@ def new(call: Call, event: Named) -> bool:
 def newly_synthesised(call: Call, event: ev.SentenceSynthesised) -> bool:
     """Is it the sentence in synthesis, told for the first time?"""
     return of_session(call, event) and call.synthesis.state is SYNTHESISING
-
-
-def of_last_spoken(call: Call, event: ev.SentenceStarted) -> bool:
-    """Is it the sentence that was synthesised last, which no other follows yet?"""
-    return of_session(call, event) and call.synthesis.state is AHEAD and bool(call.truncation.spoken)
 
 
 def last_awaited(call: Call, event: ev.PlayoutStopped) -> bool:
@@ -205,7 +200,10 @@ def note_spoken(call: Call, event: ev.SentenceSynthesised) -> tuple[tuple[Item, 
     """
     synthesis = call.synthesis
     items = _sounding(call, synthesis.response_id, synthesis.item_id)
-    spoken = (*call.truncation.spoken, Spoken(synthesis.response_id, synthesis.item_id, synthesis.text, event.audio_ms))
+    spoken = (
+        *call.truncation.spoken,
+        Spoken(synthesis.response_id, synthesis.item_id, synthesis.text, event.audio_ms, None, event.session_id),
+    )
     mine = [sentence for sentence in spoken if sentence.response_id == synthesis.response_id]
     if len(mine) > call.policy.queued_sentences:
         first, second, *_ = mine
@@ -217,9 +215,11 @@ def note_spoken(call: Call, event: ev.SentenceSynthesised) -> tuple[tuple[Item, 
 
 @sets("spoken")
 def note_begin(call: Call, event: ev.SentenceStarted) -> tuple[Spoken, ...]:
-    """The sentence that was synthesised last is heard from here on."""
-    *earlier, last = call.truncation.spoken
-    return (*earlier, Spoken(last.response_id, last.item_id, last.text, last.audio_ms, event.played_ms))
+    """The sentence is heard from here on, though its response be flushed meanwhile."""
+    return tuple(
+        Spoken(one.response_id, one.item_id, one.text, one.audio_ms, event.played_ms) if one.session_id == event.session_id else one
+        for one in call.truncation.spoken
+    )
 
 
 @sets("awaited", "cut")
@@ -340,7 +340,7 @@ TRUNCATION = region(
     row(LIVE,               (ev.ItemAdded, ev.AudioArrived, ev.SentenceCut), new, stay(note_item)),
     row(LIVE,               ev.AudioArrived,         always,            stay(note_sound)),
     row(LIVE,               ev.SentenceSynthesised,  newly_synthesised, stay(note_spoken)),
-    row(LIVE,               ev.SentenceStarted,      of_last_spoken,    stay(note_begin)),
+    row(LIVE,               ev.SentenceStarted,      always,            stay(note_begin)),
 
     row(POSITION_AWAITED,   ev.PlayoutStopped,       last_awaited,      go(IN_STEP, corrections, settle)),
     row(POSITION_AWAITED,   ev.PlayoutStopped,       awaited,           stay(corrections, settle)),

@@ -250,7 +250,7 @@ def test_a_sentence_is_kept_as_far_as_it_was_heard() -> None:
 
 def test_a_sentence_joins_the_account_when_it_is_synthesised() -> None:
     """R34, R88: in either state, once, with where it began; and of a response no more than may wait (R07)."""
-    whole = Spoken("r1", "item_r1", "One.", 900.0)
+    whole = Spoken("r1", "item_r1", "One.", 900.0, None, ONE)
     for state in LIVE:
         script = put(reading(queued_sentences=2), "truncation", state, spoken=spoken("r2", "r2"))
         now(script, ev.SentenceSynthesised, "call.r9.1", 900.0)
@@ -272,6 +272,18 @@ def test_a_sentence_joins_the_account_when_it_is_synthesised() -> None:
         script = put(put(reading(), "synthesis", states.AHEAD), "truncation", state, items=(R1,))
         now(script, ev.SentenceStarted, ONE, 5.0)
         assert script.call.truncation.spoken == ()
+
+
+def test_a_sentence_that_begins_as_its_response_is_flushed_was_heard() -> None:
+    """R34, R88: what the device says of it crossed the flush."""
+    script = hear(reading(), ms=900)
+    now(script, ev.SentenceSynthesised, ONE, 900.0)
+    now(script, ev.SentenceStarted, ONE, 0.0)
+    now(script, ev.SentenceCut, "r1", 2, "Two three.", "item_r1")
+    now(script, ev.SentenceSynthesised, "call.r1.2", 900.0)
+    expired(put(script, "interruption", states.SUSPECTED), "interruption")
+    now(script, ev.SentenceStarted, "call.r1.2", 900.0)
+    assert now(script, ev.PlayoutStopped, "r1", 920.0, 1800.0) == (RewriteItem("item_r1", "One. Two"),)
 
 
 # What follows the voice.

@@ -442,12 +442,12 @@ def test_a_farewell_that_fails_is_asked_for_again_and_another_goodbye_is_not_awa
 
 
 def test_a_stopped_response_is_a_goodbye_only_when_it_was_heard() -> None:
-    """R42, R91: completed, and the one that is over."""
+    """R42, R91: the one that is over, which came to its end before or after another."""
     for goodbye_id, status, response_id, over in (
         ("r1", states.COMPLETED, "r1", True),
         ("r9", states.COMPLETED, "r1", False),
-        ("r1", states.INCOMPLETE, "r1", False),
-        ("r1", states.COMPLETED, "r2", False),
+        ("r1", states.CANCEL_IN_FLIGHT, "r1", False),
+        ("r1", states.CANCEL_IN_FLIGHT, "r2", True),
     ):
         script = put(put(playing_out(), "response", status, id=response_id), "hangup", states.GOODBYE, id=goodbye_id)
         now(script, ev.PlayoutFinished, "r1", 1000.0)

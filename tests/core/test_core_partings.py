@@ -1,7 +1,10 @@
 """Claims about which response a goodbye, a protection or a failure belongs to: the named one, and no other beside it."""
 
+from itertools import product
+
 from fsm import events as ev, states
-from fsm.call.effects import AddEntry, Cause, Flush, ReleaseResponse
+from fsm.call.effects import AddEntry, Cause, Flush, Reason, ReleaseResponse
+from fsm.call.guards import AUDIBLE, CANCELLINGS
 from fsm.call.snapshot import Debt
 from tests.shared.core import Script, answering, asked, expired, hear, idle, now, playing_out, put, reading, speaking
 
@@ -69,6 +72,104 @@ def test_a_call_ends_with_its_goodbye_and_with_no_voice_before_it() -> None:
     unheard.expects(playout=states.SILENT)
     for script in (before, unheard):
         script.expects(hangup=states.GOODBYE)
+
+
+def test_a_wished_end_waits_for_what_is_said_last_and_for_nothing_else() -> None:
+    """R42, R93: not for the response that was cancelled at its birth; and though what is said had failed by then."""
+    for status, response_id, next_id in (
+        (states.CANCEL_IN_FLIGHT, "r2", ""),
+        (states.FAILED, "r1", ""),
+        (states.COMPLETED, "r2", "r2"),
+    ):
+        script = put(put(playing_out(), "response", status, id=response_id, ended=("r1",)), "playout", states.PLAYING, next_id=next_id)
+        now(script, ev.HangupRequested, "", "done")
+        assert script.call.hangup.id == (next_id or "r1")
+        for heard_id in ("r1", next_id):
+            assert not over(script)
+            now(script, ev.AudioArrived, heard_id)
+            now(script, ev.PlayoutFinished, heard_id, 1000.0)
+            if heard_id == (next_id or "r1"):
+                break
+        assert over(script)
+
+
+def test_a_goodbye_that_failed_is_none_whatever_came_after_it() -> None:
+    """R42, R45: known while it is heard still."""
+    for kind, words in ((ev.ResponseFailed, "boom"), (ev.ResponseIncomplete, "content_filter"), (ev.SessionLost, "1006")):
+        script = speaking()
+        now(script, kind, *([words] if kind is ev.SessionLost else ["r1", words]))
+        put(script, "response", states.IN_PROGRESS, id="r2")
+        put(script, "playout", states.PLAYING, next_id="r2")
+        now(script, ev.GoodbyeSaid, "r1")
+        script.expects(hangup=states.STAYING)
+
+
+def test_a_goodbye_that_the_caller_cut_off_is_none_though_they_said_nothing() -> None:
+    """R45, R95: it was complete already, or is told so later, and what they said was no turn."""
+    for make, policy in product((speaking, playing_out), ("client", "server")):
+        for heard_id in ("r1", "r2"):
+            script = put(make(interrupts=policy), "playout", states.PLAYING, next_id="r2" if heard_id == "r2" else "")
+            put(put(script, "response", script.call.response.state, id=heard_id), "pending", states.NOTHING, asked=())
+            barge(script)
+            now(script, ev.ResponseCompleted, heard_id)
+            script.expects(response=states.COMPLETED, playout=states.SILENT)
+            now(script, ev.GoodbyeSaid, heard_id)
+            script.expects(hangup=states.STAYING)
+            assert len(script.call.response.broken) <= 2
+    for state in (*CANCELLINGS, states.CANCELLED):
+        for playout in (states.SILENT, states.PLAYING):
+            script = put(put(playing_out(), "response", state, ended=()), "playout", playout)
+            now(script, ev.GoodbyeSaid, "r1")
+            script.expects(hangup=states.STAYING)
+
+
+def test_no_more_goodbyes_are_remembered_as_cut_off_than_may_be_heard() -> None:
+    """R07."""
+    script = put(speaking(), "response", states.IN_PROGRESS, broken=("r8", "r9"))
+    now(script, ev.ResponseFailed, "r1", "boom")
+    assert script.call.response.broken == ("r9", "r1")
+
+
+def test_a_goodbye_of_which_the_device_plays_nothing_was_not_heard() -> None:
+    """R42, R44, R93: it is said again, ours with the end behind it, and so is a notice; one of which some was heard ends the call."""
+    for reason, was_heard, notice, after in (
+        (Reason.GOODBYE, False, False, states.STAYING),
+        (Reason.APPLICATION, False, False, states.PARTING),
+        (Reason.GOODBYE, True, False, states.OVER),
+        (Reason.APPLICATION, True, False, states.OVER),
+        (Reason.APPLICATION, True, True, states.PARTING),
+    ):
+        for make, goodbye in product((playing_out, speaking), ("r1", "r2")):
+            script = put(make(), "playout", states.PLAYING, heard=was_heard, notice=notice)
+            put(put(script, "pending", states.NOTHING, asked=(TURN,)), "hangup", states.GOODBYE, id=goodbye, reason=reason)
+            expired(script, "playout")
+            script.expects(hangup=after if goodbye == "r1" else states.GOODBYE)
+
+
+def test_a_goodbye_that_completes_after_it_was_heard_ends_the_call() -> None:
+    """R42: in whatever order; the end of another does not."""
+    for response_id, playing, ends in (("r1", "", True), ("r9", "", False), ("r1", "r1", False)):
+        script = put(playing_out(), "playout", states.PLAYING if playing else states.SILENT, id=playing)
+        put(put(script, "response", states.CANCEL_IN_FLIGHT, id=response_id, ended=()), "hangup", states.GOODBYE, id="r1")
+        now(script, ev.ResponseCompleted, response_id)
+        assert over(script) is ends
+
+
+def test_a_wished_end_waits_for_a_response_that_is_generated_though_it_is_not_heard_any_more() -> None:
+    """R97: it was heard whole, and its end does not come."""
+    script = put(put(idle(), "response", states.IN_PROGRESS, id="r1"), "playout", states.SILENT, id="")
+    now(script, ev.HangupRequested, "", "done")
+    assert script.call.hangup.id == "r1"
+
+
+def test_a_sentence_that_begins_is_heard_if_its_response_is() -> None:
+    """R79: in every state of the voice; another's is not."""
+    for state in AUDIBLE:
+        for session_id, of, was_heard in ((ONE, "r1", True), ("call.r1.2", "r1", False), (ONE, "r2", False)):
+            script = put(put(reading(), "playout", state), "synthesis", states.AHEAD, response_id=of)
+            now(script, ev.SentenceStarted, session_id, 0.0)
+            script.expects(playout=state)
+            assert script.call.playout.heard is was_heard
 
 
 def test_a_farewell_is_the_response_that_was_asked_for() -> None:

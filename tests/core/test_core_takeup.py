@@ -18,7 +18,7 @@ from fsm.call.effects import (
     TruncateItem,
 )
 from fsm.call.guards import AUDIBLE, CANCELLINGS
-from fsm.call.tool import NOT_RUN, UNKNOWN
+from fsm.call.tool import NOT_BEGUN, UNKNOWN
 from tests.shared.core import (
     Script,
     answering,
@@ -310,7 +310,7 @@ def test_a_tool_call_that_waited_is_not_run() -> None:
         script.post(ev.ToolCalled, "t9", "book", "{}", "r1")
         script = put(script, "tool", states.TOOL_RUNNING if pending else states.NO_TOOL, pending=pending)
         made = taken_up(script, told(), repeatable=again)
-        assert SendToolResult("t9", NOT_RUN) in made
+        assert SendToolResult("t9", NOT_BEGUN) in made
         assert script.call.tool.waiting == ()
         assert any(debt.cause is Cause.TOOL_RESULT for debt in script.call.pending.owed) is not bool(again)
 
@@ -456,4 +456,4 @@ def test_each_tool_call_is_answered_once() -> None:
         script.post(ev.SpeechStarted, "u2")
         script.post(ev.ToolCalled, "t9", "book", "{}", "r1")
         script = put(script, "tool", states.TOOL_RUNNING if pending else states.NO_TOOL, pending=pending)
-        assert taken_up(script, told(), repeatable=again).count(SendToolResult("t9", NOT_RUN)) == 1
+        assert taken_up(script, told(), repeatable=again).count(SendToolResult("t9", NOT_BEGUN)) == 1

@@ -236,14 +236,13 @@ def _device(world: World, plan: Plan) -> Iterator[Happening]:
                 yield Happening(ev.PlayoutFinished(LATE, front.id, SOUND_MS))
         if front.sentences and front.sound is Sound.NONE and front.sentences[0].audio_ms:
             yield Happening(ev.AudioArrived(NOW, front.id, front.sentences[0].item))
-        for sentence in front.sentences:
-            if front.sound and sentence.audio_ms and sentence.from_ms is None:
-                yield Happening(ev.SentenceStarted(NOW, sentence.session, SOUND_MS * max(0, int(sentence.session.rpartition(".")[2]) - 1)))
-                break
+        if front.sound:
+            yield from _begins(front)
     if "memory" in plan.parts:
         for answer in world.answers:
             if answer.device is Device.FLUSHED:
                 yield from map(Happening, _stopped(answer, plan))
+                yield from _begins(answer)
     if "late" in plan.parts and plan.policy.voice == "chatterbox":
         yield Happening(ev.SynthesisCancelAnswered(NOW, "call.r99.1", "acknowledged"), 1)
         yield Happening(ev.SynthesisDiscarded(NOW, "call.r99.1"), 1)
@@ -252,6 +251,12 @@ def _device(world: World, plan: Plan) -> Iterator[Happening]:
         yield Happening(ev.SentenceSynthesised(NOW, session, SOUND_MS))
         yield Happening(ev.SynthesisFailed(NOW, session, "boom"), 1)
         yield Happening(ev.SynthesisDiscarded(NOW, session), 1)
+
+
+def _begins(answer: Answer) -> Iterator[Happening]:
+    """The next sentence of a response is heard; its flush may be on its way."""
+    ahead = [one.session for one in answer.sentences if one.ahead][:1]
+    yield from (Happening(ev.SentenceStarted(NOW, one, SOUND_MS * max(0, int(one.rpartition(".")[2]) - 1))) for one in ahead)
 
 
 def _stopped(answer: Answer, plan: Plan) -> Iterator[ev.PlayoutStopped]:
