@@ -29,15 +29,15 @@ def untimely(was: Call, call: Call, moment: Moment, still: Collection[str] = ())
     """The regions whose deadline does not stand where it must after a step, each with its state."""
     for name in _REGIONS:
         before, now = getattr(was, name), getattr(call, name)
-        if name in still or now is before or now.state in (st.OVER, st.CLOSED):
+        if name in still or now.state in (st.OVER, st.CLOSED) or (now is before and now.state is st.PAUSED):
             continue
         began = now.epoch != before.epoch
         fired = isinstance(moment.event, ev.Expired) and moment.event.region == name
         same = now.state is before.state and getattr(now, "id", "") == getattr(before, "id", "")
         stays = same and now.state in _LASTS and not fired
-        if (began and now.due_ms != _due_ms(now.state, before.due_ms, moment)) or (
-            stays and began is not _ANEW.get(now.state, _never)(moment)
-        ):
+        late = began and now.due_ms != _due_ms(now.state, before.due_ms, moment)
+        unfounded = began and not _begun_by(now.state, moment)
+        if late or unfounded or (stays and began is not _ANEW.get(now.state, _never)(moment)):
             yield f"{name} is {now.state.name}"
 
 
@@ -189,6 +189,47 @@ _ANEW: dict[State, Callable[[Moment], bool]] = {
     st.PAUSED: _fails,
 }
 """What lets a state last anew that lasts already."""
+_FAILURES = (ev.AnswerFailed, ev.VoiceMissing, ev.PlayoutStalled, ev.ResponseCancelled, ev.SessionLost)
+_BEGUN_BY: dict[State, tuple[type, ...]] = {
+    st.CANCELLED: (ev.ResponseCancelled, ev.ResponseExpired, ev.CancelUnsent, ev.SessionLost, ev.TakenUp, ev.CreateRefused),
+    st.FAILED: (ev.ResponseFailed, ev.CreateRefused, ev.ResponseExpired, ev.ResponseEnded, ev.SessionLost, ev.TakenUp),
+    st.INCOMPLETE: (ev.ResponseIncomplete,),
+    st.COMPLETED: (ev.ResponseCompleted,),
+    st.REQUESTED: (fx.CreateResponse,),
+    st.BLOCKED: (ev.CreateRefused,),
+    st.WITHDRAWN: (ev.BargedIn,),
+    st.CANCEL_UNSENT: (ev.CancelUnsent,),
+    st.CANCEL_IN_FLIGHT: (fx.CancelResponse, ev.ResponseEnded),
+    st.ADMITTED: (fx.Admit, ev.PlayoutOver, ev.PlayoutExpired),
+    st.VOICELESS: (ev.TextArrived,),
+    st.ONSET: (ev.AudioArrived, ev.PlayoutProgressed, ev.PlayoutOver),
+    st.PLAYING: (ev.PlayoutProgressed, ev.PlayoutExpired),
+    st.TAIL: (ev.QueueEmptied,),
+    st.STARVED: (ev.PlayoutFinished, ev.PlayoutExpired, ev.SentenceSynthesised, ev.ToolsAnswered),
+    st.SILENT: (ev.PlayoutOver, ev.BargedIn, ev.TakenUp),
+    st.ECHOED: (ev.SpeechStarted,),
+    st.SUSPECTED: (fx.Hold,),
+    st.LOCKED: (ev.BargedIn,),
+    st.SYNTHESISING: (fx.Synthesise,),
+    st.AHEAD: (ev.SentenceSynthesised,),
+    st.POSITION_AWAITED: (fx.Flush,),
+    st.LOST: (ev.SessionLost,),
+    st.AGED: (ev.SessionExpired,),
+    st.PAUSED: _FAILURES,
+    st.OWED: (ev.TurnTaken,),
+    st.TOOL_RUNNING: (fx.RunTool,),
+    st.TOOL_SLOW: (ev.ToolExpired,),
+    st.COOLING: (ev.VoiceMissing,),
+    st.WARNED: (ev.LimitExpired,),
+}
+"""By which facts a state begins, or lasts anew: any of these events, signals or effects; others are told by the world itself."""
+
+
+def _begun_by(state: State, moment: Moment) -> bool:
+    kinds = _BEGUN_BY.get(state)
+    return kinds is None or _on(*kinds)(moment)
+
+
 _REGIONS = (
     *("playout", "interruption", "synthesis", "session", "response", "truncation", "phase", "line", "calibration"),
     *("turn", "dtmf", "tool", "cooldown", "idle", "limit", "pending", "hangup"),

@@ -72,7 +72,7 @@ def _retire(world: World, effect: fx.Retire, _: Policy) -> World:
         return world
     if answer.notice and (answer.completed or (answer.whole and answer.live)) and answer.sound:
         world = world._replace(owed=world.owed - answer.pays)
-    failed = world.failed or not answer.sound
+    failed = world.failed or not (answer.sound or answer.called)
     return with_answer(world._replace(failed=failed), answer.id, device=Device.RETIRED)
 
 

@@ -79,7 +79,7 @@ def _plain(answer: Answer, due: frozenset[str]) -> Answer:
         return Answer(answer.id, answer.cause, live=answer.live, completed=answer.completed, cancelled=answer.live, overdue=answer.overdue,
             cut=answer.cut, device=answer.device, sound=sound, items=answer.items)  # fmt: skip
     if not answer.live:
-        answer = answer._replace(cancelled=False, unsent=0, called=False, over=False)
+        answer = answer._replace(cancelled=False, unsent=0, called=answer.called and answer.audible, over=False)
     return answer._replace(pays=answer.pays & due)
 
 

@@ -169,6 +169,9 @@ class Judge:
         # whether what was said over it was a turn, nobody can tell
         if after.bye and not after.optional and (stalled or _is_said(after.answer(after.bye))):
             yield Rule.ENDS
+        heard_still = front is not None and front.id == before.bye and front.sound >= Sound.CAME
+        if isinstance(event, ev.HangupExpired) and not heard_still:
+            yield Rule.ENDS
         if after.entry:
             yield Rule.ENTRY
         if (
@@ -193,6 +196,9 @@ class Judge:
             yield Rule.INTERRUPTS
         if after.synthesis and not any(_speaks(answer, after.synthesis) and answer.audible for answer in after.answers):
             yield Rule.SYNTHESIS_ENDS
+        cut = after.answer(event.response_id) if isinstance(event, ev.ResponseCancelled) else None
+        if cut is not None and cut.audible and cut.cut and not cut.overdue:
+            yield Rule.INTERRUPTED
         if isinstance(event, ev.ResponseCreated):
             yield from self._birth(before, after, event)
         if self.memory:
@@ -367,6 +373,8 @@ def _create(judge: Judge, world: World, effect: fx.CreateResponse) -> Iterator[R
     protected = effect.cause is Cause.NOTICE or (effect.cause is Cause.GREETING and judge.policy.greeting_protected)
     if protected and world.rights and judge.policy.create_response:
         yield Rule.RIGHTS
+    if effect.cause is Cause.TOOL_FILLER and not (isinstance(judge.event, ev.ToolExpired) or world.failed):
+        yield Rule.PROMPT_QUIET
     if effect.cause in (Cause.IDLE_PROMPT, Cause.FAREWELL):
         silent = isinstance(judge.event, ev.IdleExpired)
         due = may_ask_the_silent(world, judge.policy) is (effect.cause is Cause.IDLE_PROMPT)
@@ -484,8 +492,12 @@ def _protect(_: Judge, world: World, __: fx.ProtectResponse) -> Iterator[Rule]:
         yield Rule.RIGHTS
 
 
-def _release(_: Judge, world: World, __: fx.ReleaseResponse) -> Iterator[Rule]:
-    if world.rights:
+def _release(judge: Judge, world: World, __: fx.ReleaseResponse) -> Iterator[Rule]:
+    given_up = isinstance(judge.event, ev.SessionExpired | ev.ResponseCancelled | ev.SessionConfirmed)
+    front, asked = world.front, world.asked
+    heard = front is not None and is_protected(front.cause, judge.policy)
+    wanted = asked is not None and not asked.cut and is_protected(asked.cause, judge.policy)
+    if world.rights or ((heard or wanted) and not given_up):
         yield Rule.RIGHTS
 
 

@@ -20,6 +20,7 @@ from adapters.proof.world import (
     Sound,
     World,
     asks_the_silent,
+    is_protected,
     is_quiet,
     sentences_waiting,
 )
@@ -75,9 +76,17 @@ def _session(call: Call, world: World) -> bool:
         case st.CONFIGURING:
             return world.opened and world.configured and not world.confirmed
         case st.GUARDED:
-            return world.confirmed and not world.rights
+            return world.confirmed and not world.rights and _protects(call, world)
         case _:
             return world.confirmed and world.rights
+
+
+def _protects(call: Call, world: World) -> bool:
+    """Is anything asked for or said that is protected, or is anything to be asked for yet?"""
+    causes = [answer.cause for answer in world.answers if answer.generated or answer.audible]
+    asked = [] if world.asked is None else [world.asked.cause]
+    waits = not asked and (world.failed or bool(world.owed | world.optional))
+    return waits or any(is_protected(cause, call.policy) for cause in (*causes, *asked))
 
 
 def _turn(call: Call, world: World) -> bool:
@@ -149,7 +158,7 @@ def _playout(call: Call, world: World) -> bool:
         return False
     if region.state is st.SILENT or front is None:
         return region.state is st.SILENT and front is None and not region.id and not region.notice and not region.asks
-    if region.heard is not (front.sound >= Sound.HEARD):
+    if region.heard and front.sound < Sound.HEARD:
         return False
     if region.id != front.id or region.notice is not front.notice or region.asks is not front.asks:
         return False
@@ -159,7 +168,9 @@ def _playout(call: Call, world: World) -> bool:
         case st.VOICELESS:
             return front.sound is Sound.NONE
         case st.STARVED:
-            return True
+            spoken = [one.session for one in front.sentences]
+            more = world.synthesis in spoken or any(one.ahead or not (one.begun or one.lost) for one in front.sentences)
+            return front.sound is not Sound.OUT or not front.completed or front.overdue or more
         case _:
             return front.sound >= Sound.CAME
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from adapters.proof.deadlines import Moment
-from adapters.proof.world import Answer, Device, World, notices_waiting, sentences_waiting, to_be_spoken
+from adapters.proof.world import Answer, Device, Sound, World, notices_waiting, sentences_waiting, to_be_spoken
 from fsm.call import effects as fx, events as ev
 from fsm.call.effects import Level, Log
 
@@ -72,10 +72,15 @@ def _of_effects(moment: Moment) -> Iterator[Note]:
         match effect:
             case fx.CancelResponse() if _of_ours(before.answer(effect.response_id), moment):
                 yield Level.WARNING, "response_without_end_or_sound", effect.response_id
-            case fx.Flush() if ev.PlayoutStalled in moment.signals:
+            case fx.Flush() if ev.PlayoutStalled in moment.signals and _given(before.front):
                 yield Level.WARNING, "playout_without_progress", effect.response_id
             case fx.Resume() if ev.VoiceResumed in moment.signals and not isinstance(moment.event, ev.ResponseCancelled):
                 yield Level.INFO, "false_interruption", ""
+
+
+def _given(front: Answer | None) -> bool:
+    """Does the device hold sound that was not heard?"""
+    return front is not None and (front.sound in (Sound.CAME, Sound.HEARD) or any(one.ahead for one in front.sentences))
 
 
 def _of_ours(answer: Answer | None, moment: Moment) -> bool:

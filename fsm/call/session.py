@@ -6,7 +6,7 @@ A session that is lost is opened anew after a pause, a few times in a row at mos
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause, ConfigureSession, Level, Log, OpenSession, ProtectResponse, ReleaseResponse
-from fsm.call.guards import CONFIRMED_SESSION, call_is_quiet, may_ask, may_reconnect, next_cause, of_response, protected, protected_next
+from fsm.call.guards import CONFIRMED_SESSION, call_is_quiet, may_ask, may_reconnect, next_cause, of_response, protected_next
 from fsm.call.snapshot import Call, Session
 from fsm.call.states import (
     AGED,
@@ -14,7 +14,6 @@ from fsm.call.states import (
     CONNECTING,
     GREETING_LOCK,
     GUARDED,
-    LISTENING,
     LOST,
     OVER,
     PAUSED,
@@ -60,11 +59,6 @@ def protected_heard(call: Call, _: ev.PlayoutOver) -> bool:
 def servers_vad_cut_in(call: Call, event: ev.ResponseCancelled) -> bool:
     """Did the server's VAD cancel the greeting all the same, so that it has its rights, whatever we configured?"""
     return of_response(call, event) and call.response.cause is Cause.GREETING and event.reason == "turn_detected"
-
-
-def nothing_to_protect(call: Call, _: ev.TurnTaken) -> bool:
-    """Has the caller spoken a turn before the greeting was asked for (R37), or after what was protected failed?"""
-    return call.phase.state is LISTENING and not protected(call, None)
 
 
 def configure_session(_: Call, __: ev.SessionOpened) -> ConfigureSession:
@@ -115,8 +109,8 @@ SESSION = region(
     row((CONNECTING, CONFIGURING),   ev.SessionExpired,   always,               go(OVER)),
     row(GUARDED,                     ev.PlayoutOver,      protected_heard,      go(READY, release_response)),
     row(GUARDED,                     ev.ResponseCancelled, servers_vad_cut_in,  go(READY, release_response)),
-    row(GUARDED,                     ev.TurnTaken,        nothing_to_protect,   go(READY, release_response)),
     row(GUARDED,                     ev.ResponseDue,      protected_begins,     go(GUARDED)),
+    row(GUARDED,                     ev.ResponseDue,      may_ask,              go(READY, release_response)),
     row(GUARDED,                     ev.SessionExpired,   always,               go(READY, release_response)),
     row((READY, AGED),               ev.ResponseDue,      protected_begins,     go(GUARDED, protect_response)),
     row(READY,                       ev.SessionExpired,   always,               go(AGED)),

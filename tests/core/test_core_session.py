@@ -4,6 +4,7 @@ from typing import Any
 
 from fsm import Policy, admits, events as ev, states
 from fsm.call.effects import (
+    AddEntry,
     CancelResponse,
     CancelSynthesis,
     Cause,
@@ -142,6 +143,27 @@ def test_the_greeting_that_was_lost_unheard_is_a_greeting_still() -> None:
     script.wait(500)
     script.expects(response=states.REQUESTED)
     reopen(lose(script)).expects(session=states.GUARDED)
+
+
+def test_the_server_has_its_rights_as_soon_as_something_else_is_asked_for() -> None:
+    """R36, R37, R63: a number that is entered makes the greeting needless; a greeting and a notice stay protected."""
+    script = begun(voice="realtime").expects(session=states.GUARDED)
+    script.post(ev.DigitPressed, "1")
+    assert script.post(ev.DigitPressed, "#") == [AddEntry("1"), ReleaseResponse(), CreateResponse(Cause.ENTRY)]
+    script.expects(session=states.READY)
+    spoken = begun(voice="realtime")
+    spoken.post(ev.SpeechStarted, "u1")
+    for digit in "1#":
+        assert ReleaseResponse() not in spoken.post(ev.DigitPressed, digit)
+    spoken.expects(session=states.GUARDED)
+    greeting().expects(session=states.GUARDED, response=states.IN_PROGRESS)
+    theirs = begun(voice="realtime", create_response=True).expects(session=states.GUARDED)
+    assert ReleaseResponse() in caller_says(theirs)
+    over = hear(greeting(), "g1")
+    over.post(ev.ResponseCompleted, "g1")
+    for event in (ev.TurnCommitted, ev.SpeechStarted):
+        over.post(event, "u1")
+    assert ReleaseResponse() in heard_out(over.expects(session=states.GUARDED, pending=states.WANTED, turn=states.SPEAKING), "g1")
 
 
 def test_a_session_opened_anew_is_not_guarded_for_a_greeting_that_is_past() -> None:

@@ -202,7 +202,10 @@ def _caller(world: World, plan: Plan) -> Iterator[Happening]:
         yield Happening(ev.TurnCommitted(NOW, new_turn(world, plan)))
     if "listens" in plan.parts and ("turn" in world.owed or world.stopped):
         yield Happening(ev.BackchannelHeard(NOW, world.turn))
+    if "listens" in plan.parts and world.turn:
+        yield Happening(ev.BackchannelHeard(NOW, "u0"), 1)
     if "listens" in plan.parts and world.doubt:
+        yield Happening(ev.Transcribed(NOW, "u0", ""), 1)
         yield Happening(ev.Transcribed(NOW, world.turn, "words"))
         yield Happening(ev.Transcribed(NOW, world.turn, ""))
     if "keys" in plan.parts:
@@ -274,7 +277,7 @@ def _stopped(answer: Answer, plan: Plan) -> Iterator[ev.PlayoutStopped]:
         yield ev.PlayoutStopped(NOW, answer.id, 0.0, 0.0)
         return
     received = SOUND_MS * len(came)
-    played = [at * SOUND_MS + part for at in range(len(came)) for part in (0.0, 400.0)]
+    played = [at * SOUND_MS + part for at in range(len(came)) for part in (0.0, 1.0)]
     most = {Sound.CAME: played[:2], Sound.HEARD: [*played[1:], received], Sound.OUT: [received]}.get(answer.sound, [0.0])
     for played_ms in most:
         items = tuple(ev.Heard(name, 0, min(max(0.0, played_ms - at * SOUND_MS), SOUND_MS), SOUND_MS) for at, name in enumerate(came))

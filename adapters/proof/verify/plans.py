@@ -126,7 +126,7 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("listening", "speech listens dismiss", {}),
     ("listening", "speech listens dismiss answering", {"greeting": False}),
     ("listening", "turns dismiss keys faults", {}),
-    ("sentences", "turns late", {"voice": "chatterbox", "sentences": 4}),
+    ("sentences", "turns late", {"voice": "chatterbox", "sentences": 4, "voice_failures": 2}),
     ("sentences", "unasked answering", {"greeting": False, "voice": "chatterbox", "sentences": 3, "most": 4_000}),
     ("outage", "turns outage faults", {"faults": 2}),
     ("takeup", "turns takeup opening", {"greeting": True, "faults": 2}),
