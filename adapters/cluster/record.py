@@ -37,6 +37,7 @@ class Left(Enum):
 
     UNBEGUN = "no process has held it yet"
     BEGUN = "it can be taken up"
+    COMING = "it is being brought back: whoever took it up now would lose its stream"
     OVER = "nothing"
 
 
@@ -62,11 +63,19 @@ class Record:
     remembered: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     received: dict[str, list[tuple[str, int, float]]] = attrs.field(factory=dict)
     """Of each response the parts of its sound that came: item, content index, milliseconds."""
+    coming_until_ms: float = 0.0
+    """Until when, by the clock of 1970, the call is being brought back, so that its present stream is about to be closed."""
 
     @property
     def over(self) -> bool:
         """Is the call being closed, or closed?"""
         return self.call.phase.state in (CLOSING, CLOSED)
+
+    def left(self, now_unix_ms: float) -> Left:
+        """What is left of it for another process."""
+        if self.over or self.owner.epoch >= MOST_OWNERS:
+            return Left.OVER
+        return Left.COMING if now_unix_ms < self.coming_until_ms else Left.BEGUN
 
     def taken_up(self, at_ms: float, repeatable: frozenset[str]) -> ev.TakenUp:
         """The event with which the call goes on; `repeatable` are the names of the tools that may run twice."""
@@ -102,6 +111,11 @@ def head(owner: Owner, call: Call | None = None, *, began_unix_ms: float = 0.0, 
     return json.dumps(line)
 
 
+def coming(until_ms: float) -> str:
+    """The call is being brought back until then; 0: it is no more."""
+    return json.dumps({"coming_until_ms": until_ms})
+
+
 def event_line(event: ev.Event, answer: Step[Call]) -> str:
     """A step, as a trace has it."""
     return json.dumps(event_to_json(event) | answer_to_json(answer))
@@ -123,6 +137,8 @@ def read(lines: Iterable[str]) -> Record:
                 record.call = step(record.call, event).snapshot
             elif "remembered" in line:
                 record.remembered.update(line["remembered"])
+            elif "coming_until_ms" in line:
+                record.coming_until_ms = float(line["coming_until_ms"])
             elif "received" in line:
                 response_id, parts = line["received"]
                 record.received[response_id] = [(str(item), int(index), float(ms)) for item, index, ms in parts]

@@ -6,6 +6,7 @@ from functools import partial
 
 import anyio
 import httpx
+import pytest
 
 from adapters.cluster import store as stores
 from adapters.cluster.nats import embedded
@@ -13,6 +14,8 @@ from adapters.cluster.record import Owner, Record, event_line
 from adapters.cluster.store import Store, opened
 from adapters.hosts.phone.agent import Agent
 from adapters.hosts.phone.application import PhoneCall
+from adapters.hosts.phone.calls import NotAdmitted
+from adapters.hosts.phone.membership import Membership, Redirect
 from adapters.hosts.phone.server import PhoneServer
 from adapters.hosts.phone.service import Plan, phone_server
 from fsm import Policy, events as ev, start, step
@@ -101,3 +104,82 @@ def test_a_caller_whose_call_comes_to_another_process_hears_what_the_operator_wa
 def test_a_ring_is_short() -> None:
     """R106."""
     assert stores.RINGS_S <= 5
+
+
+async def begun(store: Store, call_sid: str, name: str) -> None:
+    """A call of that process."""
+    call = start(Policy(greeting=False), "call_1")
+    await store.begin(call_sid, name, Record(call=call, began_unix_ms=0.0, told={}, owner=Owner(name=name, epoch=1)))
+
+
+WATCH = Membership.watch
+
+
+async def asleep(_: Membership, __: Redirect | None) -> None:
+    """The servers' own watch, which may redirect nobody, and lets such calls be."""
+
+
+async def brought_back(membership: Membership, redirect: Redirect, enough: Callable[[], bool]) -> None:
+    """Look after the calls of the dead until that is so."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(WATCH, membership, redirect)
+        with anyio.fail_after(PATIENCE_S):
+            while not enough():
+                await anyio.sleep(0.02)
+        tasks.cancel_scope.cancel()
+
+
+def test_nobody_takes_up_a_call_while_it_is_brought_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The redirect would close the stream with which it was taken up, and the caller would seem to hang up."""
+    monkeypatch.setattr(Membership, "watch", asleep)
+
+    async def be() -> None:
+        async with machines(2) as (servers, (one, other), store):
+            await begun(store, sid(1), "dead")
+            told, membership = list[str](), servers[0].membership
+            assert membership is not None
+
+            async def redirect(_: str, call_sid: str) -> None:
+                told.append(await other("/again?turn=1", call_sid))
+                with pytest.raises(NotAdmitted, match="brought back") as refused:
+                    await membership.hold(call_sid, "call_1", {}, Policy(greeting=False), frozenset())
+                told.append(refused.value.why.value)
+
+            await brought_back(membership, redirect, lambda: len(told) == 2)
+            assert '<Pause length="1"/><Redirect' in told[0]
+            assert "<Connect>" not in told[0]
+            assert told[1] == "busy", "and is asked again"
+            with anyio.fail_after(PATIENCE_S):
+                while "<Connect>" not in await one("/again?turn=2", sid(1)):
+                    await anyio.sleep(0.05)
+            held = await membership.hold(sid(1), "call_1", {}, Policy(greeting=False), frozenset())
+            assert held.grip.owner.epoch == 2
+
+    anyio.run(be)
+
+
+def test_a_call_that_was_taken_up_just_now_is_not_redirected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Membership, "watch", asleep)
+
+    async def be() -> None:
+        async with machines(2) as (servers, _, store):
+            await begun(store, sid(1), "dead")
+            one, other = (server.membership for server in servers)
+            assert one is not None
+            assert other is not None
+            redirected, claim = list[str](), one.store.claim
+
+            async def too_late(what: str) -> bool:
+                await other.hold(sid(1), "call_1", {}, Policy(greeting=False), frozenset())
+                redirected.append("taken up")
+                return await claim(what)
+
+            async def redirect(_: str, call_sid: str) -> None:
+                redirected.append(call_sid)
+
+            monkeypatch.setattr(one.store, "claim", too_late)
+            await brought_back(one, redirect, lambda: bool(redirected))
+            await anyio.sleep(0.2)
+            assert redirected == ["taken up"]
+
+    anyio.run(be)

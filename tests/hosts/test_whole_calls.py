@@ -40,7 +40,7 @@ E = TypeVar("E", bound=ev.Event)
 F = TypeVar("F", bound=fx.Effect)
 
 SCRIPT = (
-    ("What are your opening hours?", 2_500),
+    ("What are your opening hours?", 1_500),
     ("Sorry, how much is a puncture repair?", 3_500),
     ("All right, thank you very much. Goodbye!", 500),
 )

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from time import time
 
 import anyio
 import attrs
 
 from adapters.cluster.journal import Journal, Overtaken, Received, Remembers
-from adapters.cluster.record import MOST_OWNERS, Left, Owner, Record, event_line
+from adapters.cluster.record import Left, Owner, Record, coming, event_line
 from adapters.cluster.store import LEASE_S, Grip, Store, Unreachable, Unreadable
 from adapters.hosts.phone.calls import NotAdmitted, Refused
 from adapters.hosts.phone.log import masked, tell
@@ -20,6 +21,8 @@ from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Step
 
 BEAT_S = LEASE_S / 3
+COMING_S = 5.0
+"""How long a call may take to be redirected."""
 TRIES = 20
 """So often is a call taken whose owner still writes: each of its lines makes us read again."""
 
@@ -80,8 +83,11 @@ class Membership:
             record = Record(call=start(policy, call_id), began_unix_ms=time() * 1000, told=told, owner=Owner(name=self.name, epoch=1))
             return Held(record=record, grip=await self.store.begin(call_sid, self.name, record))
         record, last = found
-        if record.over or record.owner.epoch >= MOST_OWNERS:
-            raise NotAdmitted(Refused.UNKNOWN_CALL, "the call is over")
+        match record.left(time() * 1000):
+            case Left.OVER:
+                raise NotAdmitted(Refused.UNKNOWN_CALL, "the call is over")
+            case Left.COMING:
+                raise NotAdmitted(Refused.BUSY, "another machine has the call brought back")
         if record.call.policy.voice != policy.voice:
             raise NotAdmitted(Refused.UNKNOWN_CALL, f"it is spoken by another voice ({record.call.policy.voice}) than this machine has")
         first = record.taken_up(time() * 1000 - record.began_unix_ms, repeatable)
@@ -97,7 +103,7 @@ class Membership:
             return Left.OVER
         if found is None:
             return Left.UNBEGUN
-        return Left.OVER if found[0].over or found[0].owner.epoch >= MOST_OWNERS else Left.BEGUN
+        return found[0].left(time() * 1000)
 
     async def others(self) -> bool:
         """Is there another machine that could take a call up?"""
@@ -162,8 +168,18 @@ class Membership:
             if found is None or found[0].over or found[0].owner.name != gone or redirect is None:
                 await self.store.release(gone, call_sid)
             elif await self.store.claim(f"rescue.{found[0].owner.epoch}.{call_sid}"):
-                tell(logging.WARNING, "call_brought_back", call_sid, after=gone)
-                try:
-                    await redirect(found[0].told.get("AccountSid", ""), call_sid)
-                except LineError as error:
-                    tell(logging.ERROR, "redirect_failed", call_sid, words=masked(str(error)))
+                with suppress(Overtaken):
+                    await self._redirected(call_sid, *found, redirect)
+
+    async def _redirected(self, call_sid: str, record: Record, last: int, redirect: Redirect) -> None:
+        """Have a call ask anew. Raises Overtaken where it was taken up after all, as its own stream was over.
+
+        Until it has, nobody takes it up: the redirect would close the new stream, and look like the caller's hang-up.
+        """
+        last = await self.store.append(call_sid, coming(time() * 1000 + COMING_S * 1000), last)
+        tell(logging.WARNING, "call_brought_back", call_sid, after=record.owner.name)
+        try:
+            await redirect(record.told.get("AccountSid", ""), call_sid)
+        except LineError as error:
+            tell(logging.ERROR, "redirect_failed", call_sid, words=masked(str(error)))
+        await self.store.append(call_sid, coming(0), last)

@@ -168,6 +168,8 @@ class PhoneServer:
             left = Left.OVER if number >= MOST_TURNS else await self.membership.left(call_sid)
             if left is Left.OVER:
                 return _twiml("<Hangup/>")
+            if left is Left.COMING:
+                return _twiml(f'<Pause length="1"/>{self._redirect(request, number + 1)}')
             verbs = await self._connect(request, form, number + 1)
             return _twiml(f"{_heard(self.gap)}{verbs}" if left is Left.BEGUN else verbs)
         except (NotAdmitted, Unreachable) as refused:
