@@ -1,6 +1,7 @@
 """Claims about what machines share, on a real NATS server: one owner at a time, tickets good once, and who is alive (R110)."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -167,6 +168,11 @@ async def test_calls_of_a_format_that_cannot_be_read_are_refused_before_any_is_t
             pass
 
 
+def _state(pid: int) -> str:
+    """What a process does, as the kernel tells it: T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 async def test_a_server_that_is_silent_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     import signal
 
@@ -182,6 +188,8 @@ async def test_a_server_that_is_silent_is_unreachable(monkeypatch: pytest.Monkey
     async with embedded() as place, opened(place) as store:
         grip = await store.begin("CA10", "w1", record())
         seen[0].send_signal(signal.SIGSTOP)
+        while Path(f"/proc/{seen[0].pid}/stat").exists() and _state(seen[0].pid) != "T":
+            await anyio.sleep(0.01)
         try:
             with pytest.raises(Unreachable):
                 await grip.append(line(ev.LineOpened(1.0)))

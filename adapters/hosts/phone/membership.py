@@ -23,6 +23,8 @@ from fsm.engine.machine import Step
 BEAT_S = LEASE_S / 3
 COMING_S = 5.0
 """How long a call may take to be redirected."""
+ASKED = 3
+"""How often a store that does not answer is asked whether there are other machines."""
 TRIES = 20
 """So often is a call taken whose owner still writes: each of its lines makes us read again."""
 
@@ -106,12 +108,11 @@ class Membership:
         return found[0].left(time() * 1000)
 
     async def others(self) -> bool:
-        """Is there another machine that could take a call up?"""
-        try:
-            alive = await self.store.alive()
-        except Unreachable:
-            return False
-        return any(free > 0 for name, free in alive.items() if name != self.name)
+        """Is there another machine that could take a call up? A store that is slow is asked again: a call depends on the answer."""
+        for _ in range(ASKED):
+            with suppress(Unreachable):
+                return any(free > 0 for name, free in (await self.store.alive()).items() if name != self.name)
+        return False
 
     async def ring(self, call_sid: str, told: Mapping[str, str], came_with: Mapping[str, str], free: int) -> str:
         """Take a place of the cluster for a call that rings, `free` of which are ours, and give its ticket. Raises NotAdmitted.
