@@ -100,7 +100,9 @@ async def lost(moment: str, how: str = "kill", voice: str = "realtime") -> Outco
             seen = ", ".join(str(line.get("event")) for line in lines_of(log[-20:]))
             return Outcome(moment, how, voice, wrong=(f"{'it never came back' if again is None else 'its end was never told'} ({seen})",))
         again_ms = heard_again(again, at_ms)
-        broken = ["the agent is not heard again"] if again_ms is None else []
+        # A process that drains may hold a call to its own end, where there is no quiet moment in it.
+        ended_there = not way.must_be_taken_up and not taken_up(record)
+        broken = ["the agent is not heard again"] if again_ms is None and not ended_there else []
         broken += judged(record, log, len(ran.read_text().split()))
         return Outcome(moment, how, voice, taken_up(record) / 1000, (again_ms or 0.0) / 1000, tuple(broken))
 

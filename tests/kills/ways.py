@@ -106,6 +106,8 @@ class Way:
     strike: Callable[[Nats, int], Awaitable[None]]
     heal: Callable[[Nats, int], Awaitable[None]] | None = None
     taken_up: bool = True
+    must_be_taken_up: bool = True
+    """False: it may as well end where it is."""
 
 
 def _signal(number: int) -> Callable[[Nats, int], Awaitable[None]]:
@@ -125,7 +127,7 @@ async def _mend(nats: Nats, pid: int) -> None:
 
 WAYS = {
     "kill": Way(_signal(signal.SIGKILL)),
-    "term": Way(_signal(signal.SIGTERM)),
+    "term": Way(_signal(signal.SIGTERM), must_be_taken_up=False),
     "stop": Way(_signal(signal.SIGSTOP), _signal(signal.SIGCONT)),
     "cut": Way(_cut, _mend),
     "restart": Way(lambda nats, _: nats.restart(0), taken_up=False),
