@@ -168,9 +168,8 @@ def _playout(call: Call, world: World) -> bool:
         case st.VOICELESS:
             return front.sound is Sound.NONE
         case st.STARVED:
-            spoken = [one.session for one in front.sentences]
-            more = world.synthesis in spoken or any(one.ahead or not (one.begun or one.lost) for one in front.sentences)
-            return front.sound is not Sound.OUT or not front.completed or front.overdue or more
+            # a sentence that began tells no more than that: its progress and its end come in any order
+            return bool(front.sentences) or not front.completed or front.overdue
         case _:
             return front.sound >= Sound.CAME
 
