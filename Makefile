@@ -75,7 +75,7 @@ oracles: all
 	$(BIN)/python -m tests.oracles
 	$(BIN)/python -m tests.oracles.inside
 
-# Real workers over a real NATS: the process that holds a call is killed, and frozen, at each moment of it.
+# Real workers over a real NATS: the process that holds a call is lost in six ways, at each moment of it, with both voices; an hour.
 kills: all
 	$(BIN)/python -m tests.kills
 

@@ -22,6 +22,7 @@ from fsm import Policy, events as ev, start, step
 from tests.shared.shell import PATIENCE_S
 
 Post = Callable[[str, str], Awaitable[str]]
+OVER = ev.CallerHungUp(1.0)
 BUSY = '<Reject reason="busy"/>'
 
 
@@ -91,8 +92,7 @@ def test_a_caller_whose_call_comes_to_another_process_hears_what_the_operator_wa
             await store.begin(sid(1), "w1", Record(call=call, began_unix_ms=0.0, told={}, owner=Owner(name="w1", epoch=1)))
             assert f"<Response>{heard}<Connect>" in await one("/again?turn=1", sid(1))
             assert "<Response><Connect>" in await one("/again?turn=1", sid(2)), "no machine has had this one yet"
-            over = ev.CallerHungUp(1.0)
-            await store.append(sid(1), event_line(over, step(call, over)), 1)
+            await store.append(sid(1), event_line(OVER, step(call, OVER)), 1)
             assert "<Hangup/>" in await one("/again?turn=1", sid(1))
             assert "<Hangup/>" in await one("/again?turn=99", sid(2))
 
@@ -154,6 +154,21 @@ def test_nobody_takes_up_a_call_while_it_is_brought_back(monkeypatch: pytest.Mon
                     await anyio.sleep(0.05)
             held = await membership.hold(sid(1), "call_1", {}, Policy(greeting=False), frozenset())
             assert held.grip.owner.epoch == 2
+
+    anyio.run(be)
+
+
+def test_a_machine_that_may_redirect_nobody_leaves_the_dead_to_one_that_may() -> None:
+    async def be() -> None:
+        async with machines(1) as (servers, _, store):
+            await begun(store, sid(1), "dead")
+            await begun(store, sid(2), "dead")
+            await store.append(sid(2), event_line(OVER, step(start(Policy(greeting=False), "call_1"), OVER)), 2)
+            with anyio.fail_after(PATIENCE_S):
+                while sid(2) in await store.calls_of("dead"):
+                    await anyio.sleep(0.02)
+            assert await store.calls_of("dead") == [sid(1)], "the one that is over is nobody's"
+            assert servers
 
     anyio.run(be)
 

@@ -166,9 +166,9 @@ class Membership:
                 found = await self.store.record(call_sid)
             except Unreadable:
                 found = None
-            if found is None or found[0].over or found[0].owner.name != gone or redirect is None:
+            if found is None or found[0].over or found[0].owner.name != gone:
                 await self.store.release(gone, call_sid)
-            elif await self.store.claim(f"rescue.{found[0].owner.epoch}.{call_sid}"):
+            elif redirect is not None and await self.store.claim(f"rescue.{found[0].owner.epoch}.{call_sid}"):
                 with suppress(Overtaken):
                     await self._redirected(call_sid, *found, redirect)
 
