@@ -160,15 +160,16 @@ def test_nobody_takes_up_a_call_while_it_is_brought_back(monkeypatch: pytest.Mon
 
 def test_a_machine_that_may_redirect_nobody_leaves_the_dead_to_one_that_may() -> None:
     async def be() -> None:
-        async with machines(1) as (servers, _, store):
+        async with embedded() as url, opened(url) as store, anyio.create_task_group() as tasks:
             await begun(store, sid(1), "dead")
             await begun(store, sid(2), "dead")
             await store.append(sid(2), event_line(OVER, step(start(Policy(greeting=False), "call_1"), OVER)), 2)
+            tasks.start_soon(Membership(store, "living").watch, None)
             with anyio.fail_after(PATIENCE_S):
                 while sid(2) in await store.calls_of("dead"):
                     await anyio.sleep(0.02)
             assert await store.calls_of("dead") == [sid(1)], "the one that is over is nobody's"
-            assert servers
+            tasks.cancel_scope.cancel()
 
     anyio.run(be)
 
