@@ -13,6 +13,7 @@ import anyio
 import pytest
 from anyio.abc import Process
 
+from adapters.cluster import store as stores
 from adapters.cluster.journal import Unreachable
 from adapters.cluster.nats import program
 from adapters.cluster.record import Owner, Record, event_line
@@ -111,7 +112,9 @@ def test_the_manifests_name_what_there_is() -> None:
     assert set(re.findall(r"callfsm_\w+", text)) <= named
 
 
-def test_a_record_outlives_one_of_three_servers(tmp_path: Path) -> None:
+def test_a_record_outlives_one_of_three_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "ANSWER_S", 1.0)
+
     async def be() -> None:
         async with AsyncExitStack() as stack:
             running, url = await servers(stack, tmp_path)
