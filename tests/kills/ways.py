@@ -62,7 +62,10 @@ async def nats_behind_proxy() -> AsyncIterator[Nats]:
                 nats = Nats(url, f"nats://127.0.0.1:{proxied}", restart)
 
                 async def pass_on(near: SocketStream) -> None:
-                    pid = _owner_of(near.extra(SocketAttribute.remote_port))
+                    pid = 0
+                    while not pid:  # a socket that is being opened is not listed yet
+                        pid = _owner_of(near.extra(SocketAttribute.remote_port))
+                        await anyio.sleep(0 if pid else 0.02)
                     async with near:
                         if pid in nats.cut_off:
                             return
