@@ -126,7 +126,7 @@ class Journal:
                 for act in batch.acts if not self.lost else ():
                     act()
 
-    def _next_batch(self) -> "_Batch":
+    def _next_batch(self) -> _Batch:
         for port in self._remembers:
             if learned := port.remembered():
                 self._lines.append(json.dumps({"remembered": learned}))

@@ -39,7 +39,7 @@ PARTS: dict[str, Callable[[Say], list[Table]]] = {
     "load": lambda say: [load_table(anyio.run(measure_load, say))],
     "line": lambda say: line_tables(anyio.run(measure_lines, say)),
     "phone": lambda say: phone_tables(anyio.run(measure_phone, say)),
-    "cluster": lambda say: [cluster_table(anyio.run(measure_cluster, say))],
+    "cluster": lambda say: [cluster_table(*anyio.run(measure_cluster, say))],
     "page": lambda say: [page_table(*anyio.run(measure_page, say))],
     "imports": lambda say: [import_table(measure_imports(say))],
 }

@@ -28,6 +28,8 @@ from fsm.engine.machine import Step
 
 SECONDS = 10.0
 CALLS = (50, 200)
+WRITERS, LINE = 200, "x" * 400
+"""How many records are written at once, as fast as it goes, and what: a message of a call has some 400 octets."""
 RECORDED = Path(__file__).with_name("recorded.trace")
 
 Say = Callable[[str], None]
@@ -63,10 +65,32 @@ class _Timed:
         self.took.append((time.perf_counter() - began_s) * 1000)
 
 
-async def measure_cluster(say: Say) -> list[Figures]:
-    """Measure each number of calls. Raises OSError where there is no NATS."""
+async def measure_cluster(say: Say) -> tuple[list[Figures], float]:
+    """Measure each number of calls, and how many messages a second are the most. Raises OSError where there is no NATS."""
     steps = [(event.at_ms / 1000, event, answer) for event, answer, _ in read_trace(RECORDED).steps()]
-    return [await _measured(count, steps, say) for count in CALLS]
+    return [await _measured(count, steps, say) for count in CALLS], await _most(steps[0][2].snapshot)
+
+
+async def _most(call: Call) -> float:
+    """How many messages a second one server takes from one process."""
+    async with embedded() as url, opened(url) as store:
+        grips = [await store.begin(f"CA{number}", "w", _record(call)) for number in range(WRITERS)]
+        until_s, written = time.perf_counter() + SECONDS, 0
+
+        async def write(grip: Grip) -> None:
+            nonlocal written
+            while time.perf_counter() < until_s:
+                await grip.append(LINE)
+                written += 1
+
+        async with anyio.create_task_group() as tasks:
+            for grip in grips:
+                tasks.start_soon(write, grip)
+    return written / SECONDS
+
+
+def _record(call: Call) -> Record:
+    return Record(call=call, began_unix_ms=0, told={}, owner=Owner(name="w", epoch=1))
 
 
 async def _measured(count: int, steps: Steps, say: Say) -> Figures:
@@ -76,8 +100,7 @@ async def _measured(count: int, steps: Steps, say: Say) -> Figures:
         server, took = _children()[0], list[float]()
         journals: list[Journal] = []
         for number in range(count):
-            first = Record(call=steps[0][2].snapshot, began_unix_ms=0, told={}, owner=Owner(name="w", epoch=1))
-            grip = await store.begin(f"CA{number}", "w", first)
+            grip = await store.begin(f"CA{number}", "w", _record(steps[0][2].snapshot))
             journals.append(Journal(_Timed(grip, took).append, lambda _: ()))
         nats_s, before = _processor_s(server), await _size(looking)
         async with anyio.create_task_group() as tasks:
@@ -134,10 +157,10 @@ def _processor_s(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def cluster_table(figures: list[Figures]) -> Table:
+def cluster_table(figures: list[Figures], most: float) -> Table:
     """The figures as a table."""
     heads = ("calls at a time", "events", "messages", "KiB", "ms of ours", "ms of NATS", "on record, ms p50", "p95")
-    table = Table(*heads, title="Calls on record, a call-second")
+    table = Table(*heads, title=f"Calls on record, a call-second; one server takes {most:,.0f} messages a second")
     for one in figures:
         values = (one.events, one.messages, one.bytes_ / 1024, one.ours_ms, one.nats_ms, one.p50_ms, one.p95_ms)
         table.add_row(str(one.calls), *(f"{value:.2f}" for value in values))

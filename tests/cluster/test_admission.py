@@ -8,7 +8,6 @@ import anyio
 import httpx
 import pytest
 
-from adapters.cluster import store as stores
 from adapters.cluster.nats import embedded
 from adapters.cluster.record import Owner, Record, event_line
 from adapters.cluster.store import Store, opened
@@ -101,11 +100,6 @@ def test_a_caller_whose_call_comes_to_another_process_hears_what_the_operator_wa
     anyio.run(be, "", "")
 
 
-def test_a_ring_is_short() -> None:
-    """R106."""
-    assert stores.RINGS_S <= 5
-
-
 async def begun(store: Store, call_sid: str, name: str) -> None:
     """A call of that process."""
     call = start(Policy(greeting=False), "call_1")
@@ -148,12 +142,27 @@ def test_nobody_takes_up_a_call_while_it_is_brought_back(monkeypatch: pytest.Mon
             await brought_back(membership, redirect, lambda: len(told) == 2)
             assert '<Pause length="1"/><Redirect' in told[0]
             assert "<Connect>" not in told[0]
-            assert told[1] == "busy", "and is asked again"
+            assert told[1] == "coming", "and is asked again"
             with anyio.fail_after(PATIENCE_S):
                 while "<Connect>" not in await one("/again?turn=2", sid(1)):
                     await anyio.sleep(0.05)
             held = await membership.hold(sid(1), "call_1", {}, Policy(greeting=False), frozenset())
             assert held.grip.owner.epoch == 2
+
+    anyio.run(be)
+
+
+def test_a_machine_that_may_redirect_nobody_leaves_the_dead_to_one_that_may() -> None:
+    async def be() -> None:
+        async with embedded() as url, opened(url) as store, anyio.create_task_group() as tasks:
+            await begun(store, sid(1), "dead")
+            await begun(store, sid(2), "dead")
+            await store.append(sid(2), event_line(OVER, step(start(Policy(greeting=False), "call_1"), OVER)), 2)
+            tasks.start_soon(WATCH, Membership(store, "living"), None)
+            with anyio.fail_after(PATIENCE_S):
+                while await store.calls_of("dead") != [sid(1)]:
+                    await anyio.sleep(0.02)
+            tasks.cancel_scope.cancel()
 
     anyio.run(be)
 
@@ -167,19 +176,23 @@ def test_a_call_that_was_taken_up_just_now_is_not_redirected(monkeypatch: pytest
             one, other = (server.membership for server in servers)
             assert one is not None
             assert other is not None
-            redirected, claim = list[str](), one.store.claim
+            happened, claim, alive = list[str](), one.store.claim, one.store.alive
 
             async def too_late(what: str) -> bool:
                 await other.hold(sid(1), "call_1", {}, Policy(greeting=False), frozenset())
-                redirected.append("taken up")
+                happened.append("taken up")
                 return await claim(what)
 
+            async def look() -> dict[str, int]:
+                happened.append("looked")
+                return await alive()
+
             async def redirect(_: str, call_sid: str) -> None:
-                redirected.append(call_sid)
+                happened.append(call_sid)
 
             monkeypatch.setattr(one.store, "claim", too_late)
-            await brought_back(one, redirect, lambda: bool(redirected))
-            await anyio.sleep(0.2)
-            assert redirected == ["taken up"]
+            monkeypatch.setattr(one.store, "alive", look)
+            await brought_back(one, redirect, lambda: happened[-1:] == ["looked"] and "taken up" in happened)
+            assert sid(1) not in happened, "until it looks again"
 
     anyio.run(be)

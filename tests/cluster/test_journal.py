@@ -10,10 +10,12 @@ import pytest
 from trio.testing import MockClock
 
 from adapters.cluster.journal import Journal, Overtaken, Unreachable
+from adapters.hosts.phone.calls import Calls, Handler
+from adapters.hosts.phone.holding import on_record
 from adapters.seam.driver import Driver
 from fsm import Policy, effects as fx, events as ev, start, states, step
 from fsm.call.snapshot import Call
-from tests.shared.shell import ANSWER, OPENING, PATIENCE_S, Onlooker, Puppet, at
+from tests.shared.shell import ANSWER, OPENING, PATIENCE_S, Onlooker, Puppet, at, run_on
 
 POLICY = Policy(greeting=False, voice="realtime")
 TOOL = at(1_000, ev.ToolCalled, "t1", "look_up", "{}", "r1")
@@ -215,6 +217,33 @@ def test_a_call_goes_on_at_the_time_of_its_first_event_before_any_deadline_that_
     times = [event.at_ms for event, _ in onlooker.steps]
     assert times[0] == 90_000.0
     assert times[-1] == pytest.approx(90_500.0)
+
+
+@pytest.mark.parametrize(
+    ("then", "told"), [("the store is back", ["the end"]), ("another has the call", []), ("the server ends", ["the end"])]
+)
+def test_an_end_waits_for_the_record_unless_the_server_is_to_end_too(then: str, told: list[str]) -> None:
+    """R86, R110: while the store is away the call may be another's."""
+
+    async def main() -> list[str]:
+        done, shelf = list[str](), Shelf(shut=anyio.Event())
+        assert shelf.shut is not None
+        journal, handler, calls = Journal(shelf.append, nothing_received), Handler("CA1", "CA1-1"), Calls(1)
+        calls.handlers.add(handler)
+        journal(ev.CallerHungUp(2.0), step(start(POLICY), ev.CallerHungUp(2.0)))
+        journal.when_on_record(lambda: done.append("the end"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(on_record, journal, handler)
+            await anyio.sleep(600)
+            assert done == []
+            if then == "the server ends":
+                calls.cancel()
+            else:
+                shelf.raises = [Overtaken()] if then == "another has the call" else []
+                shelf.shut.set()
+        return done
+
+    assert run_on("trio", main) == told
 
 
 def test_a_batch_whose_writer_was_cancelled_is_sent_again_as_it_was() -> None:

@@ -349,6 +349,9 @@ def test_a_call_beyond_the_last_place_hears_busy(log: Lines) -> None:
                 await _until(lambda: first.stream is not None)
                 await phone.dial(second)
                 assert second.rejected == "busy"
+                async with httpx.AsyncClient(trust_env=False) as client:
+                    health = await client.get(f"{phone.server.url}/healthz")
+                assert (health.status_code, health.json()) == (200, {"status": "busy", "places": 1, "places_taken": 1})
                 first.end(Hung.CALLER)
 
             await at_once([partial(phone.dial, first), follow])

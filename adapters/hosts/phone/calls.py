@@ -39,6 +39,7 @@ class Refused(StrEnum):
     OVERLOADED = "overloaded"
     FOREIGN = "foreign"
     STORE = "store"
+    COMING = "coming"
 
 
 class NotAdmitted(Exception):

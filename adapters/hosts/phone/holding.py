@@ -106,7 +106,7 @@ class Holding:
                 tell_bug("call_crashed", bug, handler.call_id)
             trace.close()
             if journal is not None and self.membership is not None:
-                await _close(journal, handler)
+                await on_record(journal, handler)
                 await self.membership.store.release(self.membership.name, handler.call_sid)
             if spans is not None:
                 spans.end(handler.application.ended)
@@ -172,7 +172,7 @@ def _on_record(held: "Held", line: Device, ports: list[Port], watches: list[Watc
     return journal
 
 
-async def _close(journal: Journal, handler: Handler) -> None:
+async def on_record(journal: Journal, handler: Handler) -> None:
     """Have the end on record before it is told: while the store is away, the call may be another's by now, so that waits (R86).
 
     A server that is to end waits for RECORDED_S, and tells it all the same.

@@ -89,7 +89,7 @@ class Membership:
             case Left.OVER:
                 raise NotAdmitted(Refused.UNKNOWN_CALL, "the call is over")
             case Left.COMING:
-                raise NotAdmitted(Refused.BUSY, "another machine has the call brought back")
+                raise NotAdmitted(Refused.COMING, "another machine has the call brought back")
         if record.call.policy.voice != policy.voice:
             raise NotAdmitted(Refused.UNKNOWN_CALL, f"it is spoken by another voice ({record.call.policy.voice}) than this machine has")
         first = record.taken_up(time() * 1000 - record.began_unix_ms, repeatable)

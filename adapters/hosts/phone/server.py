@@ -169,13 +169,17 @@ class PhoneServer:
             if left is Left.OVER:
                 return _twiml("<Hangup/>")
             if left is Left.COMING:
-                return _twiml(f'<Pause length="1"/>{self._redirect(request, number + 1)}')
+                return self._later(request, number)
             verbs = await self._connect(request, form, number + 1)
             return _twiml(f"{_heard(self.gap)}{verbs}" if left is Left.BEGUN else verbs)
         except (NotAdmitted, Unreachable) as refused:
             # Another machine may have room, or the store be there again.
             self.note_refused(refused.why if isinstance(refused, NotAdmitted) else Refused.STORE, str(refused), call_sid)
-            return _twiml(f'<Pause length="1"/>{self._redirect(request, number + 1)}')
+            return self._later(request, number)
+
+    def _later(self, request: Request, number: int) -> Response:
+        """Have the call ask again in a second."""
+        return _twiml(f'<Pause length="1"/>{self._redirect(request, number + 1)}')
 
     async def _connect(self, request: Request, form: Form, number: int) -> str:
         """What connects a call to our stream, with a ticket for it; in a cluster, and what brings it back. Raises NotAdmitted."""
