@@ -493,7 +493,7 @@ def _protect(_: Judge, world: World, __: fx.ProtectResponse) -> Iterator[Rule]:
 
 
 def _release(judge: Judge, world: World, __: fx.ReleaseResponse) -> Iterator[Rule]:
-    given_up = isinstance(judge.event, ev.SessionExpired | ev.ResponseCancelled | ev.SessionConfirmed)
+    given_up = isinstance(judge.event, ev.SessionExpired | ev.ResponseCancelled)
     front, asked = world.front, world.asked
     heard = front is not None and is_protected(front.cause, judge.policy)
     wanted = asked is not None and not asked.cut and is_protected(asked.cause, judge.policy)

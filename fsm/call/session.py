@@ -6,7 +6,7 @@ A session that is lost is opened anew after a pause, a few times in a row at mos
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause, ConfigureSession, Level, Log, OpenSession, ProtectResponse, ReleaseResponse
-from fsm.call.guards import CONFIRMED_SESSION, call_is_quiet, may_ask, may_reconnect, next_cause, of_response, protected_next
+from fsm.call.guards import CONFIRMED_SESSION, call_is_quiet, may_ask, may_reconnect, next_cause, of_response, protected, protected_next
 from fsm.call.snapshot import Call, Session
 from fsm.call.states import (
     AGED,
@@ -19,7 +19,6 @@ from fsm.call.states import (
     PAUSED,
     PREPARING,
     READY,
-    REQUESTED,
     WANTED,
 )
 from fsm.engine.notation import always, go, ignore, region, row, sets, stay
@@ -28,11 +27,10 @@ CONNECTED = (CONNECTING, CONFIGURING, *CONFIRMED_SESSION)
 LIVE = (*CONNECTED, LOST)
 
 
-def greeting_to_protect(call: Call, _: ev.SessionConfirmed) -> bool:
-    """Is the greeting owed or under way, in a session that keeps the server's VAD from it (R36)?"""
+def something_to_protect(call: Call, _: ev.SessionConfirmed) -> bool:
+    """Is the greeting owed, or what is protected under way or still heard, in a session that keeps the server's VAD from it (R36)?"""
     owed = call.pending.state in (PREPARING, WANTED, PAUSED) and next_cause(call) is Cause.GREETING
-    under_way = call.response.cause is Cause.GREETING and call.response.state is REQUESTED
-    return call.policy.guards_greeting and (owed or under_way)
+    return call.policy.guards_greeting and (owed or protected(call, None))
 
 
 def protected_begins(call: Call, _: ev.ResponseDue) -> bool:
@@ -103,7 +101,8 @@ SESSION = region(
     *closing(LIVE),
     #   while                        on                   if                    then
     row(CONNECTING,                  ev.SessionOpened,    always,               go(CONFIGURING, configure_session)),
-    row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, greeting_to_protect,  go(GUARDED)),
+    row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, something_to_protect, go(GUARDED)),
+    row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, protected,            go(GUARDED, protect_response)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, greeting_past,        go(READY, release_response)),
     row((CONNECTING, CONFIGURING),   ev.SessionConfirmed, always,               go(READY)),
     row((CONNECTING, CONFIGURING),   ev.SessionExpired,   always,               go(OVER)),

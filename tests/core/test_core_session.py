@@ -175,6 +175,29 @@ def test_a_session_opened_anew_is_not_guarded_for_a_greeting_that_is_past() -> N
     assert script.of(ReleaseResponse) == [ReleaseResponse(), ReleaseResponse()]
 
 
+def test_what_is_protected_and_still_heard_is_so_in_the_next_session_too() -> None:
+    """R36, R85: the greeting and a notice, generated before the loss; the server's VAD would cut them off. A new session that keeps its
+    VAD from the greeting is not told to once more; one that does not, is told, and confirmed before it is opened as well."""
+    for script, response_id, told in ((greeting(stall_ms=60_000), "g1", 0), (idle(stall_ms=60_000), "n1", 2)):
+        if response_id == "n1":
+            script.post(ev.NoticeRequested, "This call is recorded.")
+            script.post(ev.ResponseCreated, "n1")
+        hear(script, response_id)
+        script.post(ev.ResponseCompleted, response_id)
+        before = script.of(ReleaseResponse)
+        reopen(lose(script)).expects(session=states.GUARDED, playout=states.PLAYING)
+        assert (script.of(ReleaseResponse), len(script.of(ProtectResponse))) == (before, told)
+        assert ReleaseResponse() in heard_out(script, response_id)
+        script.expects(session=states.READY)
+
+    script = idle(stall_ms=60_000)
+    script.post(ev.NoticeRequested, "This call is recorded.")
+    script.post(ev.ResponseCreated, "n1")
+    hear(script, "n1")
+    lose(script).wait_to(script.call.session.due_ms)
+    assert script.post(ev.SessionConfirmed) == [ProtectResponse()]
+
+
 def test_a_notice_that_was_lost_is_protected_in_the_next_session_too() -> None:
     """R36, R85: and nothing but a notice is."""
     script = idle()

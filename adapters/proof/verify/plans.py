@@ -129,6 +129,7 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("sentences", "turns late", {"voice": "chatterbox", "sentences": 4, "voice_failures": 2}),
     ("sentences", "unasked answering", {"greeting": False, "voice": "chatterbox", "sentences": 3, "most": 4_000}),
     ("outage", "turns outage faults", {"faults": 2}),
+    ("outage", "outage notices", {"greeting": False, "reconnect_pause_ms": 50}),
     ("takeup", "turns takeup opening", {"greeting": True, "faults": 2}),
     ("takeup", "speech takeup answering goodbye", {"greeting": False}),
     ("takeup", "turns takeup memory items tools answering", {"greeting": False, "tools_at_once": 2, "sentences": 2, "queued_sentences": 4}),
