@@ -72,7 +72,12 @@ def add_agent(parser: argparse.ArgumentParser, *, voice: str) -> None:
 
 def with_stand_ins(options: argparse.Namespace) -> bool:
     """Do the options leave a server to a stand-in?"""
-    return options.realtime is None or (options.voice == "chatterbox" and options.chatterbox is None)
+    return options.realtime is None or (voice_of(options) == "chatterbox" and options.chatterbox is None)
+
+
+def voice_of(options: argparse.Namespace) -> str:
+    """Who speaks: `--set voice=…` wins, as for every field. Raises Refused."""
+    return str(settings(options.set).get("voice", options.voice))
 
 
 def list_policy() -> int:
@@ -138,15 +143,22 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
         field, says, words = str(error).partition(" is ")
         option = {"wire": "--realtime-wire", "voice": "--realtime-voice"}.get(field, f"--{field.replace('_', '-')}")
         raise Refused(f"{option}{says}{words}") from None
-    return Chosen(
-        policy=policy,
-        chained=chained,
-        settings=model,
-        realtime_url=options.realtime,
-        key=_key(options.realtime),
-        voice=_voice(options),
-        tools=tools,
-    )
+    key, voice = _key(options.realtime), _voice(options)
+    _refuse_unheard(options, policy.voice)
+    return Chosen(policy=policy, chained=chained, settings=model, realtime_url=options.realtime, key=key, voice=voice, tools=tools)
+
+
+def _refuse_unheard(options: argparse.Namespace, voice: str) -> None:
+    """Raise Refused for an option of a voice that nobody would hear."""
+    given = {name: getattr(options, f"chatterbox_{name}") for name in ("dialect", "voice", "model", "fallback", "apology")}
+    of_speech = [f"--chatterbox-{name}" for name, value in given.items() if value not in ("auto", "", None)]
+    if voice == "realtime" and (options.chatterbox or of_speech):
+        first = "--chatterbox" if options.chatterbox else of_speech[0]
+        raise Refused(f"{first}: with --voice realtime the model speaks itself; give --voice chatterbox, or leave the option out")
+    if voice == "chatterbox" and options.realtime_voice:
+        raise Refused(f"--realtime-voice {options.realtime_voice}: a Chatterbox voice speaks; give --voice realtime, or --chatterbox-voice")
+    if not (options.chatterbox or options.chatterbox_fallback) and {*of_speech} - {"--chatterbox-apology"}:
+        raise Refused(f"{of_speech[0]}: the stand-in speaks, which has nothing to choose; give --chatterbox URL")
 
 
 def _refuse_odd(url: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
+from adapters.commands.agent import add_agent, chosen, list_policy, voice_of, with_stand_ins
 from adapters.commands.common import Refused, add_page, command, refuse_port, refuse_unwritable
 from adapters.commands.dial import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from adapters.commands.extras import need
@@ -140,7 +140,7 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
     import anyio
 
     from adapters.cluster.nats import embedded
-    from adapters.hosts.embedded import stand_in
+    from adapters.hosts.embedded import StandInError, stand_in
     from adapters.hosts.ending import Ending
     from adapters.hosts.phone.log import logging_to
     from adapters.hosts.phone.workers import Workers
@@ -161,7 +161,7 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
             far_sides: list[str] = []
             if not options.realtime:
                 far_sides += ["--realtime", (await stack.enter_async_context(stand_in("realtime", "--words-per-s", "12"))).url]
-            if options.voice == "chatterbox" and not options.chatterbox:
+            if voice_of(options) == "chatterbox" and not options.chatterbox:
                 far_sides += ["--chatterbox", (await stack.enter_async_context(stand_in("chatterbox"))).url]
             host = f"[{options.host}]" if ":" in options.host else options.host
             url = options.public_url or f"http://{host}:{listener.getsockname()[1]}"
@@ -180,7 +180,6 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
                         announce(f"ready {url}/voice")
 
             workers = Workers(command, options.workers, listener.fileno(), told)
-            code = 0
             with end.listening():
                 async with anyio.create_task_group() as tasks:
 
@@ -191,7 +190,7 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
                         workers.end()
 
                     tasks.start_soon(ending)
-                    await workers.run()
+                    code = await workers.run()
                     tasks.cancel_scope.cancel()
             end.must_end(code)
             return code
@@ -200,6 +199,8 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
     try:
         with logging_to(), end:
             return anyio.run(serve)
+    except* StandInError as group:
+        refusal = str(first_of(group))
     except* OSError as group:
         refusal = _os_words(first_of(group))
     raise Refused(refusal)

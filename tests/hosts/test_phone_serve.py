@@ -66,6 +66,7 @@ from tests.shared.telephone import Silent, Wire
         (("--tools", "none.py"), {}, "--tools none.py"),
         (("--chatterbox", "http://a.b", "--chatterbox-dialect", "klingon"), {}, "klingon"),
         (("--chatterbox-fallback", "ftp://a.b"), {}, "ftp://a.b"),
+        (("--chatterbox", "http://a.b"), {}, "--chatterbox: with --voice realtime the model speaks itself"),
         (("--chatterbox-apology", "none.wav"), {}, "--chatterbox-apology none.wav"),
         (("--voice", "chatterbox", "--realtime", "ws://127.0.0.1:1/", "--chatterbox", "http://127.0.0.1:1"), {}, "could not connect"),
     ],
@@ -86,6 +87,16 @@ def test_bad_input_is_refused_in_one_line(
     assert len(told.splitlines()) == 1
     assert words in told
     assert TOKEN not in told
+
+
+def test_what_a_worker_refuses_the_command_refuses_in_its_line() -> None:
+    """They would all refuse it, and be begun anew for ever."""
+    for arguments, words in ((("--realtime", "ws://127.0.0.1:1/"), "could not connect"), (("--tools", "none.py"), "--tools none.py")):
+        told = callfsm("serve", "--workers", 2, "--port", 0, "--metrics-port", 0, *arguments)
+        assert told.returncode == 2
+        [line] = told.stderr.splitlines()
+        assert line.startswith("callfsm: ")
+        assert words in line
 
 
 def test_a_port_that_is_taken_is_named() -> None:
