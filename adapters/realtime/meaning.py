@@ -15,7 +15,8 @@ from adapters.realtime.waits import LONGEST_MS, UNSTATED_MS, is_rate_limit, stat
 from adapters.seam.errors import unkeyed
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, RewriteItem
-from fsm.call.guards import ACTIVE_ALREADY, FATAL
+from fsm.call.guards import FATAL
+from fsm.call.response import HARMLESS
 
 Act = Callable[[Memory, Told], list[Incoming]]
 MOST_WORDS = 300
@@ -497,13 +498,15 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
         case CreateResponse() | None if command is not None or (memory.asking and _limits_rate(code, kind, told)):
             memory.asking = False
             wait_ms = _wait_ms(memory, code, told.message)
-            own = _own_words(memory, code, words, told_already=bool(wait_ms) or code == ACTIVE_ALREADY)
+            own = _own_words(memory, code, words, told_already=bool(wait_ms) or code in HARMLESS)
             refusal = [*own, Happened(ev.CreateRefused, (code, *wait_ms))]
         case CancelResponse(response_id=response_id):
-            refusal = [Happened(ev.CancelRefused, (response_id, code))]
+            own = _own_words(memory, code, words, told_already=code in HARMLESS)
+            refusal = [*own, Happened(ev.CancelRefused, (response_id, code))]
         case CommitTurn() | None if command is not None or (memory.open_commits and _is_about_a_commit(code, message, told)):
             memory.open_commits = max(memory.open_commits - 1, 0)
-            refusal = [Happened(ev.CommitRefused, (code,))]
+            own = _own_words(memory, code, words, told_already=_is_about_a_commit(code, message, told))
+            refusal = [*own, Happened(ev.CommitRefused, (code,))]
     if refusal:
         memory.set_aside["error"] += 1
         return refusal
@@ -511,7 +514,7 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
 
 
 def _own_words(memory: Memory, code: str, words: str, *, told_already: bool) -> list[Incoming]:
-    """The server's own words about an answer that will not come, unless its wait or its reason is told anyway (R108)."""
+    """The server's own words about what it refuses, unless its wait or its reason is told anyway, or it is a usual race (R108)."""
     return note(memory, "error", words, code=code or "unknown_error") if words and not told_already else []
 
 

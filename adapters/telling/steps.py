@@ -1,6 +1,6 @@
-"""What one step of a call means to those who tell of it: an interruption, or a sound that was none."""
+"""What one step of a call means to those who tell of it: an interruption, a sound that was none, or a fault."""
 
-from fsm.call import events as ev
+from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
 from fsm.call.states import CLEAR, SUSPECTED
 from fsm.engine.machine import Step
@@ -27,3 +27,26 @@ def false_alarm(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
     """Was the voice held for a sound that was no interruption, so that it goes on?"""
     resumed = ev.VoiceResumed in answer.signals
     return resumed and before.interruption.state is SUSPECTED and not isinstance(event, ev.ResponseCancelled)
+
+
+class Faults:
+    """What goes wrong in a call, told once: a server's own words of a refusal or a failure come right before it (R108)."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def is_told(self, event: ev.Event) -> bool:
+        """Did the event before this one tell it already, in words?"""
+        before, self._told = self._told, ""
+        match event:
+            case ev.ErrorReceived(code=code):
+                self._told = code
+            case ev.CreateRefused(code=code) | ev.CancelRefused(code=code) | ev.ResponseFailed(reason=code):
+                return before != "" and before == (code or before)
+        return False
+
+    def warnings(self, event: ev.Event, answer: Step[Call]) -> list[tuple[fx.Log, str]]:
+        """The warnings and errors of a step, each with its words: the server's own, where it has some."""
+        told, words = self.is_told(event), event.message if isinstance(event, ev.ErrorReceived) else ""
+        loud = [one for one in answer.effects if isinstance(one, fx.Log) and one.level in (fx.Level.WARNING, fx.Level.ERROR)]
+        return [(one, one.detail or words) for one in loud if not (told and one.code == getattr(event, "code", ""))]

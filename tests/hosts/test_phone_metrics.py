@@ -19,6 +19,7 @@ from adapters.seam.driver import Driver
 from adapters.twilio.watched import WatchedChannel
 from adapters.twilio.wire import clear, mark, media
 from fsm.call import effects as fx, events as ev
+from fsm.call.machine import step
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
 from fsm.engine.machine import Step
@@ -167,6 +168,19 @@ def test_errors_are_counted_by_code_and_codes_are_bounded() -> None:
     assert len({sample.labels["code"] for sample in errors.samples}) == MOST_CODES + 1
     kept.count_error("rate_limited")
     assert value(kept, "errors_total", code="rate_limited") == 3, "a code that is known stays known"
+
+
+def test_an_error_and_the_refusal_that_it_words_are_counted_once() -> None:
+    kept, call = metrics(), start(Policy(greeting=False, voice="realtime"))
+    figures = CallFigures(kept, call, _no_time)
+    worded = (ev.ErrorReceived(10, "bad", "The model is away."), ev.CreateRefused(10, "bad"), ev.CreateRefused(20, "bad"))
+    for event in (*worded, ev.ErrorReceived(30, "unknown_error", "No."), ev.ResponseFailed(30, "r1", "")):
+        answer = step(call, event)
+        figures(event, answer)
+        call = answer.snapshot
+    assert value(kept, "errors_total", code="bad") == 2
+    assert value(kept, "errors_total", code="unknown_error") == 1
+    assert value(kept, "errors_total", code="other") == 0
 
 
 def test_every_outcome_of_a_synthesis_cancel_has_its_label() -> None:

@@ -29,7 +29,7 @@ from adapters.standin.twilio.lacks import LACKS, made_ids
 from adapters.standin.twilio.stream import Conditions, Hung
 from adapters.telling.trace import read_trace
 from adapters.twilio.port import TwilioLine
-from fsm.call import effects as fx
+from fsm.call import effects as fx, events as ev
 from tests.shared.phone_model import (
     GREETING_HZ,
     TOKEN,
@@ -611,6 +611,52 @@ def test_a_call_that_crashes_is_closed_alone_and_told(log: Lines) -> None:
     assert crash["type"] == "ValueError"
     assert any("test_phone_server.py" in place for place in crash["where"])
     assert "030 1234567" not in json.dumps(log.lines)
+
+
+class Grumbling:
+    """A port that tells, as the model's and the voice's do, in whose words something went wrong; the last of it twice."""
+
+    performs: tuple[type[fx.Effect], ...] = ()
+
+    async def run(self, post: Post) -> None:
+        post(ev.ErrorReceived, "voice_fallback", f"http://tts.local: {SAID}; it speaks now")
+        post(ev.SessionLost, f"closed with 1011 {SAID}")
+        post(ev.CallerHungUp)
+
+    def do(self, effect: fx.Effect) -> None:
+        """Nothing."""
+
+
+SAID = "out of memory, call 030 1234567 or send sk-a-key-of-ours"
+
+
+class Grumbler:
+    """An agent with such a port."""
+
+    key = "sk-a-key-of-ours"
+
+    def __init__(self, inner: ServedAgent) -> None:
+        self.policy = inner.policy
+
+    def ports(self, line: TwilioLine) -> list[Port]:
+        """One."""
+        return [Grumbling()]
+
+
+def test_the_log_has_the_servers_own_words_as_a_terminal_has(log: Lines) -> None:
+    """R96, R108: cut, and without a phone number or our key."""
+
+    async def be() -> None:
+        async with exchange(agent=Grumbler) as phone:
+            await phone.dial(phone.place(Silent(60)))
+            await phone.server.calls.wait_until_empty()
+
+    on_asyncio(be)
+    said = "out of memory, call … or send …"
+    assert {line["code"]: line["words"] for line in log.of("call_log")} == {
+        "voice_fallback": f"http://tts.local: {said}; it speaks now",
+        "session_lost": f"closed with 1011 {said}",
+    }
 
 
 def test_an_agent_that_cannot_be_made_costs_its_call_alone(log: Lines) -> None:

@@ -11,16 +11,26 @@ from fsm.call.policy import Policy
 from fsm.call.snapshot import start
 
 
-def test_an_error_is_shown_with_the_servers_own_words_and_without_our_key() -> None:
-    """R96, R108."""
+def warnings(*events: ev.Event, key: str | None = None) -> list[str]:
+    """The warnings that a terminal shows of a call in which this happens."""
     call, out = start(Policy(greeting=False)), StringIO()
-    show = Show(Console(file=out, width=200), call, lambda *_: None, key="sk-of-ours")
-    errors = (ev.ErrorReceived(10, "unknown_parameter", "Unknown: 'speed' (sk-of-ours)"), ev.ErrorReceived(20, "odd"))
-    for event in (ev.LineOpened(0), ev.SessionConfirmed(0), *errors):
+    show = Show(Console(file=out, width=200), call, lambda *_: None, key=key)
+    for event in (ev.LineOpened(0), ev.SessionConfirmed(0), ev.VadCalibrated(0), *events):
         answer = step(call, event)
         show(event, answer)
         call = answer.snapshot
-    assert [line.partition("warning: ")[2] for line in out.getvalue().splitlines() if "warning" in line] == [
-        "unknown_parameter Unknown: 'speed' (…)",
-        "odd",
-    ]
+    return [line.partition("warning: ")[2] for line in out.getvalue().splitlines() if "warning" in line]
+
+
+def test_an_error_is_shown_with_the_servers_own_words_and_without_our_key() -> None:
+    """R96, R108."""
+    errors = (ev.ErrorReceived(10, "unknown_parameter", "Unknown: 'speed' (sk-of-ours)"), ev.ErrorReceived(20, "odd"))
+    assert warnings(*errors, key="sk-of-ours") == ["unknown_parameter Unknown: 'speed' (…)", "odd"]
+
+
+def test_a_refusal_is_one_line_with_the_servers_own_words_where_it_has_some() -> None:
+    """R108."""
+    asked, refused = ev.TurnCommitted(5, "u1"), ev.CreateRefused(10, "bad")
+    assert warnings(asked, ev.ErrorReceived(10, "bad", "The model is away."), refused) == ["bad The model is away."]
+    assert warnings(asked, refused) == ["bad"]
+    assert warnings(asked, ev.ErrorReceived(10, "odd", "Something else."), refused) == ["odd Something else.", "bad"]

@@ -477,6 +477,17 @@ def test_the_servers_own_words_are_told_where_an_answer_is_refused_or_fails() ->
         assert hear(made, type="response.done", response=RESPONSE | {"status": "failed", "status_details": details})[-1] == failed[-1]
 
 
+def test_the_servers_own_words_are_told_of_any_command_that_it_refuses_unless_that_is_a_usual_race() -> None:
+    """R108."""
+    for effect, refused, usual in (
+        (CancelResponse("r1"), Happened(events.CancelRefused, ("r1", "bad")), "response_cancel_not_active"),
+        (CommitTurn(), Happened(events.CommitRefused, ("bad",)), "input_audio_buffer_commit_empty"),
+        (CreateResponse(Cause.USER_TURN), Happened(events.CreateRefused, ("bad",)), "conversation_already_has_active_response"),
+    ):
+        assert refusal(wire(), effect, "bad", "The model is away.") == [Happened(ErrorReceived, ("bad", "The model is away.")), refused]
+        assert len(refusal(wire(), effect, usual, "It is over already.")) == 1
+
+
 def test_an_error_that_names_no_command_is_nobodys_refusal() -> None:
     one = wire()
     say(one, CancelResponse("r1"))
@@ -920,7 +931,7 @@ def test_a_command_may_be_named_beside_the_error() -> None:
     """R03: where a server puts the id of the client's event in its own."""
     made = confirmed(LOCAL)
     event_id = say(made, CommitTurn())["event_id"]
-    assert [one.event for one in hear(made, type="error", event_id=event_id, error={"message": "no"})] == [events.CommitRefused]
+    assert hear(made, type="error", event_id=event_id, error={"message": "no"})[-1] == Happened(events.CommitRefused, ("unknown_error",))
 
 
 @pytest.mark.parametrize("error", [{"code": "rate_limit_exceeded", "retry_after": 2.5}, {"code": 429, "message": "Try again in 2.5 s"}])

@@ -18,11 +18,12 @@ from adapters.hosts.phone.log import masked, tell, tell_bug
 from adapters.hosts.phone.metrics import CallFigures, Metrics
 from adapters.seam.device import Device
 from adapters.seam.driver import Driver, Watch
-from adapters.seam.errors import is_cancellation
+from adapters.seam.errors import is_cancellation, without_key
 from adapters.seam.foreign import Foreign
 from adapters.seam.ports import Port, Sound, sound_of
 from adapters.telling.latency import Timing
 from adapters.telling.spans import Model, joined, spans_of
+from adapters.telling.steps import Faults
 from adapters.telling.trace import Tracing
 from fsm.call import effects as fx
 from fsm.call.events import Event
@@ -85,7 +86,7 @@ class Holding:
         journal: Journal | None = None
         try:
             over = anyio.Event()
-            watches: list[Watch] = [handler.application, figures, partial(_log_effects, handler.call_id), trace, partial(_note_over, over)]
+            watches: list[Watch] = [handler.application, figures, _WarningsLogged(handler.call_id, key), trace, partial(_note_over, over)]
             watches.append(TimesLogged(handler.call_id, figures.timing))
             ports = joined(spans, [line, handler.application, *agent.ports(line)], watches)
             if self.gallery is not None:
@@ -244,8 +245,14 @@ def _tell_of_trace(call_id: str, error: OSError) -> None:
     tell(logging.ERROR, "trace_failed", call_id, words=error.strerror or type(error).__name__)
 
 
-def _log_effects(call_id: str, _: Event, answer: Step[Call]) -> None:
-    """Log what the core wants logged, from a warning on, by its code."""
-    for effect in answer.effects:
-        if isinstance(effect, fx.Log) and effect.level in _LOUD:
-            tell(_LOUD[effect.level], "call_log", call_id, code=masked(effect.code))
+class _WarningsLogged:
+    """Logs what the core wants logged, from a warning on, with the server's own words: a `Watch`."""
+
+    def __init__(self, call_id: str, key: str | None) -> None:
+        self._call_id, self._key = call_id, key
+        self._faults = Faults()
+
+    def __call__(self, event: Event, answer: Step[Call]) -> None:
+        for log, words in self._faults.warnings(event, answer):
+            told = {"words": masked(without_key(words, self._key))} if words else {}
+            tell(_LOUD[log.level], "call_log", self._call_id, code=masked(log.code), **told)

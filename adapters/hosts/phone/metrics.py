@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from adapters.hosts.phone.calls import Calls, Refused
 from adapters.seam.bounded import Bounded
 from adapters.telling.latency import ANSWERING, MARKS, Timing, Wait
-from adapters.telling.steps import barged_in, false_alarm
+from adapters.telling.steps import Faults, barged_in, false_alarm
 from fsm.call import effects as fx, events as ev
 from fsm.call.phase import PHASE
 from fsm.call.snapshot import Call
@@ -143,6 +143,7 @@ class CallFigures:
         self.timing = Timing()
         """Where the call's time goes."""
         self._timed = 0
+        self._faults = Faults()
 
     @property
     def answers_ms(self) -> list[float]:
@@ -195,7 +196,10 @@ class CallFigures:
             self._note_barge_in()
         elif false_alarm(before, event, answer):
             self._metrics.false_alarms.inc()
+        told = self._faults.is_told(event)
         match event:
+            case _ if told:
+                pass
             case ev.ErrorReceived(code=code) | ev.CreateRefused(code=code) | ev.CancelRefused(code=code):
                 self._metrics.count_error(code)
             case ev.ResponseFailed(reason=reason):

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from adapters.seam.errors import without_key
 from adapters.seam.wellformed import printable
-from adapters.telling.steps import barged_in, cut_untold, false_alarm
+from adapters.telling.steps import Faults, barged_in, cut_untold, false_alarm
 from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
 from fsm.engine.machine import Step
@@ -32,6 +32,7 @@ class Show:
         self._old_audio = old_audio
         self._speech_ms = 0.0
         self._texts: dict[str, str] = {}
+        self._faults = Faults()
 
     def __call__(self, event: ev.Event, answer: Step[Call]) -> None:
         """One step."""
@@ -43,6 +44,8 @@ class Show:
             self._barge_in(before, event, "cancelled by the server" if isinstance(event, ev.ResponseCancelled) else "decided")
         elif false_alarm(before, event, answer):
             self._note(event, "false alarm: the voice goes on", "yellow")
+        for log, words in self._faults.warnings(event, answer):
+            self._note(event, f"{log.level.value}: {log.code} {words}".rstrip(), "yellow")
         for effect in answer.effects:
             self._effect(event, effect)
         if before.phase.state is not self._call.phase.state or before.response.state is not self._call.response.state:
@@ -91,9 +94,6 @@ class Show:
                 self._note(event, f"the model is told that {audio_end_ms} ms were heard", "dim")
             case fx.TellEnded(reason=reason, detail=detail):
                 self._note(event, f"the call ends: {reason.value}" + (f" ({detail})" if detail else ""), "bold yellow")
-            case fx.Log(level=level, code=code, detail=detail) if level in (fx.Level.WARNING, fx.Level.ERROR):
-                words = detail or (event.message if isinstance(event, ev.ErrorReceived) else "")
-                self._note(event, f"{level.value}: {code} {words}".rstrip(), "yellow")
             case _:
                 pass
 
