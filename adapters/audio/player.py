@@ -17,6 +17,7 @@ import anyio
 import attrs
 from anyio import to_thread
 
+from adapters.audio.levels import Samples, loudest_rms
 from adapters.audio.library import NoSound, SoundLost
 from adapters.audio.wake import Ring
 from adapters.seam.ports import FRAME_MS, PCM, RATE_HZ, Caller
@@ -155,10 +156,10 @@ class CallerMicrophone:
 
     is_open = True
 
-    def __init__(self, caller: Caller, agent_rms: Callable[[], float] | None = None) -> None:
-        """`agent_rms` tells how loud the agent is heard, for a caller who waits for it; it may be set later."""
+    def __init__(self, caller: Caller, agent_sound: Callable[[], Samples] | None = None) -> None:
+        """`agent_sound` gives what is heard of the agent, for a caller who waits for it; it may be set later."""
         self.counts: Counter[str] = Counter()
-        self.agent_rms = agent_rms
+        self.agent_sound = agent_sound
         self._caller = caller
         self._frames: list[tuple[float, bytes]] = []
 
@@ -168,7 +169,7 @@ class CallerMicrophone:
         while not self._caller.finished:
             began_s = number * FRAME_MS / 1000
             await anyio.sleep_until(start_s + began_s + FRAME_MS / 1000)
-            audible = self.agent_rms is not None and self.agent_rms() > AUDIBLE_RMS
+            audible = self.agent_sound is not None and loudest_rms(self.agent_sound()) > AUDIBLE_RMS
             self._frames.append((clock_s + began_s, self._caller.next_frame(audible)))
             number += 1
             ring()

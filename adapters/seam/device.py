@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Concatenate
 
+import numpy as np
+import numpy.typing as npt
+
 from adapters.seam.errors import first_of
 from adapters.seam.frames import Fact, Frame, tell
 from adapters.seam.playout import Playout
@@ -88,8 +91,8 @@ class Device:
         return Counter()
 
     @property
-    def agent_rms(self) -> Callable[[], float] | None:
-        """Tells how loud the agent is in the room where the caller is heard, in 16-bit sample units; None where no echo can be."""
+    def agent_sound(self) -> Callable[[], npt.NDArray[np.int16]] | None:
+        """Gives what was heard of the agent lately in the room where the caller is heard, samples at 24 kHz; None where no echo can be."""
         return None
 
     async def run(self, post: Post) -> None:

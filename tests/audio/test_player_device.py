@@ -17,6 +17,7 @@ import pytest
 
 from adapters.audio import player, recording
 from adapters.audio.device import SoundDevice
+from adapters.audio.levels import loudest_rms
 from adapters.audio.library import NoSound
 from adapters.audio.player import CallerMicrophone, Player
 from adapters.hosts.terminal import live
@@ -262,7 +263,7 @@ class Levels:
 
     def hear(self, pcm: bytes) -> None:
         """Take a frame."""
-        self._levels.append(self._device.agent_rms())
+        self._levels.append(loudest_rms(self._device.agent_sound()))
 
 
 @heard

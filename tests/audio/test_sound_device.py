@@ -213,7 +213,7 @@ def test_an_echo_interrupts_nobody_and_the_caller_interrupts_through_it(tmp_path
                 Loudspeaker(find("speaker", "loudspeaker")),
                 calibration_ms=None,
             )
-            vad = LocalVad(agent_rms=device.agent_rms)
+            vad = LocalVad(agent_sound=device.agent_sound)
             device.ears.append(vad)
             voice = _Voice(device, agent)
             driver = Driver(start(silent_policy(interruption_by="detector")), [device, vad, voice, Model(script, performs=())], [look_on])

@@ -7,6 +7,7 @@ is held, as it would be. `python -m tests.bench.ears` prints the table; nothing 
 import argparse
 import os
 import sys
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
@@ -20,6 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from adapters.audio.levels import AGENT_MS
 from adapters.audio.local_vad import LocalVad, VadSettings
 from adapters.seam.ports import FRAME_MS, RATE_HZ
 from fsm.call import effects as fx, events as ev
@@ -33,8 +35,6 @@ from .ears_sounds import AGENT, said
 from .tables import figure_table
 
 Say = Callable[[str], None]
-ECHO_SPAN = 20
-"""The agent's loudness is that of its loudest 20 ms of the last 400, as a device tells it."""
 FRAME = RATE_HZ * FRAME_MS // 1000
 MIN_MS, OTHER_MS = 150.0, (96.0, 300.0, 500.0)
 """So much voice makes an interruption by default, and what else the curve is drawn by."""
@@ -72,11 +72,12 @@ class _Stage:
         self.zero_ms, self.now_ms, self.played = self.script.now_ms, 0.0, 0
         self.holds: list[list[float]] = []
         self.decided_ms: float | None = None
-        self.agent, self.levels = said(AGENT, 0), [0.0] * ECHO_SPAN
+        self.agent = said(AGENT, 0)
+        self.spoken = deque([np.zeros(FRAME, np.int16)] * (AGENT_MS // FRAME_MS), AGENT_MS // FRAME_MS)
         response = scene.response()
         self.response = None if response is None else np.fft.rfft(response, 16_384)
         self.heard = np.concatenate([scene.room(), np.zeros(16_384)])
-        self.vad = LocalVad(VadSettings(barge_in_ms=min_ms), turns=True, agent_rms=lambda: max(self.levels[-ECHO_SPAN:]))
+        self.vad = LocalVad(VadSettings(barge_in_ms=min_ms), turns=True, agent_sound=lambda: np.concatenate(self.spoken))
         anyio.run(self.vad.run, self.post)
 
     def post(self, event: Any, *args: Any) -> None:
@@ -89,7 +90,7 @@ class _Stage:
         pcm = np.zeros(FRAME)
         if self.now_ms >= AGENT_AT_MS and not held:
             pcm = self._agent()
-        self.levels.append(float(np.sqrt(np.mean(pcm**2))))
+        self.spoken.append(pcm.astype(np.int16))
         begin = int(self.now_ms) * RATE_HZ // 1000
         if self.response is not None and pcm.any():
             echo = np.fft.irfft(np.fft.rfft(pcm, 16_384) * self.response)[: len(self.heard) - begin]

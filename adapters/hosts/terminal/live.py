@@ -175,7 +175,7 @@ def _device(plan: Plan, made: list[Caller], loudspeaker: Loudspeaker | Player | 
         return SoundDevice(path, microphone, loudspeaker, calibration_ms=calibration_ms)
     virtual = CallerMicrophone(made[0])
     device = SoundDevice(path, virtual, loudspeaker, calibration_ms=calibration_ms)
-    virtual.agent_rms = device.agent_rms
+    virtual.agent_sound = device.agent_sound
     return device
 
 
@@ -190,7 +190,7 @@ def _ears(plan: Plan, device: Device) -> list[Port]:
         ear = PushToTalk(turns=turns, onward=onward)
     else:
         settings = VadSettings(barge_in_ms=plan.policy.interruption_min_ms)
-        ear = LocalVad(settings, turns=turns, onward=onward, agent_rms=device.agent_rms)
+        ear = LocalVad(settings, turns=turns, onward=onward, agent_sound=device.agent_sound)
     device.ears[:] = [ear] if turns else [*device.ears, ear]
     return [ear]
 
