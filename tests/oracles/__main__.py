@@ -4,7 +4,6 @@ import argparse
 import sys
 
 from tests.oracles.catalog import Misdeclared, Oracle, oracles
-from tests.oracles.compare.__main__ import main as compare
 from tests.oracles.running import Verdict, judge
 
 
@@ -16,10 +15,7 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="an oracle (default: all)")
     parser.add_argument("--list", action="store_true", help="say which there are")
-    parser.add_argument("--compare", action="store_true", help="count what is still heard of each framework on faulty servers, in minutes")
     options = parser.parse_args()
-    if options.compare:
-        return compare(options.names)
     try:
         known = {oracle.name: oracle for oracle in oracles()}
     except Misdeclared as error:

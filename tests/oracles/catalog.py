@@ -16,7 +16,7 @@ The first dependency is the client whose word is wanted. Its URLs come first amo
 `stand-ins`, then a recording of each line of `says`. A file without such a block is no oracle.
 
 A script in `servers/` is a server that others wrote instead: `server = "owner/name"` says whose code it runs, and `call` with which
-options of `callfsm call` a call is held with it; `{port}` is its port, and the URL of each stand-in is added behind its name. `ways` are
+options of `callfsm call` a call is held with it; `{port}` is its port, `{realtime}` and `{chatterbox}` are the stand-ins' URLs. `ways` are
 options beside those, a call for each. `warns` are the errors that it is known to send in a good call.
 """
 

@@ -95,17 +95,15 @@ def _serve(oracle: Oracle, python: Path, checkout: Path, tell: Callable[[str], N
     checks: list[tuple[str, bool, str]] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callfsm-oracle-")))
-        flags: list[str] = []
-        for words in oracle.stand_ins:
-            flags += [f"--{words.split()[0]}", stack.enter_context(standing_in(*words.split()))]
+        urls = {words.split()[0]: stack.enter_context(standing_in(*words.split())) for words in oracle.stand_ins}
         try:
             port = stack.enter_context(serving(python, oracle, checkout, folder / "server.log"))
             for number, way in enumerate(oracle.ways):
                 tell(f"{oracle.call} {way}".strip())
                 place = folder / str(number)
                 place.mkdir()
-                by_tone = not any(words.startswith("realtime") for words in oracle.stand_ins)
-                held = hold(place, [*oracle.call.format(port=port).split(), *way.split(), *flags], by_tone=by_tone)
+                flags = f"{oracle.call} {way}".format(port=port, **urls).split()
+                held = hold(place, flags, by_tone="realtime" not in urls)
                 checks += held.checks({*oracle.warns, *(PLACE_TAKEN if number else ())})
         except (RuntimeError, OSError, ValueError, Refused) as error:
             return 0, [str(error)]

@@ -15,10 +15,7 @@ import attrs
 import pytest
 
 from adapters.commands.agent import add_agent, chosen
-from adapters.standin.faults import parse
-from adapters.standin.realtime.faults import REALTIME
 from tests.oracles.catalog import FOLDER, Misdeclared, Oracle, oracles
-from tests.oracles.compare.__main__ import CUES, TRIALS, Trial
 from tests.oracles.environment import NoEnvironment, python_of
 from tests.oracles.running import Verdict, follow, judge
 from tests.oracles.served import CHECKOUTS
@@ -106,9 +103,9 @@ def test_each_call_with_a_server_is_one_that_the_command_line_can_hold(name: str
     oracle = known()[name]
     parser = argparse.ArgumentParser()
     add_agent(parser, voice="chatterbox")
-    speech = ["--chatterbox", "http://127.0.0.1:2"] if "chatterbox" in oracle.stand_ins else []
     for way in oracle.ways:
-        options = parser.parse_args([*oracle.call.format(port=1).split(), *way.split(), *speech])
+        flags = f"{oracle.call} {way}".format(port=1, realtime="ws://127.0.0.1:2", chatterbox="http://127.0.0.1:2")
+        options = parser.parse_args(flags.split())
         assert options.realtime or options.chatterbox
         assert chosen(options)
 
@@ -120,13 +117,6 @@ def test_an_unknown_name_is_refused_in_one_line() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("oracles: there is no oracle delphi; there are ")
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("trial", TRIALS, ids=[trial.name for trial in TRIALS])
-def test_each_fault_of_the_comparison_is_one_of_the_stand_ins(trial: Trial) -> None:
-    assert trial.cue in CUES
-    script = parse(trial.script, REALTIME)
-    assert all(fault.connection is None for fault in script.faults), "it strikes every client"
 
 
 # How they are judged.

@@ -24,7 +24,7 @@
 # [tool.callfsm]
 # server = "devnen/Chatterbox-TTS-Server"
 # stand-ins = ["realtime --words-per-s 12"]
-# call = "--chatterbox http://127.0.0.1:{port}"
+# call = "--realtime {realtime} --chatterbox http://127.0.0.1:{port}"
 # ///
 
 import webbrowser

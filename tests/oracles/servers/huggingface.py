@@ -25,7 +25,7 @@
 # ways = [
 #   "--voice realtime --set create_response=true",
 #   "--voice realtime --set create_response=true --interrupts server",
-#   "--voice chatterbox",
+#   "--voice chatterbox --chatterbox {chatterbox}",
 # ]
 # stand-ins = ["chatterbox"]
 # warns = ["conversation_already_has_active_response", "unknown_or_invalid_event"]

@@ -18,7 +18,7 @@
 # [tool.callfsm]
 # server = "travisvn/chatterbox-tts-api"
 # stand-ins = ["realtime --words-per-s 12"]
-# call = "--chatterbox http://127.0.0.1:{port}"
+# call = "--realtime {realtime} --chatterbox http://127.0.0.1:{port}"
 # ///
 
 import os
