@@ -11,8 +11,8 @@ from adapters.realtime.messages import Malformed, Told, value_at
 from adapters.realtime.order import MOST_PARTS
 from adapters.realtime.said import asks, is_one_of, says_goodbye
 from adapters.realtime.surrogates import whole
-from adapters.realtime.waits import LONGEST_MS, UNSTATED_MS, is_rate_limit, stated_wait_ms
 from adapters.seam.errors import unkeyed
+from adapters.seam.waits import LONGEST_MS, UNSTATED_MS, duration_ms, field_wait_ms, is_rate_limit, stated_wait_ms
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, RewriteItem
 from fsm.call.guards import FATAL
@@ -202,7 +202,10 @@ def has_status(*statuses: str) -> Callable[[Memory, Told], bool]:
 
 def _wait_ms(memory: Memory, code: str, message: object) -> tuple[float, ...]:
     """The wait that the server asks for, in whatever field, if it does; a rate limit always does, until it is whole again (R92)."""
-    wait_ms = stated_wait_ms(message) or ((memory.reset_ms or UNSTATED_MS) if is_rate_limit(code) else 0.0)
+    now_s = memory.clock_s()
+    wait_ms = stated_wait_ms(message, now_s)
+    if not wait_ms and is_rate_limit(code):
+        wait_ms = duration_ms(message, now_s) or memory.reset_ms or UNSTATED_MS
     return (min(wait_ms, LONGEST_MS),) if wait_ms else ()
 
 
@@ -472,7 +475,9 @@ def rate_limits(memory: Memory, told: Told) -> list[Incoming]:
     """Note when a limit that is used up is whole again."""
     used_up = [one for one in told.items("rate_limits") if value_at(one, "remaining") == 0]
     waits = [value_at(one, "reset_seconds") for one in used_up]
-    memory.reset_ms = max((one * 1000.0 for one in waits if isinstance(one, int | float)), default=0.0)
+    now_s = memory.clock_s()
+    told_ms = (one * 1000.0 if isinstance(one, int | float) else field_wait_ms("reset_seconds", one, now_s) for one in waits)
+    memory.reset_ms = max(told_ms, default=0.0)
     return []
 
 
@@ -495,7 +500,7 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
             refusal = [Happened(ev.ReceiverFailed, (reason,))]
         case ConfigureSession():
             refusal = [Happened(ev.SessionRefused, (reason,))]
-        case CreateResponse() | None if command is not None or (memory.asking and _limits_rate(code, kind, told)):
+        case CreateResponse() | None if command is not None or (memory.asking and _limits_rate(memory, code, kind, told)):
             memory.asking = False
             wait_ms = _wait_ms(memory, code, told.message)
             own = _own_words(memory, code, words, told_already=bool(wait_ms) or code in HARMLESS)
@@ -529,9 +534,9 @@ def _is_about_a_commit(code: str, message: str, told: Told) -> bool:
     return any("commit" in name for name in named) or bool(_OF_A_COMMIT.search(message))
 
 
-def _limits_rate(code: str, kind: str, told: Told) -> bool:
+def _limits_rate(memory: Memory, code: str, kind: str, told: Told) -> bool:
     """Is an error that names no command about how often we ask, or does it state a wait: about the response that is asked for (R92)?"""
-    return is_rate_limit(code) or is_rate_limit(kind) or stated_wait_ms(told.message) > 0
+    return is_rate_limit(code) or is_rate_limit(kind) or stated_wait_ms(told.message, memory.clock_s()) > 0
 
 
 def _refused_items(memory: Memory, command: Effect | None) -> list[Incoming]:

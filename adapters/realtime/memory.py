@@ -1,7 +1,9 @@
 """What one connection of the realtime wire remembers, all of it bounded (R07); what a message means is not in here."""
 
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
+from time import time
 from typing import Any
 
 import attrs
@@ -82,6 +84,8 @@ class Memory:
     policy: Policy
     setup: SessionSetup
     key: str | None = attrs.field(default=None, repr=False)
+    clock_s: Callable[[], float] = time
+    """The time since 1970, by which a server may say when to come again."""
     gate: Gate = Gate.UNASKED
     running: str = ""
     """The response in progress, empty between two."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from math import inf
+from time import time
 from typing import Any
 
 import anyio
@@ -20,11 +21,11 @@ from adapters.realtime.outbox import Outbox
 from adapters.realtime.place import address, headers, is_openai
 from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
-from adapters.realtime.waits import wait_in
 from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
 from adapters.realtime.wire import Wire
 from adapters.seam.errors import unkeyed
 from adapters.seam.ports import FRAME_MS, PCM, Post, Sound, Speaker, sound_of
+from adapters.seam.waits import duration_ms, is_rate_limit, wait_in
 from fsm.call.effects import (
     AddEntry,
     CancelResponse,
@@ -62,6 +63,8 @@ SHOWN_S = 2.0
 """How long a connection is given to show what kind of server is at its end."""
 ANSWER_S = 5.0
 """How long a server is given to say whether it will have a session."""
+TRY_AGAIN_LATER = 1013
+"""The close code of a server that has too much to do (IANA's registry)."""
 REFUSED = (401, 403, 404)
 """HTTP statuses of a server that will not have us, however often we ask (R18)."""
 
@@ -336,7 +339,7 @@ class RealtimeLLM:
                 async for text in ws:
                     if (told := self._take_all(text, post)) is not None:
                         return told
-                self._leave_alone(wait_in(ws.close_reason))
+                self._leave_alone(_stated(ws))
                 return Happened(SessionLost, (" ".join(f"closed with {ws.close_code} {ws.close_reason}".split()),))
         except WebSocketError as error:
             self._leave_alone(error.wait_s * 1000)
@@ -396,6 +399,13 @@ async def _says_nothing(ws: WebSocket) -> bool:
     with anyio.move_on_after(SHOWN_S) as patience:
         await ws.first()
     return patience.cancelled_caught
+
+
+def _stated(ws: WebSocket) -> float:
+    """The wait that the end of a connection asks for, in ms; one that is about a rate limit may say it in any language."""
+    words = ws.close_reason
+    limits = ws.close_code == TRY_AGAIN_LATER or is_rate_limit(words.casefold())
+    return wait_in(words) or (duration_ms({"reason": words}, time()) if limits else 0.0)
 
 
 @attrs.frozen

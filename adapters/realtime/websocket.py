@@ -6,13 +6,13 @@ secret, a header, a path or a query, enters a message, a repr or a log line: a p
 
 import logging
 import os
-import re
 import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from math import inf
+from time import time
 
 import anyio
 import anyio.lowlevel
@@ -20,6 +20,7 @@ from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
@@ -27,6 +28,7 @@ from websockets.uri import WebSocketURI, parse_uri
 from adapters.realtime.proxy import ProxyFault, Way, way_to
 from adapters.realtime.transport import Transport, Unconnected, open_transport
 from adapters.seam.budget import Budget
+from adapters.seam.waits import LONGEST_MS, clock_of, stated_wait_ms
 
 MAX_MESSAGE_BYTES = 4 * 2**20
 """The longest message taken: some servers send the sound of an answer in one delta, and this holds a minute of it (R14: none lasts
@@ -47,6 +49,8 @@ ABNORMAL = 1006
 SUBPROTOCOL = Subprotocol("realtime")
 """What OpenAI's own browser clients offer, and some servers wait for."""
 
+LIMITS = (429, 503)
+"""The statuses of a server to which we come too often, or at a bad time."""
 _STATUS_HINTS = {
     401: "the key is missing or not accepted",
     403: "the key may not be used here",
@@ -243,9 +247,7 @@ class WebSocket:
         if isinstance(error, InvalidStatus):
             status = error.response.status_code
             hint = _STATUS_HINTS.get(status, "it did not agree to a WebSocket")
-            wait = error.response.headers.get_all("Retry-After")[-1:]
-            wait_s = float(wait[0]) if wait and re.fullmatch(r"[0-9]{1,5}", wait[0]) else 0.0
-            raise WebSocketError(f"{place} answered {status}: {hint}", status, wait_s)
+            raise WebSocketError(f"{place} answered {status}: {hint}", status, _wait_s(error.response))
         if self._fault:
             raise WebSocketError(f"{place} was left: {self._fault}")
         if not self._is(State.OPEN, State.CLOSING):
@@ -331,6 +333,14 @@ class WebSocket:
         if received is not None:
             return int(received.code), received.reason
         return ABNORMAL, self._fault or "the connection ended without a close frame"
+
+
+def _wait_s(response: Response) -> float:
+    """The wait that a refusal asks for: Retry-After, or what says when a limit is whole again where that is what refuses us."""
+    told = dict(response.headers.raw_items())
+    retry = {name: value for name, value in told.items() if response.status_code in LIMITS or name.lower().startswith("retry-")}
+    date = (response.headers.get_all("Date") or [""])[-1]
+    return min(LONGEST_MS, stated_wait_ms(retry, clock_of(date, time()))) / 1000
 
 
 def _protocol(url: str, max_size: int) -> tuple[ClientProtocol, str]:

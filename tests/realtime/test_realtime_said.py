@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from adapters.realtime.said import BACKCHANNELS, GOODBYES, asks, is_one_of, says_goodbye
 from adapters.realtime.surrogates import Pieces, whole
-from adapters.realtime.waits import stated_wait_ms, wait_in
+from adapters.seam.waits import duration_ms, stated_wait_ms, wait_in
 
 SAID = [
     "Goodbye!",
@@ -239,3 +239,54 @@ def test_of_a_text_without_end_only_its_end_is_looked_at() -> None:
     assert not says_goodbye("Goodbye! " + endless, GOODBYES)
     assert asks(endless + ". Are you there?")
     assert not is_one_of("okay " * 20_000, BACKCHANNELS)
+
+
+NOW_S = 1_795_970_000.0
+"""Sun, 29 Nov 2026 16:33:20 GMT."""
+
+
+@pytest.mark.parametrize(
+    ("told", "wait_ms"),
+    [
+        *[({"x-ratelimit-reset": 1_795_970_030}, 30_000), ({"x-ratelimit-reset-requests": "1795970030"}, 30_000)],
+        *[({"x-ratelimit-reset": 1_795_970_002_500}, 2_500), ({"error": {"resets_at": 1_795_970_004.5}}, 4_500)],
+        *[({"Retry-After": "Sun, 29 Nov 2026 16:33:50 GMT"}, 30_000), ({"reset_at": "2026-11-29T16:33:25.5Z"}, 5_500)],
+        *[({"anthropic-ratelimit-tokens-reset": "2026-11-29T17:33:22+01:00"}, 2_000), ({"retry_at": "2026-11-29T16:33:21Z"}, 1_000)],
+        *[({"retry_after": "00:00:20"}, 20_000), ({"retry_after": "1:30"}, 90_000), ({"retry_after": "P0DT0H1M2.5S"}, 62_500)],
+        *[({"RateLimit": "limit=10, remaining=0, reset=12"}, 12_000), ({"ratelimit": '"default";r=0;t=7'}, 7_000)],
+        (
+            {
+                "x-ratelimit-remaining-requests": "9",
+                "x-ratelimit-reset-requests": "1s",
+                "x-ratelimit-remaining-tokens": "0",
+                "x-ratelimit-reset-tokens": "6m0s",
+            },
+            360_000,
+        ),
+        *[({"retry_after": "2026-11-29"}, 0), ({"retry_after": "soon, perhaps"}, 0), ({"x-ratelimit-reset": 1_795_969_000}, 0)],
+        *[({"reset_at": "2026-13-99T99:99:99Z"}, 0), ({"Retry-After": "Sun,"}, 0), ({"x-ratelimit-reset": True}, 0)],
+    ],
+)
+def test_a_wait_that_is_a_time_or_a_duration_is_read_in_every_form_that_needs_no_language(told: object, wait_ms: float) -> None:
+    """R92: by our clock, or by that of the answer."""
+    assert stated_wait_ms(told, NOW_S) == pytest.approx(wait_ms)
+
+
+@pytest.mark.parametrize(
+    ("words", "wait_ms"),
+    [
+        *[("Attendez 30s.", 30_000), ("Bitte in 20 s erneut versuchen", 20_000), ("Limite 3 par 60 s. R\u00e9essayez dans 12.5s.", 12_500)],
+        *[("\u8bf7\u572820s\u540e\u91cd\u8bd5", 20_000), ("Erneut nach 1m30s", 90_000), ("2500ms", 2_500), ("PT1M30S", 90_000)],
+        *[("1h 2m 3s", 3_723_000), ("wieder ab 2026-11-29T16:33:30Z", 10_000)],
+        *[
+            ("Limit 3/60s", 0),
+            ("3 requests per 60 s", 0),
+            ("limit 5m tokens, used 10M", 0),
+            ("R\u00e9essayez dans 20 secondes", 0),
+            ("", 0),
+        ],
+    ],
+)
+def test_a_duration_in_the_words_of_a_rate_limit_is_read_in_any_language(words: str, wait_ms: float) -> None:
+    """R92: where it has a unit that is written the same everywhere; what stands before it is not read."""
+    assert duration_ms({"error": {"message": words}}, NOW_S) == pytest.approx(wait_ms)

@@ -216,6 +216,7 @@ def test_a_wait_without_end_is_a_day(wait: str) -> None:
             ({"error": {"code": 429}}, 2_000.0),
             ({"reason": "RESOURCE_EXHAUSTED"}, 2_000.0),
             ({"error": {"type": "too_many_requests"}}, 2_000.0),
+            ({"error": {"code": "rate_limit_exceeded", "message": "Bitte in 7.5 s erneut versuchen."}}, 7_500.0),
         ],
     ],
 )
