@@ -173,13 +173,24 @@ def ended_as(kind: type[ev.ResponseEnded], default: str = "") -> Act:
             memory.running = ""
         late += memory.notes(response_id).order.end()
         if kind is ev.ResponseCompleted:
-            return [*late, Happened(kind, (response_id, ""))]
+            return [*late, *_in_vain(memory, response_id), Happened(kind, (response_id, ""))]
         wait_ms = _wait_ms(memory, reason, told.message)
         if kind is ev.ResponseFailed:
             late += _own_words(memory, reason, _failure(told), told_already=bool(wait_ms))
         return [*late, Happened(kind, (response_id, reason, *wait_ms))]
 
     return act
+
+
+def _in_vain(memory: Memory, response_id: str) -> list[Incoming]:
+    """Say why nothing is heard of a whole response, where it came in another way than the voice of the call can use."""
+    notes = memory.notes(response_id)
+    words = any(text.strip() for text in notes.words.values())
+    if words and not notes.sounded and not memory.writes:
+        return note(memory, "words_without_sound", 'the server sent words and no sound of them: voice="chatterbox" has them spoken')
+    if notes.sounded and not words and memory.writes:
+        return note(memory, "sound_without_words", 'the server sent sound and no words of it: voice="realtime" has it heard')
+    return []
 
 
 def _failure(told: Told) -> str:
@@ -325,6 +336,15 @@ def is_writing(memory: Memory, _: Told) -> bool:
     return memory.writes
 
 
+def unused(memory: Memory, told: Told) -> list[Incoming]:
+    """Sound that nobody is to hear has come."""
+    named = value_at(told.message, "response_id")
+    response_id = named if isinstance(named, str) and named else memory.running
+    if response_id in memory.responses and value_at(told.message, "delta"):
+        memory.responses[response_id].sounded = True
+    return []
+
+
 def audio(memory: Memory, told: Told) -> list[Incoming]:
     """Sound, in whole samples: half of one waits for the other."""
     form = memory.setup.speaks
@@ -340,6 +360,7 @@ def audio(memory: Memory, told: Told) -> list[Incoming]:
         memory.half_samples[place] = sound[full:]
     if not full:
         return []
+    memory.notes(response_id).sounded = True
     piece = Audio(response_id, item_id, sound[:full], place[2], form)
     return [*_new_item(memory, response_id, item_id), *_in_order(memory, piece, place[2])]
 

@@ -13,7 +13,7 @@ from adapters.realtime.messages import Malformed, Told, value_at
 from adapters.realtime.order import InOrder
 from adapters.realtime.rewrites import Rewrites
 from adapters.realtime.session import SessionSetup
-from adapters.realtime.settings import RealtimeSettings
+from adapters.realtime.settings import NO_TRANSCRIPTION, RealtimeSettings
 from adapters.realtime.surrogates import Pieces
 from adapters.seam.bounded import Bounded
 from fsm.call.effects import Effect
@@ -62,6 +62,8 @@ class ResponseNotes:
     """The first MOST_ITEMS items; what comes of more is taken for the last one's."""
     told: Counter[str] = attrs.field(factory=Counter)
     """How often each of what may be told many times of a response was told."""
+    sounded: bool = False
+    """Has sound of it come?"""
     told_words: bool = False
     """Has the core been told that words came?"""
     order: InOrder = attrs.field(factory=InOrder)
@@ -126,9 +128,10 @@ class Memory:
 
     @property
     def transcript_first(self) -> bool:
-        """Is a turn taken only once its words are known?"""
+        """Is a turn taken only once its words are known? Not where none are asked for."""
         asked = self.settings.transcript_first
-        return self.setup.transcribes_unasked if asked is None else asked
+        wanted = self.setup.transcribes_unasked if asked is None else asked
+        return wanted and self.settings.transcription != NO_TRANSCRIPTION
 
     def notes(self, response_id: str) -> ResponseNotes:
         """What is known of a response."""

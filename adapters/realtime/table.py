@@ -181,9 +181,11 @@ _RESPONSES = (
         comes(
             m.ended_as(ev.ResponseCompleted),
             *BEFORE_THE_END,
+            ev.ErrorReceived,
             ev.ResponseCompleted,
             when=m.has_status("completed"),
             words="completed, or no status",
+            why="an error says why nothing of it can be heard: it has words without sound, or sound alone for a voice of ours",
         ),
         comes(
             m.ended_as(ev.ResponseCancelled), *WAITED, ev.ResponseCancelled, when=m.has_status("cancelled", "canceled"), words="cancelled"
@@ -214,7 +216,7 @@ _RESPONSES = (
     of_response(
         "response.output_audio.delta",
         (*PART, "delta"),
-        aside("text was asked for; its transcript is spoken", m.is_writing, "a voice of ours speaks"),
+        aside("text was asked for; its transcript is spoken", m.is_writing, "a voice of ours speaks", m.unused),
         comes(m.audio, ev.ItemAdded, Audio),
     ),
     of_response("response.output_audio.done", PART, comes(m.part_done, *WAITED)),

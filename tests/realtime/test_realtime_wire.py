@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -37,6 +38,7 @@ from fsm.call.policy import Policy
 
 SETTINGS = RealtimeSettings(greeting="Say hello.", instructions="Be kind.", entry="Keys: {digits}.")
 VOICE = Policy(voice="realtime")
+TEXT = Policy(voice="chatterbox")
 LOCAL = Policy(voice="realtime", turns="local")
 SERVER_OWNS = Policy(voice="realtime", interrupts="server", create_response=True)
 
@@ -946,3 +948,37 @@ def test_a_rate_limit_that_names_nothing_refuses_the_response_that_is_asked_for(
     say(made, CreateResponse(Cause.USER_TURN))
     hear(made, type="response.created", response=RESPONSE)
     assert [one.event for one in hear(made, type="error", error=error)] == [ErrorReceived]
+
+
+@pytest.mark.parametrize(
+    ("policy", "told", "code"),
+    [
+        (VOICE, [{"type": "response.output_text.delta", "delta": "Hello."}], "words_without_sound"),
+        (VOICE, [{"type": "response.output_audio_transcript.done", "transcript": "Hello."}], "words_without_sound"),
+        (VOICE, [{"type": "response.output_text.delta", "delta": " "}], ""),
+        (VOICE, [{"type": "response.output_text.delta", "delta": "Hello."}, {"type": "response.output_audio.delta", "delta": "AAAA"}], ""),
+        (VOICE, [], ""),
+        (TEXT, [{"type": "response.output_audio.delta", "delta": "AAAA"}], "sound_without_words"),
+        (TEXT, [{"type": "response.output_audio.delta", "delta": "AAAA"}, {"type": "response.output_text.delta", "delta": "Hello."}], ""),
+        (TEXT, [{"type": "response.output_text.delta", "delta": "Hello."}], ""),
+        (TEXT, [{"type": "response.output_audio.delta", "delta": ""}], ""),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("named", [{"response_id": "r1", "item_id": "i1"}, {}])
+def test_a_response_of_which_nothing_can_be_heard_says_why(policy: Policy, told: list[dict[str, Any]], code: str, named: Any) -> None:
+    """R91, R108: a call that ends as nothing is heard tells what is lacking."""
+    made = confirmed(policy)
+    hear(made, type="response.created", response=RESPONSE)
+    for message in told:
+        hear(made, **message, **named)
+    *_, before, ended = [None, *hear(made, type="response.done", response=RESPONSE | {"status": "completed"})]
+    assert ended == Happened(events.ResponseCompleted, ("r1", ""))
+    assert (isinstance(before, Happened) and before.event is ErrorReceived and before.args[0] == code) is bool(code)
+
+
+def test_a_turn_whose_words_nobody_asks_for_does_not_wait_for_them() -> None:
+    """R24: a chained server that is asked for no transcription may tell none."""
+    for transcription, said in ((None, []), ("none", [Happened(events.TurnCommitted, ("u1",))])):
+        made = Wire(attrs.evolve(SETTINGS, transcript_first=True, transcription=transcription), VOICE)
+        assert hear(made, type="input_audio_buffer.committed", item_id="u1") == said
