@@ -18,6 +18,7 @@ MAX_HEADER_BYTES = 65_536
 """What may stand before the sound: names and pictures take less."""
 OPEN_BYTES = 0x7FFF_F000
 """A declared size from here on, or of 0, is no size: servers that stream write one when they do not know it yet."""
+NO_WAV = "that is no WAV"
 _INTEGERS, _FLOATS, _A_LAW, _MU_LAW = 1, 3, 6, 7
 _KINDS = {(_INTEGERS, 8), (_INTEGERS, 16), (_INTEGERS, 24), (_INTEGERS, 32), (_FLOATS, 32), (_FLOATS, 64), (_A_LAW, 8), (_MU_LAW, 8)}
 """The samples that are understood: their kind and their bits."""
@@ -84,7 +85,7 @@ class WavStream:
             raise WavError(
                 "the WAV is damaged: it has no format or no sound in it"
                 if len(self._head) >= 12
-                else f"that is no WAV{'' if self._head else ': it is empty'}"
+                else f"{NO_WAV}{'' if self._head else ': it is empty'}"
             )
         if self._whole and self._part is _Part.SOUND and self._left < math.inf:
             raise WavError(f"the WAV is cut off: {self._declared} bytes are declared and {self._came} came")
@@ -96,7 +97,7 @@ class WavStream:
         """The sound behind the header once that is whole; until then nothing."""
         self._head = head
         if not (b"RIFF".startswith(head[:4]) and b"WAVE".startswith(head[8:12])):
-            raise WavError(f"that is no WAV{_likeness(head)}")
+            raise WavError(f"{NO_WAV}{_likeness(head)}")
         at, form = 12, b""
         while at + 8 <= len(head):
             name, size = head[at : at + 4], struct.unpack_from("<I", head, at + 4)[0]

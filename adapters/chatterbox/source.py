@@ -9,11 +9,23 @@ import anyio
 import attrs
 import httpx
 
-from adapters.audio.wav import MAX_AUDIO_S, WavError, WavStream
+from adapters.audio.wav import MAX_AUDIO_S, NO_WAV, WavError, WavStream
 from adapters.chatterbox.figures import Count, Figures, Pace, Synthesised
 from adapters.chatterbox.http import Answer, Blame, Client, Fault, ask, client_of, faults, read_through, refusal
 from adapters.chatterbox.known import Known, find_out, forget, recall
-from adapters.chatterbox.servers import DIALECTS, Dialect, Health, Server, health_of, outcome_of, state_of
+from adapters.chatterbox.servers import (
+    DIALECTS,
+    MAX_WORDS,
+    Dialect,
+    Health,
+    Server,
+    detail_of,
+    health_of,
+    names_voice,
+    outcome_of,
+    state_of,
+)
+from adapters.seam.errors import unkeyed
 from adapters.seam.ports import PCM
 from adapters.text.sentences import halves
 from adapters.text.spoken import spoken
@@ -26,6 +38,8 @@ SLOWEST = 4.0
 """How much longer than it is heard a sentence may take to come: what trickles in more slowly is more pause than speech."""
 LEAD_BYTES = PCM.bytes_of(120)
 """How much of a stream is there before it is heard: 120 ms, since a server may send its first samples one by one."""
+HEAD_BYTES = 4_096
+"""How much is read of what is no sound: as long as an error is."""
 BUSY_S = 0.5
 """How often a server is asked that is there and busy."""
 AGAIN = frozenset({Blame.MOMENT, Blame.ABSENCE, Blame.CONNECTION, Blame.BUSY})
@@ -215,12 +229,12 @@ class Source:
     async def _post(self, listener: Listener, text: str, deadline_s: float) -> bool:
         """One POST and its answer, heard as it comes if the server streams; False after a 204."""
         given_s = deadline_s - anyio.current_time()
-        reading = _Reading(listener)
         refused: Fault | None = None
+        reading = _Reading(listener, "", self.server.key)
         with anyio.CancelScope(deadline=deadline_s) as scope:
             known = await self.known()
             assert self._synthesis is not None
-            words = self.words(text)
+            words = reading.said = self.words(text)
             fields = self.server.request(known.dialect, words, listener.session_id, known.voice)
             began_s = anyio.current_time()
             listener.posting()
@@ -238,8 +252,8 @@ class Source:
                 refused = Fault(str(refused), Blame.CONNECTION)
         if scope.cancelled_caught:
             late = f"its sound came too slowly, or none for {GAP_S:g} s"
-            words = late if reading.first_s < math.inf else f"no answer within {max(0.0, given_s):.3g} s"
-            raise Fault(words, Blame.MOMENT, timed_out=True)
+            why = late if reading.first_s < math.inf else f"no answer within {max(0.0, given_s):.3g} s"
+            raise Fault(why, Blame.MOMENT, timed_out=True)
         if refused is not None:
             raise refused
         self._note(listener.session_id, words, began_s, reading)
@@ -257,17 +271,26 @@ class _Reading:
     """The reading of one answer: when its first and its last sound came, and how much there was."""
 
     listener: Listener
+    said: str
+    key: str | None = attrs.field(repr=False)
     first_s: float = math.inf
     last_s: float = math.inf
     audio_ms: float = 0.0
 
     async def read(self, response: httpx.Response, scope: anyio.CancelScope, *, streams: bool) -> None:
         """Decode an answer to its end; what streams is heard as it comes, and may then take as long as it goes on without a gap."""
-        wav, kept = WavStream(whole=not streams), b""
+        wav, kept, head = WavStream(whole=not streams), b"", b""
+        wrong: WavError | None = None
 
         def take(chunk: bytes) -> None:
-            nonlocal kept
-            kept += _decoded(wav, chunk)
+            nonlocal kept, head, wrong
+            head += chunk[: HEAD_BYTES - len(head)]
+            try:
+                kept += wav.feed(chunk) if wrong is None else b""
+            except WavError as error:
+                wrong = error
+            if wrong is not None and (kept or self.audio_ms or len(head) >= HEAD_BYTES):
+                raise self._no_sound(wrong, head, response)
             if streams and (kept if self.audio_ms else len(kept) >= LEAD_BYTES):
                 self._heard(kept, more=True)
                 kept = b""
@@ -275,19 +298,25 @@ class _Reading:
                 self.listener.awaiting(scope, GAP_S, self.first_s + lasting_s)
 
         await read_through(response, take)
-        kept += _decoded(wav, None)
+        try:
+            kept += wav.end() if wrong is None else b""
+        except WavError as error:
+            wrong = error
+        if wrong is not None:
+            raise self._no_sound(wrong, head, response)
         self.last_s = anyio.current_time()
         self._heard(kept, more=False)
+
+    def _no_sound(self, wrong: WavError, head: bytes, response: httpx.Response) -> Fault:
+        """What it is instead: an error that is told with 200 perhaps, which passes as one of 500 does."""
+        if words := detail_of(head, self.said):
+            blame = Blame.SERVER if names_voice(head, self.said) else Blame.MOMENT
+            return Fault(unkeyed(f"the server answered {response.status_code}{words}", self.key), blame)
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        told = f" but {kind[:MAX_WORDS]}" if str(wrong) == NO_WAV and kind and "wav" not in kind.lower() else ""
+        return Fault(f"{wrong}{told}", Blame.SERVER)
 
     def _heard(self, pcm: bytes, *, more: bool) -> None:
         self.first_s = min(self.first_s, anyio.current_time())
         self.audio_ms += PCM.ms_of(len(pcm))
         self.listener.hear(pcm, more)
-
-
-def _decoded(wav: WavStream, chunk: bytes | None) -> bytes:
-    """The sound in a chunk, None being the end; Fault when it is no sound."""
-    try:
-        return wav.end() if chunk is None else wav.feed(chunk)
-    except WavError as error:
-        raise Fault(str(error), Blame.SERVER) from error

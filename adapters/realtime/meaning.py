@@ -1,6 +1,5 @@
 """What each form of a message comes to: the tests and the acts that the table names. Pure; what is remembered is in `memory`."""
 
-import binascii
 import re
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from adapters.realtime.messages import Malformed, Told, value_at
 from adapters.realtime.order import MOST_PARTS
 from adapters.realtime.said import asks, is_one_of, says_goodbye
 from adapters.realtime.surrogates import whole
+from adapters.seam.base64 import octets_of
 from adapters.seam.errors import unkeyed
 from adapters.seam.waits import LONGEST_MS, UNSTATED_MS, duration_ms, field_wait_ms, is_rate_limit, stated_wait_ms
 from fsm.call import events as ev
@@ -349,7 +349,7 @@ def audio(memory: Memory, told: Told) -> list[Incoming]:
     """Sound, in whole samples: half of one waits for the other."""
     form = memory.setup.speaks
     try:
-        sound = binascii.a2b_base64(told.sound(), strict_mode=True)
+        sound = octets_of(told.sound())
     except ValueError:
         raise Malformed("delta is not base64") from None
     response_id, item_id = memory.whose(told)

@@ -6,7 +6,6 @@ speak the same protocol have ids of other forms, whole numbers where Twilio has 
 contradicts nothing (R102), and what says how the sound is coded must say mu-law at 8 kHz.
 """
 
-import base64
 import binascii
 import json
 import re
@@ -16,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from adapters.seam.base64 import octets_of
 from adapters.seam.wellformed import read_json
 
 RATE_HZ = 8_000
@@ -37,8 +37,6 @@ MISNUMBERED = 3
 DIGITS = frozenset("0123456789*#ABCD")
 NOT_MULAW = "a start of sound that is not mu-law at 8 kHz"
 _MULAW = frozenset({"mulaw", "ulaw", "pcmu", "basic", "g711u", "g711ulaw", "g711mulaw"})
-_EITHER = str.maketrans("-_", "+/")
-"""Base64 as URLs have it is base64."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:~=+-]*", re.ASCII)
 
 
@@ -187,11 +185,13 @@ def clear(stream_sid: str) -> str:
 
 
 def read(text: str | bytes) -> tuple[Message, int | None]:
-    """One message of Twilio's and its sequenceNumber, if it has one. Raises Unreadable."""
-    if not isinstance(text, str):
-        raise Unreadable("not text")
+    """One message of Twilio's and its sequenceNumber, if it has one; some carriers send text in binary frames. Raises Unreadable."""
     if len(text) > MAX_MESSAGE_CHARS:
         raise Unreadable("oversized")
+    try:
+        text = text if isinstance(text, str) else text.decode()
+    except UnicodeDecodeError:
+        raise Unreadable("not text") from None
     try:
         fields = read_json(text)
     except ValueError:
@@ -256,8 +256,8 @@ def _media(fields: Mapping[str, Any]) -> Media:
     if not isinstance(payload, str):
         raise _Malformed
     try:
-        octets = base64.b64decode(payload.translate(_EITHER) + "=" * (-len(payload) % 4), validate=True)
-    except (binascii.Error, ValueError):
+        octets = octets_of(payload)
+    except ValueError:
         raise _Malformed from None
     if not 0 < len(octets) <= MAX_OCTETS:
         raise _Malformed

@@ -71,6 +71,8 @@ async def saying(text: str, *urls: str | Asked, **settings: float) -> AsyncItera
         (302, b"", "the server answered 302, which points elsewhere: give the url that it points to"),
         (200, b"", "that is no WAV: it is empty"),
         (200, b"RIFF", "that is no WAV"),
+        (200, b'{"audio": "UklGRg=="}', "that is no WAV but JSON"),
+        (200, b'{"detail": "Voice \'Emily\' not found"}', "the server answered 200: Voice 'Emily' not found"),
         (200, b"\x00" * 400, "that is no WAV"),
         (200, b"ID3" + b"\x00" * 400, "that is no WAV but an MP3"),
         (200, SOUND[:-100], "the WAV is cut off: 48000 bytes are declared and 47900 came"),
@@ -87,7 +89,13 @@ async def test_a_bad_answer_fails_the_sentence_in_one_line_at_once(anyio_backend
 
 
 @each_backend
-@pytest.mark.parametrize("fault", [Reply(500), Reply(503), Reply(429, headers=("Retry-After: 0",)), Reply(200, SOUND[:9_000], whole=False)])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *[Reply(500), Reply(503), Reply(429, headers=("Retry-After: 0",)), Reply(200, SOUND[:9_000], whole=False)],
+        *[Reply(200, b'{"error": "no GPU"}'), Reply(200, parts=(b'{"er', b'ror": {"mess', b'age": "no GPU"}}'))],
+    ],
+)
 async def test_a_passing_fault_is_tried_again(anyio_backend: str, fault: Reply) -> None:
     server = Scripted([fault, Reply(200, SOUND)])
     async with answering(server) as url, saying("Hello.", url) as (ends, port):
@@ -133,6 +141,25 @@ async def test_the_pause_that_the_server_asks_for_is_kept(anyio_backend: str, re
     async with answering(server) as url, saying("Hello.", url, timeout_s=7.0) as (ends, _):
         assert (await ends.until(SynthesisFailed, "s")).reason.startswith(f"the server answered {reply.status}")
     assert len(server.said) == 1, "there is no time for it"
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(200, b'{"error": {"message": "no GPU"}}'), "the server answered 200: no GPU"),
+        (Reply(200, b'[{"loc": ["body", "text"], "msg": "field required"}]'), "the server answered 200: body.text: field required"),
+        (Reply(200, b"<html></html>", headers=("Content-Type: text/html; charset=utf-8",)), "that is no WAV but text/html"),
+        (Reply(200, bytes(9_000), headers=("Content-Type: audio/aac",)), "that is no WAV but audio/aac"),
+        (Reply(200, bytes(9_000), headers=("Content-Type: audio/wav",)), "that is no WAV"),
+    ],
+    ids=lambda value: repr(getattr(value, "body", value))[:40],
+)
+async def test_what_is_no_sound_says_what_it_is(anyio_backend: str, reply: Reply, reason: str) -> None:
+    """R108: an error that is told with 200 is told in its own words."""
+    async with answering(Scripted([reply])) as url, saying("Hello.", url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == reason
 
 
 @each_backend

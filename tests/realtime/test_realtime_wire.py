@@ -315,6 +315,21 @@ def test_a_message_that_takes_long_to_take_in_is_set_aside_and_told(text: str) -
     assert hear(one, type="input_audio_buffer.speech_started", item_id="i3") == [Happened(events.SpeechStarted, ("i3",))]
 
 
+def test_sound_is_heard_in_whatever_base64_it_is_written() -> None:
+    """R102: with line breaks, in the alphabet of URLs, without its padding; what is none is an error (R84)."""
+    sound = b"\xff\xfe\xfb\xf0" * 50
+    wordings = (base64.encodebytes(sound), base64.urlsafe_b64encode(sound), base64.b64encode(sound).rstrip(b"="))
+    for written in wordings:
+        one = confirmed()
+        hear(one, type="response.created", response=RESPONSE)
+        *_, heard = hear(one, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=written.decode())
+        assert isinstance(heard, Audio)
+        assert heard.pcm == sound
+    for written in (b"a", b"AA==AA==", b"AAA*"):
+        [told] = hear(one, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=written.decode())
+        assert told == Happened(ErrorReceived, ("malformed_event", "delta is not base64"))
+
+
 def test_a_minute_of_sound_in_one_delta_is_heard() -> None:
     """Servers that make an answer whole send it whole."""
     one = wire()

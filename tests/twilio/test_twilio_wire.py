@@ -96,7 +96,7 @@ def test_custom_parameters_and_sound_are_in_no_repr() -> None:
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (b'{"event": "connected"}', "not text"),
+        (b'\xff{"event": "connected"}', "not text"),
         ("", "not JSON"),
         ("[" * 5_000, "not JSON"),
         ('{"event": "media", "media": NaN}', "not JSON"),
@@ -110,7 +110,7 @@ def test_custom_parameters_and_sound_are_in_no_repr() -> None:
         (sound(payload=""), "malformed media"),
         (sound(payload="a"), "malformed media"),
         (sound(payload="äää="), "malformed media"),
-        (sound(payload=PAYLOAD + "\n"), "malformed media"),
+        (sound(payload=PAYLOAD + "*"), "malformed media"),
         (sound(track="outbound"), "malformed media"),
         (changed("media", "media", to=None), "malformed media"),
         (changed("media", "media", "payload", to=...), "malformed media"),
@@ -147,6 +147,11 @@ def test_a_message_that_is_none_is_set_aside_by_its_reason(message: str | bytes,
     stream = Wire()
     assert stream.receive(message) is None
     assert stream.quarantined == {reason: 1}
+
+
+def test_a_message_in_a_binary_frame_is_read_as_its_text() -> None:
+    """R102."""
+    assert read(sound().encode()) == read(sound())
 
 
 def test_sound_before_the_start_is_ignored() -> None:
@@ -252,9 +257,14 @@ def test_numbers_may_begin_with_nought() -> None:
         assert (stream.gaps, stream.quarantined) == (0, {})
 
 
-def test_sound_may_be_written_in_either_base64_and_without_its_padding() -> None:
+def test_sound_may_be_written_in_either_base64_with_line_breaks_and_without_its_padding() -> None:
     octets = b"\xff\xfe\xfb" * 53 + b"\xff"
-    for written in (base64.b64encode(octets), base64.urlsafe_b64encode(octets), base64.b64encode(octets).rstrip(b"=")):
+    for written in (
+        base64.b64encode(octets),
+        base64.urlsafe_b64encode(octets),
+        base64.b64encode(octets).rstrip(b"="),
+        base64.encodebytes(octets),
+    ):
         assert read(sound(payload=written.decode()))[0] == Media(SID, octets, 20)
 
 
