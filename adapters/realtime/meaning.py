@@ -154,10 +154,24 @@ def created(memory: Memory, told: Told) -> list[Incoming]:
     response_id = told.text("response_id")
     if not response_id:
         raise Malformed("response.id is missing or empty")
+    if response_id in memory.untold:
+        return []
     memory.notes(response_id)
     memory.running = response_id
     memory.asking = False
     return [Happened(ev.ResponseCreated, (response_id,))]
+
+
+def begun_untold(memory: Memory, told: Told) -> list[Incoming]:
+    """The response that a message is the first to tell of, if one is awaited: some servers never say that it was created (R102)."""
+    response_id = told.text("response_id")
+    tells = bool(told.items("output")) if told.kind == "response.done" else told.kind != "response.created"
+    awaited = not memory.running and (memory.asking or memory.policy.create_response)
+    if not response_id or not tells or not awaited or response_id in memory.responses:
+        return []
+    begun = created(memory, told)
+    memory.untold[response_id] = True
+    return begun
 
 
 def ended_as(kind: type[ev.ResponseEnded], default: str = "") -> Act:
@@ -176,7 +190,7 @@ def ended_as(kind: type[ev.ResponseEnded], default: str = "") -> Act:
             return [*late, *_in_vain(memory, response_id), Happened(kind, (response_id, ""))]
         wait_ms = _wait_ms(memory, reason, told.message)
         if kind is ev.ResponseFailed:
-            late += _own_words(memory, reason, _failure(told), told_already=bool(wait_ms))
+            late += _own_words(memory, reason, _failure(told), told_already=_says_all(reason, wait_ms))
         return [*late, Happened(kind, (response_id, reason, *wait_ms))]
 
     return act
@@ -231,6 +245,9 @@ def _told_at_the_end(memory: Memory, told: Told, response_id: str, *, whole_answ
     if whole_answer:
         for call in memory.calls.of(response_id):
             late += _tell(memory, call) if not call.said or is_whole(call.said) else []
+            if not (late or call.told or call.cut or (call.name and call.id)):
+                call.cut = True
+                late += note(memory, "malformed_event", "a tool call without " + ("its id" if call.name else "a name") + " is not run")
     return late
 
 
@@ -524,7 +541,7 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
         case CreateResponse() | None if command is not None or (memory.asking and _limits_rate(memory, code, kind, told)):
             memory.asking = False
             wait_ms = _wait_ms(memory, code, told.message)
-            own = _own_words(memory, code, words, told_already=bool(wait_ms) or code in HARMLESS)
+            own = _own_words(memory, code, words, told_already=_says_all(code, wait_ms))
             refusal = [*own, Happened(ev.CreateRefused, (code, *wait_ms))]
         case CancelResponse(response_id=response_id):
             own = _own_words(memory, code, words, told_already=code in HARMLESS)
@@ -537,6 +554,11 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
         memory.set_aside["error"] += 1
         return refusal
     return [*_refused_items(memory, command), *note(memory, "error", message, code=code)]
+
+
+def _says_all(code: str, wait_ms: tuple[float, ...]) -> bool:
+    """Does a code tell as much as the words would: that of a usual race, or of a rate limit, whose wait is told?"""
+    return code in HARMLESS or (is_rate_limit(code) and bool(wait_ms))
 
 
 def _own_words(memory: Memory, code: str, words: str, *, told_already: bool) -> list[Incoming]:

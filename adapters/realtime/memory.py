@@ -105,6 +105,8 @@ class Memory:
     """Of a response, an item and a part: the half of a sample that came last."""
     commands: Bounded[str, Effect] = attrs.field(factory=Bounded)
     foreign: Bounded[str, bool] = attrs.field(factory=Bounded)
+    untold: Bounded[str, bool] = attrs.field(factory=Bounded)
+    """Responses that something else told of than their response.created."""
     responses: Bounded[str, ResponseNotes] = attrs.field(factory=Bounded)
     items: Bounded[str, str] = attrs.field(factory=Bounded)
     """The response of each item."""

@@ -18,7 +18,8 @@ def wire_table() -> str:
         f"{len(TABLE)} messages that a server may send. The first form that a message has counts. Before that, what belongs to a response "
         "in no conversation is set aside, as that is somebody else's (R90); a message without what nothing can stand in for is an error, "
         "told and counted (R84), and so is one of a type that nobody knows. A tool call whose arguments were done is told with the message "
-        "behind, unless that says that it was cut off (R90).",
+        "behind, unless that says that it was cut off (R90). A response that is awaited, and of which something else comes before its "
+        "`response.created`, is created by that (R102).",
         "## Messages",
         _markdown(("message", "in the form", "comes to", "as"), *(line for message in TABLE.values() for line in _lines(message))),
         "## Fields",

@@ -66,6 +66,9 @@ WORDS = (ev.ItemAdded, TextDelta, SpokenDelta, ev.TextArrived)
 """What words come to: they are for a voice of ours, or heard in the model's own."""
 FIRST = "of an item's text and transcript the one that came first counts"
 WHOLE = "where no delta came, these are the first words of the item"
+COMPLETED = ("completed", "complete", "done", "finished", "succeeded", "success", "in_progress")
+"""What servers call a response at its end that is whole; some leave the status that it began with."""
+CANCELLED = ("cancelled", "canceled", "interrupted", "aborted")
 END = ("response_id", "status", "reason", "failure", "output")
 BEFORE_THE_END = (ev.ToolCalled, *WORDS, *SAYS, *WAITED)
 """What the end of a response may be the first to tell."""
@@ -183,12 +186,16 @@ _RESPONSES = (
             *BEFORE_THE_END,
             ev.ErrorReceived,
             ev.ResponseCompleted,
-            when=m.has_status("completed"),
-            words="completed, or no status",
+            when=m.has_status(*COMPLETED),
+            words="completed, in other words perhaps, or no status",
             why="an error says why nothing of it can be heard: it has words without sound, or sound alone for a voice of ours",
         ),
         comes(
-            m.ended_as(ev.ResponseCancelled), *WAITED, ev.ResponseCancelled, when=m.has_status("cancelled", "canceled"), words="cancelled"
+            m.ended_as(ev.ResponseCancelled),
+            *WAITED,
+            ev.ResponseCancelled,
+            when=m.has_status(*CANCELLED),
+            words="cancelled, in other words perhaps",
         ),
         comes(m.ended_as(ev.ResponseIncomplete), *WAITED, ev.ResponseIncomplete, when=m.has_status("incomplete"), words="incomplete"),
         comes(m.ended_as(ev.ResponseFailed), *WAITED, ev.ErrorReceived, ev.ResponseFailed, when=m.has_status("failed"), words="failed"),
@@ -245,8 +252,9 @@ def _kinds(message: Message) -> tuple[Kind, ...]:
 
 TABLE = {message.name: message for message in (*_SESSION, *_CALLER, *_ITEMS, *_RESPONSES)}
 """Every message by its GA name."""
-EVERYWHERE = (ev.ToolCalled, ev.ErrorReceived)
-"""What may come with any message: the call whose arguments were done in the one before, and the error that a malformed one is."""
+EVERYWHERE = (ev.ToolCalled, ev.ResponseCreated, ev.ErrorReceived)
+"""What may come with any message: the call whose arguments were done in the one before, the response that is awaited and that nothing
+told of before, and the error that a malformed one is."""
 WITHOUT_MEANING = frozenset(
     name for name, message in TABLE.items() if {*_kinds(message)} - {Reply, ev.ItemAdded, ev.ItemsDone, ev.ToolCalled} in (set(), {*WAITED})
 )

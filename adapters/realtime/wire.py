@@ -13,7 +13,7 @@ from typing import Any
 from adapters.realtime.commands import bodies
 from adapters.realtime.dialects import to_beta
 from adapters.realtime.incoming import Incoming, Reply
-from adapters.realtime.meaning import note, settle
+from adapters.realtime.meaning import begun_untold, note, settle
 from adapters.realtime.memory import Gate, Memory
 from adapters.realtime.messages import Malformed, Told
 from adapters.realtime.session import SessionSetup
@@ -115,6 +115,8 @@ class Wire:
         try:
             if declared.of_response and memory.is_foreign(told):
                 return settled
+            if declared.of_response:
+                settled = [*settled, *begun_untold(memory, told)]
             row = next(row for row in declared.rows if row.form(memory, told))
             return [*settled, *row.act(memory, told)]
         except Malformed as error:

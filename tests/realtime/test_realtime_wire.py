@@ -997,3 +997,74 @@ def test_a_turn_whose_words_nobody_asks_for_does_not_wait_for_them() -> None:
     for transcription, said in ((None, []), ("none", [Happened(events.TurnCommitted, ("u1",))])):
         made = Wire(attrs.evolve(SETTINGS, transcript_first=True, transcription=transcription), VOICE)
         assert hear(made, type="input_audio_buffer.committed", item_id="u1") == said
+
+
+@pytest.mark.parametrize("status", ["completed", "done", "finished", "succeeded", "in_progress", None])
+def test_a_response_that_is_whole_is_not_a_failure_for_what_its_status_is_called(status: str | None) -> None:
+    """R97: it was heard, and is not asked for again."""
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    assert hear(made, type="response.done", response=RESPONSE | {"status": status}) == [Happened(events.ResponseCompleted, ("r1", ""))]
+
+
+def test_a_response_that_is_interrupted_is_cancelled_and_its_calls_are_not_run() -> None:
+    """R90."""
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    ended = hear(made, type="response.done", response=RESPONSE | {"status": "interrupted", "output": [CALL]})
+    assert ended == [Happened(events.ResponseCancelled, ("r1", ""))]
+
+
+AUDIO = {"type": "response.output_audio.delta", "response_id": "r1", "item_id": "i1", "delta": "AAAA"}
+
+
+def test_a_response_that_is_awaited_is_created_by_the_first_that_is_told_of_it() -> None:
+    """R102: where response.created is left out, or comes later; where nothing is awaited it is nobody's."""
+    made = confirmed()
+    assert Happened(events.ResponseCreated, ("r1",)) not in hear(made, **AUDIO)
+    made = confirmed()
+    say(made, CreateResponse(Cause.USER_TURN))
+    assert [type(one) if isinstance(one, Audio) else one.event for one in hear(made, **AUDIO) if isinstance(one, Audio | Happened)] == [
+        events.ResponseCreated,
+        events.ItemAdded,
+        Audio,
+    ]
+    assert hear(made, type="response.created", response=RESPONSE) == []
+    assert Happened(events.ResponseCreated, ("r1",)) not in hear(made, **AUDIO)
+    assert hear(made, type="response.done", response=RESPONSE | {"status": "completed"})[-1].event is events.ResponseCompleted
+    assert hear(made, type="response.created", response=RESPONSE | {"id": "r2"}) == [Happened(events.ResponseCreated, ("r2",))]
+
+
+def test_a_response_that_only_its_end_tells_is_created_by_that_and_one_beside_the_call_never_is() -> None:
+    """R90, R102."""
+    said = {"id": "i1", "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello."}]}
+    made = confirmed(TEXT)
+    say(made, CreateResponse(Cause.USER_TURN))
+    assert hear(made, type="response.done", response={"id": "rx", "conversation_id": "none", "output": [said]}) == []
+    assert hear(made, type="response.output_text.delta", response_id="rx", item_id="ix", delta="Psst.") == []
+    told = hear(made, type="response.done", response={**RESPONSE, "status": "completed", "output": [said]})
+    assert told[0] == Happened(events.ResponseCreated, ("r1",))
+    assert TextDelta("r1", "i1", "Hello.") in told
+    assert told[-1] == Happened(events.ResponseCompleted, ("r1", ""))
+
+
+@pytest.mark.parametrize(("lacks", "words"), [(("id", "call_id"), "without its id"), (("name",), "without a name")])
+def test_a_tool_call_that_cannot_be_run_is_told(lacks: tuple[str, ...], words: str) -> None:
+    """R84, R108."""
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    call = {name: value for name, value in CALL.items() if name not in lacks}
+    told, ended = hear(made, type="response.done", response=RESPONSE | {"status": "completed", "output": [call]})
+    assert told == Happened(ErrorReceived, ("malformed_event", f"a tool call {words} is not run"))
+    assert ended == Happened(events.ResponseCompleted, ("r1", ""))
+
+
+def test_an_odd_error_is_told_in_its_own_words_beside_the_wait_that_it_asks_for() -> None:
+    """R92, R108: only a rate limit's code says all."""
+    made = confirmed()
+    event_id = say(made, CreateResponse(Cause.USER_TURN))["event_id"]
+    error = {"message": "The model is away, try again in 1s", "event_id": event_id}
+    assert hear(made, type="error", error=error) == [
+        Happened(ErrorReceived, ("unknown_error", "The model is away, try again in 1s")),
+        Happened(events.CreateRefused, ("unknown_error", 1_000.0)),
+    ]
