@@ -468,7 +468,7 @@ def _result(judge: Judge, world: World, effect: fx.SendToolResult) -> Iterator[R
     cut = cut or (world.asked is not None and world.asked.cut)
     full = sum(other.how in ("told", "runs") for other in world.tools) > judge.policy.tools_at_once
     lost = isinstance(event, ev.TakenUp)
-    why = {"interrupted": cut and not lost, "connection": lost, "too many": full}
+    why = {"cut off": cut and not lost, "connection": lost, "too many": full}
     if not any(so and _tells(effect, word) for word, so in why.items()):
         yield Rule.TOOL_CUT
 
