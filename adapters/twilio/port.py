@@ -7,6 +7,7 @@ The line carries mu-law. Who takes that hears the caller's octets as they came, 
 decoded and resampled.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -26,6 +27,9 @@ from adapters.twilio.voice import Voice
 from adapters.twilio.wire import Marked, Media, Pressed, Started, Stopped, Wire
 from fsm.call.events import DeviceFailed, DigitPressed
 
+_LOG = logging.getLogger("callfsm.twilio")
+USUAL = {"unknown event", "out of order", "a second start"}
+"""What is set aside of a stream that is well."""
 AHEAD_MS = 200
 """How much sound Twilio is given ahead: a clear loses no more, and the last mark is back within the core's `line_tail_ms`."""
 
@@ -104,6 +108,7 @@ class TwilioLine(Device):
         self._stirred = False
         self._waiter: anyio.Event | None = None
         self._failed: Counter[str] = Counter()
+        self._aside = {*answered.wire.quarantined}
 
     def __repr__(self) -> str:
         return f"<TwilioLine {self._answered.started.call_sid} {self.line.value}>"
@@ -167,7 +172,13 @@ class TwilioLine(Device):
                 case Stopped():
                     return "the stream stopped"
                 case _:
-                    pass
+                    self._say_aside()
+
+    def _say_aside(self) -> None:
+        """Log each reason for which a message that matters is set aside, once: a caller who cannot be read is not merely silent."""
+        for reason in self._answered.wire.quarantined.keys() - self._aside - USUAL:
+            self._aside.add(reason)
+            _LOG.warning("set_aside: of the stream of %s: %s", self._answered.started.call_sid, reason)
 
     def _take(self, octets: bytes) -> None:
         """Hear the whole frames that there are now."""

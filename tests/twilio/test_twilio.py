@@ -687,6 +687,25 @@ def test_refused_sound_and_useless_messages_are_counted() -> None:
     assert held.line.counts["messages missing"] == held.stream.counts["frames of the caller lost"] > 0
 
 
+def test_why_a_message_of_the_stream_cannot_be_used_is_logged_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+    """A caller whose sound cannot be read is not merely silent."""
+
+    async def be() -> None:
+        wire = Wire()
+        await wire.socket.send(EARLY)
+        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
+        line = TwilioLine(await answer(wire.channel))
+        odd = '{"event": "media", "media": {"track": "both_tracks", "payload": "/w=="}}'
+        for text in (odd, odd, EARLY, '{"event": "ping"}', '{"event": "dtmf", "dtmf": {"digits": "12"}}'):
+            await wire.socket.send(text)
+        wire.up.close()
+        await line.run(Log().post)
+
+    in_virtual_time(be)
+    reasons = [record.getMessage().rpartition(": ")[2] for record in caplog.records if record.name == "callfsm.twilio"]
+    assert reasons == ["malformed media", "of another stream", "malformed dtmf"]
+
+
 def test_what_was_done_before_the_line_opened_is_told_then() -> None:
     async def be() -> Log:
         wire, log = Wire(), Log()
