@@ -6,6 +6,8 @@ from adapters.standin.realtime.functions import told, wanted
 from adapters.standin.realtime.turns import Call, Dialogue, Say, Tool, Turn
 
 __all__ = ["BluebirdCycles", "Call", "Dialogue", "Say", "Tool", "Turn"]
+_GOODBYE = re.compile(r"\b((good|could) ?)?bye\b|\b(good|could) (buy|by)\b")
+"""Also as PocketSphinx may hear it."""
 
 
 class BluebirdCycles:
@@ -71,7 +73,7 @@ class BluebirdCycles:
         if not turn.caller_spoke and turn.replies == 0:
             return Say(self.GREETING)
         words = set(re.findall(r"[a-z]+", turn.heard.lower()))
-        if words & {"goodbye", "bye"} or "good bye" in turn.heard.lower():
+        if _GOODBYE.search(turn.heard.lower()):
             return Say(self.GOODBYE)
         for keywords, text in self.TOPICS:
             if words & set(keywords.split()):

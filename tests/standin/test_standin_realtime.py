@@ -435,6 +435,7 @@ HEARD = (
     "my bike has a flat tire",
     "i would like to make an appointment",
     "thank you goodbye",
+    "all right thank you very much could buy",
     "bye bye",
     "thanks that is all",
 )
