@@ -47,6 +47,17 @@ class Faults:
 
     def warnings(self, event: ev.Event, answer: Step[Call]) -> list[tuple[fx.Log, str]]:
         """The warnings and errors of a step, each with its words: the server's own, where it has some."""
-        told, words = self.is_told(event), event.message if isinstance(event, ev.ErrorReceived) else ""
+        told = self.is_told(event)
         loud = [one for one in answer.effects if isinstance(one, fx.Log) and one.level in (fx.Level.WARNING, fx.Level.ERROR)]
-        return [(one, one.detail or words) for one in loud if not (told and one.code == getattr(event, "code", ""))]
+        return [(one, _words(event, one)) for one in loud if not (told and one.code == getattr(event, "code", ""))]
+
+
+def _words(event: ev.Event, log: fx.Log) -> str:
+    """What is told of a log line: its detail, and what the server said itself."""
+    match event:
+        case ev.ErrorReceived(message=message):
+            return log.detail or message
+        case ev.SynthesisFailed(reason=reason) if reason:
+            return f"{log.detail}: {reason}"
+        case _:
+            return log.detail

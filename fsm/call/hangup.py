@@ -227,7 +227,9 @@ def as_requested(call: Call, event: ev.HangupRequested) -> tuple[str, Reason, st
 
 @sets("reason", "detail")
 def model_failed(call: Call, _: ev.AnswerFailed) -> tuple[Reason, str]:
-    """The model cannot answer."""
+    """The model cannot answer, unless it is the voice that has failed for good just now."""
+    if call.synthesis.failed >= call.policy.voice_failures:
+        return call.hangup.reason, call.hangup.detail
     return Reason.MODEL_FAILED, call.response.fault or "no answer came"
 
 

@@ -432,6 +432,19 @@ def test_a_voice_that_fails_too_often_ends_the_call() -> None:
     assert script.post(ev.SynthesisFailed, "call.r1.5", "503")[-1] == TellEnded(Reason.VOICE_FAILED, "503")
 
 
+def test_a_voice_that_fails_as_often_as_the_model_may_is_the_reason_itself() -> None:
+    """R86: answers of one sentence, none of which could be spoken: it is not the model that failed."""
+    script = reading()
+    for number in (1, 2, 3):
+        script.post(ev.ResponseCompleted, f"r{number}")
+        ended = script.post(ev.SynthesisFailed, f"call.r{number}.1", f"40{number}")
+        if number < 3:
+            script.wait(500)
+            script.post(ev.ResponseCreated, f"r{number + 1}")
+            script.post(ev.SentenceCut, f"r{number + 1}", 1, "Hello.", f"item_r{number + 1}")
+    assert ended[-1] == TellEnded(Reason.VOICE_FAILED, "403")
+
+
 def test_a_voice_that_never_answers_ends_the_call() -> None:
     """R78, R86: each sentence that was not answered counts, the last of a response as well."""
     script = reading(voice_failures=2)

@@ -13,7 +13,7 @@ from fsm.call.snapshot import start
 
 def warnings(*events: ev.Event, key: str | None = None) -> list[str]:
     """The warnings that a terminal shows of a call in which this happens."""
-    call, out = start(Policy(greeting=False)), StringIO()
+    call, out = start(Policy(greeting=False, voice="chatterbox"), "c"), StringIO()
     show = Show(Console(file=out, width=200), call, lambda *_: None, key=key)
     for event in (ev.LineOpened(0), ev.SessionConfirmed(0), ev.VadCalibrated(0), *events):
         answer = step(call, event)
@@ -34,3 +34,11 @@ def test_a_refusal_is_one_line_with_the_servers_own_words_where_it_has_some() ->
     assert warnings(asked, ev.ErrorReceived(10, "bad", "The model is away."), refused) == ["bad The model is away."]
     assert warnings(asked, refused) == ["bad"]
     assert warnings(asked, ev.ErrorReceived(10, "odd", "Something else."), refused) == ["odd Something else.", "bad"]
+
+
+def test_a_sentence_that_is_lost_is_told_with_the_voices_own_words() -> None:
+    """R108."""
+    asked = (ev.TurnCommitted(5, "u1"), ev.ResponseCreated(10, "r1"), ev.SentenceCut(11, "r1", 1, "Hello.", "i1"))
+    assert warnings(*asked, ev.SynthesisFailed(12, "c.r1.1", "the server answered 401: no")) == [
+        "sentence_lost c.r1.1: the server answered 401: no"
+    ]
