@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import attrs
 
-from adapters.proof.judges import Rule
+from adapters.proof.laws import Rule
 from adapters.proof.verify.alphabet import Happening
 from adapters.proof.verify.checker import rest_ms
 from adapters.proof.verify.model import Model, Node

@@ -15,7 +15,7 @@ import pytest
 from test_verify import instead, mutated
 
 from adapters.cli import main
-from adapters.proof.judges import Rule
+from adapters.proof.laws import Rule
 from adapters.proof.sim import campaign as sim
 from adapters.proof.sim.call import Parts, Simulated, simulate
 from adapters.proof.sim.campaign import Tally, again, campaign, hold_calls, report

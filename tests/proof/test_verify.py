@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from adapters.cli import main
-from adapters.proof.judges import Rule
+from adapters.proof.laws import Rule
 from adapters.proof.verify.checker import Checked, check, dead_rows, report
 from adapters.proof.verify.model import Model
 from adapters.proof.verify.plans import PLAIN, Plan, plans

@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 
 from adapters.proof.deadlines import untimely
-from adapters.proof.judges import Judge, Rule, at_rest
+from adapters.proof.judges import Judge, at_rest
+from adapters.proof.laws import Rule
 from adapters.proof.meanings import untrue
 from adapters.proof.world import begin
 from fsm.call import effects as fx, events as ev, states as st

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from adapters.proof.judges import Rule
+from adapters.proof.laws import Rule
 from adapters.proof.verify.alphabet import Happening
 from adapters.proof.verify.model import PATIENT, SETTLED, Model, Node
 from adapters.proof.verify.plans import Plan

@@ -6,7 +6,8 @@ from typing import NamedTuple, Self
 
 from adapters.proof.deadlines import untimely
 from adapters.proof.events import happened
-from adapters.proof.judges import Judge, Rule, at_rest
+from adapters.proof.judges import Judge, at_rest
+from adapters.proof.laws import Rule
 from adapters.proof.meanings import untrue
 from adapters.proof.verify.alphabet import ASLEEP, DUE, NOW, SOUND_MS, Happening, happenings, new_turn, sentence
 from adapters.proof.verify.canon import Canon, Names
