@@ -32,6 +32,7 @@ from fsm.call.guards import (
 from fsm.call.idle import gives_up_waiting
 from fsm.call.snapshot import Call, Hangup
 from fsm.call.states import (
+    CANCEL_IN_FLIGHT,
     CANCELLED,
     COMPLETED,
     CONFIGURING,
@@ -129,8 +130,9 @@ def ends_after_all(call: Call, event: ev.ResponseCompleted) -> bool:
 
 
 def goodbye_failed(call: Call, _: ev.AnswerFailed | ev.VoiceMissing) -> bool:
-    """Is it the goodbye that failed?"""
-    return call.response.id == call.hangup.id
+    """Is it the goodbye that failed, maybe with the end of one that was cancelled at its birth still awaited (R73)?"""
+    awaits_other = call.response.state is CANCEL_IN_FLIGHT and call.response.ended[-1:] == (call.hangup.id,)
+    return call.response.id == call.hangup.id or awaits_other
 
 
 def goodbye_heard_out(call: Call, event: ev.TakenUp) -> bool:

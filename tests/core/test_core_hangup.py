@@ -34,6 +34,7 @@ from tests.shared.core import (
     idle,
     interrupted,
     playing_out,
+    put,
     reading,
     speaking,
 )
@@ -381,6 +382,17 @@ def test_a_goodbye_that_fails_is_withdrawn() -> None:
         script.expects(hangup=states.GOODBYE)
         script.post(kind, "r1")
         script.expects(hangup=states.STAYING)
+
+
+def test_a_goodbye_that_fails_is_withdrawn_though_the_end_of_another_is_awaited() -> None:
+    """R15, R42, R73: one that the server began meanwhile was cancelled at its birth; a farewell of ours is asked for again."""
+    for kind in (ev.ResponseCompleted, ev.ResponseFailed, ev.ResponseIncomplete):
+        for reason, left in ((Reason.GOODBYE, states.STAYING), (Reason.APPLICATION, states.PARTING)):
+            script = put(speaking(), "hangup", states.GOODBYE, id="r1", reason=reason)
+            put(script, "playout", states.ADMITTED, heard=False)
+            script.post(ev.ResponseCreated, "r2")
+            script.post(kind, "r1")
+            script.expects(response=states.CANCEL_IN_FLIGHT, hangup=left)
 
 
 def test_an_end_is_carried_out_in_the_step_that_decides_it() -> None:
