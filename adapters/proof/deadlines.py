@@ -7,7 +7,7 @@ says: progress lets a playout go on, noise does not refill the silence.
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
-from adapters.proof.world import World, is_protected
+from adapters.proof.world import Device, World, is_protected, is_quiet, is_spoken_yet
 from fsm.call import effects as fx, events as ev, states as st
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call
@@ -37,7 +37,9 @@ def untimely(was: Call, call: Call, moment: Moment, still: Collection[str] = ())
         stays = same and now.state in _LASTS and not fired
         late = began and now.due_ms != _due_ms(now.state, before.due_ms, moment)
         unfounded = began and not _begun_by(now.state, moment)
-        if late or unfounded or (stays and began is not _ANEW.get(now.state, _never)(moment)):
+        endless = fired and began and now.state is before.state and not _GOES_ON.get(now.state, _never)(moment)
+        over = stays and not began and now.state is st.ARMED and ev.TurnTaken in moment.signals
+        if late or unfounded or endless or over or (stays and began is not _ANEW.get(now.state, _never)(moment)):
             yield f"{name} is {now.state.name}"
 
 
@@ -189,6 +191,84 @@ _ANEW: dict[State, Callable[[Moment], bool]] = {
     st.PAUSED: _fails,
 }
 """What lets a state last anew that lasts already."""
+
+
+def _speech_explains(moment: Moment) -> bool:
+    """Is a sentence of what is heard with the speech server, or synthesised and not heard yet?"""
+    front = moment.before.front
+    return front is not None and is_spoken_yet(moment.before, front)
+
+
+def _silence_explained(moment: Moment) -> bool:
+    """Does a tool that runs, or a sentence, explain the silence in the middle of an answer (R97)?"""
+    front = moment.before.front
+    return _speech_explains(moment) or (front is not None and front.live and bool(moment.before.running))
+
+
+def _unplayable(moment: Moment) -> bool:
+    return moment.before.held or not moment.before.line
+
+
+def _follows(moment: Moment) -> bool:
+    front = moment.before.front
+    return front is not None and any(answer.generated and answer.audible and answer is not front for answer in moment.before.answers)
+
+
+def _sessionless(moment: Moment) -> bool:
+    return not moment.before.confirmed
+
+
+def _disturbed(moment: Moment) -> bool:
+    before = moment.before
+    return not is_quiet(before) or before.failed or bool(before.optional)
+
+
+def _others_run(moment: Moment) -> bool:
+    return len(moment.before.running) > 1
+
+
+def _goodbye_heard(moment: Moment) -> bool:
+    front = moment.before.front
+    return front is not None and front.id == moment.before.bye
+
+
+_GOES_ON: dict[State, Callable[[Moment], bool]] = {
+    st.ADMITTED: _speech_explains,
+    st.STARVED: _silence_explained,
+    st.PLAYING: _unplayable,
+    st.IN_PROGRESS: _follows,
+    st.REQUESTED: _on(fx.CreateResponse),
+    st.SYNTHESISING: _on(fx.Synthesise),
+    st.STOPPED: _sessionless,
+    st.AGED: _disturbed,
+    st.ARMED: _disturbed,
+    st.TOOL_SLOW: _others_run,
+    st.GOODBYE: _goodbye_heard,
+}
+"""What explains that a state goes on though its own deadline has passed; no other does (R78)."""
+
+
+def _was_cut(moment: Moment) -> bool:
+    """Was what is under way at the server cut already?"""
+    asked = moment.before.asked
+    if asked is not None and not asked.crossed:
+        return asked.cut
+    return any(
+        answer.generated and (answer.cut or answer.cancelled or answer.unsent or answer.device is Device.NEVER)
+        for answer in moment.before.answers
+    )
+
+
+def _cancels(moment: Moment) -> bool:
+    return isinstance(moment.event, ev.ResponseCancelled) or _was_cut(moment)
+
+
+def _fails_whole(moment: Moment) -> bool:
+    return isinstance(moment.event, ev.ResponseEnded) or not _was_cut(moment)
+
+
+_BEGUN_IF: dict[State, Callable[[Moment], bool]] = {st.CANCELLED: _cancels, st.FAILED: _fails_whole, st.NONE: _never}
+"""What must be so where a state begins, besides (R15): what was cut is told as cancelled, and what nobody cut as failed."""
 _FAILURES = (ev.AnswerFailed, ev.VoiceMissing, ev.PlayoutStalled, ev.ResponseCancelled, ev.SessionLost)
 _BEGUN_BY: dict[State, tuple[type, ...]] = {
     st.CANCELLED: (ev.ResponseCancelled, ev.ResponseExpired, ev.CancelUnsent, ev.SessionLost, ev.TakenUp, ev.CreateRefused),
@@ -227,7 +307,7 @@ _BEGUN_BY: dict[State, tuple[type, ...]] = {
 
 def _begun_by(state: State, moment: Moment) -> bool:
     kinds = _BEGUN_BY.get(state)
-    return kinds is None or _on(*kinds)(moment)
+    return (kinds is None or _on(*kinds)(moment)) and (state not in _BEGUN_IF or _BEGUN_IF[state](moment))
 
 
 _REGIONS = (

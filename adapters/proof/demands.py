@@ -8,6 +8,8 @@ from adapters.proof.world import (
     GREETING,
     IN_CONVERSATION,
     OWN_WORDS,
+    SOUND,
+    TURN,
     Device,
     Sound,
     World,
@@ -28,6 +30,8 @@ class Asking(NamedTuple):
     event: ev.Event
     signals: tuple[type, ...]
     effects: tuple[fx.Effect, ...]
+    before: World
+    """The world as it was when it happened."""
 
     @property
     def barged_in(self) -> bool:
@@ -35,10 +39,13 @@ class Asking(NamedTuple):
         return ev.BargedIn in self.signals
 
 
-def _cancel(_: Asking, world: World, effect: fx.CancelResponse) -> Iterator[Rule]:
+def _cancel(asked: Asking, world: World, effect: fx.CancelResponse) -> Iterator[Rule]:
     answer = world.answer(effect.response_id)
     if answer is None or not answer.live or answer.cancelled:
         yield Rule.CANCEL_ONCE
+    born = isinstance(asked.event, ev.ResponseCreated) and asked.event.response_id == effect.response_id
+    if born and asked.policy.interrupts == "server" and asked.before.asked is None and not asked.before.live:
+        yield Rule.OWNER
 
 
 def _create(asked: Asking, world: World, effect: fx.CreateResponse) -> Iterator[Rule]:
@@ -47,6 +54,7 @@ def _create(asked: Asking, world: World, effect: fx.CreateResponse) -> Iterator[
     if not (world.confirmed and world.line) or world.speaking or world.stopped:
         yield Rule.CREATE_FREE
     owed = world.owed | world.optional
+    spoken_since = frozenset({TURN}) if SOUND in owed else frozenset[str]()
     match effect.cause:
         case Cause.GREETING:
             due = GREETING in owed or world.failed
@@ -54,14 +62,19 @@ def _create(asked: Asking, world: World, effect: fx.CreateResponse) -> Iterator[
             due = any(is_notice(debt, effect.instructions) for debt in owed)
         case cause if cause in OWN_WORDS:
             due = not world.owed & IN_CONVERSATION
+        case Cause.RECOVERY:
+            due = bool(owed & (world.tried | world.maybe_tried)) or world.failed
         case _:
-            due = bool(owed & IN_CONVERSATION) or world.failed
+            due = (bool(owed & IN_CONVERSATION) or world.failed) and not (
+                world.owed & world.tried & IN_CONVERSATION
+            ) - world.maybe_tried - spoken_since
     if not due:
         yield Rule.CREATE_CAUSE
     protected = effect.cause is Cause.NOTICE or (effect.cause is Cause.GREETING and asked.policy.greeting_protected)
     if protected and world.rights and asked.policy.create_response:
         yield Rule.RIGHTS
-    if effect.cause is Cause.TOOL_FILLER and not (isinstance(asked.event, ev.ToolExpired) or world.failed):
+    fills = isinstance(asked.event, ev.ToolExpired) and asked.policy.tool_filler_ms > 0
+    if effect.cause is Cause.TOOL_FILLER and not (fills or world.failed):
         yield Rule.PROMPT_QUIET
     if effect.cause in (Cause.IDLE_PROMPT, Cause.FAREWELL):
         silent = isinstance(asked.event, ev.IdleExpired)
@@ -86,19 +99,21 @@ def _flush(_: Asking, world: World, effect: fx.Flush) -> Iterator[Rule]:
 def _hold(asked: Asking, world: World, __: fx.Hold) -> Iterator[Rule]:
     if world.held:
         yield Rule.HOLD
-    if not asked.barged_in and not _to_interrupt(world, asked.policy):
+    if not asked.barged_in and not to_interrupt(world, asked.policy):
         yield Rule.PROTECTED
 
 
-def _to_interrupt(world: World, policy: Policy) -> bool:
+def to_interrupt(world: World, policy: Policy) -> bool:
     """Is anything heard or on its way, and nothing protected?"""
     asked = [] if world.asked is None or world.asked.cut else [world.asked.cause]
     causes = [*asked, *(answer.cause for answer in world.answers if answer.audible or (answer.generated and not answer.cancelled))]
     return bool(causes) and not any(is_protected(cause, policy) for cause in causes)
 
 
-def _resume(_: Asking, world: World, __: fx.Resume) -> Iterator[Rule]:
-    if not world.held:
+def _resume(asked: Asking, world: World, __: fx.Resume) -> Iterator[Rule]:
+    event = asked.event
+    cut = asked.before.answer(event.response_id) if isinstance(event, ev.ResponseCancelled) else None
+    if not world.held or (isinstance(event, ev.ResponseCancelled) and (cut is None or not cut.live)):
         yield Rule.HOLD
 
 
@@ -154,7 +169,7 @@ def _result(asked: Asking, world: World, effect: fx.SendToolResult) -> Iterator[
     cut = cut or answer is None or answer.cut or answer.cancelled or answer.overdue
     cut = cut or (answer is not None and answer.device is Device.NEVER)
     cut = cut or (world.asked is not None and world.asked.cut)
-    full = sum(other.how in ("told", "runs") for other in world.tools) > asked.policy.tools_at_once
+    full = sum(other is not tool and other.how in ("told", "runs") for other in world.tools) >= asked.policy.tools_at_once
     lost = isinstance(event, ev.TakenUp)
     why = {"cut off": cut and not lost, "connection": lost, "too many": full}
     if not any(so and _tells(effect, word) for word, so in why.items()):
@@ -181,11 +196,16 @@ def _protect(_: Asking, world: World, __: fx.ProtectResponse) -> Iterator[Rule]:
 
 
 def _release(asked: Asking, world: World, __: fx.ReleaseResponse) -> Iterator[Rule]:
-    given_up = isinstance(asked.event, ev.SessionExpired | ev.ResponseCancelled)
+    event = asked.event
+    given_up = isinstance(event, ev.SessionExpired) or (isinstance(event, ev.ResponseCancelled) and event.reason == "turn_detected")
     front, create = world.front, world.asked
     heard = front is not None and is_protected(front.cause, asked.policy)
-    wanted = create is not None and not create.cut and is_protected(create.cause, asked.policy)
-    if world.rights or ((heard or wanted) and not given_up):
+    wanted = create is not None and not (create.cut or create.crossed) and is_protected(create.cause, asked.policy)
+    begun = GREETING in world.maybe_tried
+    begun = begun or any(answer.cause is Cause.GREETING and (answer.sound or answer.sentences) for answer in world.answers)
+    owed = GREETING in world.owed and is_protected(Cause.GREETING, asked.policy) and not begun
+    ends = ev.HangupDue in asked.signals
+    if world.rights or ((heard or wanted or owed) and not (given_up or ends)):
         yield Rule.RIGHTS
 
 
@@ -214,9 +234,13 @@ def _true_reason(asked: Asking, world: World, reason: Reason) -> bool:
             return True
         lasts = said.audible or (said.generated and not (said.cancelled or said.cut))
         return not lasts and (said.sound >= Sound.HEARD or said.device is Device.SILENCED)
+    if reason is Reason.SESSION_LOST and world.lost <= asked.policy.reconnects:
+        return False
     if reason is Reason.VOICE_FAILED and world.unvoiced < asked.policy.voice_failures:
         return False
-    if reason is Reason.MODEL_FAILED and not (world.failures >= asked.policy.recoveries or world.replaced or _fatal(event)):
+    soundless = asked.before.front is None or asked.before.front.sound is Sound.NONE
+    again = world.replaced and soundless
+    if reason is Reason.MODEL_FAILED and not (world.failures >= asked.policy.recoveries or again or _fatal(event)):
         return False
     return isinstance(event, _REASONS[reason])
 

@@ -10,6 +10,7 @@ from adapters.proof.world import (
     IN_CONVERSATION,
     OWN_WORDS,
     TOOL,
+    WARNING,
     Asked,
     Device,
     Sentence,
@@ -44,14 +45,18 @@ def _create(world: World, effect: fx.CreateResponse, _: Policy) -> World:
             pays = frozenset({GREETING})
         case Cause.NOTICE:
             pays = frozenset([debt for debt in sorted(world.owed) if is_notice(debt, effect.instructions)][:1])
+        case Cause.LIMIT_WARNING:
+            pays = frozenset({WARNING})
         case cause if cause in OWN_WORDS:
             pays = frozenset()
         case _:
             pays = (world.owed | world.optional) & IN_CONVERSATION
+    if effect.cause in OWN_WORDS:
+        world = world._replace(sure=0)
     bye = world.bye or ("*" if effect.cause is Cause.FAREWELL else "")
     if bye and not world.bye:
         world = world._replace(why=Reason.IDLE, wish="")
-    return world._replace(asked=Asked(effect.cause, pays), failed=False, bye=bye)
+    return world._replace(asked=Asked(effect.cause, pays), failed=False, bye=bye, busy=False)
 
 
 def _cancel(world: World, effect: fx.CancelResponse, _: Policy) -> World:

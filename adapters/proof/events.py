@@ -10,6 +10,7 @@ from adapters.proof.world import (
     SOUND,
     TOOL,
     TURN,
+    WARNING,
     Answer,
     Device,
     Item,
@@ -65,6 +66,8 @@ def settled(world: World) -> World:
             maybe = frozenset() if front.sound > Sound.CAME else paid
             world = world._replace(owed=world.owed - paid, optional=(world.optional - paid) | maybe)
     due = world.owed | world.optional
+    if world.tried or world.maybe_tried:
+        world = world._replace(tried=world.tried & due, maybe_tried=world.maybe_tried & due)
     answers = tuple([_plain(answer, due) for answer in world.answers])
     asked, auto = world.asked, world.auto
     if asked is not None:
@@ -99,6 +102,32 @@ def came_to_nothing(world: World, response_id: str) -> World:
     if world.bye != response_id:
         return world
     return world._replace(bye="" if world.why is Reason.GOODBYE else "*")
+
+
+def failed_to_pay(before: World, world: World, event: ev.Event, signals: tuple[type, ...], policy: Policy) -> World:
+    """The world after a response failed that was to pay something: a further one is one more try (R15)."""
+    front, asked = before.front, before.asked
+    to_pay: frozenset[str] = frozenset()
+    if isinstance(event, ev.ResponseCancelled):
+        cut = before.answer(event.response_id)
+        return world if cut is None else world._replace(maybe_tried=world.maybe_tried | cut.pays)
+    lost = isinstance(event, ev.SessionLost | ev.TakenUp)
+    if lost or (ev.AnswerFailed in signals and isinstance(event, ev.CreateRefused | ev.ResponseExpired)):
+        to_pay = frozenset() if asked is None else asked.pays
+    if lost:
+        to_pay = to_pay.union(*[answer.pays for answer in before.answers if answer.live or answer.audible])
+        return world._replace(maybe_tried=world.maybe_tried | to_pay)
+    if ev.AnswerFailed in signals and isinstance(event, ev.ResponseEnded):
+        ended = before.answer(event.response_id)
+        to_pay = frozenset() if ended is None else ended.pays
+    elif any(one in signals for one in (ev.VoiceMissing, ev.PlayoutStalled, ev.AnswerFailed)) and front is not None and not to_pay:
+        to_pay = front.pays
+    if not to_pay:
+        return world
+    alone = not ((before.owed | before.optional) & IN_CONVERSATION) - to_pay
+    counts = alone and bool(to_pay & IN_CONVERSATION) and ev.PlayoutStalled not in signals
+    sure = min(world.sure + counts, policy.recoveries)
+    return world._replace(tried=world.tried | to_pay, sure=sure)
 
 
 def _created(world: World, event: ev.ResponseCreated, policy: Policy, by_itself: bool) -> World:
@@ -224,7 +253,9 @@ def _whole(world: World, event: ev.ItemsDone, _: Policy) -> World:
 
 
 def _words(world: World, event: ev.TextArrived, _: Policy) -> World:
-    return with_answer(world, event.response_id, words=True)
+    """Words of what is to be heard now; those of what is to follow tell nothing of a silence."""
+    front = world.front
+    return with_answer(world, front.id, words=True) if front is not None and front.id == event.response_id else world
 
 
 def _refused(world: World, event: ev.CreateRefused, _: Policy) -> World:
@@ -232,7 +263,9 @@ def _refused(world: World, event: ev.CreateRefused, _: Policy) -> World:
         return world
     if world.asked.crossed:
         return world._replace(asked=None)
-    return world._replace(asked=None, failed=True, wait_ms=event.retry_after_ms)
+    return world._replace(
+        asked=None, failed=True, wait_ms=event.retry_after_ms, busy=event.code == "conversation_already_has_active_response"
+    )
 
 
 def _unsent(world: World, event: ev.CancelUnsent, policy: Policy) -> World:
@@ -418,7 +451,7 @@ def _cooled(world: World, _: ev.CooldownExpired, __: Policy) -> World:
 
 
 def _near_its_end(world: World, _: ev.LimitExpired, __: Policy) -> World:
-    return world._replace(warned=True)
+    return world._replace(warned=True, owed=world.owed | {WARNING})
 
 
 def _end_awaited(answer: Answer) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from adapters.proof.corrections import corrected_by_record, late_item, never_heard, rewritten, truncations
 from adapters.proof.deadlines import Moment
-from adapters.proof.demands import DEMANDS, Asking
+from adapters.proof.demands import DEMANDS, Asking, to_interrupt
 from adapters.proof.effects import done
-from adapters.proof.events import came_to_nothing, forgiven, happened, interrupted, prompted, resumed, settled
+from adapters.proof.events import came_to_nothing, failed_to_pay, forgiven, happened, interrupted, prompted, resumed, settled
 from adapters.proof.laws import Rule
 from adapters.proof.notes import mistold
 from adapters.proof.world import (
@@ -56,7 +56,7 @@ class Judge:
             elif ev.VoiceResumed in signals:
                 world = resumed(world)
         over = over or isinstance(event, ev.OwnershipLost)
-        asked = Asking(policy, event, () if over or stale else signals, effects)
+        asked = Asking(policy, event, () if over or stale else signals, effects, before)
         for effect in effects:
             if over and not isinstance(effect, fx.Log):
                 self.faults.append(Rule.OVER)
@@ -71,6 +71,8 @@ class Judge:
             isinstance(one, fx.CreateResponse) and one.cause is Cause.IDLE_PROMPT for one in effects
         ):
             world = prompted(world)
+        if not (over or stale):
+            world = failed_to_pay(before, world, event, signals, policy)
         if isinstance(event, ev.ResponseCancelled | ev.CreateRefused) or any(
             one in signals for one in (ev.VoiceMissing, ev.AnswerFailed, ev.PlayoutStalled)
         ):
@@ -123,6 +125,8 @@ class Judge:
             yield Rule.ENDS
         if after.entry:
             yield Rule.ENTRY
+        if isinstance(event, ev.ToolExpired) and not policy.tool_filler_ms and after.running == before.running:
+            yield Rule.LASTS
         if (
             isinstance(event, ev.IdleExpired)
             and is_quiet(before)
@@ -141,6 +145,10 @@ class Judge:
             alive = [answer for answer in after.answers if answer.generated and not (answer.cancelled or answer.unsent)]
             if policy.interrupts == "client" and alive:
                 yield Rule.INTERRUPTED_ENDS
+            if not to_interrupt(before, policy) and before.front is not None:
+                yield Rule.PROTECTED
+            if isinstance(event, ev.DigitPressed) and not policy.keys_interrupt:
+                yield Rule.KEYS
         elif before.held and isinstance(event, ev.InterruptionExpired) and before.speaking and policy.interruption_by == "duration":
             yield Rule.INTERRUPTS
         if after.synthesis and not any(_speaks(answer, after.synthesis) and answer.audible for answer in after.answers):

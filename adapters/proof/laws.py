@@ -15,6 +15,7 @@ class Rule(StrEnum):
     FLUSH = "a response is flushed once, while it may be heard (R31)"
     INTERRUPTED = "after an interruption nothing that was under way may be heard (R30, R68, R69)"
     INTERRUPTED_ENDS = "after an interruption what is generated is cancelled by its owner (R02, R30)"
+    OWNER = "what the server begins by itself over a caller who speaks is its own to cancel, where it is the owner (R02)"
     INTERRUPTS = "a caller who speaks on over a held voice interrupts it (R29, R74)"
     HOLD = "a voice is held once, and resumed once (R70, R74)"
     SYNTHESIS = "a sentence is synthesised only while its response may be heard, one at a time (R66, R67)"

@@ -15,6 +15,7 @@ from adapters.proof.world import (
     SOUND,
     TOOL,
     TURN,
+    WARNING,
     Answer,
     Device,
     Sound,
@@ -26,6 +27,7 @@ from adapters.proof.world import (
 )
 from fsm.call import states as st
 from fsm.call.effects import Cause
+from fsm.call.machine import admits
 from fsm.call.snapshot import Call
 from fsm.engine.notation import State
 
@@ -34,6 +36,8 @@ Says = Callable[[Call, World], bool]
 
 def untrue(call: Call, world: World, still: Collection[str] = ()) -> Iterator[str]:
     """The regions of a call that is not over whose state is not so, each with its state; those of `still` are not asked."""
+    if any(admits(call, answer.id) is not (answer.audible and not world.held) for answer in world.answers) or admits(call, ""):
+        yield "frames are let through that may not be heard, or are not"
     for name, says in _SAYS.items():
         if name in still:
             continue
@@ -132,7 +136,7 @@ def _response(call: Call, world: World) -> bool:
         case st.WITHDRAWN:
             return world.asked is not None and world.asked.cut
         case st.BLOCKED:
-            return not asked
+            return not asked and world.busy
         case st.IN_PROGRESS:
             return live is not None
         case st.SERVER_CANCELLING:
@@ -164,9 +168,9 @@ def _playout(call: Call, world: World) -> bool:
         return False
     match region.state:
         case st.ADMITTED:
-            return front.sound <= Sound.CAME
+            return front.sound <= Sound.CAME and not (front.words and front.sound is Sound.NONE and call.policy.voice == "realtime")
         case st.VOICELESS:
-            return front.sound is Sound.NONE
+            return front.sound is Sound.NONE and front.words and call.policy.voice == "realtime"
         case st.STARVED:
             # a sentence that began tells no more than that: its progress and its end come in any order
             return bool(front.sentences) or not front.completed or front.overdue
@@ -185,7 +189,11 @@ def _truncation(call: Call, world: World) -> bool:
     begun = {(one.text, one.from_ms) for answer in counts for one in answer.sentences if one.from_ms is not None}
     listed = begun <= {(one.text, one.from_ms) for one in call.truncation.spoken} and spoken == told and items <= known
     most = call.policy.queued_sentences
-    return kept and (listed or len(known) == most or len(spoken) > most)
+    past = {answer.id for answer in world.answers if answer.device is Device.RETIRED and answer.sound >= Sound.HEARD}
+    wrong = past & {item.response_id for item in call.truncation.items} or {one.id for one in counts if one.audible} & set(
+        call.truncation.cut
+    )
+    return kept and not wrong and (listed or len(known) == most or len(spoken) > most)
 
 
 def _phase(call: Call, world: World) -> bool:
@@ -198,7 +206,7 @@ def _phase(call: Call, world: World) -> bool:
         case st.GREETING_LOCK:
             return front is not None and front.cause is Cause.GREETING
         case _:
-            return front is not None
+            return front is not None and front.sound is not Sound.NONE
 
 
 def _tool(call: Call, world: World) -> bool:
@@ -235,7 +243,7 @@ def _idle(call: Call, world: World) -> bool:
 
 
 def _pending(call: Call, world: World) -> bool:
-    if not _owes_what_is_owed(call, world):
+    if not _owes_what_is_owed(call, world) or not world.sure <= call.pending.recoveries <= world.failures:
         return False
     match call.pending.state:
         case st.NOTHING:
@@ -265,7 +273,7 @@ def _owes_what_is_owed(call: Call, world: World) -> bool:
     return asked_for and (_untold(call, world) or due <= named)
 
 
-_NAMES = {Cause.USER_TURN: TURN, Cause.ENTRY: ENTRY, Cause.TOOL_RESULT: TOOL}
+_NAMES = {Cause.USER_TURN: TURN, Cause.ENTRY: ENTRY, Cause.TOOL_RESULT: TOOL, Cause.LIMIT_WARNING: WARNING}
 
 
 def _due(world: World) -> frozenset[str]:

@@ -133,6 +133,7 @@ RULES: tuple[str, ...] = (
     "the record of a call that died is read up to its last whole line",
     "what one call writes to a log is bounded",
     "a policy that contradicts itself is refused",
+    "a call outlives its process, and one process alone acts for it",
 )
 """Each rule in a few words, R01 first."""
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from fsm.call.effects import Cause, Reason
 from fsm.call.policy import Policy
 
-TURN, SOUND, ENTRY, TOOL, GREETING, NOTICE = "turn", "sound", "entry", "tool", "greeting", "notice "
+TURN, SOUND, ENTRY, TOOL, GREETING, WARNING, NOTICE = "turn", "sound", "entry", "tool", "greeting", "warning", "notice "
 """What may be owed; a notice has its text behind it, and a sound may prove to be a turn."""
 IN_CONVERSATION = frozenset({TURN, SOUND, ENTRY, TOOL})
 """What any response without words of ours answers, if the conversation held it when the response was begun."""
@@ -193,6 +193,8 @@ class World(NamedTuple):
     calibrated: bool = False
     warned: bool = False
     """Was the caller told that the call is near its end?"""
+    busy: bool = False
+    """Did the server refuse a response because it still has an older one?"""
     lost: int = 0
     """How often in a row the session was lost."""
     away: bool = False
@@ -206,6 +208,12 @@ class World(NamedTuple):
     prompts_in_all: int = 0
     failures: int = 0
     """How many answers failed in a row, as far as policy counts."""
+    sure: int = 0
+    """How many of them nothing else that was owed could make up for."""
+    tried: frozenset[str] = frozenset()
+    """What is owed that a response failed to pay."""
+    maybe_tried: frozenset[str] = frozenset()
+    """What the server cut, of which nobody can tell whether that was a failure."""
     wait_ms: float = 0.0
     """How long the server asked to be left alone, with its last failure."""
     hung_up: bool = False
@@ -282,6 +290,11 @@ def sentences_waiting(world: World) -> list[Sentence]:
     return [one for answer in world.answers if answer.audible for one in answer.sentences if not (one.begun or one.lost)]
 
 
+def is_spoken_yet(world: World, answer: Answer) -> bool:
+    """Is a sentence of a response with the speech server, or synthesised and not heard yet?"""
+    return any(one.ahead or (world.synthesis and one.session == world.synthesis) for one in answer.sentences)
+
+
 def to_be_spoken(world: World, response_id: str) -> bool:
     """Is a further sentence of a response to be spoken: may it be heard, and has the speech of none behind it begun?"""
     heard = [answer for answer in world.answers if answer.audible]
@@ -319,6 +332,7 @@ def owe(world: World, debt: str, **changes: Any) -> World:
     if auto is not None:
         auto = auto - {debt}
     owed = (world.owed | {debt}) - {GREETING}
+    changes = {"tried": world.tried - {debt}, "maybe_tried": world.maybe_tried - {debt}, "sure": 0, **changes}
     return world._replace(answers=answers, asked=asked, auto=auto, owed=owed, optional=world.optional - {debt}, **changes)
 
 

@@ -14,7 +14,7 @@ import attrs
 
 from adapters.proof.laws import Rule
 from adapters.proof.verify.alphabet import Happening
-from adapters.proof.verify.checker import rest_ms
+from adapters.proof.verify.checker import ROUNDS, rest_ms
 from adapters.proof.verify.model import Model, Node
 from adapters.proof.verify.plans import Plan, plans
 from adapters.proof.world import World
@@ -29,7 +29,7 @@ from .breaking import Mutant, beginning_without
 MOST = 500
 """How many of the nearest states of each plan are explored on the sound tables: about a second a plan."""
 ALIKE = 2
-"""How many steps that are answered by the very same rows are kept: the nearest."""
+"""How many steps that are answered by the very same rows, with as many responses to be heard, are kept: the nearest."""
 TRIED = 100
 """In how many steps of a plan a mutant is tried."""
 BEHIND = 5
@@ -54,13 +54,14 @@ class Sound(Model):
     """The model of the sound tables, which notes its steps by the rows that answered."""
 
     def __init__(self, plan: Plan) -> None:
-        self.kept: dict[tuple[type, tuple[Row, ...]], list[Taken]] = {}
+        self.kept: dict[tuple[type, tuple[Row, ...], int], list[Taken]] = {}
         super().__init__(CALL, plan)
 
     def after(self, node: Node, call: Call, world: World, happening: Happening) -> Move[Node] | None:
         """What comes of it, as ever."""
         move = super().after(node, call, world, happening)
-        alike = self.kept.setdefault((type(happening.event), self.answered), [])
+        heard = sum(answer.audible for answer in world.answers)
+        alike = self.kept.setdefault((type(happening.event), self.answered, heard), [])
         if len(alike) < ALIKE:
             alike.append(Taken(node, happening, node if move is None else move.target))
         return move
@@ -72,6 +73,7 @@ class Explored:
 
     plan: Plan
     model: Model
+    nodes: list[Node]
     by: dict[Key, list[Taken]]
     broken: frozenset[str]
     """Rules that the sound tables break themselves in the plan, and so can tell nothing: `callfsm verify` shows how."""
@@ -106,13 +108,19 @@ def broken_by(mutant: Mutant, machine: Machine[Call], of: Explored) -> str:
 
 def broken_by_body(mutant: BodyMutant, of: Explored) -> str:
     """The first rule that is broken in one plan while the function is the mutant."""
-    steps = of.steps(_keys(mutant.function))
+    keys = _keys(mutant.function)
     with mutant.in_place():
-        return _told(of, of.model.on(CALL), steps)
+        if not keys:
+            return _first_said(of, (rule for node in of.nodes for rule in of.model.faults(node)))
+        return _told(of, of.model.on(CALL), of.steps(keys))
 
 
 def _told(of: Explored, broken: Model, steps: Iterable[Taken]) -> str:
-    fresh = (rule for rule in _faults(broken, steps) if rule not in of.broken)
+    return _first_said(of, _faults(broken, steps))
+
+
+def _first_said(of: Explored, rules: Iterable[str]) -> str:
+    fresh = (rule for rule in rules if rule not in of.broken)
     return next((f"{rule} ({of.plan})" for rule in fresh), "")
 
 
@@ -169,10 +177,10 @@ def explored(plan: Plan, most: int = MOST) -> Explored:
     if any(_restless(model, node) for node in space.nodes[:most:20]):
         broken.add(Rule.LIVELOCK)
     by: dict[Key, list[Taken]] = {}
-    for (kind, rows), alike in model.kept.items():
+    for (kind, rows, _), alike in model.kept.items():
         for key in _met(kind, rows):
             by.setdefault(key, []).extend(alike)
-    return Explored(plan, model, by, frozenset(broken))
+    return Explored(plan, model, space.nodes[:most:10], by, frozenset(broken))
 
 
 def _met(kind: type, rows: tuple[Row, ...]) -> set[Key]:
@@ -211,7 +219,7 @@ def _spread(things: list[T], most: int) -> list[T]:
 def _at_rest(model: Model, node: Node) -> Iterator[str]:
     """The rules that are broken as nothing happens any more but deadlines, the nearest table's first, until none runs or all was seen."""
     seen = set()
-    while node not in seen:
+    while node not in seen and len(seen) < ROUNDS:
         seen.add(node)
         due = [move for move in model.moves(node) if isinstance(move.label.event, ev.Expired)]
         if not due:

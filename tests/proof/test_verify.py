@@ -166,7 +166,7 @@ PLANTED: dict[str, tuple[Plan, str, Callable[[Declared], Declared | None], str]]
     ),
     "a tool call told twice": (plan_of("turns tools twice", tools_at_once=2), "tool", guarded_by("told_already", never), Rule.TOOL_ONCE),
     "a tool call that is answered twice": (
-        plan_of("turns tools"),
+        plan_of("turns tools", most=800),
         "tool",
         instead(states.TOOL_RUNNING, ev.ToolFinished, stay(tool_table.send_result), "last_of_pending"),
         Rule.TOOL_ONCE,

@@ -60,7 +60,8 @@ def _line_and_session(world: World, plan: Plan) -> Iterator[Happening]:
         if world.confirmed:
             yield Happening(ev.SessionConfirmed(NOW), 1)
             yield Happening(ev.ErrorReceived(NOW, "boom"), 1)
-    if "outage" in plan.parts and world.opened:
+            yield Happening(ev.ErrorReceived(NOW, ACTIVE_ALREADY), 1)
+    if "outage" in plan.parts and (world.opened or world.away):
         yield Happening(ev.SessionLost(NOW, "1006"), 1)
 
 
@@ -71,7 +72,8 @@ def _taken_up(world: World, plan: Plan) -> Iterator[Happening]:
     for heard in dict.fromkeys((tuple(every[0] for every in told), tuple(every[-1] for every in told))):
         yield Happening(ev.TakenUp(NOW, heard), 1)
     if world.running:
-        ran = tuple(ev.ToolCalled(NOW, tool, "look_up", "{}") for tool in world.running)
+        known = [tool.id for tool in world.tools if tool.how in ("runs", "answered")]
+        ran = tuple(ev.ToolCalled(NOW, tool, "look_up", "{}") for tool in known)
         yield Happening(ev.TakenUp(NOW, tuple(every[-1] for every in told), ran), 1)
 
 
@@ -119,17 +121,20 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
     if plan.policy.voice == "realtime":
         if answer.sound is Sound.NONE:
             yield Happening(ev.AudioArrived(NOW, name, item))
-            if not answer.words and "mute" in plan.parts:
-                yield Happening(ev.TextArrived(NOW, name))
         elif "items" in plan.parts and f"{name}.b" not in told:
             yield Happening(ev.AudioArrived(NOW, name, f"{name}.b"))
+            if not answer.cancelled:
+                yield Happening(ev.ItemAdded(NOW, name, f"{name}.b"))
     elif len(answer.sentences) < plan.sentences:
         number = len(answer.sentences) + 1
-        yield Happening(sentence(name, number))
+        yield Happening(sentence(name, number, "b" if "items" in plan.parts and number > 1 and not answer.cancelled else "a"))
+    if "mute" in plan.parts and answer.sound is Sound.NONE and not answer.words:
+        yield Happening(ev.TextArrived(NOW, name))
     if "whole" in plan.parts and not answer.whole and (answer.sound or answer.sentences):
         yield Happening(ev.ItemsDone(NOW, name))
     if "tools" in plan.parts:
-        for tool in (f"{name}.t", f"{name}.s")[: plan.policy.tools_at_once]:
+        most = plan.policy.tools_at_once
+        for tool in (f"{name}.t", f"{name}.s", f"{name}.q")[: most + (most > 1 and "twice" not in plan.parts)]:
             if world.tool(tool) is None or "twice" in plan.parts:
                 yield Happening(ev.ToolCalled(NOW, tool, "look_up", "{}", name), int(world.tool(tool) is not None))
     if "goodbye" in plan.parts and not world.bye:
@@ -139,6 +144,8 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
     yield Happening(ev.ResponseCompleted(NOW, name))
     cuts_in = plan.policy.interrupts == "server" and world.rights and world.speaking
     yield Happening(ev.ResponseCancelled(NOW, name, "" if answer.cancelled else "turn_detected"), int(not (answer.cancelled or cuts_in)))
+    if "opening" in plan.parts and not answer.cancelled:
+        yield Happening(ev.ResponseCancelled(NOW, name, "client_cancelled"), 1)
     yield Happening(ev.ResponseFailed(NOW, name, "boom"), 1)
     if "faults" in plan.parts:
         yield Happening(ev.ResponseIncomplete(NOW, name, "content_filter"), 1)
@@ -150,9 +157,9 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
         yield Happening(ev.CancelRefused(NOW, name, "boom"), 1)
 
 
-def sentence(response_id: str, number: int) -> ev.SentenceCut:
+def sentence(response_id: str, number: int, item: str = "a") -> ev.SentenceCut:
     """A sentence of three words."""
-    return ev.SentenceCut(NOW, response_id, number, f"one{number} two{number} three{number}", f"{response_id}.a")
+    return ev.SentenceCut(NOW, response_id, number, f"one{number} two{number} three{number}", f"{response_id}.{item}")
 
 
 def _afterlife(plan: Plan, answer: Answer) -> Iterator[Happening]:
@@ -166,6 +173,7 @@ def _afterlife(plan: Plan, answer: Answer) -> Iterator[Happening]:
             yield Happening(ev.PlayoutFinished(NOW, name, SOUND_MS), 1)
         if plan.policy.voice == "realtime":
             yield Happening(ev.AudioArrived(NOW, name, f"{name}.a"), 1)
+            yield Happening(ev.AudioArrived(NOW, name), 1)
         if "memory" in plan.parts and not answer.items:
             yield Happening(ev.ItemAdded(NOW, name, f"{name}.a"), 1)
         if "tools" in plan.parts:

@@ -105,7 +105,7 @@ _BOUNDS = ("faults", "responses", "sentences", "notices", "most")
 _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("keypad", "turns keys", {"dtmf_digits": 2}),
     ("keypad", "speech keys idle answering", {"greeting": False}),
-    ("notice", "turns notices whole", {"notices": 2}),
+    ("notice", "turns notices whole", {"notices": 2, "tools_at_once": 2}),
     ("notice", "speech notices answering", {"greeting": False}),
     ("greeting", "turns opening", {"greeting": True}),
     ("greeting", "speech opening", {"greeting": True}),
@@ -137,6 +137,17 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("takeup", "speech takeup tools keys idle", {}),
     ("faults", "turns faults late twice unasked mute", {"remembered_ids": 2}),
     ("faults", "speech faults unasked answering", {"greeting": False, "cancel_attempts": 2, "remembered_ids": 2, "faults": 2}),
+    ("keypad", "speech keys answering", {"greeting": False, "keys_interrupt": False, "most": 200}),
+    ("keypad", "turns keys notices", {"greeting": True, "most": 200}),
+    ("goodbye", "turns goodbye progress whole answering", {"greeting": False, "create_response": True, "most": 300}),
+    ("farewell", "idle unasked", {"greeting": False, "idle_prompts": 0, "faults": 2, "most": 200}),
+    ("idle", "turns idle dismiss", {"greeting": False, "idle_prompts": 2, "idle_prompts_in_all": 1, "most": 200}),
+    ("tools", "turns tools", {"greeting": False, "tool_filler_ms": 0, "most": 200}),
+    ("tools", "tools answering", {"greeting": False, "tools_at_once": 2, "most": 200}),
+    ("tools", "tools twice answering", {"greeting": False, "remembered_ids": 2, "most": 200}),
+    ("memory", "memory items answering", {"greeting": False, "voice": "chatterbox", "sentences": 3, "most": 300}),
+    ("overtaking", "turns answering", {"greeting": False, "create_response": True, "responses": 3, "most": 200}),
+    ("mute", "speech mute faults", {"greeting": False, "recoveries": 2, "most": 200}),
 ]
 """The kinds of plans: what acts in each, besides responses, their sound and their end. `answering`: an answer is heard already."""
 
