@@ -25,7 +25,7 @@ RUNNING = (TOOL_RUNNING, TOOL_SLOW)
 LIVE = (NO_TOOL, *RUNNING)
 PAST = (REQUESTED, BLOCKED, FAILED, INCOMPLETE)
 """Response statuses in which the last response that has an id is past, and may not have been whole."""
-NOT_RUN = "error: not carried out: its answer was interrupted"
+NOT_RUN = "error: not carried out: its answer was cut off"
 """What the model is told of a call that was not whole when its response was interrupted, or that waited for that decision (R90)."""
 NOT_BEGUN = "error: not carried out: the connection was lost before it began"
 """The same of a call that waited for that decision when its process went (R110)."""
