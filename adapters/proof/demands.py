@@ -54,7 +54,7 @@ def _create(asked: Asking, world: World, effect: fx.CreateResponse) -> Iterator[
     if not (world.confirmed and world.line) or world.speaking or world.stopped:
         yield Rule.CREATE_FREE
     owed = world.owed | world.optional
-    spoken_since = frozenset({TURN}) if SOUND in owed else frozenset[str]()
+    spoken_since = frozenset({TURN, SOUND}) if {TURN, SOUND} <= owed else frozenset[str]()
     match effect.cause:
         case Cause.GREETING:
             due = GREETING in owed or world.failed
@@ -171,7 +171,7 @@ def _result(asked: Asking, world: World, effect: fx.SendToolResult) -> Iterator[
     cut = cut or (world.asked is not None and world.asked.cut)
     full = sum(other is not tool and other.how in ("told", "runs") for other in world.tools) >= asked.policy.tools_at_once
     lost = isinstance(event, ev.TakenUp)
-    why = {"cut off": cut and not lost, "connection": lost, "too many": full}
+    why = {"interrupted": cut and not lost, "connection": lost, "too many": full}
     if not any(so and _tells(effect, word) for word, so in why.items()):
         yield Rule.TOOL_CUT
 
