@@ -171,7 +171,7 @@ def _result(asked: Asking, world: World, effect: fx.SendToolResult) -> Iterator[
     cut = cut or (world.asked is not None and world.asked.cut)
     full = sum(other is not tool and other.how in ("told", "runs") for other in world.tools) >= asked.policy.tools_at_once
     lost = isinstance(event, ev.TakenUp)
-    why = {"interrupted": cut and not lost, "connection": lost, "too many": full}
+    why = {"cut off": cut and not lost, "connection": lost, "too many": full}
     if not any(so and _tells(effect, word) for word, so in why.items()):
         yield Rule.TOOL_CUT
 
