@@ -291,5 +291,7 @@ async def test_a_call_hears_slowly_streamed_sentences_to_their_end(anyio_backend
     steps = list(read_trace(tmp_path / "call.trace").steps())
     told = [type(event).__name__ for event, _, _ in steps]
     assert told.count("SentenceSynthesised") == told.count("SentenceStarted") == 2
-    assert told.count("PlayoutFinished") == 1
-    assert told.index("PlayoutFinished") > max(place for place, name in enumerate(told) if name == "SentenceStarted")
+    # On a busy machine the queue may be empty between the two as well.
+    assert max(place for place, name in enumerate(told) if name == "PlayoutFinished") > max(
+        place for place, name in enumerate(told) if name == "SentenceStarted"
+    )
