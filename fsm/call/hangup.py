@@ -32,7 +32,6 @@ from fsm.call.guards import (
 from fsm.call.idle import gives_up_waiting
 from fsm.call.snapshot import Call, Hangup
 from fsm.call.states import (
-    CANCEL_IN_FLIGHT,
     CANCELLED,
     COMPLETED,
     CONFIGURING,
@@ -131,8 +130,7 @@ def ends_after_all(call: Call, event: ev.ResponseCompleted) -> bool:
 
 def goodbye_failed(call: Call, _: ev.AnswerFailed | ev.VoiceMissing) -> bool:
     """Is it the goodbye that failed, maybe with the end of one that was cancelled at its birth still awaited (R73)?"""
-    awaits_other = call.response.state is CANCEL_IN_FLIGHT and call.response.ended[-1:] == (call.hangup.id,)
-    return call.response.id == call.hangup.id or awaits_other
+    return call.response.id == call.hangup.id or call.response.ended[-1:] == (call.hangup.id,)
 
 
 def goodbye_heard_out(call: Call, event: ev.TakenUp) -> bool:
@@ -192,6 +190,11 @@ def refused_for_good(call: Call, event: ev.CreateRefused) -> bool:
     return call.response.state is REQUESTED and event.code in FATAL
 
 
+def voice_is_lost(call: Call, _: ev.AnswerFailed) -> bool:
+    """Has the voice failed once more than it may, just now?"""
+    return call.synthesis.failed >= call.policy.voice_failures
+
+
 def failed_once_too_often(call: Call, _: ev.AnswerFailed) -> bool:
     """Did our response fail once more than it may be asked for, with no other answer owed (R14, R15)?"""
     return not may_retry(call, None) and not answer_waits(call, None)
@@ -229,9 +232,7 @@ def as_requested(call: Call, event: ev.HangupRequested) -> tuple[str, Reason, st
 
 @sets("reason", "detail")
 def model_failed(call: Call, _: ev.AnswerFailed) -> tuple[Reason, str]:
-    """The model cannot answer, unless it is the voice that has failed for good just now."""
-    if call.synthesis.failed >= call.policy.voice_failures:
-        return call.hangup.reason, call.hangup.detail
+    """The model cannot answer."""
     return Reason.MODEL_FAILED, call.response.fault or "no answer came"
 
 
@@ -325,6 +326,7 @@ HANGUP = region(
     row(GOODBYE,     ev.SpeechStarted,       nothing_to_interrupt,      go(STAYING)),
     row(LIVE,        ev.ResponseFailed,      hopeless,                  stay(model_gone, raises(ev.HangupDue))),
     row(LIVE,        ev.CreateRefused,       refused_for_good,          stay(model_refuses, raises(ev.HangupDue))),
+    row(LIVE,        ev.AnswerFailed,        voice_is_lost,             ignore("the voice has failed for good, which ends the call already")),
     row(LIVE,        ev.AnswerFailed,        failed_once_too_often,     stay(model_failed, raises(ev.HangupDue))),
     row(LIVE,        ev.ResponseCancelled,   cut_once_too_often,        stay(no_sound_came, raises(ev.HangupDue))),
     row(LIVE,        ev.PlayoutStalled,      stalled_once_too_often,    stay(device_stalled, raises(ev.HangupDue))),

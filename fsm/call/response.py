@@ -233,6 +233,12 @@ def remember_ended(call: Call, event: ev.ResponseEnded) -> tuple[tuple[str, ...]
     return _with(call, event.response_id), tuple(other for other in call.response.unwanted if other != event.response_id)
 
 
+@sets("broken")
+def note_unadmitted(call: Call, event: ev.ResponseCreated) -> tuple[str, ...]:
+    """Nothing of it will be heard, whatever becomes of it (R42)."""
+    return _broken(call, event.response_id)
+
+
 @sets("ended", "unwanted")
 def remember_refused(call: Call, event: ev.ResponseCreated) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The response that was cancelled at its birth is done with, but for its end."""
@@ -288,7 +294,7 @@ RESPONSE = region(
     row(REQUESTED,               ev.CreateRefused,        always,              go(FAILED, note_refusal, log_warning, raises(ev.AnswerFailed))),
     row(REQUESTED,               ev.ResponseExpired,      always,              go(FAILED, note_unanswered, log_create_unanswered, raises(ev.AnswerFailed))),
 
-    row(WITHDRAWN,               ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_id, cancel_created)),
+    row(WITHDRAWN,               ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_id, note_unadmitted, cancel_created)),
     row(WITHDRAWN,               ev.CreateRefused,        always,              go(CANCELLED, log_debug)),
     row(WITHDRAWN,               ev.ResponseExpired,      always,              go(CANCELLED, log_create_unanswered)),
 
@@ -296,8 +302,8 @@ RESPONSE = region(
     row(BLOCKED,                 (ev.ResponseExpired, *ENDS_SESSION), always, go(FAILED)),
 
     row(UNASKED,                 ev.ResponseCreated,      welcome,             go(IN_PROGRESS, take_unasked)),
-    row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked)),
-    row(UNASKED,                 ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, cancel_created)),
+    row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked, note_unadmitted)),
+    row(UNASKED,                 ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, note_unadmitted, cancel_created)),
 
     row(IN_PROGRESS,             ev.BargedIn,             server_will_cut,     go(SERVER_CANCELLING, note_cut)),
     row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, note_cut, cancel_response)),
@@ -305,7 +311,7 @@ RESPONSE = region(
     row(IN_PROGRESS,             ev.ResponseExpired,      to_follow,           go(IN_PROGRESS)),
     row(IN_PROGRESS,             ev.ResponseExpired,      takes_too_long,      stay(raises(ev.VoiceMissing))),
     row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
-    row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, cancel_created)),
+    row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, note_unadmitted, cancel_created)),
     row(IN_PROGRESS,             ev.ToolCalled,           first_call,          stay(note_call)),
     row(IN_PROGRESS,             ev.ItemsDone,             of_generated,        stay(note_done)),
     row(IN_PROGRESS,             (ev.ItemAdded, ev.AudioArrived), of_generated, stay(note_more)),

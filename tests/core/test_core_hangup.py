@@ -7,6 +7,7 @@ import attrs
 
 from fsm import Policy, admits, events as ev, states
 from fsm.call.effects import (
+    Admit,
     CancelSynthesis,
     CloseSession,
     ConfigureSession,
@@ -393,6 +394,38 @@ def test_a_goodbye_that_fails_is_withdrawn_though_the_end_of_another_is_awaited(
             script.post(ev.ResponseCreated, "r2")
             script.post(kind, "r1")
             script.expects(response=states.CANCEL_IN_FLIGHT, hangup=left)
+
+
+def test_another_response_that_fails_withdraws_no_goodbye() -> None:
+    """R42, R73: the goodbye is still heard; the server began one more answer meanwhile, and yet another, cancelled at its birth."""
+    script = put(speaking(), "hangup", states.GOODBYE, id="r1", reason=Reason.GOODBYE)
+    script.post(ev.ResponseCompleted, "r1")
+    put(script, "response", states.IN_PROGRESS, id="r2", ended=("r1",))
+    script.post(ev.ResponseCreated, "r3")
+    script.post(ev.ResponseFailed, "r2", "server_error")
+    script.expects(response=states.CANCEL_IN_FLIGHT, hangup=states.GOODBYE)
+
+
+def test_a_goodbye_of_which_nothing_was_admitted_ends_no_call() -> None:
+    """R42, R73: the cancel at its birth came too late, and it completes all the same."""
+    withdrawn, unasked, servers, second = (
+        put(idle(), "response", states.WITHDRAWN),
+        idle(create_response=True),
+        idle(create_response=True, interrupts="server"),
+        speaking(),
+    )
+    for script in (withdrawn, unasked, servers, second):
+        if script in (unasked, servers):
+            script.post(ev.SpeechStarted, "u2")
+        script.post(ev.ResponseCreated, "r9")
+        assert not script.of(Admit)[1:]
+        if script is second:
+            script.post(ev.ResponseCompleted, "r1")
+            put(script, "playout", states.SILENT)
+        script.post(ev.ResponseCompleted, "r9")
+        put(script, "turn", states.QUIET).expects(response=states.COMPLETED)
+        assert script.post(ev.GoodbyeSaid, "r9") == []
+        script.expects(hangup=states.STAYING)
 
 
 def test_an_end_is_carried_out_in_the_step_that_decides_it() -> None:
