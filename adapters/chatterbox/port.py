@@ -16,6 +16,7 @@ from adapters.chatterbox.fallback import Sources
 from adapters.chatterbox.feed import Feed
 from adapters.chatterbox.figures import Cancelled, Count, Figures
 from adapters.chatterbox.http import Blame, Client, Fault, client_of, elsewhere
+from adapters.chatterbox.known import forget
 from adapters.chatterbox.servers import AUTO, Health, Server, health_of, state_of
 from adapters.chatterbox.session import Progress, Session
 from adapters.chatterbox.source import Listener, Source
@@ -282,6 +283,7 @@ async def check(url: str | Server) -> str:
     none, ConnectionError when nobody answers, the server is ill, or it refuses the key; one line each.
     """
     server = _server(url)
+    forget(server)  # What an earlier call found there may be gone.
     source = Source(server, Figures())
     async with source.connected():
         give_up_s = anyio.current_time() + PATIENCE_S

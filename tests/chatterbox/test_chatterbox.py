@@ -1,5 +1,6 @@
 """Claims about the Chatterbox port on asyncio and trio: a sentence from its text to its sound, against the stand-in's process."""
 
+import json
 from collections.abc import Iterator
 
 import anyio
@@ -164,6 +165,16 @@ async def test_a_sentence_that_nobody_waits_for_any_more_is_stopped_at_the_serve
 async def test_the_check_passes_a_server_that_is_there(server: Server, anyio_backend: str) -> None:
     assert await check(server.url) == "seed"
     async with answering(always(404)) as url:
+        with pytest.raises(ConnectionError, match="shows no path that a speech server has, and answered 404"):
+            await check(url)
+
+
+@each_backend
+async def test_the_check_asks_anew_what_is_there(anyio_backend: str) -> None:
+    port, shown = free_port(), json.dumps({"paths": {"/v1/audio/speech": {}}}).encode()
+    async with answering(always(200, shown), port=port) as url:
+        assert await check(url) == "openai"
+    async with answering(always(404), port=port) as url:
         with pytest.raises(ConnectionError, match="shows no path that a speech server has, and answered 404"):
             await check(url)
 

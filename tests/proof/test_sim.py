@@ -396,7 +396,7 @@ class Breaks(Playout):
 def test_a_fault_planted_in_the_playout_is_found_made_small_and_replayed(playout: type[Playout], words: str, tmp_path: Path) -> None:
     parts = Parts(playout=playout)
     small = found(parts, words)
-    assert len(small.plan.items) <= 5
+    assert len(small.plan.items) <= 6
     assert every_part_is_needed(small, parts)
     assert not simulate(small.plan).fault
     assert read_trace(write(small, tmp_path)[0]).first_difference() is None
