@@ -15,11 +15,11 @@ from typing import Protocol
 import anyio
 import numpy as np
 
-from adapters.audio.levels import AGENT_MS, Samples
+from adapters.audio.levels import AGENT_MS
 from adapters.audio.library import SoundLost
 from adapters.audio.recording import Recording
 from adapters.audio.wake import Ring, Wake
-from adapters.seam.device import CALIBRATION_MS, Device, Line
+from adapters.seam.device import CALIBRATION_MS, Device, Line, Samples
 from adapters.seam.frames import Frame
 from adapters.seam.playout import Playout
 from adapters.seam.ports import FRAME_MS, RATE_HZ, Ear

@@ -13,8 +13,9 @@ import attrs
 import numpy as np
 import soxr
 
-from adapters.audio.levels import HEARING_HZ, HEARING_SAMPLES, QUIETEST_RMS, Levels, Samples, db
+from adapters.audio.levels import HEARING_HZ, HEARING_SAMPLES, QUIETEST_RMS, Levels, db
 from adapters.seam import mulaw
+from adapters.seam.device import Samples
 from adapters.seam.ports import PCMU, Ear, Post, sound_of
 from fsm.call.effects import Effect, Hold, Resume
 from fsm.call.events import BargeInDetected, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard, VoicePaused

@@ -17,9 +17,10 @@ import anyio
 import attrs
 from anyio import to_thread
 
-from adapters.audio.levels import Samples, loudest_rms
+from adapters.audio.levels import loudest_rms
 from adapters.audio.library import NoSound, SoundLost
 from adapters.audio.wake import Ring
+from adapters.seam.device import Samples
 from adapters.seam.ports import FRAME_MS, PCM, RATE_HZ, Caller
 from adapters.seam.tape import Tape
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
-from time import time
 from urllib.request import getproxies
 
 import anyio
@@ -15,7 +14,7 @@ import httpx
 
 from adapters.chatterbox.servers import Server, detail_of, is_too_long, names_voice, object_in, root_of
 from adapters.seam.errors import unkeyed
-from adapters.seam.waits import LONGEST_MS, clock_of, stated_wait_ms
+from adapters.seam.waits import refused_for_s
 
 IDLE_S = 2.0
 """How long an unused connection is kept: less than the 5 s of uvicorn, which would close it just as we write."""
@@ -23,8 +22,6 @@ MAX_CONNECTIONS = 8
 """One sentence plays while the next is synthesised; the rest are cancelled ones that a server without /cancel still works on."""
 MAX_ANSWER_BYTES = 1_000_000
 """The most that an answer without sound may hold: an /openapi.json takes some 100 kB."""
-LIMITS = frozenset({429, 503})
-"""We come too often, or at a bad time: it may say when to come again."""
 CONNECT_S = 3.0
 """How long a connection may take to be made: a host that is down does not refuse."""
 TEXT_STATUSES = frozenset({400, 413, 422})
@@ -160,9 +157,7 @@ async def refusal(response: httpx.Response, key: str | None = None, said: str = 
         return Fault(reason, Blame.TEXT)
     if status not in PASSING_STATUSES:
         return Fault(reason + elsewhere(status), Blame.SERVER)
-    told = {"headers": dict(response.headers), "answer": object_in(body)} if status in LIMITS else dict(response.headers)
-    wait_ms = stated_wait_ms(told, clock_of(response.headers.get("Date", ""), time()))
-    return Fault(reason, Blame.MOMENT, wait_s=min(LONGEST_MS, wait_ms) / 1000)
+    return Fault(reason, Blame.MOMENT, wait_s=refused_for_s(status, response.headers, object_in(body)))
 
 
 def elsewhere(status: int) -> str:

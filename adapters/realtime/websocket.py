@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from math import inf
-from time import time
 
 import anyio
 import anyio.lowlevel
@@ -20,7 +19,6 @@ from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
@@ -28,7 +26,7 @@ from websockets.uri import WebSocketURI, parse_uri
 from adapters.realtime.proxy import ProxyFault, Way, way_to
 from adapters.realtime.transport import Transport, Unconnected, open_transport
 from adapters.seam.budget import Budget
-from adapters.seam.waits import LONGEST_MS, clock_of, stated_wait_ms
+from adapters.seam.waits import refused_for_s
 
 MAX_MESSAGE_BYTES = 4 * 2**20
 """The longest message taken: some servers send the sound of an answer in one delta, and this holds a minute of it (R14: none lasts
@@ -49,8 +47,6 @@ ABNORMAL = 1006
 SUBPROTOCOL = Subprotocol("realtime")
 """What OpenAI's own browser clients offer, and some servers wait for."""
 
-LIMITS = (429, 503)
-"""The statuses of a server to which we come too often, or at a bad time."""
 _STATUS_HINTS = {
     401: "the key is missing or not accepted",
     403: "the key may not be used here",
@@ -247,7 +243,9 @@ class WebSocket:
         if isinstance(error, InvalidStatus):
             status = error.response.status_code
             hint = _STATUS_HINTS.get(status, "it did not agree to a WebSocket")
-            raise WebSocketError(f"{place} answered {status}: {hint}", status, _wait_s(error.response))
+            raise WebSocketError(
+                f"{place} answered {status}: {hint}", status, refused_for_s(status, dict(error.response.headers.raw_items()))
+            )
         if self._fault:
             raise WebSocketError(f"{place} was left: {self._fault}")
         if not self._is(State.OPEN, State.CLOSING):
@@ -333,14 +331,6 @@ class WebSocket:
         if received is not None:
             return int(received.code), received.reason
         return ABNORMAL, self._fault or "the connection ended without a close frame"
-
-
-def _wait_s(response: Response) -> float:
-    """The wait that a refusal asks for: Retry-After, or what says when a limit is whole again where that is what refuses us."""
-    told = dict(response.headers.raw_items())
-    retry = {name: value for name, value in told.items() if response.status_code in LIMITS or name.lower().startswith("retry-")}
-    date = (response.headers.get_all("Date") or [""])[-1]
-    return min(LONGEST_MS, stated_wait_ms(retry, clock_of(date, time()))) / 1000
 
 
 def _protocol(url: str, max_size: int) -> tuple[ClientProtocol, str]:

@@ -27,7 +27,8 @@ CALIBRATION_MS = 500.0
 REMEMBERED_FRAMES = 30_000
 """When what was heard is known of the last ten minutes."""
 
-
+Samples = npt.NDArray[np.int16]
+"""Sound as samples, mono."""
 Onlooker = Callable[[str, float | None, bytes, Sound], None]
 """Sees the sound of a call: of `caller` or `agent`, since when on `anyio.current_time()` (None: it has just ended), it, and its format."""
 
@@ -91,7 +92,7 @@ class Device:
         return Counter()
 
     @property
-    def agent_sound(self) -> Callable[[], npt.NDArray[np.int16]] | None:
+    def agent_sound(self) -> Callable[[], Samples] | None:
         """Gives what was heard of the agent lately in the room where the caller is heard, samples at 24 kHz; None where no echo can be."""
         return None
 

@@ -7,10 +7,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from time import time
 from typing import Any
 
 LONGEST_MS = 86_400_000.0
 """A day: no call waits as long, and a number without end is none that a trace can hold (R107)."""
+LIMITS = (429, 503)
+"""The statuses of a server to which we come too often, or at a bad time: it may say when to come again."""
 _MOST = 4_096
 """So much of a text is looked at for a duration."""
 _DEEPEST = 6
@@ -41,8 +44,6 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 """What stands before a wait in words; a date or a time of the day is none."""
-
-
 _SPAN = re.compile(r"P(?:(?P<d>\d+)D)?(?:T(?:(?P<h>\d+)H)?(?:(?P<m>\d+)M)?(?:(?P<s>\d+(?:[.,]\d+)?)S)?)?$")
 """A duration of ISO 8601."""
 _CLOCK = re.compile(r"(?:(?P<h>\d{1,4}):)?(?P<m>\d{1,2}):(?P<s>\d{2}(?:\.\d+)?)$")
@@ -108,6 +109,13 @@ def field_wait_ms(name: str, value: Any, now_s: float | None = None) -> float:
     return _positive(value) * unit_ms
 
 
+def refused_for_s(status: int, headers: Mapping[str, str], answer: Any = None) -> float:
+    """How long an HTTP refusal asks to be left alone, in seconds: Retry-After or, where a limit refuses us, whatever says so; else 0.0."""
+    own = {name: value for name, value in headers.items() if status in LIMITS or name.lower().startswith("retry-")}
+    date = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    return min(LONGEST_MS, stated_wait_ms({"headers": own, "answer": answer if status in LIMITS else None}, _clock_of(date))) / 1000
+
+
 def is_rate_limit(code: str) -> bool:
     """Does a code say that we ask too often?"""
     return code == "429" or "rate_limit" in code or code.lower() in ("too_many_requests", "resource_exhausted")
@@ -132,8 +140,8 @@ def _of_text(text: str, unit_ms: float, now_s: float | None) -> float:
         return float(listed["s"]) * unit_ms
     if text[:1].isalpha() and not text.startswith("P"):
         return 0.0 if now_s is None else _until(text[:64], now_s)
-    if time := _TIME.match(text):
-        return 0.0 if now_s is None else _until(time[0], now_s)
+    if stamp := _TIME.match(text):
+        return 0.0 if now_s is None else _until(stamp[0], now_s)
     return 0.0 if _DATE.match(text) else _amount(text, unit_ms)
 
 
@@ -144,10 +152,10 @@ def _amount(text: str, unit_ms: float) -> float:
     return _sum(text, unit_ms)
 
 
-def _until(time: str, now_s: float) -> float:
+def _until(stamp: str, now_s: float) -> float:
     """How long it is until a time, in ms; 0.0 when that has passed, or is none."""
     try:
-        at = datetime.fromisoformat(time.upper()) if time[:1].isdigit() else parsedate_to_datetime(time)
+        at = datetime.fromisoformat(stamp.upper()) if stamp[:1].isdigit() else parsedate_to_datetime(stamp)
         return max(0.0, at.timestamp() - now_s) * 1000
     except (ValueError, TypeError, IndexError, OverflowError, OSError):
         return 0.0
@@ -194,9 +202,9 @@ def _fields(told: Any, depth: int) -> Iterator[tuple[str, Any]]:
             yield from _fields(one, depth + 1)
 
 
-def clock_of(date: str, else_s: float) -> float:
-    """What time it is, since 1970, by the Date of an answer: the clock by which its other times are meant; without one, `else_s`."""
+def _clock_of(date: str) -> float:
+    """What time it is, since 1970, by the Date of an answer: the clock by which its other times are meant; without one, by ours."""
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError, OSError):
-        return else_s
+        return time()
