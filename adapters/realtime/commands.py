@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from adapters.realtime.calls import wire_id
+from adapters.realtime.memory import is_made
 from adapters.realtime.settings import RealtimeSettings
 from fsm.call.effects import (
     AddEntry,
@@ -25,7 +27,8 @@ def bodies(effect: Effect, settings: RealtimeSettings, modalities: list[str]) ->
             # A server may obey the wish of a response alone, and only echo that of the session.
             return [{"type": "response.create", "response": {"output_modalities": modalities, **_wishes(settings, cause, instructions)}}]
         case CancelResponse(response_id=response_id):
-            return [{"type": "response.cancel", "response_id": response_id}]
+            named = {} if is_made(response_id) else {"response_id": response_id}
+            return [{"type": "response.cancel", **named}]
         case TruncateItem(item_id=item_id, audio_end_ms=audio_end_ms, content_index=content_index):
             place = {"item_id": item_id, "content_index": content_index}
             return [{"type": "conversation.item.truncate", **place, "audio_end_ms": audio_end_ms}]
@@ -35,7 +38,7 @@ def bodies(effect: Effect, settings: RealtimeSettings, modalities: list[str]) ->
             entered = {"type": "input_text", "text": settings.entry.replace("{digits}", digits)}
             return [{"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [entered]}}]
         case SendToolResult(tool_call_id=tool_call_id, output=output):
-            return [{"type": "conversation.item.create", "item": function_call_output(tool_call_id, output)}]
+            return [{"type": "conversation.item.create", "item": function_call_output(wire_id(tool_call_id), output)}]
     return []
 
 

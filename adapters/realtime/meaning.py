@@ -5,17 +5,17 @@ from collections.abc import Callable
 
 from adapters.realtime.calls import ToolCall, is_whole
 from adapters.realtime.incoming import Audio, Happened, Incoming, Reply, SpokenDelta, TextDelta
-from adapters.realtime.memory import KINDS, Gate, Memory, Turn
-from adapters.realtime.messages import Malformed, Told, value_at
+from adapters.realtime.memory import KINDS, Gate, Memory
+from adapters.realtime.messages import ENDS, Malformed, Told, value_at
 from adapters.realtime.order import MOST_PARTS
-from adapters.realtime.said import asks, is_one_of, says_goodbye
+from adapters.realtime.said import asks, says_goodbye
 from adapters.realtime.surrogates import whole
 from adapters.seam.base64 import octets_of
 from adapters.seam.errors import unkeyed
 from adapters.seam.waits import LONGEST_MS, UNSTATED_MS, duration_ms, field_wait_ms, is_rate_limit, stated_wait_ms
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, RewriteItem
-from fsm.call.guards import FATAL
+from fsm.call.guards import ACTIVE_ALREADY, FATAL
 from fsm.call.response import HARMLESS
 
 Act = Callable[[Memory, Told], list[Incoming]]
@@ -67,99 +67,24 @@ def differs_later(memory: Memory, told: Told) -> list[Incoming]:
     return note(memory, "error", memory.setup.difference(told.object("session")))
 
 
-# The caller.
-
-
-def speech_started(memory: Memory, told: Told) -> list[Incoming]:
-    """A turn begins."""
-    memory.spoken_item = told.text("item_id")
-    memory.turns[memory.spoken_item] = Turn.SPOKEN
-    return [Happened(ev.SpeechStarted, (memory.spoken_item,))]
-
-
-def speech_stopped(memory: Memory, told: Told) -> list[Incoming]:
-    """A turn ends."""
-    memory.spoken_item = told.text("item_id") or memory.spoken_item
-    memory.turns.setdefault(memory.spoken_item, Turn.SPOKEN)
-    return [Happened(ev.SpeechStopped, (told.text("item_id"),))]
-
-
-def is_proved(memory: Memory, told: Told) -> bool:
-    """Has the turn's transcript told already that it is committed?"""
-    return memory.turns.get(_turn_of(memory, told)) is Turn.PROVED
-
-
-def is_read_later(memory: Memory, told: Told) -> bool:
-    """Will the model know of the turn only by its transcript, which has not come?"""
-    return memory.transcript_first and bool(_turn_of(memory, told))
-
-
-def wait_for_words(memory: Memory, told: Told) -> list[Incoming]:
-    """Keep the turn until its words come."""
-    memory.spoken_item = _turn_of(memory, told)
-    memory.turns[memory.spoken_item] = Turn.UNREAD
-    return []
-
-
-def proved(memory: Memory, told: Told) -> list[Incoming]:
-    """It was taken already."""
-    memory.turns[_turn_of(memory, told)] = Turn.COMMITTED
-    return []
-
-
-def committed(memory: Memory, told: Told) -> list[Incoming]:
-    """The turn is an item of the conversation."""
-    item_id = told.text("item_id")
-    memory.open_commits = max(memory.open_commits - 1, 0)
-    memory.spoken_item = item_id or memory.spoken_item
-    memory.turns[memory.spoken_item] = Turn.COMMITTED
-    return [*(Reply(*one) for one in memory.rewrites.due()), Happened(ev.TurnCommitted, (item_id,))]
-
-
-def transcribed(memory: Memory, told: Told) -> list[Incoming]:
-    """What the caller said; a turn that was not told as committed is, as the server has understood it."""
-    item_id, text = _turn_of(memory, told), told.text("transcript")
-    said: list[Incoming] = [*_prove(memory, item_id), Happened(ev.Transcribed, (item_id, text))]
-    if is_one_of(text, memory.settings.backchannels):
-        said.append(Happened(ev.BackchannelHeard, (item_id,)))
-    elif is_one_of(text, memory.settings.dismissals):
-        said.append(Happened(ev.TurnDismissed))
-    return said
-
-
-def not_transcribed(memory: Memory, told: Told) -> list[Incoming]:
-    """No words will come of the turn; it is a turn all the same (R24)."""
-    code = told.text("code") or "transcription_failed"
-    proof = _prove(memory, _turn_of(memory, told)) if memory.turns.get(_turn_of(memory, told)) is Turn.UNREAD else []
-    return [*proof, *note(memory, "error", told.text("message"), code=code)]
-
-
-def _turn_of(memory: Memory, told: Told) -> str:
-    return told.text("item_id") or memory.spoken_item
-
-
-def _prove(memory: Memory, item_id: str) -> list[Incoming]:
-    """Take a turn that nobody told of as committed."""
-    if memory.turns.get(item_id) not in (Turn.SPOKEN, Turn.UNREAD):
-        return []
-    memory.turns[item_id] = Turn.PROVED if memory.turns[item_id] is Turn.SPOKEN else Turn.COMMITTED
-    return [Happened(ev.TurnCommitted, (item_id,))]
-
-
 # Responses, and what they say.
 
 
 def created(memory: Memory, told: Told) -> list[Incoming]:
     """A response of the conversation begins."""
     response_id = told.text("response_id")
-    if not response_id:
+    if not response_id and memory.names_responses:
         raise Malformed("response.id is missing or empty")
-    if response_id in memory.untold:
+    if response_id in memory.untold or (not response_id and memory.running and not memory.asking):
         return []
-    memory.notes(response_id)
-    memory.running = response_id
+    return _begin(memory, response_id)
+
+
+def _begin(memory: Memory, response_id: str) -> list[Incoming]:
+    memory.running = response_id or memory.made_id()
+    memory.notes(memory.running)
     memory.asking = False
-    return [Happened(ev.ResponseCreated, (response_id,))]
+    return [Happened(ev.ResponseCreated, (memory.running,))]
 
 
 def begun_untold(memory: Memory, told: Told) -> list[Incoming]:
@@ -167,10 +92,11 @@ def begun_untold(memory: Memory, told: Told) -> list[Incoming]:
     response_id = told.text("response_id")
     tells = bool(told.items("output")) if told.kind == "response.done" else told.kind != "response.created"
     awaited = not memory.running and (memory.asking or memory.policy.create_response)
-    if not response_id or not tells or not awaited or response_id in memory.responses:
+    is_late = memory.names_responses or told.text("item_id") in memory.items if not response_id else response_id in memory.responses
+    if is_late or not tells or not awaited:
         return []
-    begun = created(memory, told)
-    memory.untold[response_id] = True
+    begun = _begin(memory, response_id)
+    memory.untold[memory.running] = True
     return begun
 
 
@@ -216,13 +142,19 @@ def _failure(told: Told) -> str:
 
 
 def has_status(*statuses: str) -> Callable[[Memory, Told], bool]:
-    """The test for the status that a response ended with; `response.cancelled` says it by its name."""
+    """The test for the status that a response ended with, which the message's name may say."""
+    return lambda _, told: (ENDS.get(told.told_as) or told.text("status").lower() or "completed") in statuses
 
-    def holds(_: Memory, told: Told) -> bool:
-        named = "cancelled" if told.told_as == "response.cancelled" else "completed"
-        return (told.text("status") or named) in statuses
 
-    return holds
+def has_reason(*reasons: str) -> Callable[[Memory, Told], bool]:
+    """The test for the reason that a response ended for."""
+    return lambda _, told: told.text("reason") in reasons
+
+
+def tells_an_error(_: Memory, told: Told) -> bool:
+    """Does the end of a response hold an error?"""
+    places = (("response", "status_details", "error"), ("response", "error"), ("error",))
+    return any(value_at(told.message, *place) for place in places)
 
 
 def _wait_ms(memory: Memory, code: str, message: object) -> tuple[float, ...]:
@@ -490,9 +422,10 @@ def _call(memory: Memory, told: Told, call_id: str = "") -> ToolCall:
     response_id = told.text("response_id") or memory.items.get(item_id, "") or memory.running
     if not item_id and told.has("output_index"):
         item_id = memory.notes(response_id).at.get(told.number("output_index"), "")
-    call = memory.calls.find(response_id, item_id, call_id or told.text("call_id"))
+    told_now, named = told.text("arguments"), bool(told.text("response_id"))
+    call = memory.calls.find(response_id, item_id, call_id or told.text("call_id"), told_now if named else None)
     call.name = call.name or told.text("name")
-    call.arguments = told.text("arguments") or call.arguments
+    call.arguments = told_now or call.arguments
     return call
 
 
@@ -526,7 +459,7 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
     if not isinstance(bare, dict) and not words:
         raise Malformed("error is missing or is no object")
     kind = told.text("type")
-    code = told.text("code") or kind or "unknown_error"
+    code = _race(words) or told.text("code") or kind or "unknown_error"
     message = told_words(memory, words)
     reason = f"{code}: {message}" if message else code
     command = memory.commands.pop(told.text("event_id"), None)
@@ -538,7 +471,7 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
             refusal = [Happened(ev.ReceiverFailed, (reason,))]
         case ConfigureSession():
             refusal = [Happened(ev.SessionRefused, (reason,))]
-        case CreateResponse() | None if command is not None or (memory.asking and _limits_rate(memory, code, kind, told)):
+        case CreateResponse() | None if command is not None or (memory.asking and _is_about_a_response(memory, code, kind, told)):
             memory.asking = False
             wait_ms = _wait_ms(memory, code, told.message)
             own = _own_words(memory, code, words, told_already=_says_all(code, wait_ms))
@@ -577,9 +510,21 @@ def _is_about_a_commit(code: str, message: str, told: Told) -> bool:
     return any("commit" in name for name in named) or bool(_OF_A_COMMIT.search(message))
 
 
-def _limits_rate(memory: Memory, code: str, kind: str, told: Told) -> bool:
-    """Is an error that names no command about how often we ask, or does it state a wait: about the response that is asked for (R92)?"""
-    return is_rate_limit(code) or is_rate_limit(kind) or stated_wait_ms(told.message, memory.clock_s()) > 0
+_TOO_MANY = re.compile(r"\balready\b.*\bactive response\b", re.IGNORECASE)
+CANCELLED_TOO_LATE = "response_cancel_not_active"
+_TOO_LATE = re.compile(r"\bno\b.*\bactive response\b", re.IGNORECASE)
+
+
+def _race(words: str) -> str:
+    """The code of a usual race that is told in words alone, or under a code that says nothing (R02)."""
+    head = words[:MOST_WORDS]
+    return ACTIVE_ALREADY if _TOO_MANY.search(head) else CANCELLED_TOO_LATE if _TOO_LATE.search(head) else ""
+
+
+def _is_about_a_response(memory: Memory, code: str, kind: str, told: Told) -> bool:
+    """Can an error that names no command be about nothing else than the response that is asked for: one too many, or too soon (R92)?"""
+    limits = is_rate_limit(code) or is_rate_limit(kind) or stated_wait_ms(told.message, memory.clock_s()) > 0
+    return limits or code == ACTIVE_ALREADY
 
 
 def _refused_items(memory: Memory, command: Effect | None) -> list[Incoming]:

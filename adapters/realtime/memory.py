@@ -29,6 +29,15 @@ MOST_ITEMS = 64
 """So many items of a response are told apart, and so many of its calls, transcripts and ends of items are told (R108)."""
 
 
+MADE = "response "
+"""How an id begins that is ours; no id of the wire holds a blank."""
+
+
+def is_made(response_id: str) -> bool:
+    """Is it an id that the server does not know?"""
+    return response_id.startswith(MADE)
+
+
 class Gate(StrEnum):
     """How far the session is set up (R39)."""
 
@@ -40,6 +49,7 @@ class Gate(StrEnum):
 class Turn(StrEnum):
     """How far a turn of the caller's has come."""
 
+    SPEAKING = "the caller speaks"
     SPOKEN = "spoken"
     UNREAD = "committed, and its words are not known"
     PROVED = "known by its words alone"
@@ -93,10 +103,17 @@ class Memory:
     """The response in progress, empty between two."""
     spoken_item: str = ""
     """The item of the caller's that was last heard of."""
+    words: Bounded[str, str] = attrs.field(factory=Bounded)
+    """What was told of each turn of the caller's, while it was spoken and after."""
+    tells_stops: bool = True
+    """Does the server tell that speech stopped?"""
     open_commits: int = 0
     """How many commits of ours are not answered."""
     asking: bool = False
     """Is a response asked for that was neither created nor refused?"""
+    names_responses: bool = False
+    """Has the server given a response an id?"""
+    made_ids: int = 0
     names_conversations: bool = False
     """Has the server named a conversation that a response is in?"""
     reset_ms: float = 0.0
@@ -161,8 +178,14 @@ class Memory:
         self.items[item_id] = response_id
         return response_id, item_id
 
+    def made_id(self) -> str:
+        """An id for a response that has none, which no other response of the call has, in this session or an earlier one."""
+        self.made_ids += 1
+        return f"{MADE}{self.clock_s():.0f}-{self.made_ids}"
+
     def is_foreign(self, told: Told) -> bool:
         """Does a message belong to a response that is somebody else's? Such a one is in no conversation."""
+        self.names_responses |= bool(told.text("response_id"))
         response = value_at(told.message, "response")
         if isinstance(response, dict) and self._is_beside(response, told.text("response_id")):
             if response_id := told.text("response_id"):

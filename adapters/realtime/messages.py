@@ -20,7 +20,17 @@ GA_NAMES = {
     "response.text.done": "response.output_text.done",
 }
 """What the beta calls a message, and the GA wire calls it."""
-_NAMES = {**GA_NAMES, "response.cancelled": "response.done"}
+ENDS = {
+    "response.completed": "completed",
+    "response.cancelled": "cancelled",
+    "response.canceled": "cancelled",
+    "response.interrupted": "cancelled",
+    "response.incomplete": "incomplete",
+    "response.failed": "failed",
+}
+"""The end of a response by a name that says how it ended, as compatible servers have it: the status."""
+_HEARD = "conversation.item.input_audio_transcription"
+_NAMES = {**GA_NAMES, **dict.fromkeys(ENDS, "response.done"), f"{_HEARD}.updated": f"{_HEARD}.delta"}
 """And what compatible servers call one."""
 
 LONGEST = 64 * 2**10
@@ -43,7 +53,10 @@ class Field:
 
 
 FIELDS = {
-    "response_id": Field(("response_id", "response.id"), absent="the response of its item, else the one in progress"),
+    "response_id": Field(
+        ("response_id", "response.id"),
+        absent="the response of its item, else the one in progress; a server that names none has its responses numbered",
+    ),
     "item_id": Field(("item_id", "item.id"), absent="the item at its output_index, else the last of its response"),
     "output_index": Field(("output_index",), int, "behind the others"),
     "content_index": Field(("content_index",), int, "the first part of its item"),
@@ -61,13 +74,13 @@ FIELDS = {
     "reason": Field(
         (
             *("response.status_details.reason", "response.status_details.error.code", "response.status_details.error.type"),
-            *("response.error.code", "response.error.type", "status_details.reason", "reason"),
+            *("response.error.code", "response.error.type", "status_details.reason", "reason", "error.code", "error.type"),
         ),
         absent="none is told",
         as_json=(int,),
     ),
     "failure": Field(
-        ("response.status_details.error.message", "response.status_details.message", "response.error.message"),
+        ("response.status_details.error.message", "response.status_details.message", "response.error.message", "error.message"),
         absent="no more is said of it",
         as_json=(dict, list),
     ),

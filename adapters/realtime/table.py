@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import attrs
 
-from adapters.realtime import meaning as m
+from adapters.realtime import caller as c, meaning as m
 from adapters.realtime.incoming import Audio, Reply, SpokenDelta, TextDelta
 from adapters.realtime.meaning import Act
 from adapters.realtime.memory import Memory
@@ -66,9 +66,13 @@ WORDS = (ev.ItemAdded, TextDelta, SpokenDelta, ev.TextArrived)
 """What words come to: they are for a voice of ours, or heard in the model's own."""
 FIRST = "of an item's text and transcript the one that came first counts"
 WHOLE = "where no delta came, these are the first words of the item"
-COMPLETED = ("completed", "complete", "done", "finished", "succeeded", "success", "in_progress")
+COMPLETED = ("completed", "complete", "done", "finished", "succeeded", "success", "in_progress", "requires_action")
 """What servers call a response at its end that is whole; some leave the status that it began with."""
 CANCELLED = ("cancelled", "canceled", "interrupted", "aborted")
+CUT = (*CANCELLED, "turn_detected", "client_cancelled", "interruption", "barge_in")
+"""Why a response is incomplete that was interrupted."""
+INCOMPLETE = ("incomplete", "length", "truncated")
+FAILED = ("failed", "failure", "error", "timeout", "expired", "rejected")
 END = ("response_id", "status", "reason", "failure", "output")
 BEFORE_THE_END = (ev.ToolCalled, *WORDS, *SAYS, *WAITED)
 """What the end of a response may be the first to tell."""
@@ -127,20 +131,22 @@ _SESSION = (
     ),
 )
 _CALLER = (
-    told("input_audio_buffer.speech_started", ("item_id",), comes(m.speech_started, ev.SpeechStarted)),
-    told("input_audio_buffer.speech_stopped", ("item_id",), comes(m.speech_stopped, ev.SpeechStopped)),
+    told("input_audio_buffer.speech_started", ("item_id",), comes(c.speech_started, ev.TurnCommitted, ev.SpeechStarted)),
+    told("input_audio_buffer.speech_stopped", ("item_id",), comes(c.speech_stopped, ev.SpeechStopped)),
     told(
         "input_audio_buffer.committed",
         ("item_id",),
-        aside("its transcript has told it", m.is_proved, "after the turn's transcript", m.proved),
-        aside("the model knows of it with its transcript", m.is_read_later, "the server's LLM reads transcripts", m.wait_for_words),
-        comes(m.committed, Reply, ev.TurnCommitted),
+        aside("its transcript has told it", c.is_proved, "after the turn's transcript", c.proved),
+        aside("the model knows of it with its transcript", c.is_read_later, "the server's LLM reads transcripts", c.wait_for_words),
+        comes(c.committed, Reply, ev.TurnCommitted),
     ),
     told(
         "conversation.item.input_audio_transcription.completed",
         ("item_id", "transcript"),
+        aside("more of them comes", c.is_speaking, "while the caller speaks", c.heard_so_far),
+        aside("some tell them twice (R21)", c.is_told, "the words that the turn has already"),
         comes(
-            m.transcribed,
+            c.transcribed,
             *(ev.TurnCommitted, ev.Transcribed, ev.BackchannelHeard, ev.TurnDismissed),
             why="a turn that is transcribed is committed, whether or not that was told",
         ),
@@ -148,7 +154,7 @@ _CALLER = (
     told(
         "conversation.item.input_audio_transcription.failed",
         ("item_id", "code", "message"),
-        comes(m.not_transcribed, ev.TurnCommitted, ev.ErrorReceived, why="a turn without words is a turn (R24)"),
+        comes(c.not_transcribed, ev.TurnCommitted, ev.ErrorReceived, why="a turn without words is a turn (R24)"),
     ),
     told("conversation.item.input_audio_transcription.delta", (), aside("the whole transcript counts")),
     told("conversation.item.input_audio_transcription.segment", (), aside("the whole transcript counts")),
@@ -194,18 +200,25 @@ _RESPONSES = (
             m.ended_as(ev.ResponseCancelled),
             *WAITED,
             ev.ResponseCancelled,
-            when=m.has_status(*CANCELLED),
-            words="cancelled, in other words perhaps",
+            when=lambda n, t: m.has_status(*CANCELLED)(n, t) or (m.has_status(*INCOMPLETE)(n, t) and m.has_reason(*CUT)(n, t)),
+            words="cancelled, in other words perhaps, or incomplete as it was interrupted",
         ),
-        comes(m.ended_as(ev.ResponseIncomplete), *WAITED, ev.ResponseIncomplete, when=m.has_status("incomplete"), words="incomplete"),
-        comes(m.ended_as(ev.ResponseFailed), *WAITED, ev.ErrorReceived, ev.ResponseFailed, when=m.has_status("failed"), words="failed"),
+        comes(m.ended_as(ev.ResponseIncomplete), *WAITED, ev.ResponseIncomplete, when=m.has_status(*INCOMPLETE), words="incomplete"),
         comes(
-            m.ended_as(ev.ResponseFailed, "unknown_status"),
+            m.ended_as(ev.ResponseFailed),
             *WAITED,
             ev.ErrorReceived,
             ev.ResponseFailed,
-            words="a status that nobody knows",
-            why="it is over all the same",
+            when=lambda n, t: m.has_status(*FAILED)(n, t) or m.tells_an_error(n, t),
+            words="failed, in other words perhaps, or a status that nobody knows and an error",
+        ),
+        comes(
+            m.ended_as(ev.ResponseCompleted),
+            *BEFORE_THE_END,
+            ev.ErrorReceived,
+            ev.ResponseCompleted,
+            words="a status that nobody knows, and no error",
+            why="what was heard of it counts, and what it called",
         ),
     ),
     of_response(

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from adapters.realtime.messages import FIELDS, GA_NAMES
+from adapters.realtime.messages import ENDS, FIELDS, GA_NAMES
 from adapters.realtime.table import TABLE
 
 _BETA = {ga: beta for beta, ga in GA_NAMES.items()}
@@ -22,7 +22,7 @@ _SESSIONS: tuple[dict[str, Any], ...] = (
     {"modalities": ["audio", "text"]},
     {"audio": {"input": {"turn_detection": None}}},
 )
-_NAMES = tuple(sorted({*TABLE, *GA_NAMES, "response.cancelled", "response.novelty.delta", "ping"}))
+_NAMES = tuple(sorted({*TABLE, *GA_NAMES, *ENDS, "response.novelty.delta", "ping"}))
 
 
 @attrs.define
@@ -49,7 +49,7 @@ class Ids:
 def drawn(dice: random.Random, ids: Ids) -> dict[str, Any]:
     """A message of any kind in any form."""
     name = dice.choice(_NAMES)
-    declared = TABLE.get(GA_NAMES.get(name, name))
+    declared = TABLE.get("response.done" if name in ENDS else GA_NAMES.get(name, name))
     message: dict[str, Any] = {"type": name, "event_id": "event_form"}
     for field in declared.fields if declared else ("response_id", "item_id", "delta"):
         _put(message, field, _form(dice, field, _value(dice, field, ids, name)), dice)
@@ -91,14 +91,16 @@ def _value(dice: random.Random, field: str, ids: Ids, name: str) -> Any:
         "previous_item_id": lambda: choice([*ids.items, "root"]),
         "call_id": lambda: f"call_{dice.randrange(4)}",
         "name": lambda: choice(("look_up", "look_up", "no_such_tool")),
-        "arguments": lambda: choice(("{}", '{"a": 1}', '{"a', "", "[]", "null", '{"a": "\\ud83d"}')),
+        "arguments": lambda: choice(("{}", '{"a": 1}', '{}{"a": 1}', '{"a', "", "[]", "null", '{"a": "\\ud83d"}')),
         "delta": lambda: _SOUND if "audio.delta" in name else choice(_TEXTS),
         "words": lambda: choice(_TEXTS),
         "transcript": lambda: choice((*_TEXTS, "yeah", "stop", "")),
         "item_type": lambda: choice(("message", "message", "function_call", "reasoning", "mcp_call", "novelty")),
         "role": lambda: choice(("assistant", "assistant", "user", "system")),
         "item_status": lambda: choice(("completed", "completed", "incomplete", "in_progress", "novel")),
-        "status": lambda: choice(("completed", "completed", "cancelled", "failed", "incomplete", "in_progress", "novel")),
+        "status": lambda: choice(
+            ("completed", "completed", "cancelled", "failed", "incomplete", "in_progress", "requires_action", "novel")
+        ),
         "reason": lambda: choice(("turn_detected", "client_cancelled", "content_filter", "rate_limit_exceeded", "server_error")),
         "failure": lambda: choice(("drawn", "Please try again in 0.5s.", "x" * 2_000)),
         "output": lambda: [_item(dice, ids) for _ in range(dice.randrange(3))],

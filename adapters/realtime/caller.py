@@ -1,0 +1,110 @@
+"""What is told of the caller's turns comes to: the tests and the acts that the table names. Pure; what is remembered is in `memory`."""
+
+from adapters.realtime.incoming import Happened, Incoming, Reply
+from adapters.realtime.meaning import note
+from adapters.realtime.memory import Memory, Turn
+from adapters.realtime.messages import Told
+from adapters.realtime.said import is_one_of
+from fsm.call import events as ev
+
+
+def speech_started(memory: Memory, told: Told) -> list[Incoming]:
+    """A turn begins; the one before, whose end nobody told, was one if its words are known."""
+    before, item_id = memory.spoken_item, told.text("item_id")
+    unended = memory.turns.get(before) is Turn.SPEAKING and before in memory.words
+    memory.tells_stops &= not unended
+    proof = _prove(memory, before) if unended else []
+    memory.spoken_item = item_id
+    memory.turns[item_id] = Turn.SPEAKING
+    memory.words.pop(item_id, None)
+    return [*proof, Happened(ev.SpeechStarted, (item_id,))]
+
+
+def speech_stopped(memory: Memory, told: Told) -> list[Incoming]:
+    """A turn ends."""
+    memory.tells_stops = True
+    memory.spoken_item = _turn_of(memory, told)
+    if memory.turns.get(memory.spoken_item, Turn.SPEAKING) is Turn.SPEAKING:
+        memory.turns[memory.spoken_item] = Turn.SPOKEN
+        memory.words.pop(memory.spoken_item, None)
+    return [Happened(ev.SpeechStopped, (told.text("item_id"),))]
+
+
+def is_proved(memory: Memory, told: Told) -> bool:
+    """Has the turn's transcript told already that it is committed?"""
+    return memory.turns.get(_turn_of(memory, told)) is Turn.PROVED
+
+
+def is_read_later(memory: Memory, told: Told) -> bool:
+    """Will the model know of the turn only by its transcript, which has not come?"""
+    return memory.transcript_first and bool(_turn_of(memory, told))
+
+
+def wait_for_words(memory: Memory, told: Told) -> list[Incoming]:
+    """Keep the turn until its words come."""
+    memory.spoken_item = _turn_of(memory, told)
+    memory.turns[memory.spoken_item] = Turn.UNREAD
+    return []
+
+
+def proved(memory: Memory, told: Told) -> list[Incoming]:
+    """It was taken already."""
+    memory.turns[_turn_of(memory, told)] = Turn.COMMITTED
+    return []
+
+
+def committed(memory: Memory, told: Told) -> list[Incoming]:
+    """The turn is an item of the conversation."""
+    item_id = told.text("item_id")
+    memory.open_commits = max(memory.open_commits - 1, 0)
+    memory.spoken_item = item_id or memory.spoken_item
+    memory.turns[memory.spoken_item] = Turn.COMMITTED
+    return [*(Reply(*one) for one in memory.rewrites.due()), Happened(ev.TurnCommitted, (item_id,))]
+
+
+def is_speaking(memory: Memory, told: Told) -> bool:
+    """Is it not over what the caller says, of a server that tells when it is?"""
+    return memory.tells_stops and memory.turns.get(_turn_of(memory, told)) is Turn.SPEAKING
+
+
+def heard_so_far(memory: Memory, told: Told) -> list[Incoming]:
+    """Note that there are words."""
+    memory.words[_turn_of(memory, told)] = told.text("transcript")
+    return []
+
+
+def is_told(memory: Memory, told: Told) -> bool:
+    """Were these words of the turn told already? An empty text may become one."""
+    text = told.text("transcript")
+    return bool(text) and memory.words.get(_turn_of(memory, told)) == text
+
+
+def transcribed(memory: Memory, told: Told) -> list[Incoming]:
+    """What the caller said; a turn that was not told as committed is, as the server has understood it."""
+    item_id, text = _turn_of(memory, told), told.text("transcript")
+    memory.words[item_id] = text
+    said: list[Incoming] = [*_prove(memory, item_id), Happened(ev.Transcribed, (item_id, text))]
+    if is_one_of(text, memory.settings.backchannels):
+        said.append(Happened(ev.BackchannelHeard, (item_id,)))
+    elif is_one_of(text, memory.settings.dismissals):
+        said.append(Happened(ev.TurnDismissed))
+    return said
+
+
+def not_transcribed(memory: Memory, told: Told) -> list[Incoming]:
+    """No words will come of the turn; it is a turn all the same (R24)."""
+    code = told.text("code") or "transcription_failed"
+    proof = _prove(memory, _turn_of(memory, told)) if memory.turns.get(_turn_of(memory, told)) is Turn.UNREAD else []
+    return [*proof, *note(memory, "error", told.text("message"), code=code)]
+
+
+def _turn_of(memory: Memory, told: Told) -> str:
+    return told.text("item_id") or memory.spoken_item
+
+
+def _prove(memory: Memory, item_id: str) -> list[Incoming]:
+    """Take a turn that nobody told of as committed."""
+    if (turn := memory.turns.get(item_id)) not in (Turn.SPEAKING, Turn.SPOKEN, Turn.UNREAD):
+        return []
+    memory.turns[item_id] = Turn.COMMITTED if turn is Turn.UNREAD else Turn.PROVED
+    return [Happened(ev.TurnCommitted, (item_id,))]

@@ -1,0 +1,228 @@
+"""Claims about what servers write otherwise than OpenAI's: how a response ends, ids that are absent or used again, words told too soon."""
+
+from typing import Any
+
+import pytest
+
+from adapters.realtime.incoming import Audio, Happened
+from adapters.realtime.wire import Wire
+from fsm.call import events
+from fsm.call.effects import CancelResponse, Cause, CreateResponse, SendToolResult
+from fsm.call.events import ErrorReceived
+from tests.shared.wire import CALL, RESPONSE, SOUND, confirmed, hear, say
+
+# How a response ends.
+
+
+def ended(response: dict[str, Any], kind: str = "response.done", **fields: Any) -> list[Any]:
+    """What the end of a response comes to that was begun."""
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    return hear(made, type=kind, response=RESPONSE | response, **fields)
+
+
+@pytest.mark.parametrize("status", ["requires_action", "tool_calls", "stop", "novel"])
+def test_a_response_whose_status_nobody_knows_is_whole_where_no_error_is_told(status: str) -> None:
+    """R89, R97: what it called is run, and what was heard of it is not asked for again."""
+    told = ended({"status": status, "output": [CALL]})
+    assert [one.event for one in told] == [events.ToolCalled, events.ResponseCompleted]
+
+
+@pytest.mark.parametrize("more", [{"status_details": {"error": {"code": "odd"}}}, {"error": {"type": "odd"}}])
+def test_one_that_tells_an_error_has_failed_whatever_its_status_is_called(more: dict[str, Any]) -> None:
+    """R15."""
+    assert ended({"status": "novel", "output": [CALL], **more}) == [Happened(events.ResponseFailed, ("r1", "odd"))]
+
+
+@pytest.mark.parametrize("status", ["error", "timeout", "expired"])
+def test_a_status_may_call_a_failure_otherwise(status: str) -> None:
+    """R15."""
+    assert ended({"status": status, "output": [CALL]}) == [Happened(events.ResponseFailed, ("r1", ""))]
+
+
+@pytest.mark.parametrize("reason", ["turn_detected", "client_cancelled", "interrupted"])
+def test_an_incomplete_response_that_was_interrupted_is_a_cancelled_one(reason: str) -> None:
+    """R15: nothing is recovered that the caller cut off."""
+    told = ended({"status": "incomplete", "status_details": {"type": "incomplete", "reason": reason}})
+    assert told == [Happened(events.ResponseCancelled, ("r1", reason))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        ("response.completed", events.ResponseCompleted),
+        ("response.interrupted", events.ResponseCancelled),
+        ("response.cancelled", events.ResponseCancelled),
+        ("response.incomplete", events.ResponseIncomplete),
+        ("response.failed", events.ResponseFailed),
+    ],
+)
+@pytest.mark.parametrize("status", [{}, {"status": "in_progress"}])
+def test_an_end_may_be_named_by_what_it_is(kind: str, event: object, status: dict[str, str]) -> None:
+    """R102."""
+    assert [one.event for one in ended(status, kind)] == [event]
+    assert [one.event for one in ended(status, kind, response_id="r1")] == [event]
+
+
+def test_a_response_that_is_told_to_have_failed_says_why_beside_itself() -> None:
+    """R108."""
+    told = ended({}, "response.failed", error={"code": "server_error", "message": "The model is away."})
+    assert told == [
+        Happened(ErrorReceived, ("server_error", "The model is away.")),
+        Happened(events.ResponseFailed, ("r1", "server_error")),
+    ]
+
+
+# Races, in words.
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("code", [None, "conversation_already_has_active_response"])
+def test_a_response_too_many_is_known_by_its_words_and_without_the_command_that_it_names(named: bool, code: str | None) -> None:
+    """R02, R11: it can be about nothing else than the one that is asked for."""
+    made = confirmed()
+    event_id = say(made, CreateResponse(Cause.USER_TURN))["event_id"]
+    error = {"type": "invalid_request_error", "code": code, "message": "Conversation already has an active response"}
+    refused = Happened(events.CreateRefused, ("conversation_already_has_active_response",))
+    assert hear(made, type="error", error=error | {"event_id": event_id if named else None}) == [refused]
+
+
+def test_a_cancel_too_late_is_known_by_its_words() -> None:
+    """R02."""
+    made = confirmed()
+    error = {
+        "code": None,
+        "message": "Cancellation failed: no active response found",
+        "event_id": say(made, CancelResponse("r1"))["event_id"],
+    }
+    assert hear(made, type="error", error=error) == [Happened(events.CancelRefused, ("r1", "response_cancel_not_active"))]
+
+
+# Tool calls.
+
+
+def called(made: Wire, response_id: str, **fields: Any) -> list[str]:
+    """The ids of the calls that a response tells, whose end lists them once more."""
+    call = {**CALL, "call_id": "call_0", **fields}
+    hear(made, type="response.created", response=RESPONSE | {"id": response_id})
+    told = hear(made, type="response.output_item.done", response_id=response_id, item=call)
+    told += hear(made, type="response.done", response=RESPONSE | {"id": response_id, "status": "completed", "output": [call]})
+    return [one.args[0] for one in told if isinstance(one, Happened) and one.event is events.ToolCalled]
+
+
+@pytest.mark.parametrize(
+    "other", [{"id": "f2"}, {"id": "f2", "arguments": '{"day": "Tuesday"}'}, {"id": None, "arguments": '{"day": "Tuesday"}'}]
+)
+def test_a_call_id_that_a_later_response_uses_again_is_another_call(other: dict[str, Any]) -> None:
+    """R89: some count the calls of each response anew, or name a call by its function."""
+    made = confirmed()
+    [first] = called(made, "r1")
+    [second] = called(made, "r2", **other)
+    [third] = called(made, "r3", id="f3")
+    assert len({first, second, third}) == 3
+    answers = [say(made, SendToolResult(one, "9 to 5"))["item"]["call_id"] for one in (first, second, third)]
+    assert answers == ["call_0"] * 3
+
+
+def test_a_call_that_a_later_response_only_tells_again_is_the_same() -> None:
+    """R89."""
+    made = confirmed()
+    assert called(made, "r1") == ["call_0"]
+    assert called(made, "r2") == []
+
+
+@pytest.mark.parametrize("arguments", ['{}{"day": "Monday"}', '{"day": "Monday"}{"day": "Monday"}', '{} {"day": "Monday"}\n{}'])
+def test_arguments_that_are_told_behind_an_empty_object_or_twice_are_one_object(arguments: str) -> None:
+    """R89."""
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    [told, _] = hear(made, type="response.output_item.done", response_id="r1", item=CALL | {"arguments": arguments})
+    assert told == Happened(events.ToolCalled, ("c1", "hours", '{"day": "Monday"}', "r1"))
+
+
+def test_arguments_of_which_nobody_can_say_which_are_meant_stay_as_they_are() -> None:
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    both = '{"day": "Monday"}{"day": "Tuesday"}'
+    [told, _] = hear(made, type="response.output_item.done", response_id="r1", item=CALL | {"arguments": both})
+    assert told.args[2] == both
+
+
+# Responses without ids.
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_the_responses_of_a_server_that_gives_them_no_ids_are_told_apart_by_their_ends(begun: bool) -> None:
+    """R102: one at a time is asked for."""
+    made, ids = confirmed(), set()
+    for _ in range(2):
+        say(made, CreateResponse(Cause.USER_TURN))
+        told = hear(made, type="response.created", response={"status": "in_progress"}) if begun else []
+        for _ in range(2):
+            told += hear(made, type="response.output_audio.delta", delta=SOUND)
+        told += hear(made, type="response.done", response={"status": "completed"})
+        kinds = [type(one) if isinstance(one, Audio) else one.event for one in told if isinstance(one, Audio | Happened)]
+        assert kinds == [events.ResponseCreated, Audio, Audio, events.ResponseCompleted]
+        ids |= {one.response_id if isinstance(one, Audio) else one.args[0] for one in told if isinstance(one, Audio | Happened)}
+    assert len(ids) == 2
+
+
+def test_a_response_without_an_id_is_cancelled_without_one() -> None:
+    made = confirmed()
+    say(made, CreateResponse(Cause.USER_TURN))
+    [created] = hear(made, type="response.created")
+    assert isinstance(created, Happened)
+    assert "response_id" not in say(made, CancelResponse(created.args[0]))
+
+
+def test_one_message_without_an_id_of_a_server_that_gives_ids_is_malformed() -> None:
+    """R84."""
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    hear(made, type="response.done", response=RESPONSE)
+    say(made, CreateResponse(Cause.USER_TURN))
+    for message in ({"type": "response.created"}, {"type": "response.output_audio.delta", "delta": SOUND}):
+        assert [one.event for one in hear(made, **message) if isinstance(one, Happened)] == [ErrorReceived]
+
+
+# The caller's words.
+
+
+def words(made: Wire, text: str, **fields: str) -> list[Any]:
+    """The events of a transcript that is told to be complete."""
+    told = hear(made, type="conversation.item.input_audio_transcription.completed", transcript=text, **fields)
+    return [one.event for one in told if isinstance(one, Happened)]
+
+
+@pytest.mark.parametrize("item", [{"item_id": "u1"}, {}])
+@pytest.mark.parametrize("committed", [True, False])
+def test_words_that_are_told_while_the_caller_speaks_end_no_turn(item: dict[str, str], committed: bool) -> None:
+    """R19, R94: some tell what there is as complete, again and again; the words after the end count."""
+    made = confirmed()
+    hear(made, type="input_audio_buffer.speech_started", **item)
+    assert words(made, "Yeah", **item) == words(made, "Yeah, on", **item) == []
+    hear(made, type="input_audio_buffer.speech_stopped", **item)
+    if committed:
+        hear(made, type="input_audio_buffer.committed", **item)
+    assert words(made, "Yeah, on Tuesday.", **item) == [events.TurnCommitted] * (not committed) + [events.Transcribed]
+
+
+def test_the_words_of_a_turn_are_told_once() -> None:
+    """R21: they come twice, and those of the next turn may be the same."""
+    made = confirmed()
+    for item in ({"item_id": "u1"}, {"item_id": "u2"}, {}, {}):
+        hear(made, type="input_audio_buffer.speech_started", **item)
+        hear(made, type="input_audio_buffer.speech_stopped", **item)
+        hear(made, type="input_audio_buffer.committed", **item)
+        assert words(made, "Stop.", **item) == [events.Transcribed, events.TurnDismissed]
+        assert words(made, "Stop.", **item) == []
+
+
+def test_a_server_that_never_tells_that_speech_stopped_is_known_with_its_second_turn() -> None:
+    """R24, R102."""
+    made = confirmed()
+    hear(made, type="input_audio_buffer.speech_started", item_id="u1")
+    assert words(made, "Hello?", item_id="u1") == []
+    [taken, begun] = hear(made, type="input_audio_buffer.speech_started", item_id="u2")
+    assert (taken.event, begun.event) == (events.TurnCommitted, events.SpeechStarted)
+    assert words(made, "Are you there?", item_id="u2") == [events.TurnCommitted, events.Transcribed]
