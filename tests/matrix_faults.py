@@ -188,6 +188,12 @@ SERVER_LACKS = (
     fault("responses without output or conversation", without=("output", "conversation_id")),
     fault("no item ids", without=("item_id",)),
     fault("an LLM that reads transcripts", without=("early_hearing",)),
+    fault(
+        "voice and VAD in the session itself",
+        without=("ga_places", "deleted_id", "race_codes", "whole_transcripts", "truncate"),
+        codes=["invalid_value"],
+        races=True,
+    ),
     fault("errors that name nothing", without=("error_event_id",), races=True),
 )
 SPEECH_FAULTS = (

@@ -188,7 +188,7 @@ def _add_wire(parser: argparse.ArgumentParser) -> None:
         "--server", choices=("openai", "chained"), help="its kind, for the waits that fit it (default: as it shows, else openai)"
     )
     parser.add_argument(
-        "--realtime-wire", choices=("auto", "ga", "beta"), default="auto", help="its dialect (default: auto, by its first message)"
+        "--realtime-wire", choices=("auto", "ga", "beta", "xai"), default="auto", help="its dialect (default: auto, by its first message)"
     )
     parser.add_argument(
         "--realtime-session", type=Path, metavar="FILE", help="a JSON file with further fields of the session, in the server's own words"

@@ -73,6 +73,11 @@ def heard_so_far(memory: Memory, told: Told) -> list[Incoming]:
     return []
 
 
+def grows(_: Memory, told: Told) -> bool:
+    """Does the server itself say that they are not all?"""
+    return told.text("status") == "in_progress"
+
+
 def is_told(memory: Memory, told: Told) -> bool:
     """Were these words of the turn told already? An empty text may become one."""
     text = told.text("transcript")

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
+from adapters.realtime.dialects import XAI
+
 _OPENAI_HOSTS = ("openai.com",)
+_XAI_HOSTS = ("x.ai",)
 _AZURE_HOSTS = ("azure.com", "azure.us", "azure.cn")
 _AZURE_PATHS = ("/openai/realtime", "/openai/v1/realtime")
 """Azure's own paths: the beta's, whose address names a deployment, and the GA's, whose address names a model."""
@@ -33,6 +36,11 @@ def headers(url: str, key: str | None) -> Mapping[str, str]:
 def is_openai(url: str) -> bool:
     """Is the server OpenAI's own, or Azure's of it, so that its voices and transcription models are known?"""
     return _is_at(url, (*_OPENAI_HOSTS, *_AZURE_HOSTS))
+
+
+def wire_at(url: str, named: str) -> str:
+    """The dialect that is spoken there: the one that was `named`, or where that is auto the one of a server known by its host (R103)."""
+    return XAI if named == "auto" and _is_at(url, _XAI_HOSTS) else named
 
 
 def _is_at(url: str, hosts: tuple[str, ...]) -> bool:

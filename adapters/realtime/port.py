@@ -18,7 +18,7 @@ from adapters.realtime.history import History
 from adapters.realtime.incoming import Audio, Happened, Incoming, Reply, TextDelta
 from adapters.realtime.numbering import Cutter, ResponseSentences
 from adapters.realtime.outbox import Outbox
-from adapters.realtime.place import address, headers, is_openai
+from adapters.realtime.place import address, headers, is_openai, wire_at
 from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocket, WebSocketClosed, WebSocketError, connect
@@ -127,7 +127,7 @@ class RealtimeLLM:
         self.sound = sound
         self._url = url
         self._key = key
-        self._settings = settings
+        self._settings = attrs.evolve(settings, wire=wire_at(url, settings.wire))
         self._speaker = speaker
         self._connect = connect
         self._overheard = overheard

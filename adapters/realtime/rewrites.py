@@ -45,8 +45,9 @@ class Rewrites:
         return any(one.new_id == item_id for one in self._under_way.values())
 
     def deleted(self, item_id: str) -> list[tuple[RewriteItem, dict[str, Any]]]:
-        """The server has deleted an item."""
-        rewrite = self._under_way.get(item_id)
+        """The server has deleted an item; one that does not say which, that which was to go first."""
+        oldest = next((one for one in self._under_way.values() if not one.form), None)
+        rewrite = self._under_way.get(item_id) if item_id else oldest
         return self._next(rewrite) if rewrite is not None and not rewrite.form else []
 
     def kept(self, item_id: str) -> None:

@@ -7,7 +7,7 @@ documentation has besides is the user's to give, in a file as it writes it.
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.realtime.dialects import BETA, dialect_of, session_from_beta, to_beta
+from adapters.realtime.dialects import GA, dialect_of, place_of_vad, spoken, understood
 from adapters.realtime.messages import value_at
 from adapters.realtime.settings import NO_TRANSCRIPTION, OPENAI_TRANSCRIPTION, OPENAI_VOICE, RealtimeSettings
 from adapters.seam.ports import PCM, PCMU, Sound
@@ -30,13 +30,13 @@ class SessionSetup:
         self._shown: Mapping[str, Any] = {}
         self.turn_detection = self.rights(held=policy.guards_greeting)
         """The VAD as it was last asked to be; None where it is ours."""
-        self.beta = settings.wire == BETA
-        """Does the server speak the beta's dialect?"""
+        self.dialect = GA if settings.wire == "auto" else settings.wire
+        """What the server speaks."""
 
     def show(self, session: Mapping[str, Any]) -> None:
         """Note what session.created showed: the dialect, unless it was given, and what the server has set already."""
         if self._settings.wire == "auto":
-            self.beta = dialect_of(session) == BETA
+            self.dialect = dialect_of(session)
         self._shown = self._read(session)
 
     @property
@@ -136,8 +136,7 @@ class SessionSetup:
 
     def _put_turn_detection(self, session: dict[str, Any]) -> None:
         """The user's fields of the VAD are in the rights already, and nowhere twice."""
-        place = session if self.beta else session["audio"]["input"]
-        place["turn_detection"] = self.turn_detection and dict(self.turn_detection)
+        place_of_vad(self.dialect, session)["turn_detection"] = self.turn_detection and dict(self.turn_detection)
 
     @property
     def _ways(self) -> dict[str, Sound]:
@@ -146,10 +145,10 @@ class SessionSetup:
 
     def _read(self, session: Any) -> Mapping[str, Any]:
         told = session if isinstance(session, Mapping) else {}
-        return session_from_beta(told) if self.beta else told
+        return understood(self.dialect, told)
 
     def _spoken(self, body: dict[str, Any]) -> dict[str, Any]:
-        return to_beta(body) if self.beta else body
+        return spoken(self.dialect, body)
 
 
 def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

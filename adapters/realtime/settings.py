@@ -123,7 +123,7 @@ class RealtimeSettings:
     append_ms: int = attrs.field(default=20, validator=_between(20, 1_000, whole=True))
     """How much of the caller's sound goes into a message; a slow server's detector keeps up with fewer, longer ones."""
     wire: str = attrs.field(default="auto", validator=_one_of(*WIRES))
-    """The dialect of the wire: ga, beta, or auto, which goes by the server's first message (R103)."""
+    """The dialect of the wire: ga, beta, xai, or auto, which goes by the server's address and its first message (R103)."""
     session: Mapping[str, Any] = attrs.field(factory=dict)
     """Further fields of the session, in the server's own words; see `adapters.realtime.session_file`."""
     turn_detection: Mapping[str, Any] = attrs.field(factory=dict)

@@ -1,9 +1,9 @@
 """The realtime wire as a table: each message that a server may send, the forms in which it was seen, and what it comes to.
 
-The messages are those of OpenAI's GA wire (46) and of the beta, by their GA names. A form is tried in the order of the rows, and the first
-that holds counts. What is the same for all of them is said once, in `messages.FIELDS`: where a field may stand, and what stands in for one
-that is absent. Two things come before every row: what belongs to a response of somebody else's is set aside (R90), and a message that lacks
-what nothing can stand in for is malformed, an error that is told and counted (R84).
+The messages are those of OpenAI's GA wire (46), of xAI's voice server (one more) and of the beta, by their GA names. A form is tried in
+the order of the rows, and the first that holds counts. What is the same for all of them is said once, in `messages.FIELDS`: where a field
+may stand, and what stands in for one that is absent. Two things come before every row: what belongs to a response of somebody else's is
+set aside (R90), and a message that lacks what nothing can stand in for is malformed, an error that is told and counted (R84).
 """
 
 from collections.abc import Callable
@@ -106,6 +106,7 @@ _SESSION = (
         comes(m.confirmed, ev.SessionConfirmed, why="what is absent contradicts nothing (R102)"),
     ),
     told("conversation.created", (), aside("a session has one conversation")),
+    told("ping", (), aside("the socket has its own")),
     told(
         "rate_limits.updated",
         ("rate_limits",),
@@ -142,8 +143,9 @@ _CALLER = (
     ),
     told(
         "conversation.item.input_audio_transcription.completed",
-        ("item_id", "transcript"),
+        ("item_id", "transcript", "status"),
         aside("more of them comes", c.is_speaking, "while the caller speaks", c.heard_so_far),
+        aside("more of them comes", c.grows, "in progress"),
         aside("some tell them twice (R21)", c.is_told, "the words that the turn has already"),
         comes(
             c.transcribed,

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from adapters.realtime.commands import bodies
-from adapters.realtime.dialects import to_beta
+from adapters.realtime.dialects import spoken
 from adapters.realtime.incoming import Incoming, Reply
 from adapters.realtime.meaning import begun_untold, note, settle
 from adapters.realtime.memory import Gate, Memory
@@ -129,7 +129,7 @@ class Wire:
 
     def _spoken(self, effect: Effect | None, body: dict[str, Any]) -> dict[str, Any]:
         """A message in the server's dialect."""
-        return self._numbered(effect, to_beta(body) if self.memory.setup.beta else body)
+        return self._numbered(effect, spoken(self.memory.setup.dialect, body))
 
     def _numbered(self, effect: Effect | None, body: dict[str, Any]) -> dict[str, Any]:
         event_id = f"cf_{next(self._numbers)}"

@@ -130,6 +130,7 @@ class Teller:
         self.lengths: dict[str, float] = {}
         self.length_ms = 0.0
         self.turns: dict[str, tuple[float, float]] = {}
+        self.quoted: dict[str, int] = {}
         self.timing = Timing()
 
     def tell(self, event: ev.Event, answer: Step[Call]) -> None:
@@ -166,7 +167,13 @@ class Teller:
                     self._mark("ignored", "speech ignored", "the greeting is heard to its end")
             case ev.Transcribed(text=text, item_id=item) if text:
                 start, end = self.turns.get(item, (self.speech_ms, event.at_ms))
-                report.said.append(Said(start, max(start, end), "caller", text))
+                said = Said(start, max(start, end), "caller", text)
+                if item and item in self.quoted:
+                    # The server tells the turn again, with more of its words.
+                    report.said[self.quoted[item]] = said
+                else:
+                    self.quoted[item] = len(report.said)
+                    report.said.append(said)
             case ev.ResponseEnded(response_id=response_id) if response_id in report.cancels:
                 self._outcome(report.cancels, response_id, type(event).__name__.removeprefix("Response").lower())
             case ev.CancelUnsent(response_id=response_id) if response_id in report.cancels:

@@ -203,3 +203,11 @@ def test_an_answer_that_raises_ends_its_call_alone_and_so_does_work_that_raises_
     assert hung == [Hung.CUT_OFF, Hung.CALLER]
     assert calls[0].ended is None
     assert calls[1].ended is not None
+
+
+def test_a_transcript_has_each_turn_once_in_the_words_that_were_told_last() -> None:
+    """R24: some servers tell a turn again, with more of its words."""
+    call = PhoneCall()
+    told = [("u1", "I need"), ("u1", "I need a repair."), ("", "Yes."), ("", "No.")]
+    call.recall(ev.Transcribed(float(n), *one) for n, one in enumerate(told))
+    assert [line.text for line in call.transcript] == ["I need a repair.", "Yes.", "No."]

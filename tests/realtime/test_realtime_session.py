@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.realtime.incoming import Audio, Happened, Incoming, Reply
-from adapters.realtime.place import address, headers, is_openai
+from adapters.realtime.place import address, headers, is_openai, wire_at
 from adapters.realtime.session_file import read_session_file
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.wire import Wire
@@ -27,6 +27,7 @@ BETA_SESSION = {
     "input_audio_transcription": {"model": "whisper-small"},
     "turn_detection": {"type": "server_vad", "threshold": 0.9, "create_response": True},
 }
+XAI_SESSION = {"voice": "Ara", "turn_detection": {"type": "server_vad"}, "audio": {"input": {"transcription": None}}}
 
 
 def hear(wire: Wire, **message: Any) -> list[Incoming]:
@@ -119,6 +120,28 @@ def test_a_beta_server_that_sets_another_vad_is_refused_in_one_line() -> None:
     assert incoming == Happened(ev.SessionRefused, (words,))
 
 
+@pytest.mark.parametrize(("wire", "shown"), [("auto", XAI_SESSION), ("xai", {}), ("xai", BETA_SESSION)])
+def test_a_vad_and_a_voice_may_stand_in_the_session_itself(wire: str, shown: Any) -> None:
+    """R103: as at xAI, in an otherwise new session."""
+    one, session = asked(shown=shown, wire=wire, voice="Rex", turn_detection={"idle_timeout_ms": 6_000})
+    assert session["voice"] == "Rex"
+    assert (session["turn_detection"]["type"], session["turn_detection"]["idle_timeout_ms"]) == ("server_vad", 6_000)
+    assert session["output_modalities"] == ["audio"]
+    assert session["audio"] == {way: {"format": {"type": "audio/pcm", "rate": 24_000}} for way in ("input", "output")}
+    (release,) = one.send(ReleaseResponse()) or [{"session": session}]
+    assert set(release["session"]) - set(session) == set()
+    assert "turn_detection" in release["session"]
+    (none,) = hear(one, type="session.updated", session=session | {"turn_detection": None})
+    assert none == Happened(ev.SessionRefused, ("the server set audio.input.turn_detection to None, and we asked for 'server_vad'",))
+    one.send(ConfigureSession())
+    assert hear(one, type="session.updated", session=session) == [Happened(ev.SessionConfirmed)]
+
+
+def test_a_session_that_tells_of_its_vad_in_both_places_is_a_new_one() -> None:
+    _, session = asked(shown={"turn_detection": None, "audio": {"input": {"turn_detection": None}}})
+    assert "turn_detection" in session["audio"]["input"]
+
+
 @pytest.mark.parametrize(("wire", "shown", "beta"), [("beta", {}, True), ("ga", BETA_SESSION, False), ("auto", {"voice": "x"}, False)])
 def test_the_dialect_can_be_given(wire: str, shown: Any, beta: bool) -> None:
     """R103."""
@@ -169,6 +192,16 @@ def test_a_server_that_deletes_without_a_word_is_given_the_answer_before_it_is_a
     wire.send(RewriteItem("i2", "And on"))
     said = hear(wire, type="input_audio_buffer.committed", item_id="u1")
     assert [wire.answer(one)["item"]["content"][0]["text"] for one in said if isinstance(one, Reply)] == ["And on"]
+
+
+def test_a_server_that_does_not_say_what_it_deleted_has_deleted_what_was_asked_for_first() -> None:
+    wire, _ = asked(WRITING)
+    wire.send(RewriteItem("i1", "We are"))
+    wire.send(RewriteItem("i2", "And on"))
+    nameless = [{"type": "conversation.item.deleted", "item_id": ""}, {"type": "conversation.item.deleted"}]
+    made = [wire.answer(one)["item"]["content"][0]["text"] for told in nameless for one in hear(wire, **told) if isinstance(one, Reply)]
+    assert made == ["We are", "And on"]
+    assert hear(wire, type="conversation.item.deleted") == []
 
 
 @pytest.mark.parametrize("answers", [(REFUSED,), (UNNAMED,)])
@@ -305,3 +338,14 @@ def test_the_key_goes_where_the_server_looks_for_it() -> None:
 )
 def test_a_server_is_openais_by_its_host(url: str, openai: bool) -> None:
     assert is_openai(url) is openai
+
+
+@pytest.mark.parametrize(
+    ("url", "named", "wire"),
+    [
+        *[("wss://api.x.ai/v1/realtime", "auto", "xai"), ("wss://us-east-1.api.x.ai/v1/realtime", "auto", "xai")],
+        *[("wss://api.x.ai/v1/realtime", "ga", "ga"), ("wss://max.ai/v1/realtime", "auto", "auto"), ("ws://[::1", "auto", "auto")],
+    ],
+)
+def test_the_dialect_of_xais_server_is_known_by_its_host(url: str, named: str, wire: str) -> None:
+    assert wire_at(url, named) == wire

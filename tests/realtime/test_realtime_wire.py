@@ -340,8 +340,25 @@ def test_the_rendered_table_is_not_stale() -> None:
 
 
 def test_every_event_of_the_server_is_known() -> None:
-    """OpenAI's GA types know 46 server events."""
-    assert len(TABLE) == 46
+    """OpenAI's GA types know 46 server events; xAI's voice server has one more."""
+    assert len(TABLE) == 46 + 1
+
+
+def test_words_that_more_come_behind_are_no_transcript() -> None:
+    """xAI tells a turn's words again and again as `completed`, each time more of them, and marks all but the last."""
+    one = confirmed()
+    hear(one, type="input_audio_buffer.speech_started", item_id="i1")
+    hear(one, type="input_audio_buffer.speech_stopped", item_id="i1")
+    kind = "conversation.item.input_audio_transcription"
+    assert hear(one, type=f"{kind}.updated", item_id="i1", transcript="Stop") == []
+    assert hear(one, type=f"{kind}.completed", item_id="i1", transcript="Stop", status="in_progress") == []
+    assert hear(one, type="ping", timestamp=1) == []
+    said = Happened(events.Transcribed, ("i1", "Stop there."))
+    assert said in hear(one, type=f"{kind}.completed", item_id="i1", transcript="Stop there.", status="completed")
+    assert hear(one, type=f"{kind}.completed", item_id="i1", transcript="Stop there.") == []
+    assert hear(one, type=f"{kind}.completed", item_id="i1", transcript="Stop there, please.") == [
+        Happened(events.Transcribed, ("i1", "Stop there, please."))
+    ]
 
 
 def test_an_item_that_a_delta_leaves_out_is_the_last_one_added() -> None:

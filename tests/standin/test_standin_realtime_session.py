@@ -576,6 +576,34 @@ async def test_nothing_is_said_before_a_session_is_asked_for() -> None:
             assert client.kinds()[0] == "session.updated"
 
 
+async def test_a_session_whose_voice_and_vad_stand_in_itself_and_races_and_transcripts_of_its_own(question: bytes) -> None:
+    with serving(pace=QUICK, without=["ga_places", "deleted_id", "race_codes", "whole_transcripts"]) as url:
+        async with connect(url) as socket:
+            client = Client(socket)
+            first = (await client.until("session.created"))["session"]
+            heard = {"turn_detection": None, "transcription": {"model": "m"}}
+            vad = {"type": "server_vad", "create_response": False, "interrupt_response": False}
+            session = {"type": "realtime", "audio": {"input": heard, "output": {"voice": "marin"}}, "turn_detection": vad, "voice": "cedar"}
+            await client.send("session.update", session=session)
+            told = (await client.until("session.updated"))["session"]
+            await client.hear(question, SECOND)
+            await client.until("conversation.item.input_audio_transcription.completed")
+            item = (await client.until("conversation.item.input_audio_transcription.completed"))["item_id"]
+            await client.send("response.cancel", event_id="mine")
+            error = await client.error()
+            await client.send("conversation.item.delete", item_id=item)
+            assert (await client.until("conversation.item.deleted"))["item_id"] == ""
+    assert "turn_detection" not in first["audio"]["input"]
+    assert first["turn_detection"]["type"] == "server_vad"
+    assert (told["voice"], told["turn_detection"]["create_response"], "voice" in told["audio"]["output"]) == ("cedar", False, False)
+    assert (error["code"], error["event_id"]) == ("invalid_request_error", "mine")
+    assert "no active response" in error["message"]
+    partial, *whole = client.of("conversation.item.input_audio_transcription.completed")
+    assert partial["status"] == "in_progress"
+    assert {one["transcript"] for one in whole} == {whole[0]["transcript"]}
+    assert whole[0]["transcript"].startswith(partial["transcript"])
+
+
 def test_every_lack_is_tried_here() -> None:
     source = Path(__file__).read_text()
     assert not [name for name in LACKS if f'"{name}"' not in source]

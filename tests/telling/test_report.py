@@ -83,6 +83,14 @@ def test_the_caller_is_quoted_where_they_spoke(tmp_path: Path) -> None:
     assert (said.start_ms, said.end_ms) == pytest.approx((0, 500))
 
 
+def test_a_turn_that_is_told_again_with_more_of_its_words_is_quoted_once(tmp_path: Path) -> None:
+    """R24: as some servers do; turns that nobody names are one each."""
+    again = [at(950 + n, ev.Transcribed, "u1", text) for n, text in enumerate(("hello", "hello there"))]
+    nameless = [at(960 + n, ev.Transcribed, "", text) for n, text in enumerate(("one", "two"))]
+    report = told(tmp_path, (*ANSWER, *again, *nameless, END))
+    assert [said.text for said in report.said if said.who == "caller"] == ["hello there", "one", "two"]
+
+
 def test_each_state_is_told_from_its_entry_to_the_next(tmp_path: Path) -> None:
     report = told(tmp_path, (*BARGE_IN, END))
     [phase] = [ribbon for ribbon in report.ribbons if ribbon.name == "phase"]

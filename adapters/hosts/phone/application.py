@@ -69,7 +69,7 @@ class PhoneCall:
         self._over = ""
         self._notices: list[str] = []
         self._said: deque[_Said] = deque(maxlen=MAX_LINES)
-        self._answers: dict[str, _Said] = {}
+        self._lines: dict[str, _Said] = {}
         self._afterwards: list[Callable[[PhoneCall], None]] = []
         self._handing_over = False
         self._call: Call | None = None
@@ -150,23 +150,23 @@ class PhoneCall:
 
     def _note(self, event: Event) -> None:
         match event:
-            case Transcribed(text=text) if text:
-                self._said.append(_Said("caller", text))
+            case Transcribed(item_id=item_id, text=text) if text:
+                self._line("caller", item_id).text = text
             case ResponseTranscribed(response_id=response_id, text=text):
-                self._of(response_id).text = text
+                self._line("agent", response_id).text = text
             case PlayoutStopped(response_id=response_id, played_ms=played_ms, received_ms=received_ms) if received_ms > 0:
-                self._of(response_id).heard = min(1.0, played_ms / received_ms)
+                self._line("agent", response_id).heard = min(1.0, played_ms / received_ms)
             case _:
                 pass
 
-    def _of(self, response_id: str) -> _Said:
-        """The line of a response, which stands where it was first told of."""
-        said = self._answers.get(response_id)
-        if said is None:
-            said = self._answers[response_id] = _Said("agent", "")
+    def _line(self, who: str, said_as: str) -> _Said:
+        """The line of a response or of the caller's turn, which stands where it was first told of; the words told last count."""
+        said = self._lines.get(said_as)
+        if said is None or not said_as:
+            said = self._lines[said_as] = _Said(who, "")
             self._said.append(said)
-            if len(self._answers) > MAX_LINES:
-                del self._answers[next(iter(self._answers))]
+            if len(self._lines) > MAX_LINES:
+                del self._lines[next(iter(self._lines))]
         return said
 
     def leave(self, reason: str) -> None:

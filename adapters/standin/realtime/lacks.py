@@ -12,6 +12,8 @@ Path = tuple[str, ...]
 
 _INPUT = ("session", "audio", "input")
 _OUTPUT = ("session", "audio", "output")
+_OF_THE_SESSION = (("input", "turn_detection"), ("output", "voice"))
+_RACES = ("response_cancel_not_active", "conversation_already_has_active_response")
 _BETA_NAMES = {
     "response.output_audio.delta": "response.audio.delta",
     "response.output_audio.done": "response.audio.done",
@@ -63,6 +65,10 @@ LACKS = {
     "usage": Lack("response.done holds no usage"),
     "ga_names": Lack("events have their beta names, response.audio.delta and such", untold=("conversation.item.done",)),
     "ga_session": Lack("the session, a response's wishes and the agent's text have the beta's shape, and no other"),
+    "ga_places": Lack("voice and turn detection stand in the session itself, and are looked at nowhere else"),
+    "deleted_id": Lack("an item that is deleted is not named"),
+    "race_codes": Lack("a usual race is told in words alone, under the code of any refusal"),
+    "whole_transcripts": Lack("a turn's words are told again and again, each time more of them"),
     "session_created": Lack("it says nothing of itself before it is asked for its session", untold=("session.created",)),
     "told_formats": Lack("the session is told without its formats, and without what is false in its turn detection"),
     "session_text": Lack("a session in text is echoed, and only a response that asks for text itself is given in it"),
@@ -95,6 +101,8 @@ class Lacks:
 
     def understood(self, event: Json) -> Json:
         """A client event in the words that the server knows. Raises Refused for one in other words."""
+        if "ga_places" in self._names and isinstance(event.get("session"), dict):
+            return event | {"session": _moved_down(event["session"])}
         return beta.understood(event) if "ga_session" in self._names else event
 
     def refuse(self, event: Json) -> None:
@@ -123,6 +131,10 @@ class Lacks:
             return None
         if kind == "error" and "error_event_id" in self._names:
             event = event | {"error": event["error"] | {"event_id": None}}
+        if kind == "error" and "race_codes" in self._names and event["error"]["code"] in _RACES:
+            event = event | {"error": event["error"] | {"code": event["error"]["type"]}}
+        if kind == "conversation.item.deleted" and "deleted_id" in self._names:
+            event = event | {"item_id": ""}
         if kind == "response.done" and "usage" in self._names:
             event = event | {"response": event["response"] | {"usage": None}}
         if kind in ("session.created", "session.updated"):
@@ -146,7 +158,28 @@ class Lacks:
             vad = audio["input"]["turn_detection"]
             audio["input"]["turn_detection"] = vad and {name: value for name, value in vad.items() if value or name == "type"}
             session = session | {"audio": audio}
+        if "ga_places" in self._names:
+            return _moved_up(session)
         return beta.told(session) if "ga_session" in self._names else session
+
+
+def _moved_up(session: Json) -> Json:
+    """A session whose voice and turn detection stand in itself."""
+    audio = {way: dict(told) for way, told in session["audio"].items()}
+    return {**session, **{name: audio[way].pop(name) for way, name in _OF_THE_SESSION}, "audio": audio}
+
+
+def _moved_down(session: Json) -> Json:
+    """A session of such a server's client in the original's shape; what stands in the original's place is not looked at."""
+    asked = session.get("audio", {})
+    if not isinstance(asked, dict) or not all(isinstance(asked.get(way, {}), dict) for way, _ in _OF_THE_SESSION):
+        return session
+    names = {name for _, name in _OF_THE_SESSION}
+    audio = {way: {name: value for name, value in asked.get(way, {}).items() if name not in names} for way, _ in _OF_THE_SESSION}
+    for way, name in _OF_THE_SESSION:
+        if name in session:
+            audio[way][name] = session[name]
+    return {name: value for name, value in session.items() if name not in names} | {"audio": audio}
 
 
 def _at(event: object, path: Path) -> object:

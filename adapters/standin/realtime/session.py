@@ -95,8 +95,18 @@ class Session:
         if lost:
             return [self._transcription_failed(item_id)] if lost["told"] else []
         if late:
-            return [Later(late["ms"], partial(self._conversation.transcribed, item_id, words, seconds))]
-        return self._conversation.transcribed(item_id, words, seconds)
+            return [Later(late["ms"], partial(self._told_words, item_id, words, seconds))]
+        return self._told_words(item_id, words, seconds)
+
+    def _told_words(self, item_id: str, words: str, seconds: float) -> list[Out]:
+        told = self._conversation.transcribed(item_id, words, seconds)
+        if "whole_transcripts" not in self._lacks:
+            return told
+        part = " ".join(words.split()[: len(words.split()) // 2])
+        kind = "conversation.item.input_audio_transcription"
+        growing: list[Out] = [self._events.event(f"{kind}.updated", item_id=item_id, transcript=part)]
+        growing += [self._events.event(f"{kind}.completed", item_id=item_id, content_index=0, transcript=part, status="in_progress")]
+        return [*growing, *told, *self._conversation.transcribed(item_id, words, seconds)]
 
     def _transcription_failed(self, item_id: str) -> Json:
         error = {"type": "transcription_error", "code": "audio_unintelligible", "message": "The audio could not be transcribed."}
