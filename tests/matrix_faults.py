@@ -102,6 +102,11 @@ REALTIME_FAULTS = (
         'name = "close"; code = 1006; on = "input_audio_buffer.speech_started"; nth = 2',
         settings={"reconnect_pause_ms": 150},
     ),
+    fault(
+        "close while the caller interrupts",
+        f'name = "close"; code = 1006; on = "{DELTA}"; nth = 4',
+        settings={"reconnect_pause_ms": 900},
+    ),
     fault("close after a turn", 'name = "close"; code = 1011; on = "input_audio_buffer.committed"'),
     fault("close on a cancel", 'name = "close"; code = 1006; on = "response.cancel"', owners=OURS),
     fault("close at created", 'name = "close"; code = 1006; on = "response.created"'),

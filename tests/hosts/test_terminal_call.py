@@ -18,7 +18,7 @@ from adapters.realtime.settings import RealtimeSettings
 from fsm.call.effects import Reason
 from tests.shared.page_host import Pretender, Served, page_host, silence
 from tests.shared.phone_model import ToneModel, on_asyncio, phone_policy, tone, tone_server
-from tests.shared.shell import PATIENCE_S, begin_callfsm, write_wav
+from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm, write_wav
 
 
 async def at_a_terminal(folder: Path, _: Callable[[], bool]) -> None:
@@ -48,6 +48,13 @@ def test_a_call_makes_spans_as_those_of_a_phone_server_do(
     spans = exported.get_finished_spans()
     assert {span.name.partition(" ")[0] for span in spans} >= {"invoke_agent", "greeting", "turn", "chat"}
     assert all(span.end_time for span in spans)
+
+
+def test_nothing_is_said_of_a_voice_that_said_nothing(tmp_path: Path) -> None:
+    wav = write_wav(tmp_path / "caller.wav", silence(200))
+    told = callfsm("call", "--voice", "chatterbox", "--set", "greeting=false", "--caller", wav, "--out", tmp_path / "held")
+    assert "the caller hung up" in told.stdout
+    assert "voice:" not in told.stdout
 
 
 def test_the_stand_ins_of_a_call_fail_as_its_page_asks(tmp_path: Path) -> None:

@@ -25,9 +25,10 @@ from adapters.telling.steps import barged_in
 from adapters.telling.trace import TraceError, Tracing
 from fsm.call import events as ev
 from fsm.call.effects import Effect, Reason, RunTool, TellEnded
+from fsm.call.guards import CANCELLINGS
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
-from fsm.call.states import SILENT
+from fsm.call.states import IN_PROGRESS, SILENT
 from fsm.engine.machine import Step
 
 DUE_ENDS = (Reason.CALLER_HUNG_UP, Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE, Reason.LIMIT)
@@ -56,6 +57,11 @@ class Inside(Sink, Protocol):
 
     def ended(self, ended: TellEnded) -> None:
         """The call is over, and why; told once, and last."""
+
+
+def is_made(call: Call, response_id: str) -> bool:
+    """Does the model still make a response, as far as the core knows? Not one whose end never comes, as its session was lost."""
+    return call.response.id == response_id and call.response.state in (IN_PROGRESS, *CANCELLINGS)
 
 
 class Floor:

@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard
+from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard, is_made
 from adapters.hosts.frameworks.words import Words
 from adapters.realtime.messages import Told, value_at
 from adapters.realtime.settings import RealtimeSettings
@@ -269,7 +269,7 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
                     self._close(response_id, heard=isinstance(effect, fx.Retire))
                 case _:
                     pass
-        self._settle(event, answer)
+        self._settle(answer)
         if self._floor.took(self.guard.before, event, answer):
             self._tell("input_speech_started", llm.InputSpeechStartedEvent())
 
@@ -319,14 +319,13 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
                 words.send_nowait(rest)
         generation.close()
 
-    def _settle(self, event: ev.Event, answer: Step[Call]) -> None:
-        """A response that has ended calls nothing more, unless a call of it waits for the decision of an interruption."""
-        if isinstance(event, ev.ResponseEnded) and event.response_id in self._generations:
-            generation = self._generations[event.response_id]
-            if not generation.open:
-                generation.close()
-            generation.ended = True
+    def _settle(self, answer: Step[Call]) -> None:
+        """A response that is over calls nothing more, unless a call of it waits for the decision of an interruption."""
         for response_id, one in self._generations.items():
+            if not one.ended and not is_made(answer.snapshot, response_id):
+                one.ended = True
+                if not one.open:
+                    one.close()
             if one.ended and not any(call.response_id == response_id for call in answer.snapshot.tool.waiting):
                 one.functions.close()
 

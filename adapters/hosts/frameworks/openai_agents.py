@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Guard
+from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Guard, is_made
 from adapters.hosts.frameworks.words import cut_to_heard
 from adapters.realtime.messages import Told, value_at
 from adapters.realtime.settings import NO_TRANSCRIPTION, RealtimeSettings
@@ -153,6 +153,7 @@ class _Inside:
         self._last: tuple[str, Part] | None = None
         self._said: Bounded[str, str] = Bounded()
         self._cut: Bounded[str, bool] = Bounded()
+        self._turns: Bounded[str, bool] = Bounded()
         self._items: Bounded[str, str] = Bounded()
         self._closing = self._speaking = False
         self._guard: Guard | None = None
@@ -216,15 +217,17 @@ class _Inside:
 
     def happened(self, event: ev.Event, answer: Step[Call]) -> None:
         """See Inside."""
+        for response_id in [one for one in self._turns if not is_made(answer.snapshot, one)]:
+            del self._turns[response_id]
+            self._emit(rt.RealtimeModelTurnEndedEvent(response_id=response_id))
         match event:
             case ev.SessionConfirmed():
                 self._emit(rt.RealtimeModelConnectionStatusEvent(status="connected"))
             case ev.SessionLost():
                 self._emit(rt.RealtimeModelConnectionStatusEvent(status="connecting"))
             case ev.ResponseCreated(response_id=response_id):
+                self._turns[response_id] = True
                 self._emit(rt.RealtimeModelTurnStartedEvent(response_id=response_id))
-            case ev.ResponseEnded(response_id=response_id):
-                self._emit(rt.RealtimeModelTurnEndedEvent(response_id=response_id))
             case ev.Transcribed(item_id=item_id, text=text):
                 self._emit(rt.RealtimeModelInputAudioTranscriptionCompletedEvent(item_id=item_id, transcript=text))
             case ev.PlayoutStopped(items=items):

@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard
+from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard, is_made
 from adapters.hosts.frameworks.words import Words
 from adapters.realtime.messages import Told
 from adapters.realtime.settings import RealtimeSettings
@@ -247,12 +247,12 @@ class _Inside:
                 self._push(frames.TranscriptionFrame(text, "", time_now_iso8601(), finalized=True), UPSTREAM)
             case ev.ResponseCreated(response_id=response_id) if not self._open:
                 self._begin(response_id)
-            case ev.ResponseEnded(response_id=response_id) if response_id == self._open != self._speaking:
-                self._end()
             case ev.ErrorReceived(code=code, message=message):
                 self._out.put_nowait(lambda: self._service.push_error(f"{code}: {message}"))
             case _:
                 pass
+        if self._open != self._speaking and not is_made(answer.snapshot, self._open):
+            self._end()
         if self._floor.took(self.guard.before, event, answer):
             self._broadcast(frames.ProposedUserStartedSpeakingFrame)
         for effect in answer.effects:

@@ -227,8 +227,8 @@ async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port]
             spans.end(ends[0] if ends else None)
         _tell_of(device, console)
         for port in ports:
-            if isinstance(port, Chatterbox):
-                console.print("voice: " + ", ".join(f"{name} {value}" for name, value in port.figures.lines()), style="dim", markup=False)
+            if isinstance(port, Chatterbox) and (figures := port.figures.lines()):
+                console.print("voice: " + ", ".join(f"{name} {value}" for name, value in figures), style="dim", markup=False)
         with anyio.CancelScope(shield=True):
             try:
                 await to_thread.run_sync(tell, plan.out, old_audio)
