@@ -59,7 +59,7 @@ class Inside(Sink, Protocol):
         """The call is over, and why; told once, and last."""
 
 
-def is_made(call: Call, response_id: str) -> bool:
+def is_generated(call: Call, response_id: str) -> bool:
     """Does the model still make a response, as far as the core knows? Not one whose end never comes, as its session was lost."""
     return call.response.id == response_id and call.response.state in (IN_PROGRESS, *CANCELLINGS)
 

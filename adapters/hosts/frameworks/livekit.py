@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard, is_made
+from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard, is_generated
 from adapters.hosts.frameworks.words import Words
 from adapters.realtime.messages import Told, value_at
 from adapters.realtime.settings import RealtimeSettings
@@ -322,7 +322,7 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
     def _settle(self, answer: Step[Call]) -> None:
         """A response that is over calls nothing more, unless a call of it waits for the decision of an interruption."""
         for response_id, one in self._generations.items():
-            if not one.ended and not is_made(answer.snapshot, response_id):
+            if not one.ended and not is_generated(answer.snapshot, response_id):
                 one.ended = True
                 if not one.open:
                     one.close()

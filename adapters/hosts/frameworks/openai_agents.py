@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Guard, is_made
+from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Guard, is_generated
 from adapters.hosts.frameworks.words import cut_to_heard
 from adapters.realtime.messages import Told, value_at
 from adapters.realtime.settings import NO_TRANSCRIPTION, RealtimeSettings
@@ -217,7 +217,7 @@ class _Inside:
 
     def happened(self, event: ev.Event, answer: Step[Call]) -> None:
         """See Inside."""
-        for response_id in [one for one in self._turns if not is_made(answer.snapshot, one)]:
+        for response_id in [one for one in self._turns if not is_generated(answer.snapshot, one)]:
             del self._turns[response_id]
             self._emit(rt.RealtimeModelTurnEndedEvent(response_id=response_id))
         match event:

@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard, is_made
+from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard, is_generated
 from adapters.hosts.frameworks.words import Words
 from adapters.realtime.messages import Told
 from adapters.realtime.settings import RealtimeSettings
@@ -251,7 +251,7 @@ class _Inside:
                 self._out.put_nowait(lambda: self._service.push_error(f"{code}: {message}"))
             case _:
                 pass
-        if self._open != self._speaking and not is_made(answer.snapshot, self._open):
+        if self._open != self._speaking and not is_generated(answer.snapshot, self._open):
             self._end()
         if self._floor.took(self.guard.before, event, answer):
             self._broadcast(frames.ProposedUserStartedSpeakingFrame)
