@@ -10,7 +10,9 @@ from fsm.call import events as ev
 
 def speech_started(memory: Memory, told: Told) -> list[Incoming]:
     """A turn begins; the one before, whose end nobody told, was one if its words are known."""
-    before, item_id = memory.spoken_item, told.text("item_id")
+    before, item_id = memory.spoken_item, _named(memory, told)
+    if memory.turns.get(item_id) in (Turn.COMMITTED, Turn.PROVED):
+        item_id = _again(memory, told)
     unended = memory.turns.get(before) is Turn.SPEAKING and before in memory.words
     memory.tells_stops &= not unended
     proof = _prove(memory, before) if unended else []
@@ -27,7 +29,7 @@ def speech_stopped(memory: Memory, told: Told) -> list[Incoming]:
     if memory.turns.get(memory.spoken_item, Turn.SPEAKING) is Turn.SPEAKING:
         memory.turns[memory.spoken_item] = Turn.SPOKEN
         memory.words.pop(memory.spoken_item, None)
-    return [Happened(ev.SpeechStopped, (told.text("item_id"),))]
+    return [Happened(ev.SpeechStopped, (_named(memory, told),))]
 
 
 def is_proved(memory: Memory, told: Told) -> bool:
@@ -55,7 +57,9 @@ def proved(memory: Memory, told: Told) -> list[Incoming]:
 
 def committed(memory: Memory, told: Told) -> list[Incoming]:
     """The turn is an item of the conversation."""
-    item_id = told.text("item_id")
+    item_id = _named(memory, told)
+    if memory.open_commits and memory.turns.get(item_id) is Turn.COMMITTED:
+        item_id = _again(memory, told)
     memory.open_commits = max(memory.open_commits - 1, 0)
     memory.spoken_item = item_id or memory.spoken_item
     memory.turns[memory.spoken_item] = Turn.COMMITTED
@@ -88,7 +92,8 @@ def transcribed(memory: Memory, told: Told) -> list[Incoming]:
     """What the caller said; a turn that was not told as committed is, as the server has understood it."""
     item_id, text = _turn_of(memory, told), told.text("transcript")
     memory.words[item_id] = text
-    said: list[Incoming] = [*_prove(memory, item_id), Happened(ev.Transcribed, (item_id, text))]
+    known = not text or item_id in memory.turns
+    said: list[Incoming] = [*(_prove(memory, item_id) if known else _take(memory, item_id)), Happened(ev.Transcribed, (item_id, text))]
     if is_one_of(text, memory.settings.backchannels):
         said.append(Happened(ev.BackchannelHeard, (item_id,)))
     elif is_one_of(text, memory.settings.dismissals):
@@ -103,13 +108,31 @@ def not_transcribed(memory: Memory, told: Told) -> list[Incoming]:
     return [*proof, *note(memory, "error", told.text("message"), code=code)]
 
 
+def _named(memory: Memory, told: Told) -> str:
+    """The turn that a message names, if it names one."""
+    item_id = told.text("item_id")
+    return memory.again.get(item_id, item_id)
+
+
+def _again(memory: Memory, told: Told) -> str:
+    """A name for another turn under an id that one had; an absent id is none."""
+    if item_id := told.text("item_id"):
+        memory.again[item_id] = f"turn {memory.made_id()}"
+    return _named(memory, told)
+
+
 def _turn_of(memory: Memory, told: Told) -> str:
-    return told.text("item_id") or memory.spoken_item
+    return _named(memory, told) or memory.spoken_item
 
 
 def _prove(memory: Memory, item_id: str) -> list[Incoming]:
     """Take a turn that nobody told of as committed."""
-    if (turn := memory.turns.get(item_id)) not in (Turn.SPEAKING, Turn.SPOKEN, Turn.UNREAD):
-        return []
-    memory.turns[item_id] = Turn.COMMITTED if turn is Turn.UNREAD else Turn.PROVED
+    if memory.turns.get(item_id) is Turn.UNREAD:
+        memory.turns[item_id] = Turn.COMMITTED
+        return [Happened(ev.TurnCommitted, (item_id,))]
+    return _take(memory, item_id) if memory.turns.get(item_id) in (Turn.SPEAKING, Turn.SPOKEN) else []
+
+
+def _take(memory: Memory, item_id: str) -> list[Incoming]:
+    memory.turns[item_id] = Turn.PROVED
     return [Happened(ev.TurnCommitted, (item_id,))]

@@ -21,6 +21,8 @@ from fsm.call.response import HARMLESS
 Act = Callable[[Memory, Told], list[Incoming]]
 MOST_WORDS = 300
 """How many characters of a server's words about an error are passed on."""
+SILENT_MS = 3_000.0
+"""So much sound of a response that is silence alone is told (R91); no pause is as long."""
 _CUT_OFF = ("incomplete", "cancelled", "failed")
 """An item that ended so was not made to its end."""
 
@@ -75,6 +77,8 @@ def created(memory: Memory, told: Told) -> list[Incoming]:
     response_id = told.text("response_id")
     if not response_id and memory.names_responses:
         raise Malformed("response.id is missing or empty")
+    if response_id in memory.ended and memory.asking:
+        memory.renamed[told.raw("response_id")] = response_id = memory.made_id()
     if response_id in memory.untold or (not response_id and memory.running and not memory.asking):
         return []
     return _begin(memory, response_id)
@@ -111,6 +115,7 @@ def ended_as(kind: type[ev.ResponseEnded], default: str = "") -> Act:
         late = _told_at_the_end(memory, told, response_id, whole_answer=kind is ev.ResponseCompleted)
         if memory.running == response_id:
             memory.running = ""
+        memory.ended[response_id] = True
         late += memory.notes(response_id).order.end()
         if kind is ev.ResponseCompleted:
             return [*late, *_in_vain(memory, response_id), Happened(kind, (response_id, ""))]
@@ -126,6 +131,8 @@ def _in_vain(memory: Memory, response_id: str) -> list[Incoming]:
     """Say why nothing is heard of a whole response, where it came in another way than the voice of the call can use."""
     notes = memory.notes(response_id)
     words = any(text.strip() for text in notes.words.values())
+    if notes.silent_ms >= SILENT_MS and not notes.loud:
+        return note(memory, "silent_sound", f"the server sent {notes.silent_ms / 1000:.1f} s of sound that are silence alone")
     if words and not notes.sounded and not memory.writes:
         return note(memory, "words_without_sound", 'the server sent words and no sound of them: voice="chatterbox" has them spoken')
     if notes.sounded and not words and memory.writes:
@@ -232,9 +239,9 @@ def item_added(memory: Memory, told: Told) -> list[Incoming]:
 
 def _new_item(memory: Memory, response_id: str, item_id: str) -> list[Incoming]:
     """The item of a response, told once, before its sound (R88)."""
-    if not item_id or item_id in memory.added:
+    if not item_id or memory.added.get(item_id) == response_id:
         return []
-    memory.added[item_id] = True
+    memory.added[item_id] = response_id
     return [Happened(ev.ItemAdded, (response_id, item_id))]
 
 
@@ -309,7 +316,11 @@ def audio(memory: Memory, told: Told) -> list[Incoming]:
         memory.half_samples[place] = sound[full:]
     if not full:
         return []
-    memory.notes(response_id).sounded = True
+    notes = memory.notes(response_id)
+    notes.sounded = True
+    if not notes.loud:
+        notes.loud = bool(sound[:full].strip(form.silence))
+        notes.silent_ms += form.ms_of(full)
     piece = Audio(response_id, item_id, sound[:full], place[2], form)
     return [*_new_item(memory, response_id, item_id), *_in_order(memory, piece, place[2])]
 

@@ -74,6 +74,10 @@ class ResponseNotes:
     """How often each of what may be told many times of a response was told."""
     sounded: bool = False
     """Has sound of it come?"""
+    loud: bool = False
+    """Was any of it more than silence?"""
+    silent_ms: float = 0.0
+    """How much came before that."""
     told_words: bool = False
     """Has the core been told that words came?"""
     order: InOrder = attrs.field(factory=InOrder)
@@ -118,6 +122,11 @@ class Memory:
     """Has the server named a conversation that a response is in?"""
     reset_ms: float = 0.0
     """When the rate limit that is used up is whole again, after it was told."""
+    renamed: Bounded[str, str] = attrs.field(factory=Bounded)
+    """What a response is called whose id an earlier one had."""
+    ended: Bounded[str, bool] = attrs.field(factory=Bounded)
+    again: Bounded[str, str] = attrs.field(factory=Bounded)
+    """What a turn of the caller's is called whose item's id an earlier one had."""
     half_samples: Bounded[tuple[str, str, int], bytes] = attrs.field(factory=Bounded)
     """Of a response, an item and a part: the half of a sample that came last."""
     commands: Bounded[str, Effect] = attrs.field(factory=Bounded)
@@ -129,8 +138,8 @@ class Memory:
     """The response of each item."""
     previous: Bounded[str, str] = attrs.field(factory=Bounded)
     """The item that each stands behind, as far as the server said."""
-    added: Bounded[str, bool] = attrs.field(factory=Bounded)
-    """The items that the core was told of."""
+    added: Bounded[str, str] = attrs.field(factory=Bounded)
+    """The response of each item that the core was told of."""
     turns: Bounded[str, Turn] = attrs.field(factory=Bounded)
     calls: Calls = attrs.field(factory=Calls)
     pieces: Pieces = attrs.field(factory=Pieces)

@@ -101,9 +101,10 @@ _PATHS = {name: tuple(tuple(place.split(".")) for place in field.places) for nam
 class Told:
     """One message of the server's, read field by field. Reading raises Malformed where a field has another type than it must have."""
 
-    def __init__(self, message: Any) -> None:
-        """`message` is what the JSON held."""
+    def __init__(self, message: Any, renamed: Mapping[str, str] | None = None) -> None:
+        """`message` is what the JSON held; responses whose id was used before are `renamed`."""
         self.message = message
+        self._renamed = renamed or {}
         kind = value_at(message, "type")
         if not isinstance(kind, str) or not kind:
             raise Malformed("type is missing, empty or is no text")
@@ -118,7 +119,8 @@ class Told:
 
     def text(self, name: str) -> str:
         """A field of text, made whole; empty where it is absent."""
-        return whole(self.raw(name))
+        text = whole(self.raw(name))
+        return self._renamed.get(text, text) if name == "response_id" else text
 
     def raw(self, name: str) -> str:
         """A field of text as it came, perhaps with half a character at an end."""

@@ -20,7 +20,16 @@ from adapters.realtime.session import SessionSetup
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.table import TABLE
 from adapters.seam.ports import PCM, Sound
-from fsm.call.effects import CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, ProtectResponse, ReleaseResponse, RewriteItem
+from fsm.call.effects import (
+    CommitTurn,
+    ConfigureSession,
+    CreateResponse,
+    DeleteItem,
+    Effect,
+    ProtectResponse,
+    ReleaseResponse,
+    RewriteItem,
+)
 from fsm.call.policy import Policy
 
 PARTS = 16_384
@@ -103,7 +112,7 @@ class Wire:
         if len(text) > PARTS and sum(map(text.count, ",[{")) > PARTS:
             return note(memory, "malformed_event", f"more than {PARTS:,} parts")
         try:
-            told = Told(json.loads(text, parse_int=_number))
+            told = Told(json.loads(text, parse_int=_number), memory.renamed)
         except (ValueError, RecursionError):
             return note(memory, "malformed_event", "not JSON")
         except Malformed as error:

@@ -1,5 +1,6 @@
 """Claims about what servers write otherwise than OpenAI's: how a response ends, ids that are absent or used again, words told too soon."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -7,9 +8,9 @@ import pytest
 from adapters.realtime.incoming import Audio, Happened
 from adapters.realtime.wire import Wire
 from fsm.call import events
-from fsm.call.effects import CancelResponse, Cause, CreateResponse, SendToolResult
+from fsm.call.effects import CancelResponse, Cause, CommitTurn, CreateResponse, SendToolResult
 from fsm.call.events import ErrorReceived
-from tests.shared.wire import CALL, RESPONSE, SOUND, confirmed, hear, say
+from tests.shared.wire import CALL, LOCAL, RESPONSE, SOUND, VOICE, confirmed, hear, say
 
 # How a response ends.
 
@@ -175,6 +176,23 @@ def test_a_response_without_an_id_is_cancelled_without_one() -> None:
     assert "response_id" not in say(made, CancelResponse(created.args[0]))
 
 
+def test_an_id_that_a_later_response_uses_again_is_another_response() -> None:
+    """R06, R102: it is asked for, and begun anew."""
+    made, ids = confirmed(), list[str]()
+    for _ in range(3):
+        say(made, CreateResponse(Cause.USER_TURN))
+        [created] = hear(made, type="response.created", response=RESPONSE)
+        told = hear(made, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=SOUND)
+        told += hear(made, type="response.done", response=RESPONSE)
+        ids.append(created.args[0])
+        kinds = [events.ItemAdded, Audio, events.ResponseCompleted]
+        assert [type(one) if isinstance(one, Audio) else one.event for one in told] == kinds
+        assert {one.response_id if isinstance(one, Audio) else one.args[0] for one in told} == {created.args[0]}
+        assert hear(made, type="response.done", response=RESPONSE)[-1].args[0] == created.args[0]
+    assert (ids[0], len(set(ids))) == ("r1", 3)
+    assert hear(made, type="response.created", response=RESPONSE) == [Happened(events.ResponseCreated, (ids[-1],))]
+
+
 def test_one_message_without_an_id_of_a_server_that_gives_ids_is_malformed() -> None:
     """R84."""
     made = confirmed()
@@ -183,6 +201,22 @@ def test_one_message_without_an_id_of_a_server_that_gives_ids_is_malformed() -> 
     say(made, CreateResponse(Cause.USER_TURN))
     for message in ({"type": "response.created"}, {"type": "response.output_audio.delta", "delta": SOUND}):
         assert [one.event for one in hear(made, **message) if isinstance(one, Happened)] == [ErrorReceived]
+
+
+# Silence.
+
+
+@pytest.mark.parametrize(("sound", "told"), [(bytes(144_000), True), (bytes(143_998) + b"\1\0", False), (bytes(139_200), False)])
+def test_a_response_whose_sound_is_silence_alone_says_so(sound: bytes, told: bool) -> None:
+    """R91: nothing else would tell why nothing is heard."""
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    for at in range(0, len(sound), 4_800):
+        delta = base64.b64encode(sound[at : at + 4_800]).decode()
+        hear(made, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=delta)
+    *why, end = hear(made, type="response.done", response=RESPONSE)
+    assert [one.args[0] for one in why] == ["silent_sound"] * told
+    assert end.event is events.ResponseCompleted
 
 
 # The caller's words.
@@ -216,6 +250,31 @@ def test_the_words_of_a_turn_are_told_once() -> None:
         hear(made, type="input_audio_buffer.committed", **item)
         assert words(made, "Stop.", **item) == [events.Transcribed, events.TurnDismissed]
         assert words(made, "Stop.", **item) == []
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_an_id_that_a_later_turn_uses_again_is_another_turn(ours: bool) -> None:
+    """R21, R102."""
+    made, ids = confirmed(LOCAL if ours else VOICE), set[str]()
+    for _ in range(3):
+        if ours:
+            say(made, CommitTurn())
+        else:
+            hear(made, type="input_audio_buffer.speech_started", item_id="u1")
+            hear(made, type="input_audio_buffer.speech_stopped", item_id="u1")
+        for _ in range(2):
+            [taken] = hear(made, type="input_audio_buffer.committed", item_id="u1")
+            ids.add(taken.args[0])
+        [heard] = hear(made, type="conversation.item.input_audio_transcription.completed", item_id="u1", transcript="Yes, please.")
+        assert heard == Happened(events.Transcribed, (taken.args[0], "Yes, please."))
+    assert len(ids) == 3
+
+
+def test_words_alone_are_a_turn() -> None:
+    """R24: of a server that tells of no speech."""
+    made = confirmed()
+    assert words(made, "Are you open?", item_id="u1") == [events.TurnCommitted, events.Transcribed]
+    assert words(made, "", item_id="u2") == [events.Transcribed]
 
 
 def test_a_server_that_never_tells_that_speech_stopped_is_known_with_its_second_turn() -> None:
