@@ -4,7 +4,7 @@ The line plays what it was sent, in order, and sends a mark back when it is reac
 if the line were here and played at once; a mark that comes back says how much later than that it is heard of. A clear
 empties the line and sends every mark back too, so those prove nothing (R71). But a last mark, sent right before the clear, comes back
 when the clear is carried out, or when all has been played: what was heard is what is played before its return, less the usual delay of
-marks. The line plays whole frames, so a frame that had begun counts as heard.
+marks. The line plays whole frames, so a frame that had begun counts as heard. On a line that sends no marks back at all the clock decides.
 
 A return is timed by the far side's clock, which the caller's sound carries (`FarClock`): what the network held up on the way
 back makes no difference.
@@ -32,6 +32,9 @@ AT_ONCE_S = FRAME_S * 1.5
 """Marks that a clear sends back come at once; one that came back longer than this before the last was reached."""
 SETTLE_S = 0.7
 """How long the answer to a clear is awaited, within the core's `position_ms`: the longest of round trips; then the clock alone decides."""
+NO_MARKS_S = 1.0
+"""A line that has sent none back for so long since it was first asked sends none: longer than the longest of round trips, and within the
+core's `stall_ms`. Then the clock says what is heard."""
 MOST_UNHEARD = 250
 """A line of which nothing is heard for 5 s takes no more (R58)."""
 
@@ -66,6 +69,7 @@ class Marks:
         self._dry_s = 0.0
         self._marks = 0
         self._probes: dict[str, float] = {}
+        self._deaf_s = inf
         self._clear = ""
         self._cleared_s = 0.0
         self._unsure: list[tuple[str, float]] = []
@@ -78,10 +82,19 @@ class Marks:
         """Was the line cleared, and is it not known yet what was heard?"""
         return bool(self._clear)
 
+    def heard_by_s(self, now_s: float) -> float:
+        """Up to when sound is heard by the clock alone: now, on a line that sends no marks back, and never on any other."""
+        return now_s if now_s >= self._deaf_s else -inf
+
+    @property
+    def look_at_s(self) -> float:
+        """When something is heard by the clock alone."""
+        return max(self._deaf_s, self._tape.due_s)
+
     @property
     def settle_by_s(self) -> float:
-        """Until when the answer to the clear is awaited."""
-        return self._cleared_s + SETTLE_S
+        """Until when the answer to the clear is awaited; not at all on a line that sends no marks back."""
+        return self._cleared_s + (SETTLE_S if self._cleared_s < self._deaf_s else 0.0)
 
     @property
     def waits_s(self) -> float:
@@ -103,6 +116,7 @@ class Marks:
         """The name of a mark to send on the empty line: its return measures the round trip."""
         name = self._name("p")
         self._probes[name] = now_s
+        self._deaf_s = now_s + NO_MARKS_S
         return name
 
     @property
@@ -137,6 +151,7 @@ class Marks:
 
     def returned(self, mark: str, now_s: float) -> bool:
         """Note that a mark is back; False when it proves nothing: cleared, or not ours."""
+        self._deaf_s = inf
         if mark in self._probes:
             self._measure(now_s - self._probes.pop(mark))
             return True

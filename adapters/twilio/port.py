@@ -200,8 +200,8 @@ class TwilioLine(Device):
                 # Before the look: what happens during it must be looked at too.
                 self._stirred = False
                 now_s = anyio.current_time()
-                due_s = self._voice.fill(now_s)
-                self._report()
+                due_s = min(self._voice.fill(now_s), self._voice.marks.look_at_s)
+                self._report(self._voice.marks.heard_by_s(now_s))
                 if outbox:
                     with anyio.CancelScope(deadline=now_s + self._send_timeout_s) as patience:
                         while outbox:

@@ -302,6 +302,22 @@ def test_a_carrier_that_lacks_some_of_twilios_ways_gets_its_call(lack: str, log:
     assert log.of("refused") == []
 
 
+def test_on_a_line_that_sends_no_marks_back_a_long_answer_is_heard_to_its_end_once(log: Lines) -> None:
+    """R58: the clock says what is heard; nobody is cut off for want of marks."""
+    without = frozenset({"marks"})
+
+    async def be() -> None:
+        async with exchange(model=ToneModel(greeting_ms=5_000), policy=phone_policy(stall_ms=2_000)) as phone:
+            call = phone.place(ToneCaller(600, ((6_000, 6_500),), length_ms=9_000), conditions=Conditions(without=without))
+            await phone.dial(call)
+            await phone.server.calls.wait_until_empty()
+            heard = [hz for hz in heard_pitches(call) if hz == pytest.approx(GREETING_HZ, rel=0.05)]
+            assert len(heard) in range(48, 51), "5 s in pieces of 100 ms"
+
+    on_asyncio(be)
+    assert not [line for line in log.of("call_log") if line.get("code") == "playout_without_progress"]
+
+
 L16 = {"mediaFormat": {"encoding": "audio/x-l16"}}
 
 

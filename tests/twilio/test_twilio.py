@@ -464,10 +464,22 @@ def test_a_clear_that_is_never_answered_is_decided_by_the_clock() -> None:
 
 
 def test_a_line_of_which_nothing_is_heard_takes_no_more_after_five_seconds() -> None:
-    """R58."""
-    held = call((0, deaf_to_marks), (500, speak("a", 20_000)), caller=Silent(600))
+    """R58: one that sent a mark back before."""
+    held = call((400, deaf_to_marks), (500, speak("a", 20_000)), caller=Silent(600))
     assert held.line.counts["frames sent"] == 250
     assert held.log.of(PlayoutProgressed) == []
+
+
+@pytest.mark.parametrize("acts", [[], [(4_000, do(Hold())), (4_200, do(Resume()))]])
+def test_on_a_line_that_never_sends_a_mark_back_the_clock_says_what_is_heard(acts: list[Act]) -> None:
+    held = call((0, deaf_to_marks), (500, speak("a", 8_000)), *acts, caller=Silent(600))
+    [finished] = held.log.of(PlayoutFinished)
+    assert finished.played_ms == 8_000
+    assert held.log.when(PlayoutFinished) == pytest.approx(8_500 + (200 if acts else 0), abs=60)
+    progress = [event.played_ms for event in held.log.of(PlayoutProgressed)]
+    assert progress == sorted(progress)
+    assert len(progress) > 10
+    assert held.line.counts["frames heard"] == 400
 
 
 def deaf_to_marks(_: TwilioLine, stream: Stream) -> None:

@@ -12,6 +12,7 @@ LACKS = {
     "media_format": "the start does not say how the sound is coded",
     "stream_sid": "what follows the start does not say of which stream it is",
     "numbers": "messages have no numbers and sound has no timestamp",
+    "marks": "marks are not sent back",
     "order": "message numbers jump ahead after a second, and begin anew after two",
     "after_break": "what follows a <Connect> is not done when its stream breaks off, and the call ends",
     "once": "the webhook is posted twice, and the first answer is carried out",

@@ -211,6 +211,8 @@ class Stream:
                     self._return(cleared)
 
     def _return(self, name: str) -> None:
+        if "marks" in self._conditions.without:
+            return
         self.counts["marks returned"] += 1
         self._out.put(json.dumps(self._numbered("mark", {"name": name})))
 
