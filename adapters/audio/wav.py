@@ -16,8 +16,6 @@ MAX_AUDIO_S = 120
 """Longer than any sentence: a server that sends more is at fault; a file may be longer."""
 MAX_HEADER_BYTES = 65_536
 """What may stand before the sound: names and pictures take less."""
-OPEN_BYTES = 0x7FFF_F000
-"""A declared size from here on, or of 0, is no size: servers that stream write one when they do not know it yet."""
 NO_WAV = "that is no WAV"
 _INTEGERS, _FLOATS, _A_LAW, _MU_LAW = 1, 3, 6, 7
 _KINDS = {(_INTEGERS, 8), (_INTEGERS, 16), (_INTEGERS, 24), (_INTEGERS, 32), (_FLOATS, 32), (_FLOATS, 64), (_A_LAW, 8), (_MU_LAW, 8)}
@@ -40,7 +38,7 @@ class _Part(Enum):
 class WavStream:
     """One WAV file on its way in. `feed` and `end` give s16le PCM at 24 kHz, mono, whole samples; WavError says what is wrong.
 
-    A header may lie: a size of nothing, or of more than comes, is that of a server which did not know it yet; one of less than comes
+    A header may lie: a size of nothing, or of more than may come, is that of a server which did not know it yet; one of less than comes
     is that of a first piece, and pieces with headers of their own are put together.
     Takes one or two channels of integers of 8 to 32 bits, floats of 32 or 64, mu-law or A-law at 4 to 384 kHz.
     With `whole` the declared size is
@@ -105,7 +103,7 @@ class WavStream:
             if name == b"data":
                 self._format = _format_of(form, self._format)
                 self._declared = size
-                self._left = math.inf if size == 0 or size >= OPEN_BYTES else size
+                self._left = math.inf if size == 0 or size > self._most else size
                 self._part, self._head = _Part.SOUND, b""
                 return head[at:]
             if name == b"fmt ":
@@ -131,11 +129,17 @@ class WavStream:
             self._part, self._left = _Part.SOUND, math.inf
         return data
 
+    @property
+    def _most(self) -> int:
+        """So many bytes of sound may come."""
+        assert self._format is not None
+        return self._longest_s * self._format.rate * self._format.block
+
     def _sound(self, data: bytes) -> bytes:
         assert self._format is not None
         self._came += len(data)
-        block, rate = self._format.block, self._format.rate
-        if self._came > self._longest_s * rate * block:
+        block = self._format.block
+        if self._came > self._most:
             raise WavError(f"the WAV lasts more than {self._longest_s} s")
         samples = self._rest + data
         size = len(samples) - len(samples) % block

@@ -38,6 +38,9 @@ SLOWEST = 4.0
 """How much longer than it is heard a sentence may take to come: what trickles in more slowly is more pause than speech."""
 LEAD_BYTES = PCM.bytes_of(120)
 """How much of a stream is there before it is heard: 120 ms, since a server may send its first samples one by one."""
+SAYING_S, LETTER_S, DIGIT_LETTERS = 15.0, 0.3, 8
+"""No voice takes longer for a sentence: so many seconds, and so many for each letter, of which a digit has so many; it is some 0.07 s of
+speech. A model that does not find its end goes on for 40 s, with noise or silence (resemble-ai/chatterbox#531)."""
 HEAD_BYTES = 4_096
 """How much is read of what is no sound: as long as an error is."""
 BUSY_S = 0.5
@@ -244,7 +247,7 @@ class Source:
                     progress.answered = True
                     if response.status_code == 204:
                         return False
-                    if response.status_code == 200:
+                    if response.is_success:
                         await reading.read(response, scope, streams=known.dialect.streams)
                     else:
                         refused = await refusal(response, self.server.key, words)
@@ -317,6 +320,9 @@ class _Reading:
         return Fault(f"{wrong}{told}", Blame.SERVER)
 
     def _heard(self, pcm: bytes, *, more: bool) -> None:
+        longest_s = SAYING_S + LETTER_S * (len(self.said) + (DIGIT_LETTERS - 1) * sum(map(str.isdigit, self.said)))
+        if (lasts_s := (self.audio_ms + PCM.ms_of(len(pcm))) / 1000) > longest_s:
+            raise Fault(f"its sound lasts {lasts_s:.0f} s, for {len(self.said)} letters", Blame.MOMENT)
         self.first_s = min(self.first_s, anyio.current_time())
         self.audio_ms += PCM.ms_of(len(pcm))
         self.listener.hear(pcm, more)

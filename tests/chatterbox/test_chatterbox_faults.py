@@ -93,6 +93,7 @@ async def test_a_bad_answer_fails_the_sentence_in_one_line_at_once(anyio_backend
     "fault",
     [
         *[Reply(500), Reply(503), Reply(429, headers=("Retry-After: 0",)), Reply(200, SOUND[:9_000], whole=False)],
+        *[Reply(200, wav(sine(40))), Reply(201, b'{"error": "no GPU"}')],
         *[Reply(200, b'{"error": "no GPU"}'), Reply(200, parts=(b'{"er', b'ror": {"mess', b'age": "no GPU"}}'))],
     ],
 )
