@@ -131,6 +131,8 @@ class Teller:
         self.length_ms = 0.0
         self.turns: dict[str, tuple[float, float]] = {}
         self.quoted: dict[str, int] = {}
+        self.wordless: dict[str, tuple[float, float, tuple[float, float]]] = {}
+        """Answers that were cut before their words were known: when they were heard, and of how much how much."""
         self.timing = Timing()
 
     def tell(self, event: ev.Event, answer: Step[Call]) -> None:
@@ -202,6 +204,17 @@ class Teller:
                 self._speaks_itself(before) and before.playout.id == response_id
             ):
                 self.talking = (self.talking[0] if self.talking else event.at_ms, text)
+            case ev.ResponseTranscribed(response_id=response_id, text=text) if response_id in self.wordless:
+                start, end, heard = self.wordless.pop(response_id)
+                self.report.said.append(Said(start, end, "agent", _heard(text, *heard)))
+            case ev.PlayoutStopped(response_id=response_id, played_ms=played_ms, received_ms=received_ms) if (
+                self._speaks_itself(before) and self.talking is not None
+            ):
+                (start, text), self.talking = self.talking, None
+                if text and played_ms > 0:
+                    self.report.said.append(Said(start, self.now_ms, "agent", _heard(text, played_ms, received_ms)))
+                elif played_ms > 0:
+                    self.wordless[response_id] = (start, self.now_ms, (played_ms, received_ms))
             case ev.AudioArrived() if self._speaks_itself(before):
                 self._hush()
                 self.talking = (event.at_ms, "")
@@ -268,6 +281,7 @@ class Teller:
     def finish(self) -> Report:
         """The call is told."""
         self._hush()
+        self.report.said.sort(key=lambda said: said.start_ms)
         self.timing.finish()
         self.report.waits, self.report.interruptions = self.timing.waits, self.timing.interruptions
         self.report.duration_ms = self.now_ms

@@ -91,6 +91,17 @@ def test_a_turn_that_is_told_again_with_more_of_its_words_is_quoted_once(tmp_pat
     assert [said.text for said in report.said if said.who == "caller"] == ["hello there", "one", "two"]
 
 
+@pytest.mark.parametrize("at_ms", [1600, 1740, 2600], ids=["before", "after", "long after"])
+def test_an_interrupted_answer_is_quoted_as_far_as_it_was_heard_whenever_its_words_come(tmp_path: Path, at_ms: float) -> None:
+    """R34: many servers tell them only when the response has ended."""
+    words = at(at_ms, ev.ResponseTranscribed, "r1", "one two three four five six")
+    turn = at(2550, ev.Transcribed, "u2", "What?")
+    report = told(tmp_path, (*sorted((*BARGE_IN, words, turn), key=lambda line: line[0]), END))
+    [agent, caller] = report.said
+    assert (agent.who, agent.text, caller.text) == ("agent", "one two three four —", "What?")
+    assert (agent.start_ms, agent.end_ms) == pytest.approx((900, 1700))
+
+
 def test_each_state_is_told_from_its_entry_to_the_next(tmp_path: Path) -> None:
     report = told(tmp_path, (*BARGE_IN, END))
     [phase] = [ribbon for ribbon in report.ribbons if ribbon.name == "phase"]
