@@ -126,6 +126,30 @@ def test_a_call_by_voice_is_interrupted_and_ends_with_its_goodbye(held: Held) ->
     assert tab.complaints == []
 
 
+def test_a_browser_that_resamples_no_microphone_carries_a_call(browser: Browser, tmp_path: Path) -> None:
+    """As Firefox: the microphone is heard at its own rate, and brought to ours."""
+    refuses = """(() => {
+      const connect = AudioContext.prototype.createMediaStreamSource;
+      AudioContext.prototype.createMediaStreamSource = function (stream) {
+        if (this.sampleRate === 24000) throw new DOMException("different sample-rate", "NotSupportedError");
+        return connect.call(this, stream);
+      };
+    })()"""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(page_host(tmp_path / "calls", ToneModel(answer_ms=3_000, goodbye_ms=400))) as host,
+    ):
+        tab = browser.tab()
+        tab.command("Page.addScriptToEvaluateOnNewDocument", source=refuses)
+        tab.open(host.url)
+        tab.wait("globalThis.page")
+        tab.click("#talk")
+        tab.wait("live.talking?.socket?.readyState === 1")
+        tab.wait("live.talking === null && !live.saved.hidden")
+        assert tab.run("live.words.textContent") == "The goodbye was heard."
+        assert tab.complaints == []
+
+
 def test_the_loudspeaker_is_silent_within_50_ms_of_the_callers_first_sound(held: Held) -> None:
     _, _, cuts, tapped = held
     assert cuts

@@ -20,7 +20,7 @@ export class Talking {
       this.context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
       await this.context.audioWorklet.addModule("line.js");
       this.node = new AudioWorkletNode(this.context, "line", { numberOfInputs: 1, outputChannelCount: [1] });
-      this.context.createMediaStreamSource(this.stream).connect(this.node);
+      await this.listen();
       this.node.connect(this.context.destination);
       await this.context.resume();
     } catch (error) {
@@ -34,6 +34,21 @@ export class Talking {
     this.socket.addEventListener("close", ({ code, reason }) => this.end(reason || (code === 1006 ? "The server is gone." : "The call is over.")));
     this.node.port.onmessage = ({ data }) => this.send(data);
     this.on.began();
+  }
+
+  // Firefox connects a microphone to a context of the microphone's own rate alone.
+  async listen() {
+    try {
+      this.context.createMediaStreamSource(this.stream).connect(this.node);
+    } catch {
+      this.own = new AudioContext();
+      await this.own.audioWorklet.addModule("line.js");
+      const ear = new AudioWorkletNode(this.own, "ear", { numberOfInputs: 1, numberOfOutputs: 0 }), { port1, port2 } = new MessageChannel();
+      ear.port.postMessage({ line: port1 }, [port1]);
+      this.node.port.postMessage({ ear: port2 }, [port2]);
+      this.own.createMediaStreamSource(this.stream).connect(ear);
+      await this.own.resume();
+    }
   }
 
   take(data) {
@@ -72,6 +87,7 @@ export class Talking {
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     this.socket?.close();
     this.context?.close();
+    this.own?.close();
     this.on.ended(words);
   }
 }
