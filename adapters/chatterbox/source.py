@@ -247,7 +247,7 @@ class Source:
                     progress.answered = True
                     if response.status_code == 204:
                         return False
-                    if response.is_success:
+                    if 200 <= response.status_code < 300:
                         await reading.read(response, scope, streams=known.dialect.streams)
                     else:
                         refused = await refusal(response, self.server.key, words)

@@ -66,6 +66,17 @@ def committed(memory: Memory, told: Told) -> list[Incoming]:
     return [*(Reply(*one) for one in memory.rewrites.due()), Happened(ev.TurnCommitted, (item_id,))]
 
 
+def is_committing(memory: Memory, _: Told) -> bool:
+    """Is a commit of ours under way?"""
+    return memory.open_commits > 0
+
+
+def cleared(memory: Memory, _: Told) -> list[Incoming]:
+    """The server drops what was to be a turn."""
+    memory.open_commits -= 1
+    return [Happened(ev.CommitRefused, ("input_audio_buffer_cleared",))]
+
+
 def is_speaking(memory: Memory, told: Told) -> bool:
     """Is it not over what the caller says, of a server that tells when it is?"""
     return memory.tells_stops and memory.turns.get(_turn_of(memory, told)) is Turn.SPEAKING

@@ -160,7 +160,12 @@ _CALLER = (
     ),
     told("conversation.item.input_audio_transcription.delta", (), aside("the whole transcript counts")),
     told("conversation.item.input_audio_transcription.segment", (), aside("the whole transcript counts")),
-    told("input_audio_buffer.cleared", (), aside("we never clear it")),
+    told(
+        "input_audio_buffer.cleared",
+        (),
+        comes(c.cleared, ev.CommitRefused, when=c.is_committing, words="in the place of a commit", why="there was no turn in it (R95)"),
+        aside("we never clear it"),
+    ),
     told("input_audio_buffer.timeout_triggered", (), aside("the core has its own clock for a silent caller (R54)")),
     told("input_audio_buffer.dtmf_event_received", (), aside("keys come by the line (R63)")),
 )

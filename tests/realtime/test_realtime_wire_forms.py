@@ -270,6 +270,15 @@ def test_an_id_that_a_later_turn_uses_again_is_another_turn(ours: bool) -> None:
     assert len(ids) == 3
 
 
+def test_a_commit_that_is_answered_by_a_buffer_that_was_cleared_is_refused() -> None:
+    """R95: the server has found no turn in it."""
+    made = confirmed(LOCAL)
+    assert hear(made, type="input_audio_buffer.cleared") == []
+    say(made, CommitTurn())
+    assert hear(made, type="input_audio_buffer.cleared") == [Happened(events.CommitRefused, ("input_audio_buffer_cleared",))]
+    assert hear(made, type="input_audio_buffer.cleared") == []
+
+
 def test_words_alone_are_a_turn() -> None:
     """R24: of a server that tells of no speech."""
     made = confirmed()
