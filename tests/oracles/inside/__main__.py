@@ -18,9 +18,9 @@ from tests.oracles.environment import NoEnvironment, python_of, version_of
 
 ROOT = Path(__file__).parents[3]
 RUN_S = 900.0
-LATE_MS = 60.0
-"""A verdict that falls short while the machine was this late is no evidence, of either: the call is held again, with fewer at once,
-and the better one counts."""
+LATE_MS = 20.0
+"""A verdict that falls short while the machine was later than a frame is no evidence, of either: the call is held again, with fewer at
+once, and the better one counts."""
 RETRIES = (3, 1, 1)
 """How many calls are held at once, when they are held again."""
 MOST_OLD_MS, MOST_CONTEXT_MS = 20, 40

@@ -20,8 +20,6 @@ SPEECH_FRAMES, HEARD_FRAMES, BETWEEN_FRAMES, CONTENT_FRAMES = 20, 10, 8, 5
 FIRST_S, NEXT_S, READY_S = 12.0, 10.0, 3.0
 """How long the caller waits for the first answer, and for that to the interruption; they ask at the latest after READY_S."""
 AT_ONCE = 5
-LATE_MS = 60.0
-RETRIES = 3
 VOICED = array.array("h", (int(9_000 * math.sin(2 * math.pi * 300 * n / RATE_HZ)) for n in range(FRAME_BYTES // 2))).tobytes()
 Json = dict[str, Any]
 STARTED, UPDATED = "input_audio_buffer.speech_started", "session.updated"
