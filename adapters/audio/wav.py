@@ -64,6 +64,13 @@ class WavStream:
             match self._part:
                 case _Part.HEADER:
                     data = self._read_header(self._head + data)
+                case _Part.SOUND if self._left == math.inf:
+                    data = self._head + data
+                    at = _header_in(data)
+                    pcm += self._sound(data[:at])
+                    self._head, data = data[at:], b""
+                    if len(self._head) >= _HEAD_BYTES:
+                        self._part, data, self._head = _Part.HEADER, self._head, b""
                 case _Part.SOUND:
                     size = int(min(len(data), self._left))
                     pcm += self._sound(data[:size])
@@ -87,9 +94,10 @@ class WavStream:
             )
         if self._whole and self._part is _Part.SOUND and self._left < math.inf:
             raise WavError(f"the WAV is cut off: {self._declared} bytes are declared and {self._came} came")
+        rest = self._sound(self._head) if self._part is _Part.SOUND else b""
         if self._came < self._format.block:
             raise WavError("the WAV holds no sound")
-        return self._format.pcm(b"", last=True)
+        return rest + self._format.pcm(b"", last=True)
 
     def _read_header(self, head: bytes) -> bytes:
         """The sound behind the header once that is whole; until then nothing."""
@@ -145,6 +153,19 @@ class WavStream:
         size = len(samples) - len(samples) % block
         self._rest = samples[size:]
         return self._format.pcm(samples[:size])
+
+
+_HEAD_BYTES = 12
+
+
+def _header_in(sound: bytes) -> int:
+    """Where the next piece's header stands in sound without a length, or may begin at its end; behind the sound where there is none."""
+    at = sound.find(b"RIFF")
+    while at >= 0 and not b"WAVE".startswith(sound[at + 8 : at + _HEAD_BYTES]):
+        at = sound.find(b"RIFF", at + 1)
+    if at >= 0:
+        return at
+    return next((len(sound) - size for size in (3, 2, 1) if sound.endswith(b"RIFF"[:size])), len(sound))
 
 
 class _Format:

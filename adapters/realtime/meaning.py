@@ -305,7 +305,7 @@ def audio(memory: Memory, told: Told) -> list[Incoming]:
     """Sound, in whole samples: half of one waits for the other."""
     form = memory.setup.speaks
     try:
-        sound = octets_of(told.sound())
+        sound = _bare(octets_of(told.sound()))
     except ValueError:
         raise Malformed("delta is not base64") from None
     response_id, item_id = memory.whose(told)
@@ -323,6 +323,14 @@ def audio(memory: Memory, told: Told) -> list[Incoming]:
         notes.silent_ms += form.ms_of(full)
     piece = Audio(response_id, item_id, sound[:full], place[2], form)
     return [*_new_item(memory, response_id, item_id), *_in_order(memory, piece, place[2])]
+
+
+def _bare(sound: bytes) -> bytes:
+    """Sound without the header of a WAV, which some servers put before each piece: it would be heard as a click."""
+    if sound[:4] != b"RIFF" or sound[8:12] != b"WAVE":
+        return sound
+    at = sound.find(b"data", 12)
+    return sound[at + 8 :] if at > 0 else b""
 
 
 def _in_order(memory: Memory, piece: Audio | TextDelta, content_index: int = 0) -> list[Incoming]:

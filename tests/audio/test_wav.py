@@ -79,6 +79,22 @@ def test_a_size_that_is_none_means_all_that_comes(declared: int, believed: bool)
     assert stream.feed(whole[:40] + struct.pack("<I", declared) + whole[44:]) + stream.end() == whole[44:]
 
 
+@pytest.mark.parametrize("size", [1, 7, 44, 48_044, 200_000])
+def test_the_header_of_each_piece_is_no_sound_where_none_says_how_long_it_is(size: int) -> None:
+    whole = wav(sine(1))
+    body = streamed(whole) * 2 + b"RIF"
+    stream = WavStream()
+    pcm = b"".join(stream.feed(body[at : at + size]) for at in range(0, len(body), size)) + stream.end()
+    assert pcm == whole[44:] * 2 + b"RI"
+
+
+def test_what_only_looks_like_a_header_is_sound() -> None:
+    whole = streamed(wav(sine(1)))
+    stream = WavStream()
+    odd = b"RIFF1234RIFF1234WAVX"
+    assert stream.feed(whole + odd) + stream.end() == whole[44:] + odd
+
+
 def test_a_size_that_is_too_large_is_no_fault_of_a_stream() -> None:
     whole = wav(sine(1))
     stream = WavStream()

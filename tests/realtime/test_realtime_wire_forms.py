@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapters.realtime.incoming import Audio, Happened
@@ -10,6 +11,7 @@ from adapters.realtime.wire import Wire
 from fsm.call import events
 from fsm.call.effects import CancelResponse, Cause, CommitTurn, CreateResponse, SendToolResult
 from fsm.call.events import ErrorReceived
+from tests.shared.speech import wav
 from tests.shared.wire import CALL, LOCAL, RESPONSE, SOUND, VOICE, confirmed, hear, say
 
 # How a response ends.
@@ -201,6 +203,22 @@ def test_one_message_without_an_id_of_a_server_that_gives_ids_is_malformed() -> 
     say(made, CreateResponse(Cause.USER_TURN))
     for message in ({"type": "response.created"}, {"type": "response.output_audio.delta", "delta": SOUND}):
         assert [one.event for one in hear(made, **message) if isinstance(one, Happened)] == [ErrorReceived]
+
+
+# Sound.
+
+
+def test_the_header_of_a_wav_before_each_piece_is_no_sound() -> None:
+    made = confirmed()
+    hear(made, type="response.created", response=RESPONSE)
+    pieces = (wav(np.array([1, 2, 3], "<i2")), b"RIFF", wav(np.array([4], "<i2")))
+    told = [
+        one
+        for piece in pieces
+        for one in hear(made, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=base64.b64encode(piece).decode())
+        if isinstance(one, Audio)
+    ]
+    assert b"".join(one.pcm for one in told) == pieces[0][44:] + b"RIFF" + pieces[2][44:]
 
 
 # Silence.
