@@ -77,9 +77,11 @@ def created(memory: Memory, told: Told) -> list[Incoming]:
     response_id = told.text("response_id")
     if not response_id and memory.names_responses:
         raise Malformed("response.id is missing or empty")
-    if response_id in memory.ended and memory.asking:
+    if memory.untold.pop(response_id, False):
+        return []
+    if memory.asking and response_id in memory.ended and memory.has_one_id(told.raw("response_id")):
         memory.renamed[told.raw("response_id")] = response_id = memory.made_id()
-    if response_id in memory.untold or (not response_id and memory.running and not memory.asking):
+    if not response_id and memory.running and not memory.asking:
         return []
     return _begin(memory, response_id)
 

@@ -192,6 +192,10 @@ class Memory:
         self.made_ids += 1
         return f"{MADE}{self.clock_s():.0f}-{self.made_ids}"
 
+    def has_one_id(self, response_id: str) -> bool:
+        """Has the server given all its responses this id? Of one that gives each its own, it is told late."""
+        return all(one == response_id or is_made(one) for one in self.ended)
+
     def is_foreign(self, told: Told) -> bool:
         """Does a message belong to a response that is somebody else's? Such a one is in no conversation."""
         self.names_responses |= bool(told.text("response_id"))

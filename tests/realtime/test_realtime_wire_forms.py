@@ -195,6 +195,21 @@ def test_an_id_that_a_later_response_uses_again_is_another_response() -> None:
     assert hear(made, type="response.created", response=RESPONSE) == [Happened(events.ResponseCreated, (ids[-1],))]
 
 
+def test_a_beginning_that_is_told_late_is_no_other_response() -> None:
+    """R72: what was told of it first has begun it, or the server gives each response an id of its own."""
+    made = confirmed()
+    say(made, CreateResponse(Cause.USER_TURN))
+    hear(made, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=SOUND)
+    hear(made, type="response.done", response=RESPONSE)
+    say(made, CreateResponse(Cause.USER_TURN))
+    assert hear(made, type="response.created", response=RESPONSE) == []
+    for response in (RESPONSE | {"id": "r2"}, RESPONSE | {"id": "r3"}):
+        hear(made, type="response.created", response=response)
+        hear(made, type="response.done", response=response)
+    say(made, CreateResponse(Cause.USER_TURN))
+    assert hear(made, type="response.created", response=RESPONSE | {"id": "r3"}) == [Happened(events.ResponseCreated, ("r3",))]
+
+
 def test_one_message_without_an_id_of_a_server_that_gives_ids_is_malformed() -> None:
     """R84."""
     made = confirmed()

@@ -73,7 +73,7 @@ class Rules:
     def send(self, message: Mapping[str, Any]) -> None:
         """Judge a message of ours as it leaves."""
         self.rule(self._call.phase.state not in OVER, f"nothing is sent once the call is over, but {message['type']} was (R50)")
-        if message["type"] == "response.cancel":
+        if message["type"] == "response.cancel" and "response_id" in message:
             self._cancels[message["response_id"]] += 1
 
     def break_rule(self, rule: str) -> None:
