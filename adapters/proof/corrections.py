@@ -77,11 +77,11 @@ def never_heard(after: World, before: World, effect: fx.Effect) -> bool:
 
 
 def late_item(before: World, event: ev.Event) -> str | None:
-    """The item that an event tells for the first time, of a response that was flushed or refused."""
+    """The item that an event tells for the first time, of a response that was flushed, refused or given up."""
     if not isinstance(event, ev.ItemAdded | ev.AudioArrived | ev.SentenceCut) or not event.item_id:
         return None
     answer = before.answer(event.response_id)
     if answer is None or any(item.name == event.item_id for item in answer.items):
         return None
-    unheard = answer.device is Device.RETIRED and answer.sound < Sound.HEARD
-    return event.item_id if unheard or answer.device in (Device.SILENCED, Device.NEVER) else None
+    over = answer.device is Device.RETIRED and (answer.sound < Sound.HEARD or answer.cancelled)
+    return event.item_id if over or answer.device in (Device.SILENCED, Device.NEVER) else None

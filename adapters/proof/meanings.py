@@ -189,7 +189,7 @@ def _truncation(call: Call, world: World) -> bool:
     begun = {(one.text, one.from_ms) for answer in counts for one in answer.sentences if one.from_ms is not None}
     listed = begun <= {(one.text, one.from_ms) for one in call.truncation.spoken} and spoken == told and items <= known
     most = call.policy.queued_sentences
-    past = {answer.id for answer in world.answers if answer.device is Device.RETIRED and answer.sound >= Sound.HEARD}
+    past = {one.id for one in world.answers if one.device is Device.RETIRED and one.sound >= Sound.HEARD and one.completed}
     wrong = past & {item.response_id for item in call.truncation.items} or {one.id for one in counts if one.audible} & set(
         call.truncation.cut
     )

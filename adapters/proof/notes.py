@@ -72,15 +72,16 @@ def _of_effects(moment: Moment) -> Iterator[Note]:
         match effect:
             case fx.CancelResponse() if _of_ours(before.answer(effect.response_id), moment):
                 yield Level.WARNING, "response_without_end_or_sound", effect.response_id
-            case fx.Flush() if ev.PlayoutStalled in moment.signals and _given(before.front):
+            case fx.Flush() if ev.PlayoutStalled in moment.signals and _given(before.front, effect.response_id):
                 yield Level.WARNING, "playout_without_progress", effect.response_id
             case fx.Resume() if ev.VoiceResumed in moment.signals and not isinstance(moment.event, ev.ResponseCancelled):
                 yield Level.INFO, "false_interruption", ""
 
 
-def _given(front: Answer | None) -> bool:
-    """Does the device hold sound that was not heard?"""
-    return front is not None and (front.sound in (Sound.CAME, Sound.HEARD) or any(one.ahead for one in front.sentences))
+def _given(front: Answer | None, response_id: str) -> bool:
+    """Is it that response which should be heard, and does the device hold sound of it that was not?"""
+    ours = front is not None and front.id == response_id
+    return ours and (front.sound in (Sound.CAME, Sound.HEARD) or any(one.ahead for one in front.sentences))  # type: ignore[union-attr]
 
 
 def _of_ours(answer: Answer | None, moment: Moment) -> bool:

@@ -2,9 +2,9 @@
 
 from fsm.call import events as ev
 from fsm.call.effects import Cause
-from fsm.call.guards import ANSWERS, PROMPTS, UNHEARD, last_unheard, sentences_to_come
+from fsm.call.guards import ANSWERS, AUDIBLE, PROMPTS, UNHEARD, last_unheard, sentences_to_come
 from fsm.call.snapshot import Call, Debt
-from fsm.call.states import NO_TOOL, SILENT
+from fsm.call.states import NO_TOOL
 
 Debts = tuple[Debt, ...]
 
@@ -49,11 +49,23 @@ def back_from_interruption(call: Call) -> Debts:
 
 def back_from_failure(call: Call) -> Debts:
     """What was asked for, as it is asked for again: a greeting of which sound came, or is to come, is gone on with, and not begun anew."""
-    unheard = call.playout.state in UNHEARD and not sentences_to_come(call, None)
-    sounding = call.playout.id == call.response.id and call.playout.state is not SILENT and not unheard
+    return _again(call, begun=_sounds(call) or sentences_to_come(call, None))
+
+
+def back_from_loss(call: Call) -> Debts:
+    """The same, where the device and the speech server are lost with all that they held (R110)."""
+    return _again(call, begun=_sounds(call))
+
+
+def _sounds(call: Call) -> bool:
+    return call.playout.state in AUDIBLE and call.playout.state not in UNHEARD
+
+
+def _again(call: Call, begun: bool) -> Debts:
+    goes_on = begun and call.playout.id == call.response.id
     return tuple(
         Debt(Cause.RECOVERY, debt.at_ms, again=True)
-        if sounding and debt.cause is Cause.GREETING
+        if goes_on and debt.cause is Cause.GREETING
         else Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, again=True)
         for debt in call.pending.asked
         if debt.cause not in PROMPTS or call.tool.state is NO_TOOL

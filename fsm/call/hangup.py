@@ -32,6 +32,7 @@ from fsm.call.guards import (
 from fsm.call.idle import gives_up_waiting
 from fsm.call.snapshot import Call, Hangup
 from fsm.call.states import (
+    CANCEL_IN_FLIGHT,
     CANCELLED,
     COMPLETED,
     CONFIGURING,
@@ -130,7 +131,8 @@ def ends_after_all(call: Call, event: ev.ResponseCompleted) -> bool:
 
 def goodbye_failed(call: Call, _: ev.AnswerFailed | ev.VoiceMissing) -> bool:
     """Is it the goodbye that failed, maybe with the end of one that was cancelled at its birth still awaited (R73)?"""
-    return call.response.id == call.hangup.id or call.response.ended[-1:] == (call.hangup.id,)
+    ended = call.response.ended[-1:] if call.response.state is CANCEL_IN_FLIGHT else ()
+    return call.hangup.id in (call.response.id, *ended)
 
 
 def goodbye_heard_out(call: Call, event: ev.TakenUp) -> bool:

@@ -7,7 +7,18 @@ can: all answers at once, or one thing that we have to say. A debt comes back wh
 
 from fsm.call import events as ev
 from fsm.call.common import closing
-from fsm.call.debts import Debts, back_from_failure, back_from_interruption, is_turn, left_by_server, merged, read, settled, without
+from fsm.call.debts import (
+    Debts,
+    back_from_failure,
+    back_from_interruption,
+    back_from_loss,
+    is_turn,
+    left_by_server,
+    merged,
+    read,
+    settled,
+    without,
+)
 from fsm.call.effects import Cause, Level, Log
 from fsm.call.guards import (
     AUDIBLE,
@@ -231,6 +242,12 @@ def put_back(call: Call, _: ev.Event) -> tuple[Debts, Debts]:
     return merged(back_from_failure(call), call.pending.owed), ()
 
 
+@sets("owed", "asked")
+def put_back_lost(call: Call, _: ev.TakenUp) -> tuple[Debts, Debts]:
+    """The same, of a response whose process went (R110)."""
+    return merged(back_from_loss(call), call.pending.owed), ()
+
+
 @sets("owed", "asked", "recoveries")
 def put_back_counted(call: Call, _: ev.Event) -> tuple[Debts, Debts, int]:
     """The same, for one more failure in a row."""
@@ -270,10 +287,11 @@ def read_words(call: Call, event: ev.Transcribed) -> Debts:
     return read(call, event)
 
 
-@sets("owed")
-def forgive_turn(call: Call, _: ev.TurnDismissed) -> Debts:
-    """The caller wants no answer to their turn (R25)."""
-    return tuple(debt for debt in call.pending.owed if debt.cause is not Cause.USER_TURN)
+@sets("owed", "asked")
+def forgive_turn(call: Call, _: ev.TurnDismissed) -> tuple[Debts, Debts]:
+    """The caller wants no answer to their turn (R25): one that is under way and fails is not asked for again."""
+    owed, asked = ([debt for debt in debts if debt.cause is not Cause.USER_TURN] for debts in (call.pending.owed, call.pending.asked))
+    return tuple(owed), tuple(asked)
 
 
 PENDING = region(
@@ -315,7 +333,7 @@ PENDING = region(
     row(WANTED,                  ev.PlayoutOver,        always,              stay(settle_noise, raises(ev.ResponseDue))),
     row(OWING,                   ev.TurnDismissed,      turn_alone,          go(NOTHING, forgive_turn)),
     row((OWED, WANTED),          ev.TurnDismissed,      always,              go(WANTED, forgive_turn, raises(ev.ResponseDue))),
-    row((PREPARING, PAUSED),     ev.TurnDismissed,      always,              stay(forgive_turn)),
+    row((NOTHING, PREPARING, PAUSED), ev.TurnDismissed, always,              stay(forgive_turn)),
 
     row(WANTED,                  ev.AnswerFailed,       answered_at_once,    stay(put_back)),
     row((PAUSED, WANTED),        ev.AnswerFailed,       answer_waits,        go(PAUSED, put_back)),
@@ -336,7 +354,7 @@ PENDING = region(
     row(OWING,                   ev.BargedIn,           always,              stay(put_back_interrupted)),
     row(NOTHING,                 ev.SessionLost,        answer_lost,         go(PAUSED, put_back)),
     row((OWED, WANTED),          ev.SessionLost,        answer_lost,         go(WANTED, put_back)),
-    row(LIVE,                    ev.TakenUp,            broken_off,          go(WANTED, put_back)),
+    row(LIVE,                    ev.TakenUp,            broken_off,          go(WANTED, put_back_lost)),
     row(OWED,                    (ev.SessionLost, ev.TakenUp), always,       go(WANTED)),
 
     row(WANTED,                  (ev.ModelEvent, ev.CallerEvent, ev.LineEvent, ev.Expired), always, stay(raises(ev.ResponseDue))),

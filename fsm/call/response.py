@@ -192,6 +192,12 @@ def note_cut(call: Call, _: ev.BargedIn) -> tuple[str, ...]:
     return _broken(call, call.playout.id, call.playout.next_id)
 
 
+@sets("broken")
+def give_up(call: Call, _: ev.Event) -> tuple[str, ...]:
+    """It took too long or brought no sound: nobody knows what it would have said (R42, R97)."""
+    return _broken(call, call.response.id)
+
+
 @sets("wait_ms", "fault")
 def note_refusal(_: Call, event: ev.CreateRefused) -> tuple[float, str]:
     """The same, of a response.create that was refused."""
@@ -307,10 +313,10 @@ RESPONSE = region(
 
     row(IN_PROGRESS,             ev.BargedIn,             server_will_cut,     go(SERVER_CANCELLING, note_cut)),
     row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, note_cut, cancel_response)),
-    row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
+    row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, give_up, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseExpired,      to_follow,           go(IN_PROGRESS)),
     row(IN_PROGRESS,             ev.ResponseExpired,      takes_too_long,      stay(raises(ev.VoiceMissing))),
-    row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
+    row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, give_up, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, note_unadmitted, cancel_created)),
     row(IN_PROGRESS,             ev.ToolCalled,           first_call,          stay(note_call)),
     row(IN_PROGRESS,             ev.ItemsDone,             of_generated,        stay(note_done)),

@@ -47,6 +47,11 @@ def over_unheard(call: Call, _: ev.PlayoutOver) -> bool:
     return not call.playout.heard and call.playout.id not in call.truncation.awaited
 
 
+def given_up(call: Call, _: ev.PlayoutOver) -> bool:
+    """Is a response over that failed or was given up, and not flushed (R97)?"""
+    return call.playout.id in call.response.broken and call.playout.id not in call.truncation.awaited
+
+
 def late(call: Call, event: Named) -> bool:
     """Does the conversation get an item of a response that was flushed or never admitted, told for the first time?"""
     gone = event.response_id in call.truncation.cut and event.response_id not in call.truncation.awaited
@@ -247,8 +252,8 @@ def note_cut(call: Call, event: ev.ResponseCreated | ev.ResponseEnded) -> tuple[
 
 
 @sets("spoken", "cut")
-def forget_unheard(call: Call, _: ev.PlayoutOver) -> tuple[tuple[Spoken, ...], tuple[str, ...]]:
-    """What was not heard needs no further correction; its items stay known."""
+def keep_items(call: Call, _: ev.PlayoutOver) -> tuple[tuple[Spoken, ...], tuple[str, ...]]:
+    """Nothing more of it will be heard, though the conversation may get more; what it has got is known, and needs no further correction."""
     return _without(call, call.playout.id)[1], _remembered(call, call.playout.id)
 
 
@@ -333,7 +338,8 @@ TRUNCATION = region(
     row(LIVE,               ev.ResponseEnded,        cut_next,          go(POSITION_AWAITED, await_next)),
     row(LIVE,               ev.ResponseCreated,      unwelcome,         stay(note_cut)),
     row(LIVE,               ev.ResponseEnded,        never_admitted,    stay(note_cut)),
-    row(LIVE,               ev.PlayoutOver,          over_unheard,      stay(delete_unheard, forget_unheard)),
+    row(LIVE,               ev.PlayoutOver,          over_unheard,      stay(delete_unheard, keep_items)),
+    row(LIVE,               ev.PlayoutOver,          given_up,          stay(delete_silent, keep_items)),
     row(LIVE,               ev.PlayoutOver,          always,            stay(delete_silent, forget_heard)),
 
     row(LIVE,               (ev.ItemAdded, ev.AudioArrived, ev.SentenceCut), late, stay(delete_late, note_item)),

@@ -164,6 +164,23 @@ def test_a_response_of_which_nothing_was_heard_leaves_no_item() -> None:
         assert [one.response_id for one in heard.call.truncation.spoken] == ["r2"]
 
 
+def test_what_comes_of_a_response_that_was_given_up_is_deleted_and_what_was_heard_of_it_stays() -> None:
+    """R88, R97: its end does not come, though all that came of it was heard; what is told twice is no news."""
+    for followed in (False, True):
+        script = speaking(create_response=True)
+        now(script, ev.ItemAdded, "r1", "heard")
+        now(script, ev.AudioArrived, "r1", "heard", 0)
+        now(script, ev.PlayoutFinished, "r1", 2000.0)
+        expired(script, "response")
+        if followed:
+            now(script, ev.ResponseCreated, "r2")
+        expired(script, "playout")
+        assert script.call.playout.id != "r1"
+        assert now(script, ev.ItemAdded, "r1", "late") == (DeleteItem("late"),)
+        for item_id in ("heard", "late"):
+            assert now(script, ev.ItemAdded, "r1", item_id) == now(script, ev.AudioArrived, "r1", item_id, 0) == ()
+
+
 def test_what_is_awaited_keeps_its_items_when_its_voice_is_over() -> None:
     """R88: the device is still to say what was heard of them."""
     script = put(speaking(), "truncation", states.IN_STEP, items=(R1, R2), spoken=spoken("r1"))

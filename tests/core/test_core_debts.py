@@ -290,6 +290,20 @@ def test_a_dismissed_turn_is_owed_no_longer_in_every_state() -> None:
         alone.expects(pending=states.NOTHING)
 
 
+def test_a_dismissed_turn_is_asked_for_no_more_though_its_answer_fails_unheard() -> None:
+    """R25, R93: nor though the caller interrupts it, with a sound that is no turn; what else it was to pay comes back."""
+    for debts, left in (((TURN,), []), ((TURN, Debt(Cause.TOOL_RESULT)), [(Cause.TOOL_RESULT, True)])):
+        for ends in ((ev.ResponseFailed, "r1", "server_error"), (ev.ResponseCompleted, "r1"), (ev.SessionLost, "1006")):
+            script = put(answering(), "pending", states.NOTHING, asked=debts)
+            now(script, ev.TurnDismissed)
+            now(script, *ends)
+            assert owed(script) == left
+        script = put(answering(), "pending", states.NOTHING, asked=debts)
+        now(script, ev.TurnDismissed)
+        expired(put(script, "interruption", states.SUSPECTED), "interruption")
+        assert owed(script) == [(cause, False) for cause, _ in left]
+
+
 def test_the_servers_answer_leaves_what_it_could_not_know_of() -> None:
     """R68, R93: what we have to say, and an answer that was owed after the turn; those it pays come back if it fails."""
     for state in OWING:

@@ -29,6 +29,7 @@ from tests.shared.core import (
     asked,
     begun,
     caller_says,
+    expired,
     greeting,
     hear,
     heard_out,
@@ -404,6 +405,35 @@ def test_another_response_that_fails_withdraws_no_goodbye() -> None:
     script.post(ev.ResponseCreated, "r3")
     script.post(ev.ResponseFailed, "r2", "server_error")
     script.expects(response=states.CANCEL_IN_FLIGHT, hangup=states.GOODBYE)
+
+
+def test_the_silence_of_another_response_withdraws_no_goodbye() -> None:
+    """R16, R42: the goodbye was heard, and its end never told; the server answered by itself once more, without a sound."""
+    for goodbye in (ev.GoodbyeSaid, ev.HangupRequested):
+        script = speaking(create_response=True)
+        script.post(goodbye, "r1", *(["done"] if goodbye is ev.HangupRequested else []))
+        script.post(ev.PlayoutFinished, "r1", 2000.0)
+        put(script, "response", states.CANCEL_IN_FLIGHT)
+        put(script, "playout", states.SILENT)
+        script.post(ev.ResponseCreated, "r2")
+        script.expects(response=states.IN_PROGRESS, playout=states.ADMITTED)
+        expired(script, "playout")
+        script.expects(response=states.CANCEL_IN_FLIGHT, hangup=states.GOODBYE)
+        assert script.call.hangup.id == "r1"
+
+
+def test_a_goodbye_of_a_response_that_was_given_up_is_none_though_another_came_since() -> None:
+    """R42, R97: it was cancelled as nothing more of it came, nobody knows what of."""
+    for late in (False, True):
+        script = speaking(create_response=True)
+        script.post(ev.PlayoutFinished, "r1", 2000.0)
+        expired(script, "response")
+        script.expects(response=states.CANCEL_IN_FLIGHT, playout=states.STARVED)
+        if late:
+            script.post(ev.ResponseCreated, "r2")
+            script.expects(response=states.IN_PROGRESS)
+        script.post(ev.GoodbyeSaid, "r1")
+        script.expects(hangup=states.STAYING)
 
 
 def test_a_goodbye_of_which_nothing_was_admitted_ends_no_call() -> None:

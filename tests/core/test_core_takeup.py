@@ -251,6 +251,17 @@ def test_a_greeting_is_said_once() -> None:
     assert resumed(script) == []
 
 
+def test_a_greeting_whose_first_sentence_was_never_heard_is_said_from_its_beginning() -> None:
+    """R37, R93: the speech server, and the device with what it held, are gone with the process."""
+    for synthesised in (False, True):
+        script = greeting(voice="chatterbox")
+        script.post(ev.SentenceCut, "g1", 1, "Hello.", "item_g1")
+        if synthesised:
+            script.post(ev.SentenceSynthesised, "call.g1.1", 900.0)
+        taken_up(script, told("g1", 0.0, 0.0))
+        assert resumed(script) == [CreateResponse(Cause.GREETING, "Say hello.")]
+
+
 def test_a_greeting_that_waits_for_its_text_waits_on() -> None:
     """R37."""
     script = begun()

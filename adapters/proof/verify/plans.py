@@ -140,6 +140,7 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("keypad", "speech keys answering", {"greeting": False, "keys_interrupt": False, "most": 200}),
     ("keypad", "turns keys notices", {"greeting": True, "most": 200}),
     ("goodbye", "turns goodbye progress whole answering", {"greeting": False, "create_response": True, "most": 300}),
+    ("goodbye", "unasked goodbye late answering", {"greeting": False, "most": 1000}),
     ("farewell", "idle unasked", {"greeting": False, "idle_prompts": 0, "faults": 2, "most": 200}),
     ("idle", "turns idle dismiss", {"greeting": False, "idle_prompts": 2, "idle_prompts_in_all": 1, "most": 200}),
     ("tools", "turns tools", {"greeting": False, "tool_filler_ms": 0, "most": 200}),
