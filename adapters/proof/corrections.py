@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.proof.world import Answer, Device, Sound, World
+from adapters.proof.world import Answer, Device, Sound, World, is_broken
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 
@@ -77,11 +77,11 @@ def never_heard(after: World, before: World, effect: fx.Effect) -> bool:
 
 
 def late_item(before: World, event: ev.Event) -> str | None:
-    """The item that an event tells for the first time, of a response that was flushed, refused or given up."""
+    """The item that an event tells for the first time, of a response that was flushed or refused, or that failed or was given up."""
     if not isinstance(event, ev.ItemAdded | ev.AudioArrived | ev.SentenceCut) or not event.item_id:
         return None
     answer = before.answer(event.response_id)
     if answer is None or any(item.name == event.item_id for item in answer.items):
         return None
-    over = answer.device is Device.RETIRED and (answer.sound < Sound.HEARD or answer.cancelled)
+    over = answer.device is Device.RETIRED and (answer.sound < Sound.HEARD or is_broken(answer))
     return event.item_id if over or answer.device in (Device.SILENCED, Device.NEVER) else None

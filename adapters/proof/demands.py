@@ -17,6 +17,7 @@ from adapters.proof.world import (
     is_protected,
     may_ask_the_silent,
     sentences_waiting,
+    was_heard_last,
 )
 from fsm.call import effects as fx, events as ev
 from fsm.call.effects import Cause, Reason
@@ -223,6 +224,10 @@ def _true_reason(asked: Asking, world: World, reason: Reason) -> bool:
     """Is the reason one that the world knows?"""
     event = asked.event
     if reason in (Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE):
+        if not world.bye and isinstance(event, ev.GoodbyeSaid | ev.HangupRequested):
+            # behind it came a response that was cancelled at its birth: whether that says more nobody can tell
+            said = world.answer(event.response_id)
+            return said is not None and was_heard_last(world, said)
         if reason is not world.why or not world.bye:
             return False
         if isinstance(event, ev.HangupExpired):

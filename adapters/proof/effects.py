@@ -16,6 +16,7 @@ from adapters.proof.world import (
     Sentence,
     Sound,
     World,
+    is_broken,
     is_notice,
     owe,
     sentence_lost,
@@ -78,7 +79,11 @@ def _retire(world: World, effect: fx.Retire, _: Policy) -> World:
     if answer.notice and (answer.completed or (answer.whole and answer.live)) and answer.sound:
         world = world._replace(owed=world.owed - answer.pays)
     failed = world.failed or not (answer.sound or answer.called)
-    return with_answer(world._replace(failed=failed), answer.id, device=Device.RETIRED)
+    items = answer.items
+    if is_broken(answer):
+        # more of it may come, which nobody will hear: what was heard of it stays known
+        items = tuple(item._replace(settled=item.settled or item.came) for item in items)
+    return with_answer(world._replace(failed=failed), answer.id, device=Device.RETIRED, items=items)
 
 
 def _hold(world: World, _: fx.Hold, __: Policy) -> World:

@@ -18,11 +18,13 @@ from adapters.proof.world import (
     Sound,
     Tool,
     World,
+    has_spoken,
     is_notice,
     is_past,
     owe,
     sentence_lost,
     to_be_spoken,
+    was_heard_last,
     with_answer,
     with_sentence,
 )
@@ -281,9 +283,7 @@ def _goodbye(world: World, event: ev.GoodbyeSaid, policy: Policy) -> World:
     said = world.answer(event.response_id)
     if world.bye or said is None or said.cause is Cause.GREETING or world.turns < policy.least_turns:
         return world
-    over = said.device in (Device.RETIRED, Device.FLUSHED, Device.SILENCED) and said.sound is not Sound.NONE
-    heard = said.completed and over and not (said.cut or said.overdue)
-    heard = heard and _is_last(world, said) and world.asked is None and not _spoke(world)
+    heard = said is world.answers[-1] and was_heard_last(world, said)
     lasts = said.completed or (said.live and not said.cancelled)
     counts = heard or (said.audible and lasts and not said.overdue)
     return world._replace(bye=said.id, why=Reason.GOODBYE, wish="") if counts else world
@@ -293,21 +293,11 @@ def _wished(world: World, event: ev.HangupRequested, _: Policy) -> World:
     """The application wishes the end after a response, unless that was cut or broken off, or the caller has spoken since."""
     said = world.answer(event.response_id)
     broken = said is not None and (said.cut or said.cancelled or not (said.live or said.completed))
-    past = said is not None and not (said.audible or said.live) and (not _is_last(world, said) or _spoke(world))
+    past = said is not None and not (said.audible or said.live) and (said is not world.answers[-1] or has_spoken(world))
     if world.bye or broken or past:
         return world
     saying = [answer.id for answer in world.answers if answer.audible or (answer.device is Device.RETIRED and answer.generated)]
     return world._replace(bye=event.response_id or (saying[-1] if saying else "*"), why=Reason.APPLICATION, wish=event.reason)
-
-
-def _is_last(world: World, said: Answer) -> bool:
-    """Was nothing admitted after it?"""
-    return all(other.device is Device.NEVER for other in world.answers[world.answers.index(said) + 1 :])
-
-
-def _spoke(world: World) -> bool:
-    """Does the caller speak, or wait for an answer?"""
-    return world.speaking or world.stopped or bool(world.owed & IN_CONVERSATION)
 
 
 def _starts(world: World, _: ev.SpeechStarted, __: Policy) -> World:

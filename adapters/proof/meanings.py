@@ -189,11 +189,15 @@ def _truncation(call: Call, world: World) -> bool:
     begun = {(one.text, one.from_ms) for answer in counts for one in answer.sentences if one.from_ms is not None}
     listed = begun <= {(one.text, one.from_ms) for one in call.truncation.spoken} and spoken == told and items <= known
     most = call.policy.queued_sentences
-    past = {one.id for one in world.answers if one.device is Device.RETIRED and one.sound >= Sound.HEARD and one.completed}
+    past = {one.id for one in world.answers if one.device is Device.RETIRED and one.sound >= Sound.HEARD and _uncorrected(one)}
     wrong = past & {item.response_id for item in call.truncation.items} or {one.id for one in counts if one.audible} & set(
         call.truncation.cut
     )
     return kept and not wrong and (listed or len(known) == most or len(spoken) > most)
+
+
+def _uncorrected(answer: Answer) -> bool:
+    return any(not item.settled for item in answer.items)
 
 
 def _phase(call: Call, world: World) -> bool:

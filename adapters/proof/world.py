@@ -303,6 +303,24 @@ def to_be_spoken(world: World, response_id: str) -> bool:
     return any(answer.id == response_id for answer in heard) and not begun
 
 
+def has_spoken(world: World) -> bool:
+    """Does the caller speak, or wait for an answer?"""
+    return world.speaking or world.stopped or bool(world.owed & IN_CONVERSATION)
+
+
+def was_heard_last(world: World, said: Answer) -> bool:
+    """Was a response completed and heard to its end, with nothing said since, nor to be said?"""
+    over = said.device in (Device.RETIRED, Device.FLUSHED, Device.SILENCED) and said.sound is not Sound.NONE
+    later = world.answers[world.answers.index(said) + 1 :]
+    since = world.asked is not None or has_spoken(world) or any(other.device is not Device.NEVER for other in later)
+    return said.completed and over and not (said.cut or said.overdue or since)
+
+
+def is_broken(answer: Answer) -> bool:
+    """Did a response fail, or was it cancelled, and its end is awaited, or was too long?"""
+    return answer.overdue or (answer.cancelled if answer.live else not answer.completed)
+
+
 def is_past(answer: Answer) -> bool:
     """Can nothing but a late word come of a response any more?"""
     return not answer.generated and answer.device not in (Device.ADMITTED, Device.FLUSHED)

@@ -90,6 +90,11 @@ def servers_pays_all(call: Call, event: ev.ResponseCreated) -> bool:
     return answers_by_itself(call, event) and not left_by_server(call)
 
 
+def refused_yet_wanted(call: Call, event: ev.CreateRefused) -> bool:
+    """Is the server busy with an older response, and what was asked of it wanted still (R11)?"""
+    return may_wait(call, event) and bool(call.pending.asked)
+
+
 def cut_over_speech(call: Call, event: ev.ResponseCancelled) -> bool:
     """Did the server cancel a response before anything of it was heard, for a caller who speaks, so that their turn is answered first?"""
     return cut_unheard(call, event) and call.response.cause not in PROTECTED and call.turn.state is not QUIET
@@ -108,8 +113,8 @@ def cut_with_debts(call: Call, _: ev.BargedIn) -> bool:
 
 
 def answer_lost(call: Call, _: ev.SessionLost) -> bool:
-    """Was a response asked for or being generated (R85)?"""
-    return call.response.state in (REQUESTED, IN_PROGRESS)
+    """Was a response asked for or being generated that is wanted still (R85)?"""
+    return call.response.state in (REQUESTED, IN_PROGRESS) and bool(back_from_failure(call))
 
 
 def broken_off(call: Call, event: ev.TakenUp) -> bool:
@@ -344,8 +349,8 @@ PENDING = region(
     row((PREPARING, OWED),       ev.VoiceMissing,       may_replace,         stay(put_back_counted)),
     row((NOTHING, PAUSED, WANTED), ev.PlayoutStalled,   may_be_heard_yet,    go(PAUSED, put_back_counted)),
     row((PREPARING, OWED),       ev.PlayoutStalled,     may_be_heard_yet,    stay(put_back_counted)),
-    row((NOTHING, WANTED),       ev.CreateRefused,      may_wait,            go(WANTED, put_back_refused)),
-    row((PREPARING, PAUSED, OWED), ev.CreateRefused,    may_wait,            stay(put_back_refused)),
+    row((NOTHING, WANTED),       ev.CreateRefused,      refused_yet_wanted,  go(WANTED, put_back_refused)),
+    row((PREPARING, PAUSED, OWED), ev.CreateRefused,    refused_yet_wanted,  stay(put_back_refused)),
     row((NOTHING, WANTED),       ev.ResponseCancelled,  cut_over_speech,     go(WANTED, put_back_interrupted)),
     row((NOTHING, WANTED),       ev.ResponseCancelled,  may_say_again,       go(PAUSED, put_back_counted)),
     row((PREPARING, PAUSED, OWED), ev.ResponseCancelled, cut_unheard,        stay(put_back_interrupted)),

@@ -192,12 +192,6 @@ def note_cut(call: Call, _: ev.BargedIn) -> tuple[str, ...]:
     return _broken(call, call.playout.id, call.playout.next_id)
 
 
-@sets("broken")
-def give_up(call: Call, _: ev.Event) -> tuple[str, ...]:
-    """It took too long or brought no sound: nobody knows what it would have said (R42, R97)."""
-    return _broken(call, call.response.id)
-
-
 @sets("wait_ms", "fault")
 def note_refusal(_: Call, event: ev.CreateRefused) -> tuple[float, str]:
     """The same, of a response.create that was refused."""
@@ -242,7 +236,13 @@ def remember_ended(call: Call, event: ev.ResponseEnded) -> tuple[tuple[str, ...]
 @sets("broken")
 def note_unadmitted(call: Call, event: ev.ResponseCreated) -> tuple[str, ...]:
     """Nothing of it will be heard, whatever becomes of it (R42)."""
-    return _broken(call, event.response_id)
+    return _broken(call, *_given_up(call), event.response_id)
+
+
+@sets("broken")
+def note_given_up(call: Call, _: ev.ResponseCreated) -> tuple[str, ...]:
+    """The end of one that was cancelled is awaited no longer (R42, R97)."""
+    return _broken(call, *_given_up(call))
 
 
 @sets("ended", "unwanted")
@@ -283,6 +283,11 @@ def _with(call: Call, response_id: str) -> tuple[str, ...]:
     return (*ended, response_id)[-call.policy.remembered_ids :]
 
 
+def _given_up(call: Call) -> tuple[str, ...]:
+    """The response whose end is awaited after its cancel."""
+    return (call.response.id,) if call.response.state in CANCELLINGS else ()
+
+
 def _broken(call: Call, *responses: str) -> tuple[str, ...]:
     return (*call.response.broken, *filter(None, responses))[-2:]
 
@@ -307,16 +312,16 @@ RESPONSE = region(
     row(BLOCKED,                 ev.ResponseEnded,        always,              go(FAILED, remember_ended)),
     row(BLOCKED,                 (ev.ResponseExpired, *ENDS_SESSION), always, go(FAILED)),
 
-    row(UNASKED,                 ev.ResponseCreated,      welcome,             go(IN_PROGRESS, take_unasked)),
+    row(UNASKED,                 ev.ResponseCreated,      welcome,             go(IN_PROGRESS, take_unasked, note_given_up)),
     row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked, note_unadmitted)),
     row(UNASKED,                 ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, note_unadmitted, cancel_created)),
 
     row(IN_PROGRESS,             ev.BargedIn,             server_will_cut,     go(SERVER_CANCELLING, note_cut)),
     row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, note_cut, cancel_response)),
-    row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, give_up, cancel_response, log_too_long)),
+    row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseExpired,      to_follow,           go(IN_PROGRESS)),
     row(IN_PROGRESS,             ev.ResponseExpired,      takes_too_long,      stay(raises(ev.VoiceMissing))),
-    row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, give_up, cancel_response, log_too_long)),
+    row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, note_unadmitted, cancel_created)),
     row(IN_PROGRESS,             ev.ToolCalled,           first_call,          stay(note_call)),
     row(IN_PROGRESS,             ev.ItemsDone,             of_generated,        stay(note_done)),

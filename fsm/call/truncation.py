@@ -11,7 +11,18 @@ from math import inf
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import DeleteItem, Effect, Level, Log, RewriteItem, TruncateItem
-from fsm.call.guards import AUDIBLE, ended_before, heard_whole, known, of_next, of_playout, of_session, welcome, without_sound_to_follow
+from fsm.call.guards import (
+    AUDIBLE,
+    cancelling,
+    ended_before,
+    heard_whole,
+    known,
+    of_next,
+    of_playout,
+    of_session,
+    welcome,
+    without_sound_to_follow,
+)
 from fsm.call.snapshot import Call, Item, Spoken, Truncation
 from fsm.call.states import IN_STEP, OVER, POSITION_AWAITED, SILENT, SYNTHESISING
 from fsm.engine.notation import always, go, ignore, region, row, sets, several, stay
@@ -48,8 +59,9 @@ def over_unheard(call: Call, _: ev.PlayoutOver) -> bool:
 
 
 def given_up(call: Call, _: ev.PlayoutOver) -> bool:
-    """Is a response over that failed or was given up, and not flushed (R97)?"""
-    return call.playout.id in call.response.broken and call.playout.id not in call.truncation.awaited
+    """Is a response over that failed, or was cancelled and its end does not come, and that was not flushed (R97)?"""
+    cancelled = call.playout.id in call.response.broken or (call.playout.id == call.response.id and cancelling(call, None))
+    return cancelled and call.playout.id not in call.truncation.awaited
 
 
 def late(call: Call, event: Named) -> bool:

@@ -1,5 +1,6 @@
 """Claims about the account of what was heard, item by item, in both of its states, and about what follows the voice in each of its own."""
 
+from itertools import product
 from typing import Any
 
 from fsm import events as ev, states
@@ -166,19 +167,32 @@ def test_a_response_of_which_nothing_was_heard_leaves_no_item() -> None:
 
 def test_what_comes_of_a_response_that_was_given_up_is_deleted_and_what_was_heard_of_it_stays() -> None:
     """R88, R97: its end does not come, though all that came of it was heard; what is told twice is no news."""
-    for followed in (False, True):
+    for followed, awaited in product((False, True), repeat=2):
         script = speaking(create_response=True)
+        if awaited:
+            put(script, "truncation", states.POSITION_AWAITED, awaited=("r0",))
+        now(script, ev.ItemAdded, "r1", "silent")
         now(script, ev.ItemAdded, "r1", "heard")
         now(script, ev.AudioArrived, "r1", "heard", 0)
         now(script, ev.PlayoutFinished, "r1", 2000.0)
         expired(script, "response")
         if followed:
             now(script, ev.ResponseCreated, "r2")
-        expired(script, "playout")
+        assert deleted(expired(script, "playout")) == ["silent"]
         assert script.call.playout.id != "r1"
         assert now(script, ev.ItemAdded, "r1", "late") == (DeleteItem("late"),)
-        for item_id in ("heard", "late"):
+        for item_id in ("heard", "silent", "late"):
             assert now(script, ev.ItemAdded, "r1", item_id) == now(script, ev.AudioArrived, "r1", item_id, 0) == ()
+
+
+def test_the_cancel_of_another_response_leaves_what_was_heard_to_its_end() -> None:
+    """R73, R88: it was cancelled at its birth, and its end is awaited; all of the answer was heard, and nothing of it is remembered."""
+    script = put(playing_out(), "response", states.CANCEL_IN_FLIGHT, id="r2")
+    now(script, ev.AudioArrived, "r1", "heard", 0)
+    now(script, ev.PlayoutFinished, "r1", 1000.0)
+    script.expects(playout=states.SILENT)
+    assert not script.call.truncation.items
+    assert "r1" not in script.call.truncation.cut
 
 
 def test_what_is_awaited_keeps_its_items_when_its_voice_is_over() -> None:
@@ -187,6 +201,9 @@ def test_what_is_awaited_keeps_its_items_when_its_voice_is_over() -> None:
     now(script, ev.ResponseCancelled, "r1")
     assert script.call.truncation.items == (R1, R2)
     assert len(script.call.truncation.spoken) == 1
+    script = put(speaking(), "truncation", states.POSITION_AWAITED, items=(R1,), spoken=spoken("r1"), awaited=("r1",))
+    now(put(script, "response", states.CANCEL_IN_FLIGHT), ev.PlayoutFinished, "r1", 1000.0)
+    assert (script.call.truncation.items, len(script.call.truncation.spoken)) == ((R1,), 1)
 
 
 # What the device says.

@@ -290,6 +290,15 @@ def test_a_dismissed_turn_is_owed_no_longer_in_every_state() -> None:
         alone.expects(pending=states.NOTHING)
 
 
+def test_an_answer_that_was_heard_to_its_end_is_paid() -> None:
+    """R93, R95: the caller interrupts just as it is over."""
+    script = playing_out()
+    now(script, ev.PlayoutFinished, "r1", 1000.0)
+    assert script.call.pending.asked
+    barge(script)
+    script.expects(pending=states.NOTHING, response=states.COMPLETED)
+
+
 def test_a_dismissed_turn_is_asked_for_no_more_though_its_answer_fails_unheard() -> None:
     """R25, R93: nor though the caller interrupts it, with a sound that is no turn; what else it was to pay comes back."""
     for debts, left in (((TURN,), []), ((TURN, Debt(Cause.TOOL_RESULT)), [(Cause.TOOL_RESULT, True)])):
@@ -298,6 +307,11 @@ def test_a_dismissed_turn_is_asked_for_no_more_though_its_answer_fails_unheard()
             now(script, ev.TurnDismissed)
             now(script, *ends)
             assert owed(script) == left
+            script.expects(pending=states.PAUSED if left else states.NOTHING)
+        refused = put(asked(), "pending", states.NOTHING, asked=debts)
+        now(refused, ev.TurnDismissed)
+        now(refused, ev.CreateRefused, ACTIVE_ALREADY)
+        refused.expects(response=states.BLOCKED, pending=states.WANTED if left else states.NOTHING)
         script = put(answering(), "pending", states.NOTHING, asked=debts)
         now(script, ev.TurnDismissed)
         expired(put(script, "interruption", states.SUSPECTED), "interruption")
