@@ -77,12 +77,15 @@ def created(memory: Memory, told: Told) -> list[Incoming]:
     response_id = told.text("response_id")
     if not response_id and memory.names_responses:
         raise Malformed("response.id is missing or empty")
-    if memory.untold.pop(response_id, False):
+    event_id = told.text("event_id")
+    twice = bool(event_id) and memory.begun_by.get(response_id) == event_id
+    if twice or memory.untold.pop(response_id, False):
         return []
     if memory.asking and response_id in memory.ended and memory.has_one_id(told.raw("response_id")):
         memory.renamed[told.raw("response_id")] = response_id = memory.made_id()
     if not response_id and memory.running and not memory.asking:
         return []
+    memory.begun_by[response_id] = event_id
     return _begin(memory, response_id)
 
 

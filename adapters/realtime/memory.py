@@ -124,6 +124,8 @@ class Memory:
     """When the rate limit that is used up is whole again, after it was told."""
     renamed: Bounded[str, str] = attrs.field(factory=Bounded)
     """What a response is called whose id an earlier one had."""
+    begun_by: Bounded[str, str] = attrs.field(factory=Bounded)
+    """The message that told that a response began."""
     ended: Bounded[str, bool] = attrs.field(factory=Bounded)
     again: Bounded[str, str] = attrs.field(factory=Bounded)
     """What a turn of the caller's is called whose item's id an earlier one had."""

@@ -210,6 +210,18 @@ def test_a_beginning_that_is_told_late_is_no_other_response() -> None:
     assert hear(made, type="response.created", response=RESPONSE | {"id": "r3"}) == [Happened(events.ResponseCreated, ("r3",))]
 
 
+def test_a_beginning_that_is_told_twice_is_no_other_response() -> None:
+    """R06: while the next one is asked for, of a server that numbers its messages."""
+    made = confirmed()
+    say(made, CreateResponse(Cause.USER_TURN))
+    born = {"type": "response.created", "event_id": "event_7", "response": RESPONSE}
+    hear(made, **born)
+    hear(made, type="response.done", response=RESPONSE)
+    say(made, CreateResponse(Cause.USER_TURN))
+    assert hear(made, **born) == []
+    assert hear(made, type="response.created", response=RESPONSE | {"id": "r2"}) == [Happened(events.ResponseCreated, ("r2",))]
+
+
 def test_one_message_without_an_id_of_a_server_that_gives_ids_is_malformed() -> None:
     """R84."""
     made = confirmed()

@@ -31,6 +31,7 @@ class Model:
         self._items: dict[str, Spoken] = {}
         self._speaking = ""
         self._turns = 0
+        self._told = 0
 
     @property
     def confirmed(self) -> bool:
@@ -203,7 +204,8 @@ class Model:
 
     def _tell(self, message: Message) -> None:
         if self._open:
-            self._send(message["type"], json.dumps(message))
+            self._told += 1
+            self._send(message["type"], json.dumps({"event_id": f"event_{self._told}", **message}))
 
     def _later(self, low_ms: float, high_ms: float, act: Callable[..., None], *args: Any) -> None:
         self._world.after(self._world.dice.between("server", low_ms, high_ms), act, *args)

@@ -37,11 +37,6 @@ class Answer:
     """How long each part after the first takes; 0: the body comes whole."""
     headers: Mapping[str, str] = attrs.Factory(dict)
 
-    @property
-    def is_success(self) -> bool:
-        """See `httpx.Response.is_success`."""
-        return httpx.codes.is_success(self.status_code)
-
     async def aiter_raw(self) -> AsyncIterator[bytes]:
         """The body, at once or in parts."""
         size = PART_BYTES if self.pause_ms else max(1, len(self.body))
