@@ -149,8 +149,10 @@ class Judge:
                 yield Rule.PROTECTED
             if isinstance(event, ev.DigitPressed) and not policy.keys_interrupt:
                 yield Rule.KEYS
-        elif before.held and isinstance(event, ev.InterruptionExpired) and before.speaking and policy.interruption_by == "duration":
-            yield Rule.INTERRUPTS
+        elif before.held and before.speaking and policy.interruption_by == "duration":
+            lasted = isinstance(event, ev.SpeechStopped) and event.spoken_ms >= policy.interruption_min_ms
+            if lasted or isinstance(event, ev.InterruptionExpired):
+                yield Rule.INTERRUPTS
         if after.synthesis and not any(_speaks(answer, after.synthesis) and answer.audible for answer in after.answers):
             yield Rule.SYNTHESIS_ENDS
         cut = after.answer(event.response_id) if isinstance(event, ev.ResponseCancelled) else None

@@ -1,5 +1,7 @@
 """What is told of the caller's turns comes to: the tests and the acts that the table names. Pure; what is remembered is in `memory`."""
 
+from math import inf
+
 from adapters.realtime.incoming import Happened, Incoming, Reply
 from adapters.realtime.meaning import note
 from adapters.realtime.memory import Memory, Turn
@@ -19,6 +21,8 @@ def speech_started(memory: Memory, told: Told) -> list[Incoming]:
     memory.spoken_item = item_id
     memory.turns[item_id] = Turn.SPEAKING
     memory.words.pop(item_id, None)
+    start_ms = told.number("audio_start_ms")
+    memory.began_ms = start_ms + memory.settings.vad_prefix_ms if start_ms else inf
     return [*proof, Happened(ev.SpeechStarted, (item_id,))]
 
 
@@ -29,7 +33,8 @@ def speech_stopped(memory: Memory, told: Told) -> list[Incoming]:
     if memory.turns.get(memory.spoken_item, Turn.SPEAKING) is Turn.SPEAKING:
         memory.turns[memory.spoken_item] = Turn.SPOKEN
         memory.words.pop(memory.spoken_item, None)
-    return [Happened(ev.SpeechStopped, (_named(memory, told),))]
+    spoken_ms = told.number("audio_end_ms") - memory.began_ms
+    return [Happened(ev.SpeechStopped, (_named(memory, told), *([float(spoken_ms)] if spoken_ms > 0 else [])))]
 
 
 def is_proved(memory: Memory, told: Told) -> bool:

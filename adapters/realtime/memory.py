@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
+from math import inf
 from time import time
 from typing import Any
 
@@ -107,6 +108,8 @@ class Memory:
     """The response in progress, empty between two."""
     spoken_item: str = ""
     """The item of the caller's that was last heard of."""
+    began_ms: float = inf
+    """When the caller was last heard to begin, by the server's clock, if it tells."""
     words: Bounded[str, str] = attrs.field(factory=Bounded)
     """What was told of each turn of the caller's, while it was spoken and after."""
     tells_stops: bool = True

@@ -132,8 +132,8 @@ _SESSION = (
     ),
 )
 _CALLER = (
-    told("input_audio_buffer.speech_started", ("item_id",), comes(c.speech_started, ev.TurnCommitted, ev.SpeechStarted)),
-    told("input_audio_buffer.speech_stopped", ("item_id",), comes(c.speech_stopped, ev.SpeechStopped)),
+    told("input_audio_buffer.speech_started", ("item_id", "audio_start_ms"), comes(c.speech_started, ev.TurnCommitted, ev.SpeechStarted)),
+    told("input_audio_buffer.speech_stopped", ("item_id", "audio_end_ms"), comes(c.speech_stopped, ev.SpeechStopped)),
     told(
         "input_audio_buffer.committed",
         ("item_id",),

@@ -30,6 +30,8 @@ LARGEST = 1e15
 """No number of a call is larger: in ms, thirty thousand years."""
 _EVENTS = {kind.__name__: kind for kind in ev.kinds()}
 _HINTS = {kind: {field.name: get_type_hints(kind)[field.name] for field in attrs.fields(kind)} for kind in _EVENTS.values()}
+_NEEDED = {kind: [field.name for field in attrs.fields(kind) if field.default is attrs.NOTHING] for kind in _EVENTS.values()}
+"""The fields of each event that every trace has: one that came later has a default."""
 
 
 class TraceError(ValueError):
@@ -206,16 +208,16 @@ def event_to_json(event: ev.Event) -> dict[str, Any]:
 
 
 def event_from_json(line: dict[str, Any]) -> ev.Event:
-    """The event of a line; raises TraceError if there is no such event, or a part of the line is missing."""
+    """The event of a line; raises TraceError if there is no such event, or a part is missing that an older version wrote, too."""
     if not isinstance(line, dict) or not isinstance(line.get("event"), str):
         raise TraceError("a step is an object that names its event")
     kind = _EVENTS.get(line["event"])
     if kind is None:
         raise TraceError(f"there is no event {line['event']!r}")
     wanted = _HINTS[kind]
-    if missing := [name for name in (*wanted, "moves", "effects") if name not in line]:
+    if missing := [name for name in (*_NEEDED[kind], "moves", "effects") if name not in line]:
         raise TraceError(f"{line['event']} lacks {', '.join(missing)}")
-    return kind(**{name: _field(line, name, hint) for name, hint in wanted.items()})
+    return kind(**{name: _field(line, name, hint) for name, hint in wanted.items() if name in line})
 
 
 def _field(line: dict[str, Any], name: str, hint: Any) -> Any:

@@ -287,10 +287,11 @@ class SpeechStarted(TurnEvent):
     __slots__ = ()
 
 
+@attrs.frozen(eq=False, repr=False)
 class SpeechStopped(TurnEvent):
-    """The same VAD hears the caller end."""
+    """The same VAD hears the caller end; `spoken_ms`: how long they spoke by its own clock, 0 where it does not say."""
 
-    __slots__ = ()
+    spoken_ms: float = 0.0
 
 
 class TurnCommitted(TurnEvent):

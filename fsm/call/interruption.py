@@ -35,6 +35,13 @@ def unverified(call: Call, _: ev.InterruptionExpired) -> bool:
     return call.policy.interruption_by == "detector"
 
 
+def outlasts(call: Call, event: ev.SpeechStopped) -> bool:
+    """Did the caller speak for as long as an interruption lasts, though that is told at once, as after a connection that stalled (R29)?"""
+    policy = call.policy
+    least_ms = policy.interruption_min_ms + (policy.echo_window_ms if call.interruption.state is ECHOED else 0)
+    return policy.interruption_by == "duration" and event.spoken_ms >= least_ms
+
+
 def talks_on(call: Call, _: ev.InterruptionExpired) -> bool:
     """Does the caller speak over a voice that may be interrupted?"""
     return call.turn.state is SPEAKING and not nothing_to_interrupt(call, None) and not protected(call, None)
@@ -100,10 +107,12 @@ INTERRUPTION = region(
     row((CLEAR, ECHOED),               ev.DigitPressed,         stops_the_prompt,      go(LOCKED, hold, raises(ev.BargedIn))),
     row(SUSPECTED,                     ev.DigitPressed,         stops_the_prompt,      go(LOCKED, raises(ev.BargedIn))),
 
+    row(ECHOED,                        ev.SpeechStopped,        outlasts,              go(LOCKED, hold, raises(ev.BargedIn))),
     row(ECHOED,                        (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, note_false_alarm, raises(ev.VoiceResumed))),
     row(ECHOED,                        ev.InterruptionExpired,  unverified,            go(CLEAR, note_false_alarm, raises(ev.VoiceResumed))),
     row(ECHOED,                        ev.InterruptionExpired,  always,                go(LOCKED, hold, raises(ev.BargedIn))),
     row(ECHOED,                        ev.ResponseCancelled,    cuts_in,               go(CLEAR, raises(ev.VoiceResumed))),
+    row(SUSPECTED,                     ev.SpeechStopped,        outlasts,              go(LOCKED, raises(ev.BargedIn))),
     row(SUSPECTED,                     (ev.SpeechStopped, ev.BackchannelHeard, ev.VoicePaused), always, go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
     row(SUSPECTED,                     ev.InterruptionExpired,  unverified,            go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
     row(SUSPECTED,                     ev.InterruptionExpired,  always,                go(LOCKED, raises(ev.BargedIn))),

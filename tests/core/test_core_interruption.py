@@ -28,6 +28,7 @@ from tests.shared.core import (
     heard_out,
     idle,
     interrupted,
+    now,
     playing_out,
     put,
     reading,
@@ -91,6 +92,25 @@ def test_a_lasting_sound_interrupts_in_one_step() -> None:
     assert script.wait(150) == [Flush("r1"), Resume(), CancelSynthesis("call.r1.2"), CancelResponse("r1")]
     script.expects(phase=states.CANCELLING, playout=states.SILENT, synthesis=states.RESTING, interruption=states.LOCKED)
     assert script.call.playout.id == ""
+
+
+def test_speech_that_is_told_in_one_burst_interrupts_if_it_lasted() -> None:
+    """R29: the connection had stalled, and the server tells both ends of the caller's speech at once, and by its clock how long it was."""
+    for onset, spoken_ms, interrupts in ((False, 150, True), (False, 149, False), (True, 350, True), (True, 349, False)):
+        script = put(speaking(), "playout", states.ONSET if onset else states.PLAYING)
+        now(script, ev.SpeechStarted, "u2")
+        script.expects(interruption=states.ECHOED if onset else states.SUSPECTED)
+        effects = now(script, ev.SpeechStopped, "u2", spoken_ms)
+        script.expects(interruption=states.LOCKED if interrupts else states.CLEAR)
+        assert (Flush("r1") in effects) is interrupts
+        assert Resume() in effects or (onset and not interrupts)
+        assert effects.count(Hold()) == (onset and interrupts)
+    for policy in ({"interruption_by": "detector"}, {"greeting_protected": True}):
+        script = speaking(**policy)
+        if "greeting_protected" in policy:
+            put(script, "phase", states.GREETING_LOCK)
+        now(script, ev.SpeechStarted, "u2")
+        assert Flush("r1") not in now(script, ev.SpeechStopped, "u2", 5000)
 
 
 def test_a_verified_barge_in_interrupts_at_once() -> None:

@@ -32,6 +32,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "message": st.just(""),
     "rms": st.just(0.0),
     "audio_ms": st.just(900.0),
+    "spoken_ms": st.sampled_from([0.0, 149.0, 900.0]),
     "tool_call_id": st.sampled_from(["t1", "t2"]),
     "name": st.just("look_up"),
     "arguments": st.just("{}"),

@@ -264,6 +264,18 @@ def test_a_response_whose_sound_is_silence_alone_says_so(sound: bytes, told: boo
     assert end.event is events.ResponseCompleted
 
 
+# The caller's speech.
+
+
+def test_how_long_the_caller_spoke_is_told_by_the_servers_clock() -> None:
+    """R29: its start has the padding before it; a server that does not tell both ends says nothing of it."""
+    made = confirmed()
+    for start, end, told in (({"audio_start_ms": 1_000}, 2_068, (768.0,)), ({}, 9_000, ()), ({"audio_start_ms": 9_000}, 9_300, ())):
+        hear(made, type="input_audio_buffer.speech_started", item_id="u1", **start)
+        [stopped] = hear(made, type="input_audio_buffer.speech_stopped", item_id="u1", audio_end_ms=end)
+        assert stopped == Happened(events.SpeechStopped, ("u1", *told))
+
+
 # The caller's words.
 
 

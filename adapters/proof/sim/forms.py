@@ -89,6 +89,8 @@ def _value(dice: random.Random, field: str, ids: Ids, name: str) -> Any:
         "output_index": lambda: choice((0, 1, 2, -1, 2**40)),
         "content_index": lambda: choice((0, 0, 1, 7)),
         "previous_item_id": lambda: choice([*ids.items, "root"]),
+        "audio_start_ms": lambda: choice((0, 400, 1_000, 2**40)),
+        "audio_end_ms": lambda: choice((0, 900, 2_000, 2**40)),
         "call_id": lambda: f"call_{dice.randrange(4)}",
         "name": lambda: choice(("look_up", "look_up", "no_such_tool")),
         "arguments": lambda: choice(("{}", '{"a": 1}', '{}{"a": 1}', '{"a', "", "[]", "null", '{"a": "\\ud83d"}')),

@@ -59,7 +59,7 @@ class Model:
             return
         self._speaking = turn
         self._world.happened("speech")
-        self._tell({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": turn})
+        self._tell({"type": "input_audio_buffer.speech_started", "audio_start_ms": int(self._world.now_ms()), "item_id": turn})
         if self._may("interrupt_response") and self._active is not None:
             self._end(self._active, "cancelled", "turn_detected")
 
@@ -68,7 +68,7 @@ class Model:
         turn, self._speaking = self._speaking, ""
         if not self._open or not turn:
             return
-        self._tell({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 0, "item_id": turn})
+        self._tell({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": int(self._world.now_ms()), "item_id": turn})
         self._tell({"type": "input_audio_buffer.committed", "item_id": turn})
         self._tell({"type": "conversation.item.added", "item": {"id": turn, "type": "message", "role": "user"}})
         said = {"type": "conversation.item.input_audio_transcription.completed", "item_id": turn, "transcript": "I have a question."}

@@ -16,6 +16,8 @@ SOON, NOW, LATE, DUE = 50.0, 100.0, 9_000.0, 10_000.0
 ASLEEP = DUE + 600_000.0
 """When a deadline is answered by a machine that slept meanwhile."""
 SOUND_MS = 900.0
+SPOKEN_MS = 900.0
+"""How long the caller spoke, where both ends of it are told at once."""
 
 
 class Happening(NamedTuple):
@@ -193,6 +195,7 @@ def _caller(world: World, plan: Plan) -> Iterator[Happening]:
             yield Happening(ev.SpeechStarted(NOW, item))
         if world.speaking and hears:
             yield Happening(ev.SpeechStopped(NOW, item))
+            yield Happening(ev.SpeechStopped(NOW, item, SPOKEN_MS))
             if plan.policy.interruption_by == "detector" and "speech" in plan.parts:
                 yield Happening(ev.BargeInDetected(NOW))
                 yield Happening(ev.VoicePaused(NOW))

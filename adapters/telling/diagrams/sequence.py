@@ -98,7 +98,7 @@ def _script() -> tuple[ev.Event, ...]:
         ev.SessionOpened(300),
         ev.SessionConfirmed(400),
         ev.SpeechStarted(1_000, "item_u1"),
-        ev.SpeechStopped(2_000, "item_u1"),
+        ev.SpeechStopped(2_000, "item_u1", 1_000),
         ev.TurnCommitted(2_010, "item_u1"),
         ev.ResponseCreated(2_100, answer),
         ev.SentenceCut(2_300, answer, 1, "Your table is booked for eight.", item),
@@ -113,7 +113,7 @@ def _script() -> tuple[ev.Event, ...]:
         ev.PlayoutStopped(4_352, answer, 1_180, 1_900),
         ev.SynthesisCancelAnswered(4_380, f"call.{answer}.2", "acknowledged"),
         ev.ResponseCancelled(4_450, answer, "client_cancelled"),
-        ev.SpeechStopped(5_400, "item_u2"),
+        ev.SpeechStopped(5_400, "item_u2", 1_200),
         ev.TurnCommitted(5_410, "item_u2"),
         ev.ResponseCreated(5_500, "resp_2"),
     )
