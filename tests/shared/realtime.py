@@ -66,14 +66,22 @@ class Server:
 
 @contextlib.contextmanager
 def scripted(script: Script, **options: object) -> Iterator[tuple[str, "queue.Queue[Server]"]]:
-    """A server that plays one script; yields its URL, and where each connection is put once its script is over."""
+    """A server that plays one script; yields its URL, and where each connection is put, in their order, once its script is over."""
     over: queue.Queue[Server] = queue.Queue()
+    ends: list[threading.Event] = []
+    lock = threading.Lock()
 
     def handle(ws: ServerConnection) -> None:
-        server = Server(ws)
+        server, end = Server(ws), threading.Event()
+        with lock:
+            before = list(ends)
+            ends.append(end)
         with contextlib.suppress(ConnectionClosed):
             script(server)
+        for other in before:
+            other.wait(PATIENCE_S)
         over.put(server)
+        end.set()
 
     with serve(handle, "127.0.0.1", 0, **options) as listener:  # type: ignore[arg-type]
         thread = threading.Thread(target=listener.serve_forever)
