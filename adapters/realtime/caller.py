@@ -2,6 +2,7 @@
 
 from math import inf
 
+from adapters.realtime.dialects import XAI
 from adapters.realtime.incoming import Happened, Incoming, Reply
 from adapters.realtime.meaning import note
 from adapters.realtime.memory import Memory, Turn
@@ -16,7 +17,7 @@ def speech_started(memory: Memory, told: Told) -> list[Incoming]:
     if memory.turns.get(item_id) in (Turn.COMMITTED, Turn.PROVED):
         item_id = _again(memory, told)
     unended = memory.turns.get(before) is Turn.SPEAKING and before in memory.words
-    memory.tells_stops &= not unended
+    memory.tells_stops = False if unended else memory.tells_stops
     proof = _prove(memory, before) if unended else []
     memory.spoken_item = item_id
     memory.turns[item_id] = Turn.SPEAKING
@@ -84,7 +85,8 @@ def cleared(memory: Memory, _: Told) -> list[Incoming]:
 
 def is_speaking(memory: Memory, told: Told) -> bool:
     """Is it not over what the caller says, of a server that tells when it is?"""
-    return memory.tells_stops and memory.turns.get(_turn_of(memory, told)) is Turn.SPEAKING
+    tells = memory.setup.dialect == XAI if memory.tells_stops is None else memory.tells_stops
+    return tells and memory.turns.get(_turn_of(memory, told)) is Turn.SPEAKING
 
 
 def heard_so_far(memory: Memory, told: Told) -> list[Incoming]:

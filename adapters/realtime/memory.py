@@ -112,8 +112,8 @@ class Memory:
     """When the caller was last heard to begin, by the server's clock, if it tells."""
     words: Bounded[str, str] = attrs.field(factory=Bounded)
     """What was told of each turn of the caller's, while it was spoken and after."""
-    tells_stops: bool = True
-    """Does the server tell that speech stopped?"""
+    tells_stops: bool | None = None
+    """Does the server tell that speech stopped? None: it has not shown yet."""
     open_commits: int = 0
     """How many commits of ours are not answered."""
     asking: bool = False

@@ -290,12 +290,23 @@ def words(made: Wire, text: str, **fields: str) -> list[Any]:
 def test_words_that_are_told_while_the_caller_speaks_end_no_turn(item: dict[str, str], committed: bool) -> None:
     """R19, R94: some tell what there is as complete, again and again; the words after the end count."""
     made = confirmed()
+    hear(made, type="input_audio_buffer.speech_started", item_id="u0")
+    hear(made, type="input_audio_buffer.speech_stopped", item_id="u0")
     hear(made, type="input_audio_buffer.speech_started", **item)
     assert words(made, "Yeah", **item) == words(made, "Yeah, on", **item) == []
     hear(made, type="input_audio_buffer.speech_stopped", **item)
     if committed:
         hear(made, type="input_audio_buffer.committed", **item)
     assert words(made, "Yeah, on Tuesday.", **item) == [events.TurnCommitted] * (not committed) + [events.Transcribed]
+
+
+@pytest.mark.parametrize(("dialect", "taken"), [("ga", True), ("xai", False)])
+def test_words_end_the_turn_of_a_server_that_has_told_of_no_end(dialect: str, taken: bool) -> None:
+    """R19, R24: some never tell it, and nothing else would; of xAI's it is known that it does."""
+    made = confirmed()
+    made.memory.setup.dialect = dialect
+    hear(made, type="input_audio_buffer.speech_started", item_id="u1")
+    assert words(made, "Are you open?", item_id="u1") == [events.TurnCommitted, events.Transcribed] * taken
 
 
 def test_the_words_of_a_turn_are_told_once() -> None:
@@ -343,9 +354,10 @@ def test_words_alone_are_a_turn() -> None:
     assert words(made, "", item_id="u2") == [events.Transcribed]
 
 
-def test_a_server_that_never_tells_that_speech_stopped_is_known_with_its_second_turn() -> None:
+def test_a_server_that_does_not_tell_that_speech_stopped_though_its_kind_does_is_known_with_its_second_turn() -> None:
     """R24, R102."""
     made = confirmed()
+    made.memory.setup.dialect = "xai"
     hear(made, type="input_audio_buffer.speech_started", item_id="u1")
     assert words(made, "Hello?", item_id="u1") == []
     [taken, begun] = hear(made, type="input_audio_buffer.speech_started", item_id="u2")
