@@ -33,8 +33,10 @@ FLAGS = (
 class Tab:
     """A tab of the browser; every command waits for its answer."""
 
-    def __init__(self, socket: ClientConnection, session: str) -> None:
-        self._socket, self._session = socket, session
+    def __init__(self, socket: ClientConnection, session: str, tabs: "dict[str | None, Tab]") -> None:
+        """`tabs`: those of the browser by their sessions, as each reads what is said to all."""
+        self._socket, self._session, self._tabs = socket, session, tabs
+        tabs[session] = self
         self._number = 0
         self.complaints: list[str] = []
         """What the page has thrown, logged as an error, or been denied."""
@@ -45,13 +47,16 @@ class Tab:
         """Send a command of the protocol; gives its result. Raises AssertionError for one that failed."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters, "sessionId": self._session}))
+        until_s = time.monotonic() + PATIENCE_S
         while True:
+            assert time.monotonic() < until_s, f"no answer: {method} {parameters}"
             said = json.loads(self._socket.recv(timeout=PATIENCE_S))
             if said.get("id") == self._number and said.get("sessionId") == self._session:
                 assert "error" not in said, said["error"]
                 result: dict[str, Any] = said["result"]
                 return result
-            self._note(said)
+            if (tab := self._tabs.get(said.get("sessionId"))) is not None:
+                tab._note(said)
 
     def _note(self, said: dict[str, Any]) -> None:
         given = said.get("params", {})
@@ -118,7 +123,8 @@ class Tab:
         self.command("Input.dispatchMouseEvent", type="mouseReleased", x=x + by, y=y, button="left", clickCount=1)
 
     def settle(self) -> None:
-        """Wait until what is to be drawn has been drawn."""
+        """Wait until what is to be drawn has been drawn: of the tab in front alone anything is."""
+        self.command("Page.bringToFront")
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def picture(self, path: Path) -> None:
@@ -133,11 +139,12 @@ class Browser:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._number = 0
+        self._tabs: dict[str | None, Tab] = {}
 
     def tab(self) -> Tab:
         """A new tab."""
         target = self._command("Target.createTarget", url="about:blank")["targetId"]
-        tab = Tab(self._socket, self._command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
+        tab = Tab(self._socket, self._command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"], self._tabs)
         tab.command("Page.enable")
         return tab
 
