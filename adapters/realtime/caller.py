@@ -1,4 +1,4 @@
-"""What is told of the caller's turns comes to: the tests and the acts that the table names. Pure; what is remembered is in `memory`."""
+"""What comes of all that is told of the caller's turns: the tests and the acts of the table. Pure; what is remembered is in `memory`."""
 
 from math import inf
 
@@ -22,6 +22,7 @@ def speech_started(memory: Memory, told: Told) -> list[Incoming]:
     memory.spoken_item = item_id
     memory.turns[item_id] = Turn.SPEAKING
     memory.words.pop(item_id, None)
+    # it is where the padding before the speech begins
     start_ms = told.number("audio_start_ms")
     memory.began_ms = start_ms + memory.settings.vad_prefix_ms if start_ms else inf
     return [*proof, Happened(ev.SpeechStarted, (item_id,))]

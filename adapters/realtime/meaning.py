@@ -15,7 +15,7 @@ from adapters.seam.errors import unkeyed
 from adapters.seam.waits import LONGEST_MS, UNSTATED_MS, duration_ms, field_wait_ms, is_rate_limit, stated_wait_ms
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, RewriteItem
-from fsm.call.guards import ACTIVE_ALREADY, FATAL
+from fsm.call.guards import ACTIVE_ALREADY, FATAL, NOT_ACTIVE
 from fsm.call.response import HARMLESS
 
 Act = Callable[[Memory, Told], list[Incoming]]
@@ -535,14 +535,13 @@ def _is_about_a_commit(code: str, message: str, told: Told) -> bool:
 
 
 _TOO_MANY = re.compile(r"\balready\b.*\bactive response\b", re.IGNORECASE)
-CANCELLED_TOO_LATE = "response_cancel_not_active"
 _TOO_LATE = re.compile(r"\bno\b.*\bactive response\b", re.IGNORECASE)
 
 
 def _race(words: str) -> str:
     """The code of a usual race that is told in words alone, or under a code that says nothing (R02)."""
     head = words[:MOST_WORDS]
-    return ACTIVE_ALREADY if _TOO_MANY.search(head) else CANCELLED_TOO_LATE if _TOO_LATE.search(head) else ""
+    return ACTIVE_ALREADY if _TOO_MANY.search(head) else NOT_ACTIVE if _TOO_LATE.search(head) else ""
 
 
 def _is_about_a_response(memory: Memory, code: str, kind: str, told: Told) -> bool:

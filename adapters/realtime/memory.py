@@ -130,6 +130,7 @@ class Memory:
     begun_by: Bounded[str, str] = attrs.field(factory=Bounded)
     """The message that told that a response began."""
     ended: Bounded[str, bool] = attrs.field(factory=Bounded)
+    """The responses whose end was told."""
     again: Bounded[str, str] = attrs.field(factory=Bounded)
     """What a turn of the caller's is called whose item's id an earlier one had."""
     half_samples: Bounded[tuple[str, str, int], bytes] = attrs.field(factory=Bounded)

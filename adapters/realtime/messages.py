@@ -64,7 +64,7 @@ FIELDS = {
     "call_id": Field(("call_id", "item.call_id"), absent="that of its item, else the item's id"),
     "name": Field(("name", "item.name", "item.function.name"), absent="that of its item"),
     "arguments": Field(("arguments", "item.arguments", "item.function.arguments"), absent="what came in deltas", as_json=(dict,)),
-    "audio_start_ms": Field(("audio_start_ms",), int, "how long the caller spoke is not known; with the padding before it"),
+    "audio_start_ms": Field(("audio_start_ms",), int, "how long the caller spoke is not known"),
     "audio_end_ms": Field(("audio_end_ms",), int, "how long the caller spoke is not known"),
     "delta": Field(("delta",)),
     "words": Field(("transcript", "text", "part.transcript", "part.text"), absent="what came in deltas"),

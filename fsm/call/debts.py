@@ -2,9 +2,9 @@
 
 from fsm.call import events as ev
 from fsm.call.effects import Cause
-from fsm.call.guards import ANSWERS, AUDIBLE, PROMPTS, UNHEARD, last_unheard, sentences_to_come
+from fsm.call.guards import ANSWERS, PROMPTS, SOUNDING, last_unheard, sentences_to_come
 from fsm.call.snapshot import Call, Debt
-from fsm.call.states import NO_TOOL
+from fsm.call.states import NO_TOOL, STARVED
 
 Debts = tuple[Debt, ...]
 
@@ -58,7 +58,7 @@ def back_from_loss(call: Call) -> Debts:
 
 
 def _sounds(call: Call) -> bool:
-    return call.playout.state in AUDIBLE and call.playout.state not in UNHEARD
+    return call.playout.state in (*SOUNDING, STARVED)
 
 
 def _again(call: Call, begun: bool) -> Debts:

@@ -57,6 +57,8 @@ IDLE = (NONE, COMPLETED, CANCELLED, FAILED, INCOMPLETE)
 """Response statuses from which a response may be asked for (R11)."""
 ACTIVE_ALREADY = "conversation_already_has_active_response"
 """The code of a server that still has an older response."""
+NOT_ACTIVE = "response_cancel_not_active"
+"""The code of a server that has nothing left to cancel."""
 CANCELLINGS = (SERVER_CANCELLING, CANCEL_IN_FLIGHT, CANCEL_UNSENT)
 """Response statuses of an interrupted response whose end is awaited."""
 AUDIBLE = (ADMITTED, VOICELESS, ONSET, PLAYING, TAIL, STARVED)

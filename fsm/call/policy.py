@@ -88,7 +88,8 @@ class Policy(Value):
     """The voice is held at the caller's first sound; it is an interruption after this much speech (R29; LiveKit: 500).
 
     By duration it is time since that sound, or between its two ends as the server heard them, and a false alarm only where that is less:
-    OpenAI's VAD tells the end 500 ms after the voice, so less than that only delays. A detector of our own counts voice by this number, and tells when nobody speaks.
+    OpenAI's VAD tells the end 500 ms after the voice, so less than that only delays. A detector of our own counts voice by this number, and
+    tells when nobody speaks.
     """
     interruption_by: str = attrs.field(default="duration", validator=_one_of("duration", "detector"))
     """What makes a sound over the voice an interruption: that it lasts, or that a detector of our own says so (BargeInDetected)."""

@@ -8,6 +8,7 @@ from fsm.call.guards import (
     CANCELLINGS,
     CONFIRMED_SESSION,
     IDLE,
+    NOT_ACTIVE,
     UNHEARD,
     calls_instead,
     heard_in_progress,
@@ -48,7 +49,7 @@ UNASKED = (*IDLE, BLOCKED, *CANCELLINGS)
 
 ENDS_SESSION = (ev.SessionLost, ev.TakenUp)
 """What leaves nothing of whatever was under way at the server."""
-HARMLESS = frozenset({"response_cancel_not_active", ACTIVE_ALREADY})
+HARMLESS = frozenset({NOT_ACTIVE, ACTIVE_ALREADY})
 """Errors that are normal races (R02); they are logged at DEBUG."""
 
 
