@@ -40,8 +40,8 @@ def speech_stopped(memory: Memory, told: Told) -> list[Incoming]:
 
 
 def is_proved(memory: Memory, told: Told) -> bool:
-    """Has the turn's transcript told already that it is committed?"""
-    return memory.turns.get(_turn_of(memory, told)) is Turn.PROVED
+    """Has the turn's transcript told already that it is committed, under whatever item?"""
+    return memory.turns.get(_told_of(memory, told)) is Turn.PROVED
 
 
 def is_read_later(memory: Memory, told: Told) -> bool:
@@ -58,7 +58,7 @@ def wait_for_words(memory: Memory, told: Told) -> list[Incoming]:
 
 def proved(memory: Memory, told: Told) -> list[Incoming]:
     """It was taken already."""
-    memory.turns[_turn_of(memory, told)] = Turn.COMMITTED
+    memory.turns[_told_of(memory, told)] = Turn.COMMITTED
     return []
 
 
@@ -87,12 +87,12 @@ def cleared(memory: Memory, _: Told) -> list[Incoming]:
 def is_speaking(memory: Memory, told: Told) -> bool:
     """Is it not over what the caller says, of a server that tells when it is?"""
     tells = memory.setup.dialect == XAI if memory.tells_stops is None else memory.tells_stops
-    return tells and memory.turns.get(_turn_of(memory, told)) is Turn.SPEAKING
+    return tells and memory.turns.get(_read(memory, told)) is Turn.SPEAKING
 
 
 def heard_so_far(memory: Memory, told: Told) -> list[Incoming]:
     """Note that there are words."""
-    memory.words[_turn_of(memory, told)] = told.text("transcript")
+    memory.words[_read(memory, told)] = told.text("transcript")
     return []
 
 
@@ -104,12 +104,14 @@ def grows(_: Memory, told: Told) -> bool:
 def is_told(memory: Memory, told: Told) -> bool:
     """Were these words of the turn told already? An empty text may become one."""
     text = told.text("transcript")
-    return bool(text) and memory.words.get(_turn_of(memory, told)) == text
+    return bool(text) and memory.words.get(_read(memory, told)) == text
 
 
 def transcribed(memory: Memory, told: Told) -> list[Incoming]:
     """What the caller said; a turn that was not told as committed is, as the server has understood it."""
-    item_id, text = _turn_of(memory, told), told.text("transcript")
+    item_id, text = _read(memory, told), told.text("transcript")
+    if item_id != _turn_of(memory, told):
+        memory.again[told.text("item_id")] = item_id
     memory.words[item_id] = text
     known = not text or item_id in memory.turns
     said: list[Incoming] = [*(_prove(memory, item_id) if known else _take(memory, item_id)), Happened(ev.Transcribed, (item_id, text))]
@@ -123,7 +125,8 @@ def transcribed(memory: Memory, told: Told) -> list[Incoming]:
 def not_transcribed(memory: Memory, told: Told) -> list[Incoming]:
     """No words will come of the turn; it is a turn all the same (R24)."""
     code = told.text("code") or "transcription_failed"
-    proof = _prove(memory, _turn_of(memory, told)) if memory.turns.get(_turn_of(memory, told)) is Turn.UNREAD else []
+    item_id = _read(memory, told)
+    proof = _prove(memory, item_id) if memory.turns.get(item_id) is Turn.UNREAD else []
     return [*proof, *note(memory, "error", told.text("message"), code=code)]
 
 
@@ -142,6 +145,22 @@ def _again(memory: Memory, told: Told) -> str:
 
 def _turn_of(memory: Memory, told: Told) -> str:
     return _named(memory, told) or memory.spoken_item
+
+
+def _told_of(memory: Memory, told: Told) -> str:
+    """The turn that is committed: under an item that nothing named before, the last one."""
+    item_id = _turn_of(memory, told)
+    return item_id if item_id in memory.turns else memory.spoken_item
+
+
+def _read(memory: Memory, told: Told) -> str:
+    """The turn whose words are told: under an item that nothing named before, the last without words; some name another in each message."""
+    item_id = _turn_of(memory, told)
+    if item_id in memory.turns:
+        return item_id
+    unread = [one for one, far in memory.turns.items() if far in (Turn.COMMITTED, Turn.UNREAD) and one not in memory.words]
+    begun = memory.turns.get(memory.spoken_item) in (Turn.SPEAKING, Turn.SPOKEN)
+    return unread[-1] if unread else memory.spoken_item if begun else item_id
 
 
 def _prove(memory: Memory, item_id: str) -> list[Incoming]:

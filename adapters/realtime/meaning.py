@@ -21,8 +21,6 @@ from fsm.call.response import HARMLESS
 Act = Callable[[Memory, Told], list[Incoming]]
 MOST_WORDS = 300
 """How many characters of a server's words about an error are passed on."""
-SILENT_MS = 3_000.0
-"""So much sound of a response that is silence alone is told (R91); no pause is as long."""
 _CUT_OFF = ("incomplete", "cancelled", "failed")
 """An item that ended so was not made to its end."""
 
@@ -136,7 +134,7 @@ def _in_vain(memory: Memory, response_id: str) -> list[Incoming]:
     """Say why nothing is heard of a whole response, where it came in another way than the voice of the call can use."""
     notes = memory.notes(response_id)
     words = any(text.strip() for text in notes.words.values())
-    if notes.silent_ms >= SILENT_MS and not notes.loud:
+    if notes.silent_ms and not notes.loud:
         return note(memory, "silent_sound", f"the server sent {notes.silent_ms / 1000:.1f} s of sound that are silence alone")
     if words and not notes.sounded and not memory.writes:
         return note(memory, "words_without_sound", 'the server sent words and no sound of them: voice="chatterbox" has them spoken')

@@ -132,7 +132,7 @@ class Memory:
     ended: Bounded[str, bool] = attrs.field(factory=Bounded)
     """The responses whose end was told."""
     again: Bounded[str, str] = attrs.field(factory=Bounded)
-    """What a turn of the caller's is called whose item's id an earlier one had."""
+    """What a turn of the caller's is called whose item's id an earlier one had, or which several items name."""
     half_samples: Bounded[tuple[str, str, int], bytes] = attrs.field(factory=Bounded)
     """Of a response, an item and a part: the half of a sample that came last."""
     commands: Bounded[str, Effect] = attrs.field(factory=Bounded)

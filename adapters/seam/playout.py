@@ -3,6 +3,8 @@
 Sound is handed over with `play`, taken with `next_frame`, and given back when it was taken and never heard. "Played" means taken and
 not given back: `adapters.seam.tape` lies between this and an ear that hears later. It is kept for each response, and for each
 content part of its items. Not thread-safe: the tape has the lock.
+
+Silence alone is no sound of a response: nothing is told of it until more has come (R91), and where it lasts it comes to an end (R97).
 """
 
 from collections import Counter, deque
@@ -18,6 +20,8 @@ from fsm.call.events import Heard
 
 PROGRESS_MS = 500
 """How often progress is told, in sound: well under the shortest stall limit (R79)."""
+PAUSE_MS = 3_000
+"""So much silence in a response is a pause; what comes behind that, until there is sound again, is not played (R97)."""
 
 
 class Refusal(StrEnum):
@@ -27,6 +31,7 @@ class Refusal(StrEnum):
     FLUSHED = "flushed"
     FULL = "full"
     HALF_SAMPLE = "half a sample"
+    LASTING_SILENCE = "lasting silence"
 
 
 @attrs.define
@@ -35,6 +40,8 @@ class _Tally:
 
     received: int = 0
     played: int = 0
+    loud: bool = False
+    """Was any of it more than silence?"""
 
 
 @attrs.define
@@ -43,7 +50,9 @@ class _Account(_Tally):
 
     queued: int = 0
     told: int = 0
-    """How much of it was played when progress was told last; 0: nothing of it was ever taken."""
+    """How much of it was played when progress was told last; 0: no sound of it was ever taken."""
+    silent: int = 0
+    """How much silence came since its last sound."""
     sentence: str = ""
     """The sentence that was queued last."""
     parts: Bounded[Part, _Tally] = attrs.Factory(Bounded)
@@ -79,7 +88,7 @@ class Playout:
     refused: Counter[Refusal] = attrs.field(factory=Counter, init=False)
     """Bytes that were refused, by reason."""
     silent: Counter[str] = attrs.field(factory=Counter, init=False)
-    """Responses of which nothing was taken, once that is over: `without sound` never had any, and `unsent` had some (R40)."""
+    """Responses of which no sound was taken, once that is over: `without sound` never had any, and `unsent` had some (R40)."""
 
     _queue: deque[Run] = attrs.field(factory=deque, init=False)
     _admitted: dict[str, _Account] = attrs.field(factory=dict, init=False)
@@ -130,7 +139,7 @@ class Playout:
         if account is None:
             account = _Account()
         elif not account.told:
-            self.silent["unsent" if account.received else "without sound"] += 1
+            self.silent["unsent" if account.loud else "without sound"] += 1
         self._queue = deque(run for run in self._queue if run.response_id != response_id)
         self.queued -= account.queued
         self.dropped += account.queued
@@ -162,16 +171,16 @@ class Playout:
         """Queue sound of a response, of any length in whole samples; False when it was refused, which is counted by reason.
 
         Once the queue was too full for a piece of a response, the rest of that response is refused too: cut, not holed, so
-        that `played_ms` stays a position in it.
+        that `played_ms` stays a position in it. Silence that lasts is played as a pause, and the rest of it is left out.
         """
         self.handed_over += len(pcm)
         account = self._admitted.get(response_id)
         refusal = self._refusal(response_id, account, pcm)
         if refusal is not None:
             self.refused[refusal] += len(pcm)
+        elif account is not None:
+            pcm = self._listen(account, response_id, part, pcm)
         if account is not None and refusal in (None, Refusal.FULL) and pcm:
-            if refusal is None and (not account.received or (part[0] and part not in account.parts)):
-                self._facts.append(Arrived(response_id, *part))
             for tally in (account, account.part(part)):
                 tally.received += len(pcm)
             if refusal is None:
@@ -182,7 +191,7 @@ class Playout:
         """Take a frame: silence when held or empty; it is short only when nothing more is queued."""
         before, self._sounding = self._sounding, {}
         for response_id in before:
-            if self.is_out(response_id):
+            if self.is_out(response_id) and self._admitted[response_id].loud:
                 self._facts.append(RanOut(response_id, self.sound.ms_of(self._admitted[response_id].played)))
         frame, left = Frame(of=self.sound), 0 if self._held else self.sound.frame_bytes
         while left and self._queue:
@@ -191,7 +200,8 @@ class Playout:
         self._sounding = frame.sounding
         for response_id in self._sounding:
             account = self._admitted[response_id]
-            if response_id not in before or self._resumed or account.played - account.told >= self.sound.bytes_of(PROGRESS_MS):
+            begins = response_id not in before or self._resumed or not account.told
+            if account.loud and (begins or account.played - account.told >= self.sound.bytes_of(PROGRESS_MS)):
                 account.told = account.played
                 self._facts.append(Progressed(response_id, self.sound.ms_of(account.played)))
         self._resumed = self._resumed and not frame.runs
@@ -238,6 +248,21 @@ class Playout:
             return Refusal.HALF_SAMPLE
         cut = account.received > account.played + account.queued
         return Refusal.FULL if cut or self.queued + len(pcm) > self.sound.bytes_of(self.limit_ms) else None
+
+    def _listen(self, account: _Account, response_id: str, part: Part, pcm: bytes) -> bytes:
+        """Note whether there is sound in a piece, and whether it is the first of its part; gives what is to be played of it."""
+        if pcm.strip(self.sound.silence):
+            account.silent = 0
+            tally = account.part(part)
+            if not (tally.loud if part[0] else account.loud):
+                self._facts.append(Arrived(response_id, *part))
+            account.loud = tally.loud = True
+            return pcm
+        room = self.sound.bytes_of(PAUSE_MS) - account.silent
+        account.silent += len(pcm[:room])
+        if pcm[room:]:
+            self.refused[Refusal.LASTING_SILENCE] += len(pcm[room:])
+        return pcm[:room]
 
     def _enqueue(self, account: _Account, response_id: str, part: Part, sentence: str, pcm: bytes) -> None:
         account.queued += len(pcm)

@@ -521,11 +521,11 @@ async def test_chatterbox_needs_a_cutter() -> None:
 # The whole stand-in.
 
 
-class Silence:
-    """A voice that says nothing, at length."""
+class Hum:
+    """A voice without words, at length."""
 
     def speak(self, text: str, *, pace: float = 1.0) -> Iterator[bytes]:
-        yield bytes(50 * FRAME_BYTES)
+        yield frame(1) * 50
 
 
 @pytest.fixture(scope="module")
@@ -534,7 +534,7 @@ def standin() -> Iterator[str]:
     ready: queue.Queue[str] = queue.Queue()
     loop = asyncio.new_event_loop()
     pace = Pace(first_token_s=0.01, words_per_s=1_000, audio_speed=100)
-    task = loop.create_task(serve_standin(port=0, key=KEY, pace=pace, on_ready=ready.put, voice=Silence()))
+    task = loop.create_task(serve_standin(port=0, key=KEY, pace=pace, on_ready=ready.put, voice=Hum()))
 
     def serve_until_cancelled() -> None:
         with contextlib.suppress(asyncio.CancelledError):

@@ -251,7 +251,7 @@ def test_the_header_of_a_wav_before_each_piece_is_no_sound() -> None:
 # Silence.
 
 
-@pytest.mark.parametrize(("sound", "told"), [(bytes(144_000), True), (bytes(143_998) + b"\1\0", False), (bytes(139_200), False)])
+@pytest.mark.parametrize(("sound", "told"), [(bytes(144_000), True), (bytes(143_998) + b"\1\0", False), (bytes(2), True)])
 def test_a_response_whose_sound_is_silence_alone_says_so(sound: bytes, told: bool) -> None:
     """R91: nothing else would tell why nothing is heard."""
     made = confirmed()
@@ -318,6 +318,23 @@ def test_the_words_of_a_turn_are_told_once() -> None:
         hear(made, type="input_audio_buffer.committed", **item)
         assert words(made, "Stop.", **item) == [events.Transcribed, events.TurnDismissed]
         assert words(made, "Stop.", **item) == []
+
+
+@pytest.mark.parametrize("order", ["commit first", "words first", "words alone", "words late"])
+def test_a_turn_whose_messages_each_name_another_item_is_one(order: str) -> None:
+    """R12, R21, R102: it was answered twice, once for its commit and once for its words."""
+    made, kinds, late = confirmed(), list[type[events.Event]](), list[dict[str, str]]()
+    for turn in range(3):
+        told = {"type": "conversation.item.input_audio_transcription.completed", "item_id": f"d{turn}", "transcript": f"Number {turn}?"}
+        commit = {"type": "input_audio_buffer.committed", "item_id": f"c{turn}"}
+        hear(made, type="input_audio_buffer.speech_started", item_id=f"a{turn}")
+        messages = late
+        hear(made, type="input_audio_buffer.speech_stopped", item_id=f"b{turn}")
+        messages += {"commit first": [commit, told], "words first": [told, commit], "words alone": [told], "words late": [commit]}[order]
+        kinds += [one.event for message in messages for one in hear(made, **message)]
+        late = [told] if order == "words late" else []
+    assert kinds.count(events.TurnCommitted) == 3
+    assert kinds.count(events.Transcribed) == 3 - (order == "words late")
 
 
 @pytest.mark.parametrize("ours", [True, False])

@@ -297,6 +297,45 @@ def test_the_first_sound_alone_arrives_and_an_empty_piece_is_none() -> None:
     assert playout.facts() == [Arrived("a", "item")]
 
 
+def test_nothing_is_told_of_silence_until_there_is_sound_and_it_is_played_all_the_same() -> None:
+    """R91: an answer of silence alone was not heard; what was told late would be heard late."""
+    playout = admitted("a")
+    for _ in range(3):
+        assert playout.play("a", sound(20, 0), ("i1", 0))
+    assert (take(playout, 2), playout.facts()) == (SILENCE * 2, [])
+    playout.play("a", sound(20, 0) + sound(20), ("i2", 0))
+    assert playout.facts() == [Arrived("a", "i2", 0)]
+    assert take(playout, 4) == SILENCE * 2 + sound(20) + SILENCE
+    assert playout.facts() == [Progressed("a", 60.0), RanOut("a", 100.0)]
+
+
+def test_an_answer_of_silence_alone_runs_out_untold_and_had_no_sound() -> None:
+    """R91."""
+    playout = admitted("a")
+    playout.play("a", sound(20, 0))
+    take(playout, 3)
+    assert playout.facts() == []
+    playout.flush("a")
+    assert playout.silent == {"without sound": 1}
+
+
+@pytest.mark.parametrize("piece_ms", [20, 500, 3_500])
+@pytest.mark.parametrize("heard_ms", [0, 20])
+def test_silence_that_lasts_is_a_pause_of_three_seconds_and_what_comes_then_is_heard(piece_ms: int, heard_ms: int) -> None:
+    """R97: nothing else would end an answer that goes on as silence."""
+    playout = admitted("a")
+    playout.play("a", sound(heard_ms))
+    for _ in range(7_000 // piece_ms):
+        assert playout.play("a", sound(piece_ms, 0))
+    assert playout.queued == len(sound(heard_ms + 3_000))
+    assert playout.refused == {Refusal.LASTING_SILENCE: len(sound(4_000))}
+    take(playout, (heard_ms + 3_000) // 20 + 1)
+    assert [fact for fact in playout.facts() if isinstance(fact, RanOut)] == [RanOut("a", 3_020.0)] * bool(heard_ms)
+    playout.play("a", sound(20, 7))
+    assert take(playout, 1) == sound(20, 7)
+    assert playout.handed_over == playout.played + playout.queued + playout.dropped + sum(playout.refused.values())
+
+
 def test_progress_is_told_as_sound_starts_and_every_half_second() -> None:
     playout = admitted("a")
     playout.play("a", sound(1_200))
