@@ -178,6 +178,8 @@ class Judge:
         if isinstance(event, ev.PlayoutStopped):
             answer = before.answer(event.response_id)
             due = answer is not None and answer.device is Device.FLUSHED
+            if due and _beyond_memory(before, self.policy):
+                return
             if due and self.policy.voice == "chatterbox":
                 kept = rewritten(answer, event, made)  # type: ignore[arg-type]
             else:
@@ -194,6 +196,12 @@ class Judge:
             yield Rule.LATE_ITEM
         elif late is None and not all(never_heard(self.world, before, effect) for effect in made):
             yield Rule.CORRECTION
+
+
+def _beyond_memory(world: World, policy: Policy) -> bool:
+    """Are there more items than are remembered, so that the oldest need no correction (R07)?"""
+    known = [item for answer in world.answers if answer.audible or answer.device is Device.FLUSHED for item in answer.items]
+    return len(known) > policy.queued_sentences
 
 
 def _ends(before: World, after: World, event: ev.Event, policy: Policy) -> bool:

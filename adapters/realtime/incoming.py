@@ -41,6 +41,8 @@ class TextDelta:
     response_id: str
     item_id: str
     delta: str
+    last: bool = False
+    """Is no more of its item to come?"""
 
 
 @attrs.frozen

@@ -407,7 +407,9 @@ def _say_whole(memory: Memory, response_id: str, item_id: str, kind: str, text: 
             said.append(Happened(ev.GoodbyeSaid, (response_id,)))
         elif asks(text):
             said.append(Happened(ev.QuestionAsked, (response_id,)))
-    return said + _complete(memory, response_id, item_id) if memory.writes else said
+    if not memory.writes:
+        return said
+    return [*said, *_in_order(memory, TextDelta(response_id, item_id, "", last=True)), *_complete(memory, response_id, item_id)]
 
 
 # Tool calls.

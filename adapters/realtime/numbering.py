@@ -25,8 +25,8 @@ class ResponseSentences:
         self._cutter = cutter
         self._texts: Bounded[str, _Text | None] = Bounded()
 
-    def feed(self, response_id: str, item_id: str, delta: str) -> list[tuple[str, int, str, str]]:
-        """The sentences that a delta completes, as SentenceCut's arguments; none for a response that has ended."""
+    def feed(self, response_id: str, item_id: str, delta: str, *, last: bool = False) -> list[tuple[str, int, str, str]]:
+        """The sentences that a delta, the `last` of its item's or not, completes, as SentenceCut's arguments; none for one that has ended."""
         if response_id not in self._texts:
             self._texts[response_id] = _Text(response_id, item_id, self._cutter())
         text = self._texts[response_id]
@@ -36,7 +36,7 @@ class ResponseSentences:
         if item_id != text.item_id:
             before = text.number(text.cutter.end())
             text.item_id, text.cutter = item_id, self._cutter()
-        return before + text.number(text.cutter.feed(delta))
+        return before + text.number([*text.cutter.feed(delta), *(text.cutter.end() if last else [])])
 
     def end(self, response_id: str) -> list[tuple[str, int, str, str]]:
         """Take no more of a response; return the sentences that its end completes."""

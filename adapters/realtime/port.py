@@ -371,9 +371,9 @@ class RealtimeLLM:
             case Reply(effect):
                 if not self._outbox.put(effect, json.dumps(self._wire.answer(incoming))):
                     self._report_unsent([effect])
-            case TextDelta(response_id, item_id, delta):
+            case TextDelta(response_id, item_id, delta, last):
                 if self._sentences is not None:
-                    for sentence in self._sentences.feed(response_id, item_id, delta):
+                    for sentence in self._sentences.feed(response_id, item_id, delta, last=last):
                         post(SentenceCut, *sentence)
             case Happened(event, args):
                 if event is SpeechStarted:
@@ -381,9 +381,9 @@ class RealtimeLLM:
                 elif event is TurnCommitted:
                     self._history.keep_sound(args[0], self._outbox.end_turn())
                 if self._sentences is not None and isinstance(event, type) and issubclass(event, ResponseEnded):
-                    last = self._sentences.end(args[0])
+                    rest = self._sentences.end(args[0])
                     # What a cancelled or broken response left unfinished is no sentence.
-                    for sentence in last if event is ResponseCompleted else ():
+                    for sentence in rest if event is ResponseCompleted else ():
                         post(SentenceCut, *sentence)
                 post(event, *args)
 

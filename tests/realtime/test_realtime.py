@@ -18,7 +18,6 @@ from adapters.realtime.outbox import KEPT_COMMANDS, KEPT_FRAMES
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocketError
-from adapters.seam.ports import FRAME_BYTES
 from adapters.standin.realtime.connection import Pace
 from adapters.standin.realtime.server import serve as serve_standin
 from fsm.call import events as ev
@@ -511,6 +510,24 @@ async def test_a_stalled_socket_drops_the_oldest_sound_and_the_sums_balance() ->
         got = [message["type"] for message in over.get(timeout=PATIENCE_S).got]
     assert got.count("input_audio_buffer.append") in (llm.counts["sent"], llm.counts["sent"] - 1)
     assert len(got) - got.index("response.cancel") > KEPT_FRAMES - 2
+
+
+@pytest.mark.parametrize("kind", ["output_text.done", "output_audio_transcript.done"])
+async def test_what_is_said_before_a_call_is_spoken_while_the_call_is_written(kind: str) -> None:
+    """R97: its arguments take seconds, and the end of the response comes behind them."""
+    words = {"text": "Let me see.", "transcript": "Let me see."}
+
+    def script(server: Server) -> None:
+        server.set_up()
+        server.say("response.created", response={"id": "r1", "conversation_id": "c"})
+        server.say(f"response.{kind}".replace("done", "delta"), response_id="r1", item_id="i1", delta="Let me see.")
+        server.say(f"response.{kind}", response_id="r1", item_id="i1", **words)
+        server.say("response.output_item.added", response_id="r1", item={"id": "f1", "type": "function_call", "name": "look"})
+        server.stay()
+
+    with scripted(script) as (url, _):
+        async with running(llm_at(url, WRITING)) as core:
+            assert await core.until(ev.SentenceCut) == ev.SentenceCut(0.0, "r1", 1, "Let me see.", "i1")
 
 
 async def test_chatterbox_needs_a_cutter() -> None:

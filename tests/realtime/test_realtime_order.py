@@ -191,7 +191,7 @@ def test_words_that_a_voice_speaks_come_item_by_item() -> None:
         told.text(1, second)
     assert told.heard == ["i0"] * 3
     told.done(0, "response.output_text.done")
-    assert told.heard == ["i0"] * 3 + ["i1"] * 3
+    assert told.heard == ["i0"] * 4 + ["i1"] * 3  # the fourth says that no more comes
 
 
 # A whole call.
