@@ -26,7 +26,7 @@ class ResponseSentences:
         self._texts: Bounded[str, _Text | None] = Bounded()
 
     def feed(self, response_id: str, item_id: str, delta: str, *, last: bool = False) -> list[tuple[str, int, str, str]]:
-        """The sentences that a delta, the `last` of its item's or not, completes, as SentenceCut's arguments; none for one that has ended."""
+        """The sentences that a delta, `last` of its item or not, completes, as SentenceCut's arguments; none for one that has ended."""
         if response_id not in self._texts:
             self._texts[response_id] = _Text(response_id, item_id, self._cutter())
         text = self._texts[response_id]
