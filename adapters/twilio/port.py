@@ -104,7 +104,8 @@ class TwilioLine(Device):
         self._rest = b""
         self._up = Upsampler()
         self._clock = FarClock()
-        self._voice = Voice(answered.started.stream_sid, self._tape, ahead_ms / 1000)
+        started = answered.started
+        self._voice = Voice(started.stream_sid, self._tape, ahead_ms / 1000, started.stream_name)
         self._stirred = False
         self._waiter: anyio.Event | None = None
         self._failed: Counter[str] = Counter()

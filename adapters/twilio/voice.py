@@ -22,14 +22,14 @@ LOW_S = 0.06
 class Voice:
     """The voice of one call; times are seconds of the clock that `fill` and `take_mark` are told."""
 
-    def __init__(self, stream_sid: str, tape: Tape, ahead_s: float) -> None:
-        """Speak what is on the tape to a stream, with at most `ahead_s` of it on the line."""
+    def __init__(self, stream_sid: str, tape: Tape, ahead_s: float, stream_name: str = "streamSid") -> None:
+        """Speak what is on the tape to a stream, with at most `ahead_s` of it on the line; the carrier calls the stream's id so."""
         self.outbox: deque[str] = deque()
         """Messages to be sent, in order."""
         self.counts: Counter[str] = Counter()
         self.marks = Marks(tape, ahead_s)
         self._tape = tape
-        self._stream_sid = stream_sid
+        self._stream_sid, self._stream_name = stream_sid, stream_name
         self._octets = _coding(tape.playout.sound)
         self._to_clear = False
 
@@ -91,7 +91,7 @@ class Voice:
         return now_s
 
     def _send(self, write: Callable[..., str], *fields: str | bytes) -> None:
-        self.outbox.append(write(self._stream_sid, *fields))
+        self.outbox.append(write(self._stream_sid, *fields, self._stream_name))
 
 
 def _coding(sound: Sound) -> Callable[[bytes], bytes]:

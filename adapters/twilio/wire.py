@@ -2,8 +2,8 @@
 
 Written after Twilio's "Media Streams - WebSocket Messages". What Twilio sends is `connected`, `start`, then `media`, `mark` and
 `dtmf`, and `stop` at the end; what it takes is `media`, `mark` and `clear`. Anything else is set aside and counted (R84). Carriers that
-speak the same protocol have ids of other forms, whole numbers where Twilio has strings of digits, and leave fields out: what is absent
-contradicts nothing (R102), and what says how the sound is coded must say mu-law at 8 kHz.
+speak the same protocol have ids of other forms, whole numbers where Twilio has strings of digits, names with underscores, and leave
+fields out: what is absent contradicts nothing (R102), and what says how the sound is coded must say mu-law at 8 kHz.
 """
 
 import binascii
@@ -37,6 +37,18 @@ MISNUMBERED = 3
 DIGITS = frozenset("0123456789*#ABCD")
 NOT_MULAW = "a start of sound that is not mu-law at 8 kHz"
 _MULAW = frozenset({"mulaw", "ulaw", "pcmu", "basic", "g711u", "g711ulaw", "g711mulaw"})
+NAMES = {
+    "stream_sid": "streamSid",
+    "stream_id": "streamSid",
+    "call_sid": "callSid",
+    "call_control_id": "callSid",
+    "account_sid": "accountSid",
+    "sequence_number": "sequenceNumber",
+    "custom_parameters": "customParameters",
+    "media_format": "mediaFormat",
+    "sample_rate": "sampleRate",
+}
+"""What Telnyx and Exotel call a field, by their documentation, and Twilio calls it."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:~=+-]*", re.ASCII)
 
 
@@ -53,6 +65,8 @@ class Started:
     call_sid: str
     account_sid: str
     parameters: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    stream_name: str = "streamSid"
+    """What the carrier calls the stream's id, and is to be told it as."""
 
 
 @attrs.frozen
@@ -161,11 +175,11 @@ class Wire:
         self._number = number
 
 
-def media(stream_sid: str, octets: bytes) -> str:
-    """Play this sound after what was sent before."""
+def media(stream_sid: str, octets: bytes, name: str = "streamSid") -> str:
+    """Play this sound after what was sent before; `name` is what the carrier calls the stream's id."""
     # By hand, as it is done fifty times a second; neither a SID nor base64 needs to be escaped.
     payload = binascii.b2a_base64(octets, newline=False).decode()
-    return f'{{"event": "media", "streamSid": "{stream_sid}", "media": {{"payload": "{payload}"}}}}'
+    return f'{{"event": "media", "{name}": "{stream_sid}", "media": {{"payload": "{payload}"}}}}'
 
 
 def octets_in(media_text: str) -> int:
@@ -174,14 +188,14 @@ def octets_in(media_text: str) -> int:
     return len(payload) // 4 * 3 - payload.count("=")
 
 
-def mark(stream_sid: str, name: str) -> str:
+def mark(stream_sid: str, mark_name: str, name: str = "streamSid") -> str:
     """Send this name back when all that was sent before has been played or cleared."""
-    return json.dumps({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
+    return json.dumps({"event": "mark", name: stream_sid, "mark": {"name": mark_name}})
 
 
-def clear(stream_sid: str) -> str:
+def clear(stream_sid: str, name: str = "streamSid") -> str:
     """Drop what is not yet played, and send back its marks."""
-    return json.dumps({"event": "clear", "streamSid": stream_sid})
+    return json.dumps({"event": "clear", name: stream_sid})
 
 
 def read(text: str | bytes) -> tuple[Message, int | None]:
@@ -198,6 +212,7 @@ def read(text: str | bytes) -> tuple[Message, int | None]:
         raise Unreadable("not JSON") from None
     if not isinstance(fields, dict):
         raise Unreadable("not an object")
+    fields = _named(fields)
     kind = fields.get("event")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
@@ -223,7 +238,7 @@ def _connected(_: Mapping[str, Any]) -> Connected:
 
 def _started(fields: Mapping[str, Any]) -> Started:
     start = _object(fields, "start")
-    _check_mulaw(start.get("mediaFormat") or {})
+    _check_mulaw(_named(start.get("mediaFormat") or {}))
     given = start.get("customParameters") or {}
     if not isinstance(given, dict):
         raise _Malformed
@@ -233,7 +248,15 @@ def _started(fields: Mapping[str, Any]) -> Started:
     if inside and _id(inside) != stream_sid:
         raise _Malformed
     account = start.get("accountSid") or fields.get("accountSid")
-    return Started(stream_sid, call_sid, _id(account) if account else "", parameters)
+    called = next((name for name, ours in NAMES.items() if ours == "streamSid" and name in {*fields, *start}), "streamSid")
+    return Started(stream_sid, call_sid, _id(account) if account else "", parameters, called)
+
+
+def _named(fields: Any) -> Any:
+    """The fields of an object under Twilio's names as well; those that have them already keep them."""
+    if not isinstance(fields, dict) or NAMES.keys().isdisjoint(fields):
+        return fields
+    return {**{NAMES[name]: value for name, value in fields.items() if name in NAMES}, **fields}
 
 
 def _check_mulaw(layout: object) -> None:
@@ -293,7 +316,8 @@ def _object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = fields.get(name)
     if not isinstance(value, dict):
         raise _Malformed
-    return value
+    named: Mapping[str, Any] = _named(value)
+    return named
 
 
 def _text(value: object) -> str:

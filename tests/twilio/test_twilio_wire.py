@@ -248,6 +248,56 @@ def test_sound_whose_coding_is_not_said_or_said_otherwise_is_mulaw(layout: Any) 
     assert read(changed("start", "start", "mediaFormat", to=layout))[0] == STARTED
 
 
+TELNYX = {
+    "event": "start",
+    "sequence_number": "1",
+    "stream_id": SID,
+    "start": {
+        "user_id": ACCOUNT,
+        "call_control_id": "v3:u5OAKGEPT3Dx8SZSSDRWEMdNH2OripQhO",
+        "custom_parameters": {"token": "secret", "call_sid": "theirs"},
+        "media_format": {"encoding": "PCMU", "sample_rate": 8000, "channels": 1},
+    },
+}
+EXOTEL = {
+    "event": "start",
+    "sequence_number": "1",
+    "stream_sid": SID,
+    "start": {
+        "stream_sid": SID,
+        "call_sid": CALL,
+        "account_sid": ACCOUNT,
+        "custom_parameters": {"token": "secret"},
+        "media_format": {"encoding": "audio/x-mulaw", "sample_rate": "8000"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("start", "name", "meant"),
+    [
+        (TELNYX, "stream_id", ("v3:u5OAKGEPT3Dx8SZSSDRWEMdNH2OripQhO", "", {"token": "secret", "call_sid": "theirs"})),
+        (EXOTEL, "stream_sid", (CALL, ACCOUNT, {"token": "secret"})),
+    ],
+)
+def test_a_carrier_whose_names_have_underscores_is_read_and_answered_in_its_own(
+    start: dict[str, Any], name: str, meant: tuple[Any, ...]
+) -> None:
+    """R102: Telnyx's and Exotel's documentation; sound that is not mu-law is refused as anybody's."""
+    stream = Wire()
+    assert stream.receive(json.dumps(start)) == Started(SID, *meant, stream_name=name)
+    heard = {"event": "media", "sequence_number": "3", name: SID, "media": {"track": "inbound", "timestamp": "40", "payload": PAYLOAD}}
+    assert stream.receive(json.dumps(heard)) == Media(SID, SOUND, 40)
+    assert stream.receive(json.dumps(heard)) is None
+    assert (stream.gaps, stream.quarantined) == (1, {"out of order": 1})
+    assert json.loads(wire.media(SID, SOUND, name)) == {"event": "media", name: SID, "media": {"payload": PAYLOAD}}
+    assert json.loads(wire.mark(SID, "m1", name)) == {"event": "mark", name: SID, "mark": {"name": "m1"}}
+    assert json.loads(wire.clear(SID, name)) == {"event": "clear", name: SID}
+    raw = {**start, "start": {**start["start"], "media_format": {"encoding": "audio/x-raw", "sample_rate": "8000", "bit_rate": "16"}}}
+    with pytest.raises(Unreadable, match=wire.NOT_MULAW):
+        read(json.dumps(raw))
+
+
 def test_numbers_may_begin_with_nought() -> None:
     """The start is believed whatever its number, and the next ones follow it."""
     for first in (0, 1, 7):
