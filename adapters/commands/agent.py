@@ -115,7 +115,7 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
     if options.realtime is not None:
         _refuse_odd(options.realtime)
     from adapters.realtime.profiles import PROFILES
-    from adapters.realtime.settings import RealtimeSettings
+    from adapters.realtime.settings import NO_TRANSCRIPTION, RealtimeSettings
 
     profile = PROFILES[options.server or "openai"]
     given = {"voice": options.voice, "interrupts": options.interrupts, **ours, **settings(options.set)}
@@ -143,6 +143,8 @@ def chosen(options: argparse.Namespace, **ours: object) -> Chosen:
         field, says, words = str(error).partition(" is ")
         option = {"wire": "--realtime-wire", "voice": "--realtime-voice"}.get(field, f"--{field.replace('_', '-')}")
         raise Refused(f"{option}{says}{words}") from None
+    if policy.interruption_words_ms and model.transcription == NO_TRANSCRIPTION:
+        raise Refused("--transcription none: --set interruption_words_ms waits for the caller's words; leave one of the two out")
     key, voice = _key(options.realtime), _voice(options)
     _refuse_unheard(options, policy.voice)
     return Chosen(policy=policy, chained=chained, settings=model, realtime_url=options.realtime, key=key, voice=voice, tools=tools)

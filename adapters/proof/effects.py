@@ -78,7 +78,7 @@ def _retire(world: World, effect: fx.Retire, _: Policy) -> World:
         return world
     if answer.notice and (answer.completed or (answer.whole and answer.live)) and answer.sound:
         world = world._replace(owed=world.owed - answer.pays)
-    failed = world.failed or not (answer.sound or answer.called)
+    failed = world.failed or not (answer.sound or (answer.called and not answer.notice))
     items = answer.items
     if is_broken(answer):
         # more of it may come, which nobody will hear: what was heard of it stays known

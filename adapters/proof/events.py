@@ -321,12 +321,25 @@ def _committed(world: World, event: ev.TurnCommitted, policy: Policy) -> World:
         return world._replace(turn=event.item_id, early=False, committing=False)
     if world.alarm and world.front is not None and not world.front.asks and not _waits(world):
         # What was begun before does not know of this one.
-        doubt, owed = world.front.id, world.owed
+        world = _all_turns(world)
+        doubt, owed = world.front.id, world.owed  # type: ignore[union-attr]
         world = _taken(owe(world, SOUND), event, policy, owed=owed - {GREETING}, optional=world.optional | {SOUND}, doubt=doubt)
     else:
         world = _taken(owe(world, TURN), event, policy, doubt="")
     answers = policy.create_response and world.rights and world.confirmed
     return world._replace(auto=(world.owed | world.optional & {SOUND}) & IN_CONVERSATION) if answers else world
+
+
+def _all_turns(world: World) -> World:
+    """A sound that has words is a turn like any other once another comes."""
+    if SOUND not in world.owed:
+        return world
+
+    def told(debts: frozenset[str]) -> frozenset[str]:
+        return frozenset(TURN if debt == SOUND else debt for debt in debts)
+
+    answers = tuple(answer._replace(pays=told(answer.pays)) for answer in world.answers)
+    return world._replace(answers=answers, owed=told(world.owed), tried=told(world.tried), maybe_tried=told(world.maybe_tried))
 
 
 def _waits(world: World) -> bool:
@@ -357,8 +370,15 @@ def _turn_over(world: World, _: ev.TurnExpired, policy: Policy) -> World:
 
 
 def _transcribed(world: World, event: ev.Transcribed, _: Policy) -> World:
-    """A sound that was no interruption has words after all, while the voice is heard: it is a turn."""
-    if not world.doubt or event.item_id != world.turn:
+    """What the words say of a sound over the voice: no word, no turn; a listener's is none; others make it one after all."""
+    if event.backchannel:
+        return _overheard(world, event.item_id)
+    if event.item_id != world.turn:
+        return world
+    asks = world.front is not None and world.front.asks
+    if world.awaited and not event.text and not (asks or world.speaking or world.stopped):
+        return world._replace(owed=world.owed - {TURN}, doubt="")
+    if not world.doubt:
         return world
     front, doubt, world = world.front, world.doubt, world._replace(doubt="")
     if front is None or front.id != doubt or not event.text:
@@ -367,8 +387,13 @@ def _transcribed(world: World, event: ev.Transcribed, _: Policy) -> World:
 
 
 def _listened(world: World, event: ev.BackchannelHeard, _: Policy) -> World:
+    return _overheard(world, event.item_id)
+
+
+def _overheard(world: World, item_id: str) -> World:
+    """A listener's word over the voice is no turn."""
     front = world.front
-    over_the_voice = TURN in world.owed and front is not None and not front.asks and event.item_id in ("", world.turn)
+    over_the_voice = TURN in world.owed and front is not None and not front.asks and item_id in ("", world.turn)
     if not over_the_voice:
         return world
     return world._replace(owed=world.owed - {TURN}, optional=world.optional | {TURN})

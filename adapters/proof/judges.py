@@ -79,6 +79,7 @@ class Judge:
             world = world._replace(failures=min(world.failures + 1, policy.recoveries + 1))
         if ev.VoiceMissing in signals or ev.AnswerFailed in signals or (ev.PlayoutStalled in signals and not _plays(before.front)):
             world = self._came_to_nothing(before, world)
+        world = world._replace(awaited=world.held and _lasted(before, event, policy))
         if world.told and not before.told and (world.synthesis or world.front is not None):
             self.faults.append(Rule.CLOSES)
         self.moment = Moment(policy, event, signals, effects, before, world)
@@ -149,10 +150,15 @@ class Judge:
                 yield Rule.PROTECTED
             if isinstance(event, ev.DigitPressed) and not policy.keys_interrupt:
                 yield Rule.KEYS
-        elif before.held and before.speaking and policy.interruption_by == "duration":
-            lasted = isinstance(event, ev.SpeechStopped) and event.spoken_ms >= policy.interruption_min_ms
-            if lasted or isinstance(event, ev.InterruptionExpired):
+        elif before.awaited:
+            if isinstance(event, ev.InterruptionExpired | ev.SpeechStarted) or _told(before, event, says=True):
                 yield Rule.INTERRUPTS
+        elif before.held and before.speaking and policy.interruption_by == "duration":
+            lasted = isinstance(event, ev.SpeechStopped) and event.spoken_ms >= policy.interruption_min_ms + policy.interruption_words_ms
+            if lasted or (isinstance(event, ev.InterruptionExpired) and not after.awaited):
+                yield Rule.INTERRUPTS
+        if before.awaited and _told(before, event, says=False) and (after.held or ev.BargedIn in self.moment.signals):
+            yield Rule.EXCUSED
         if after.synthesis and not any(_speaks(answer, after.synthesis) and answer.audible for answer in after.answers):
             yield Rule.SYNTHESIS_ENDS
         cut = after.answer(event.response_id) if isinstance(event, ev.ResponseCancelled) else None
@@ -202,6 +208,19 @@ def _beyond_memory(world: World, policy: Policy) -> bool:
     """Are there more items than are remembered, so that the oldest need no correction (R07)?"""
     known = [item for answer in world.answers if answer.audible or answer.device is Device.FLUSHED for item in answer.items]
     return len(known) > policy.queued_sentences
+
+
+def _lasted(before: World, event: ev.Event, policy: Policy) -> bool:
+    """Are the words of the sound awaited, over which the voice is held?"""
+    now = isinstance(event, ev.BargeInDetected) or (isinstance(event, ev.InterruptionExpired) and before.held)
+    return before.awaited or (now and policy.interruption_words_ms > 0)
+
+
+def _told(world: World, event: ev.Event, *, says: bool) -> bool:
+    """Are the words told of the turn that was taken last, with the caller silent since, and does it say anything but that they listen?"""
+    if not isinstance(event, ev.Transcribed) or event.item_id != world.turn or world.speaking or world.stopped:
+        return False
+    return says is (bool(event.text.strip()) and not event.backchannel)
 
 
 def _ends(before: World, after: World, event: ev.Event, policy: Policy) -> bool:

@@ -17,6 +17,7 @@ class Rule(StrEnum):
     INTERRUPTED_ENDS = "after an interruption what is generated is cancelled by its owner (R02, R30)"
     OWNER = "what the server begins by itself over a caller who speaks is its own to cancel, where it is the owner (R02)"
     INTERRUPTS = "a caller who speaks on over a held voice interrupts it (R29, R74)"
+    EXCUSED = "a listener's word, or a sound without words, lets a voice go on that is held for its words (R29, R94)"
     HOLD = "a voice is held once, and resumed once (R70, R74)"
     SYNTHESIS = "a sentence is synthesised only while its response may be heard, one at a time (R66, R67)"
     SYNTHESIS_ENDS = "a synthesis is cancelled once, while it runs, and with its response (R64, R77)"

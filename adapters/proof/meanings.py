@@ -108,7 +108,7 @@ def _turn(call: Call, world: World) -> bool:
 
 
 def _interruption(call: Call, world: World) -> bool:
-    return (call.interruption.state is st.SUSPECTED) is world.held
+    return (call.interruption.state in (st.SUSPECTED, st.WORDS_AWAITED)) is world.held
 
 
 def _synthesis(call: Call, world: World) -> bool:

@@ -74,7 +74,7 @@ def _of_effects(moment: Moment) -> Iterator[Note]:
                 yield Level.WARNING, "response_without_end_or_sound", effect.response_id
             case fx.Flush() if ev.PlayoutStalled in moment.signals and _given(before.front, effect.response_id):
                 yield Level.WARNING, "playout_without_progress", effect.response_id
-            case fx.Resume() if ev.VoiceResumed in moment.signals and not isinstance(moment.event, ev.ResponseCancelled):
+            case fx.Resume() if ev.VoiceResumed in moment.signals and not isinstance(moment.event, ev.ResponseCancelled | ev.TurnCommitted):
                 yield Level.INFO, "false_interruption", ""
 
 

@@ -173,6 +173,8 @@ class World(NamedTuple):
     """Has the server's VAD its rights to answer and to interrupt?"""
     line: bool = False
     held: bool = False
+    awaited: bool = False
+    """Has the sound for which the voice is held lasted, so that its words alone may say that it does not interrupt?"""
     synthesis: str = ""
     """The synthesis that runs."""
     tools: tuple["Tool", ...] = ()

@@ -114,10 +114,10 @@ def transcribed(memory: Memory, told: Told) -> list[Incoming]:
         memory.again[told.text("item_id")] = item_id
     memory.words[item_id] = text
     known = not text or item_id in memory.turns
-    said: list[Incoming] = [*(_prove(memory, item_id) if known else _take(memory, item_id)), Happened(ev.Transcribed, (item_id, text))]
-    if is_one_of(text, memory.settings.backchannels):
-        said.append(Happened(ev.BackchannelHeard, (item_id,)))
-    elif is_one_of(text, memory.settings.dismissals):
+    listens = is_one_of(text, memory.settings.backchannels)
+    words = Happened(ev.Transcribed, (item_id, text, *([True] if listens else [])))
+    said: list[Incoming] = [*(_prove(memory, item_id) if known else _take(memory, item_id)), words]
+    if is_one_of(text, memory.settings.dismissals):
         said.append(Happened(ev.TurnDismissed))
     return said
 

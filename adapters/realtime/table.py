@@ -149,7 +149,7 @@ _CALLER = (
         aside("some tell them twice (R21)", c.is_told, "the words that the turn has already"),
         comes(
             c.transcribed,
-            *(ev.TurnCommitted, ev.Transcribed, ev.BackchannelHeard, ev.TurnDismissed),
+            *(ev.TurnCommitted, ev.Transcribed, ev.TurnDismissed),
             why="a turn that is transcribed is committed, whether or not that was told",
         ),
     ),

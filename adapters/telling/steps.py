@@ -1,8 +1,9 @@
 """What one step of a call means to those who tell of it: an interruption, a sound that was none, or a fault."""
 
 from fsm.call import effects as fx, events as ev
+from fsm.call.guards import HELD
 from fsm.call.snapshot import Call
-from fsm.call.states import CLEAR, SUSPECTED
+from fsm.call.states import CLEAR
 from fsm.engine.machine import Step
 
 
@@ -26,7 +27,7 @@ def cut_untold(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
 def false_alarm(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
     """Was the voice held for a sound that was no interruption, so that it goes on?"""
     resumed = ev.VoiceResumed in answer.signals
-    return resumed and before.interruption.state is SUSPECTED and not isinstance(event, ev.ResponseCancelled)
+    return resumed and before.interruption.state in HELD and not isinstance(event, ev.ResponseCancelled | ev.TurnCommitted)
 
 
 class Faults:

@@ -230,8 +230,8 @@ def _field(line: dict[str, Any], name: str, hint: Any) -> Any:
             return tuple(one(**{field: _field(part, field, kind) for field, kind in wanted.items()}) for part in value)
     elif get_origin(hint) is UnionType:
         return None if value is None else _field(line, name, get_args(hint)[0])
-    elif hint is str:
-        if isinstance(value, str):
+    elif hint is str or hint is bool:
+        if isinstance(value, hint):
             return value
     elif type(value) in ((int, float) if hint is float else (int,)) and (0 if name == "at_ms" else -LARGEST) <= value <= LARGEST:
         return value

@@ -4,7 +4,7 @@ from fsm.call import events as ev
 from fsm.call.effects import Cause
 from fsm.call.guards import ANSWERS, PROMPTS, SOUNDING, last_unheard, sentences_to_come
 from fsm.call.snapshot import Call, Debt
-from fsm.call.states import NO_TOOL, STARVED
+from fsm.call.states import NO_TOOL, STARVED, WORDS_AWAITED
 
 Debts = tuple[Debt, ...]
 
@@ -12,6 +12,11 @@ Debts = tuple[Debt, ...]
 def is_turn(debt: Debt, item_id: str) -> bool:
     """Is it the turn of that item?"""
     return debt.cause is Cause.USER_TURN and debt.item_id == item_id
+
+
+def may_be_none(call: Call, debt: Debt, item_id: str) -> bool:
+    """Is it the turn of that item, and may it be none: noise, or a sound whose words are awaited (R94)?"""
+    return is_turn(debt, item_id) and (debt.noise or call.interruption.state is WORDS_AWAITED)
 
 
 def merged(first: Debts, then: Debts) -> Debts:
@@ -82,9 +87,9 @@ def settled(call: Call, event: ev.Event) -> Debts:
 
 
 def read(call: Call, event: ev.Transcribed) -> Debts:
-    """What is owed now that the words of what may be no turn are told."""
-    told = [(debt, debt.noise and is_turn(debt, event.item_id)) for debt in call.pending.owed]
-    if event.text.strip():
+    """What is owed now that the words of what may be no turn are told; to a question any sound is an answer, as a recogniser may miss it."""
+    told = [(debt, may_be_none(call, debt, event.item_id)) for debt in call.pending.owed]
+    if event.text.strip() or call.playout.asks:
         return tuple(as_turn(debt) if theirs else debt for debt, theirs in told)
     return tuple(debt for debt, theirs in told if not theirs)
 

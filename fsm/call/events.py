@@ -309,10 +309,14 @@ class CommitRefused(CallerEvent):
 
 @attrs.frozen(eq=False, repr=False)
 class Transcribed(CallerEvent):
-    """What the caller said in `item_id`; may come long after the answer began, so nothing waits for it (R20)."""
+    """What the caller said in `item_id`; may come long after the answer began, so only a voice that is held waits for it, and not long (R20).
+
+    With `backchannel` it is a listener's word, "mm-hm", and nothing else.
+    """
 
     item_id: str = ""
     text: str = ""
+    backchannel: bool = False
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -335,7 +339,7 @@ class VoicePaused(CallerEvent):
 
 
 class BackchannelHeard(TurnEvent):
-    """What the caller says is a listener's word, "mm-hm", and no turn; `item_id` names its turn once that is committed."""
+    """A detector of our own hears a listener's word, "mm-hm", and no turn; `item_id` names its turn once that is committed."""
 
     __slots__ = ()
 

@@ -49,6 +49,7 @@ from fsm.call.states import (
     VOICELESS,
     WANTED,
     WARNED,
+    WORDS_AWAITED,
 )
 
 OfResponse = ev.ResponseEnded | ev.AudioArrived | ev.QuestionAsked | ev.PlayoutProgressed | ev.QueueEmptied | ev.PlayoutFinished
@@ -67,6 +68,8 @@ UNHEARD = (ADMITTED, VOICELESS)
 """Playout states of an admitted response of which no sound has come."""
 SOUNDING = (ONSET, PLAYING, TAIL)
 """Playout states in which something is being heard."""
+HELD = (SUSPECTED, WORDS_AWAITED)
+"""Interruption states in which the voice is held."""
 
 ANSWERS = (Cause.USER_TURN, Cause.ENTRY, Cause.TOOL_RESULT, Cause.RECOVERY)
 """Causes that one and the same response answers: it is asked for without words of ours, and the conversation holds what it answers."""
@@ -281,7 +284,7 @@ def last_sentence_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpire
 def stalled(call: Call, _: object) -> bool:
     """Does the device play nothing of what it was given, though the line is there and nobody holds it (R79)?"""
     given = call.playout.state is PLAYING or (call.synthesis.state is AHEAD and sentences_to_come(call, None))
-    return given and call.interruption.state is not SUSPECTED and call.line.state is OPEN
+    return given and call.interruption.state not in HELD and call.line.state is OPEN
 
 
 def told_to_wait(call: Call, _: object) -> bool:
@@ -354,13 +357,14 @@ def protected_next(call: Call, _: object) -> bool:
 
 
 def may_ask(call: Call, _: object) -> bool:
-    """Is the way free for what is owed next: for a notice, is nobody about to interrupt, and nobody to leave; to ask a silent caller, is
-    no number being entered (R52)?"""
+    """Is the way free for what is owed next: are no words awaited that may interrupt; for a notice, is nobody about to, and nobody to
+    leave; to ask a silent caller, is no number being entered (R52)?"""
     undisturbed = call.interruption.state in (CLEAR, LOCKED) and call.hangup.state is STAYING
     wanted = call.pending.state is WANTED and bool(call.pending.owed)
     cause = next_cause(call)
     silent = call.dtmf.state is not ENTERING or cause not in (Cause.IDLE_PROMPT, Cause.FAREWELL)
-    return wanted and free(call, None) and silent and (undisturbed or cause is not Cause.NOTICE)
+    decided = call.interruption.state is not WORDS_AWAITED
+    return wanted and free(call, None) and silent and decided and (undisturbed or cause is not Cause.NOTICE)
 
 
 def call_is_quiet(call: Call, _: object) -> bool:

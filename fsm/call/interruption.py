@@ -7,12 +7,12 @@ interruption (R74), and `BargedIn` is raised: the tables of playout, synthesis, 
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Hold, Level, Log, Resume
-from fsm.call.guards import SOUNDING, ended_before, nothing_to_interrupt, of_response, protected
+from fsm.call.guards import HELD, SOUNDING, ended_before, nothing_to_interrupt, of_response, protected
 from fsm.call.snapshot import Call, Interruption
-from fsm.call.states import CALIBRATED, CLEAR, ECHOED, LOCKED, ONSET, OVER, SPEAKING, STARVED, SUBMITTED, SUSPECTED
+from fsm.call.states import CALIBRATED, CLEAR, ECHOED, LOCKED, ONSET, OVER, QUIET, SPEAKING, STARVED, SUBMITTED, SUSPECTED, WORDS_AWAITED
 from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
-LIVE = (CLEAR, ECHOED, SUSPECTED, LOCKED)
+LIVE = (CLEAR, ECHOED, SUSPECTED, WORDS_AWAITED, LOCKED)
 
 
 def uncalibrated(call: Call, _: object) -> bool:
@@ -38,8 +38,24 @@ def unverified(call: Call, _: ev.InterruptionExpired) -> bool:
 def outlasts(call: Call, event: ev.SpeechStopped) -> bool:
     """Did the caller speak for as long as an interruption lasts, though that is told at once, as after a connection that stalled (R29)?"""
     policy = call.policy
-    least_ms = policy.interruption_min_ms + (policy.echo_window_ms if call.interruption.state is ECHOED else 0)
+    echo_ms = policy.echo_window_ms if call.interruption.state is ECHOED else 0
+    least_ms = policy.interruption_min_ms + policy.interruption_words_ms + echo_ms
     return policy.interruption_by == "duration" and event.spoken_ms >= least_ms
+
+
+def awaits_words(call: Call, _: object) -> bool:
+    """Are the words of the sound awaited, over a voice that it may interrupt?"""
+    return call.policy.interruption_words_ms > 0 and not nothing_to_interrupt(call, None)
+
+
+def told_now(call: Call, event: ev.Transcribed) -> bool:
+    """Are these the words of what was said over the voice, and not of an earlier turn?"""
+    return call.turn.state is QUIET and event.item_id == call.turn.item_id
+
+
+def says_nothing(call: Call, event: ev.Transcribed) -> bool:
+    """Was what was said over the voice a listener's word, or none at all (R29, R94)?"""
+    return told_now(call, event) and (event.backchannel or not event.text.strip())
 
 
 def talks_on(call: Call, _: ev.InterruptionExpired) -> bool:
@@ -102,26 +118,33 @@ INTERRUPTION = region(
     row(CLEAR,                         ev.SpeechStarted,        always,                go(SUSPECTED, begin, hold)),
     row(CLEAR,                         ev.BargeInDetected,      nothing_to_interrupt,  ignore("nothing is heard and nothing is on its way (R28)")),
     row(CLEAR,                         ev.BargeInDetected,      protected,             ignore("it is heard to its end (R36)")),
+    row((CLEAR, ECHOED),               ev.BargeInDetected,      awaits_words,          go(WORDS_AWAITED, hold)),
     row((CLEAR, ECHOED),               ev.BargeInDetected,      always,                go(LOCKED, hold, raises(ev.BargedIn))),
-    row(SUSPECTED,                     ev.BargeInDetected,      always,                go(LOCKED, raises(ev.BargedIn))),
     row((CLEAR, ECHOED),               ev.DigitPressed,         stops_the_prompt,      go(LOCKED, hold, raises(ev.BargedIn))),
-    row(SUSPECTED,                     ev.DigitPressed,         stops_the_prompt,      go(LOCKED, raises(ev.BargedIn))),
+    row(HELD,                          ev.DigitPressed,         stops_the_prompt,      go(LOCKED, raises(ev.BargedIn))),
 
     row(ECHOED,                        ev.SpeechStopped,        outlasts,              go(LOCKED, hold, raises(ev.BargedIn))),
     row(ECHOED,                        (ev.SpeechStopped, ev.BackchannelHeard), always, go(CLEAR, note_false_alarm, raises(ev.VoiceResumed))),
     row(ECHOED,                        ev.InterruptionExpired,  unverified,            go(CLEAR, note_false_alarm, raises(ev.VoiceResumed))),
+    row(ECHOED,                        ev.InterruptionExpired,  awaits_words,          go(WORDS_AWAITED, hold)),
     row(ECHOED,                        ev.InterruptionExpired,  always,                go(LOCKED, hold, raises(ev.BargedIn))),
     row(ECHOED,                        ev.ResponseCancelled,    cuts_in,               go(CLEAR, raises(ev.VoiceResumed))),
     row(SUSPECTED,                     ev.SpeechStopped,        outlasts,              go(LOCKED, raises(ev.BargedIn))),
-    row(SUSPECTED,                     (ev.SpeechStopped, ev.BackchannelHeard, ev.VoicePaused), always, go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
+    row(SUSPECTED,                     (ev.SpeechStopped, ev.VoicePaused), always,     go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
     row(SUSPECTED,                     ev.InterruptionExpired,  unverified,            go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
-    row(SUSPECTED,                     ev.InterruptionExpired,  always,                go(LOCKED, raises(ev.BargedIn))),
-    row(SUSPECTED,                     ev.ResponseCancelled,    cuts_in,               go(CLEAR, resume, raises(ev.VoiceResumed))),
+    row(SUSPECTED,                     (ev.BargeInDetected, ev.InterruptionExpired), awaits_words, go(WORDS_AWAITED)),
+    row(SUSPECTED,                     (ev.BargeInDetected, ev.InterruptionExpired), always, go(LOCKED, raises(ev.BargedIn))),
+    row(WORDS_AWAITED,                 ev.Transcribed,          says_nothing,          go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
+    row(WORDS_AWAITED,                 ev.Transcribed,          told_now,              go(LOCKED, raises(ev.BargedIn))),
+    row(WORDS_AWAITED,                 ev.TurnCommitted,        nothing_to_interrupt,  go(CLEAR, resume, raises(ev.VoiceResumed))),
+    row(WORDS_AWAITED,                 (ev.SpeechStarted, ev.InterruptionExpired), always, go(LOCKED, raises(ev.BargedIn))),
+    row(HELD,                          ev.BackchannelHeard,     always,                go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
+    row(HELD,                          ev.ResponseCancelled,    cuts_in,               go(CLEAR, resume, raises(ev.VoiceResumed))),
     row(LOCKED,                        ev.BargedIn,             always,                stay(note_interruption, resume)),
     row(LOCKED,                        ev.InterruptionExpired,  talks_on,              go(SUSPECTED, hold)),
     row(LOCKED,                        ev.InterruptionExpired,  always,                go(CLEAR)),
 
-    row((ECHOED, SUSPECTED, LOCKED),   ev.TakenUp,              always,                go(CLEAR)),
+    row((ECHOED, *HELD, LOCKED),       ev.TakenUp,              always,                go(CLEAR)),
 
     row(LIVE,                          ev.CallerEvent,          always,                ignore("it tells nothing about an interruption, or nothing new (R70)")),
     row(LIVE,                          ev.ModelEvent,           always,                ignore("only the server's own cancel decides a suspicion")),

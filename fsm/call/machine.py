@@ -6,7 +6,7 @@ The order of the regions is the order of the effects in a step: the device falls
 from fsm.call.cooldown import COOLDOWN
 from fsm.call.dtmf import DTMF
 from fsm.call.events import Event, kinds
-from fsm.call.guards import AUDIBLE
+from fsm.call.guards import AUDIBLE, HELD
 from fsm.call.hangup import HANGUP
 from fsm.call.hearing import CALIBRATION, LINE, TURN
 from fsm.call.idle import IDLE
@@ -19,7 +19,6 @@ from fsm.call.response import RESPONSE
 from fsm.call.session import SESSION
 from fsm.call.signals import SIGNALS
 from fsm.call.snapshot import Call
-from fsm.call.states import SUSPECTED
 from fsm.call.synthesis import SYNTHESIS
 from fsm.call.tool import TOOL
 from fsm.call.truncation import TRUNCATION
@@ -71,4 +70,4 @@ def admits(call: Call, response_id: str) -> bool:
     """May frames of this response be heard now? The question that a transport of one's own asks for every frame."""
     playout = call.playout
     heard = playout.state in AUDIBLE and response_id in (playout.id, playout.next_id)
-    return heard and bool(response_id) and call.interruption.state is not SUSPECTED
+    return heard and bool(response_id) and call.interruption.state not in HELD

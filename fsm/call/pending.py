@@ -14,6 +14,7 @@ from fsm.call.debts import (
     back_from_loss,
     is_turn,
     left_by_server,
+    may_be_none,
     merged,
     read,
     settled,
@@ -123,9 +124,10 @@ def broken_off(call: Call, event: ev.TakenUp) -> bool:
     return begun and not heard_out(call, event) and bool(back_from_failure(call))
 
 
-def over_the_voice(call: Call, event: ev.BackchannelHeard) -> bool:
-    """Does an answer to it wait until what is heard has been heard?"""
-    return call.playout.state in AUDIBLE and any(is_turn(debt, event.item_id) for debt in call.pending.owed)
+def over_the_voice(call: Call, event: ev.BackchannelHeard | ev.Transcribed) -> bool:
+    """Is it a listener's word, and does an answer to it wait until what is heard has been heard?"""
+    listens = isinstance(event, ev.BackchannelHeard) or event.backchannel
+    return listens and call.playout.state in AUDIBLE and any(is_turn(debt, event.item_id) for debt in call.pending.owed)
 
 
 def only_noise(call: Call, event: ev.Event) -> bool:
@@ -140,7 +142,7 @@ def cut_over_noise(call: Call, event: ev.BargedIn) -> bool:
 
 def of_noise(call: Call, event: ev.Transcribed) -> bool:
     """Are these the words of what may be no turn?"""
-    return any(debt.noise and is_turn(debt, event.item_id) for debt in call.pending.owed)
+    return any(may_be_none(call, debt, event.item_id) for debt in call.pending.owed)
 
 
 def only_wordless(call: Call, event: ev.Transcribed) -> bool:
@@ -278,7 +280,7 @@ def settle_noise(call: Call, event: ev.PlayoutOver) -> Debts:
 
 
 @sets("owed")
-def mark_noise(call: Call, event: ev.BackchannelHeard) -> Debts:
+def mark_noise(call: Call, event: ev.BackchannelHeard | ev.Transcribed) -> Debts:
     """The turn is a listener's word, unless the voice is over soon (R94)."""
     return tuple(
         Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, debt.again, noise=True) if is_turn(debt, event.item_id) else debt
@@ -330,9 +332,10 @@ PENDING = region(
     row(OWING,                   ev.ResponseCreated,    answers_by_itself,   go(WANTED, paid_by_server)),
     row(NOTHING,                 ev.ResponseCreated,    answers_by_itself,   stay(paid_by_server)),
 
-    row((OWED, WANTED),          ev.BackchannelHeard,   over_the_voice,      stay(mark_noise)),
+    row((OWED, WANTED),          (ev.BackchannelHeard, ev.Transcribed), over_the_voice, stay(mark_noise)),
     row((OWED, WANTED),          ev.Transcribed,        only_wordless,       go(NOTHING, read_words)),
-    row((OWED, WANTED),          ev.Transcribed,        of_noise,            stay(read_words)),
+    row(OWED,                    ev.Transcribed,        of_noise,            stay(read_words)),
+    row(WANTED,                  ev.Transcribed,        of_noise,            stay(read_words, raises(ev.ResponseDue))),
     row((OWED, WANTED),          ev.PlayoutOver,        only_noise,          go(NOTHING, settle_noise)),
     row(OWED,                    ev.PlayoutOver,        always,              stay(settle_noise)),
     row(WANTED,                  ev.PlayoutOver,        always,              stay(settle_noise, raises(ev.ResponseDue))),

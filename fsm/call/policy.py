@@ -95,6 +95,9 @@ class Policy(Value):
     """What makes a sound over the voice an interruption: that it lasts, or that a detector of our own says so (BargeInDetected)."""
     detector_ms: float = attrs.field(default=1_500, validator=_between(100, 10_000))
     """The longest that such a detector may keep the voice held undecided (R74): its clock counts voice, and pauses are none."""
+    interruption_words_ms: float = attrs.field(default=0, validator=_between(0, 5_000))
+    """How long the voice stays held where a sound would interrupt, until its words tell whether they are a listener's, "mm-hm", over which
+    it goes on, or none; 0: no words are awaited. Whoever still says nothing that is known by then interrupts (R29, R74)."""
     interruption_lock_ms: float = attrs.field(default=700, validator=_between(0, 5_000))
     """No second interruption for this long after one (R29); a caller who still speaks then interrupts."""
     echo_window_ms: float = attrs.field(default=200, validator=_between(0, 2_000))
@@ -223,6 +226,10 @@ class Policy(Value):
             raise ValueError("create_response is True: it takes turns='server', as a server that hears no turn answers none by itself")
         if self.turns == "local" and self.interrupts == "server":
             raise ValueError("interrupts is 'server': it takes turns='server', as a server that hears no turn interrupts nothing")
+        if self.interruption_words_ms and self.interrupts == "server":
+            raise ValueError("interruption_words_ms takes interrupts='client', as a server that interrupts waits for no words")
+        if self.interruption_words_ms and self.create_response:
+            raise ValueError("interruption_words_ms takes create_response=False, as a server that answers by itself waits for no words")
 
     @property
     def greets(self) -> bool:

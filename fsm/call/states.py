@@ -124,6 +124,11 @@ ECHOED = State(
     "echoed", "A sound came so soon after ours that it may be its echo.", at_most=_limit("echo_window_ms", "interruption_min_ms")
 )
 SUSPECTED = State("suspected", "The caller made a sound; the voice is held (R29, R74).", at_most=_until_decided)
+WORDS_AWAITED = State(
+    "words_awaited",
+    "The sound may interrupt; its words are to say whether they are a listener's (R29, R74).",
+    at_most=_limit("interruption_words_ms"),
+)
 LOCKED = State("locked", "An interruption was just decided; what is heard now belongs to it (R29).", at_most=_limit("interruption_lock_ms"))
 
 # The sentences of a Chatterbox voice.

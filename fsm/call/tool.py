@@ -3,7 +3,7 @@
 from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Level, Log, RunTool, SendToolResult
-from fsm.call.guards import CANCELLINGS
+from fsm.call.guards import CANCELLINGS, HELD
 from fsm.call.snapshot import Call, Tool, ToolCall
 from fsm.call.states import (
     BLOCKED,
@@ -14,7 +14,6 @@ from fsm.call.states import (
     NO_TOOL,
     OVER,
     REQUESTED,
-    SUSPECTED,
     TOOL_RUNNING,
     TOOL_SLOW,
     WITHDRAWN,
@@ -50,7 +49,7 @@ def cut_off(call: Call, _: ev.ToolCalled) -> bool:
 
 def undecided(call: Call, _: ev.ToolCalled) -> bool:
     """Is it not known yet whether the caller interrupts?"""
-    return call.interruption.state in (ECHOED, SUSPECTED)
+    return call.interruption.state in (ECHOED, *HELD)
 
 
 def too_many(call: Call, _: ev.ToolCalled) -> bool:

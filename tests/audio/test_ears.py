@@ -7,10 +7,11 @@ import pytest
 
 from tests.bench.ears import our_curve, play
 from tests.bench.ears_picture import draw
-from tests.bench.ears_scenes import CALLER_AT_MS, Scene
+from tests.bench.ears_scenes import BACKCHANNEL, CALLER_AT_MS, Scene
 from tests.bench.ears_sounds import SENTENCES, SPEECH_RMS, WORDS, made, said
 
 AT_5_DB = SPEECH_RMS * 10 ** (-5 / 20)
+LISTENING = ((BACKCHANNEL, "Yeah.", False), ("words in quiet", WORDS[0], True))
 CALLER: tuple[Callable[..., object], str, int] = (said, SENTENCES[1], 1)
 
 
@@ -47,6 +48,13 @@ def test_a_laugh_and_voiced_coughs_hold_the_voice_and_do_not_interrupt(sort: str
 
 def test_a_single_word_interrupts_whoever_says_it() -> None:
     assert all(play(Scene("", (said, text, voice), seed=voice, wanted=True)).found for voice, text in enumerate(WORDS[:4]))
+
+
+def test_a_voice_that_waits_for_words_is_not_stopped_by_a_listeners_and_is_by_others() -> None:
+    waiting = [play(Scene(kind, (said, text, 0), wanted=wanted), words_ms=1_500) for kind, text, wanted in LISTENING]
+    assert [one.found for one in waiting] == [False, True]
+    assert not waiting[0].falsely_decided
+    assert not waiting[0].asked
 
 
 def test_a_cough_that_is_let_go_is_not_answered_and_the_trade_off_is_drawn() -> None:

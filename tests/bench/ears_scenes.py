@@ -32,6 +32,10 @@ LONGEST_MS, AFTER_MS = 1_400, 400
 """A caller is heard for so long, and is to be decided about so long after that."""
 
 
+BACKCHANNEL = "backchannels"
+"""The row of a listener's words."""
+
+
 @attrs.frozen
 class Scene:
     """One sound over an agent's: its kind (a row of the table), and what is in the microphone."""
@@ -69,7 +73,7 @@ class Scene:
     def room(self) -> Sound:
         """What is in the microphone but the agent, and a while longer."""
         mine, at = self.mine, int(self.at_ms * RATE_HZ / 1000)
-        heard = noise(self.noise, self.ends_ms / 1000 + 1, self.noise_rms, self.seed)
+        heard = noise(self.noise, self.ends_ms / 1000 + 3, self.noise_rms, self.seed)
         heard[at : at + len(mine)] += mine * 10 ** (self.level_db / 20)
         return heard
 
@@ -111,7 +115,7 @@ def scenes() -> list[Scene]:
         rms = SPEECH_RMS * 10 ** (-snr / 20)
         found += [Scene(f"noise alone, {snr} dB", (), sort, rms, seed=n) for sort in NOISES for n in range(2)]
     found += [Scene(one, (made, one, n), seed=n) for one in UNVOICED + VOICED for n in range(4)]
-    found += [Scene("backchannels", (said, text, voice), seed=voice) for text in BACKCHANNELS for voice in range(3)]
+    found += [Scene(BACKCHANNEL, (said, text, voice), seed=voice) for text in BACKCHANNELS for voice in range(3)]
     found += [Scene("far voices, -25 dB", (said, text, voice), level_db=-25.0, seed=voice) for text in SENTENCES for voice in (0, 2)]
     rooms = [(delay_ms, tail) for delay_ms in (40.0, 150.0, 250.0) for tail in (False, True)]
     found += [Scene("echo alone", (), echo=(db, *one)) for db in (0.0, -6.0, -12.0, -20.0, -30.0) for one in rooms]

@@ -196,6 +196,8 @@ DIRECT = ("--realtime", f"ws://{NOBODY}/v1/realtime", "--voice", "realtime")
         (("--chatterbox-model", "turbo"), "--chatterbox-model: the stand-in speaks"),
         ((*DIRECT, "--append-ms", "0"), "--append-ms is 0"),
         (("--set", "interruption_min_ms=5001"), "interruption_min_ms"),
+        (("--transcription", "none", "--set", "interruption_words_ms=900"), "--transcription none: --set interruption_words_ms waits"),
+        (("--interrupts", "server", "--set", "interruption_words_ms=900"), "interruption_words_ms takes interrupts='client'"),
         (("--set", "interruption_min_ms=soon"), "interruption_min_ms"),
         (("--set", "interruption_min_ms=nan"), "interruption_min_ms"),
         (("--set", "greeting=maybe"), "greeting"),

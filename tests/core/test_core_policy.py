@@ -47,7 +47,7 @@ def test_every_setting_has_a_valid_default_and_a_check(setting: str) -> None:
 
 def test_every_wait_of_the_policy_is_longer_than_nothing() -> None:
     """R78: every state with a limit reads it from the policy, in milliseconds."""
-    call = start(Policy())
+    call = start(Policy(interruption_words_ms=1_500))
     limits = {state: state.at_most(call) for region in CALL.regions for state in region.states if state.at_most}
     assert all(limit > 0 for limit in limits.values())
     assert len({state.name for state in limits}) == len(limits)

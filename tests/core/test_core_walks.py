@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, event, given, settings, strategies as st
 
 from fsm import Call, Policy, admits, effects, events as ev, states
 from fsm.call.events import kinds
-from fsm.call.guards import AUDIBLE, CANCELLINGS, IDLE
+from fsm.call.guards import AUDIBLE, CANCELLINGS, HELD, IDLE
 from fsm.engine.notation import State
 from tests.shared.core import Script
 
@@ -24,13 +24,14 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "epoch": st.sampled_from(["now", 0, 1, 2]),
     "code": st.sampled_from(["response_cancel_not_active", "boom"]),
     "reason": st.sampled_from(["", "server_error"]),
-    "text": st.just("Hello."),
+    "text": st.sampled_from(["Hello.", "Hello.", ""]),
     "digit": st.sampled_from("12#"),
     "played_ms": st.sampled_from([0.0, 400.0, 900.0]),
     "received_ms": st.sampled_from([0.0, 900.0]),
     "outcome": st.just("acknowledged"),
     "message": st.just(""),
     "rms": st.just(0.0),
+    "backchannel": st.booleans(),
     "audio_ms": st.just(900.0),
     "spoken_ms": st.sampled_from([0.0, 149.0, 900.0]),
     "tool_call_id": st.sampled_from(["t1", "t2"]),
@@ -45,8 +46,16 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 END = (ev.Ending, ev.OwnershipLost, ev.HangupRequested, ev.GoodbyeSaid)
 """What may end a call: at most one in a walk, near its end, so that walks are long."""
+
+
+def allowed(**policy: Any) -> Policy:
+    """The policy, which awaits words only where it may (R109)."""
+    waits = policy["interrupts"] == "client" and not policy["create_response"]
+    return Policy(**{**policy, "interruption_words_ms": policy["interruption_words_ms"] if waits else 0})
+
+
 POLICIES = st.builds(
-    Policy,
+    allowed,
     voice=st.sampled_from(["chatterbox", "realtime"]),
     interrupts=st.sampled_from(["client", "server"]),
     create_response=st.booleans(),
@@ -55,6 +64,7 @@ POLICIES = st.builds(
     greeting_protected=st.booleans(),
     echo_window_ms=st.sampled_from([0, 200]),
     interruption_min_ms=st.sampled_from([0, 150]),
+    interruption_words_ms=st.sampled_from([0, 0, 1_500]),
     recoveries=st.sampled_from([0, 2, 9]),
     cancel_attempts=st.sampled_from([1, 2]),
     dtmf_digits=st.sampled_from([0, 2]),
@@ -198,7 +208,7 @@ class Witness(Script):
                 record = getattr(call, region.name)
                 assert region.name == "phase" or (record.state is states.OVER and record.due_ms == float("inf"))
             return
-        assert self.held == (call.interruption.state in (states.SUSPECTED,)), "held without a suspicion, or the reverse"
+        assert self.held == (call.interruption.state in HELD), "held without a suspicion, or the reverse"
         if call.phase.state is states.CANCELLING:
             assert call.response.state in CANCELLINGS, "cancelling what nobody cancels"
 

@@ -208,6 +208,7 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "greeting_protected": (True, True, False),
     "calibration_ms": (0, 1_000, 3_000),
     "interruption_min_ms": (0, 150, 150, 400, 900),
+    "interruption_words_ms": (0, 0, 1_500),
     "echo_window_ms": (0, 200, 200, 600),
     "speaking_ms": (120_000, 2_000),
     "turn_close_ms": (1_800, 100, 5_000),
@@ -250,6 +251,7 @@ ALWAYS = ("voice", "interrupts", "create_response", "call_ms")
 
 GENTLE = frozenset(
     {"voice", "interrupts", "create_response", "direction", "greeting", "greeting_protected", "calibration_ms", "interruption_min_ms"}
+    | {"interruption_words_ms"}
     | {"interruption_by", "interruption_lock_ms", "echo_window_ms", "dtmf_digits", "dtmf_terminator", "idle_ms", "idle_prompts"}
     | {"idle_hangup", "call_ms", "queued_notices", "goodbye_min_turns", "idle_prompts_in_all"}
 )

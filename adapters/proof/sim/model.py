@@ -17,6 +17,8 @@ Message = Mapping[str, Any]
 
 ACTIVE = "conversation_already_has_active_response"
 NOT_ACTIVE = "response_cancel_not_active"
+WORDS = ("I have a question.", "I have a question.", "Yeah.", "")
+"""What the caller's turns say."""
 
 
 class Model:
@@ -71,7 +73,8 @@ class Model:
         self._tell({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": int(self._world.now_ms()), "item_id": turn})
         self._tell({"type": "input_audio_buffer.committed", "item_id": turn})
         self._tell({"type": "conversation.item.added", "item": {"id": turn, "type": "message", "role": "user"}})
-        said = {"type": "conversation.item.input_audio_transcription.completed", "item_id": turn, "transcript": "I have a question."}
+        words = WORDS[int(self._world.dice.between("words", 0, len(WORDS) - 0.01))]
+        said = {"type": "conversation.item.input_audio_transcription.completed", "item_id": turn, "transcript": words}
         self._later(200, 2_500, self._tell, said)
         if self._may("create_response") and self._active is None:
             self.respond()

@@ -215,10 +215,11 @@ def _caller(world: World, plan: Plan) -> Iterator[Happening]:
         yield Happening(ev.BackchannelHeard(NOW, world.turn))
     if "listens" in plan.parts and world.turn:
         yield Happening(ev.BackchannelHeard(NOW, "u0"), 1)
-    if "listens" in plan.parts and world.doubt:
+    if "listens" in plan.parts and (world.doubt or (world.awaited and world.turn)):
         yield Happening(ev.Transcribed(NOW, "u0", ""), 1)
         yield Happening(ev.Transcribed(NOW, world.turn, "words"))
         yield Happening(ev.Transcribed(NOW, world.turn, ""))
+        yield Happening(ev.Transcribed(NOW, world.turn, "mm-hm", True))
     if "keys" in plan.parts:
         yield Happening(ev.DigitPressed(NOW, "1"))
         yield Happening(ev.DigitPressed(NOW, "#"))

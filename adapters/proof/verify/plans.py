@@ -126,6 +126,8 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("listening", "speech listens dismiss", {}),
     ("listening", "speech listens dismiss answering", {"greeting": False}),
     ("listening", "turns dismiss keys faults", {}),
+    ("words", "speech listens tools", {"greeting": False, "interruption_words_ms": 1_500}),
+    ("words", "speech listens keys dismiss answering", {"greeting": False, "interruption_words_ms": 1_500}),
     ("sentences", "turns late", {"voice": "chatterbox", "sentences": 4, "voice_failures": 2}),
     ("sentences", "unasked answering", {"greeting": False, "voice": "chatterbox", "sentences": 3, "most": 4_000}),
     ("outage", "turns outage faults", {"faults": 2}),

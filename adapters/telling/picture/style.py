@@ -67,7 +67,7 @@ _BY_PAINT = {
     Paint("#cf4a12", "#ffffff", tone="cancel"): "cancelling cancel_in_flight server_cancelling confirmed",
     Paint("#f7d3c0", "#8a3410", tone="cut"): "cancelled withdrawn incomplete position_awaited leaving locked lost",
     Paint("#f9dd9b", "#7a4b00", tone="doubt"): "echoed starved paused blocked voiceless slow cooling aged warned",
-    Paint("#f9dd9b", "#7a4b00", hatched=True, tone="hold"): "suspected held",
+    Paint("#f9dd9b", "#7a4b00", hatched=True, tone="hold"): "suspected words_awaited held",
     Paint("#b3202c", "#ffffff", tone="fault"): "failed cancel_unsent",
     Paint("#3b4656", "#ffffff", tone="close"): "closing",
 }
