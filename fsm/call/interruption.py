@@ -134,7 +134,7 @@ INTERRUPTION = region(
     row(SUSPECTED,                     ev.InterruptionExpired,  unverified,            go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
     row(SUSPECTED,                     (ev.BargeInDetected, ev.InterruptionExpired), awaits_words, go(WORDS_AWAITED)),
     row(SUSPECTED,                     (ev.BargeInDetected, ev.InterruptionExpired), always, go(LOCKED, raises(ev.BargedIn))),
-    row(WORDS_AWAITED,                 ev.Transcribed,          says_nothing,          go(CLEAR, note_false_alarm, resume, log_false_alarm, raises(ev.VoiceResumed))),
+    row(WORDS_AWAITED,                 ev.Transcribed,          says_nothing,          go(CLEAR, resume, log_false_alarm, raises(ev.VoiceResumed))),
     row(WORDS_AWAITED,                 ev.Transcribed,          told_now,              go(LOCKED, raises(ev.BargedIn))),
     row(WORDS_AWAITED,                 ev.TurnCommitted,        nothing_to_interrupt,  go(CLEAR, resume, raises(ev.VoiceResumed))),
     row(WORDS_AWAITED,                 (ev.SpeechStarted, ev.InterruptionExpired), always, go(LOCKED, raises(ev.BargedIn))),

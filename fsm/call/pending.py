@@ -14,7 +14,6 @@ from fsm.call.debts import (
     back_from_loss,
     is_turn,
     left_by_server,
-    may_be_none,
     merged,
     read,
     settled,
@@ -138,11 +137,6 @@ def only_noise(call: Call, event: ev.Event) -> bool:
 def cut_over_noise(call: Call, event: ev.BargedIn) -> bool:
     """Is nothing owed but that, and nothing of what the caller cuts off?"""
     return only_noise(call, event) and not cut_with_debts(call, event)
-
-
-def of_noise(call: Call, event: ev.Transcribed) -> bool:
-    """Are these the words of what may be no turn?"""
-    return any(may_be_none(call, debt, event.item_id) for debt in call.pending.owed)
 
 
 def only_wordless(call: Call, event: ev.Transcribed) -> bool:
@@ -334,8 +328,8 @@ PENDING = region(
 
     row((OWED, WANTED),          (ev.BackchannelHeard, ev.Transcribed), over_the_voice, stay(mark_noise)),
     row((OWED, WANTED),          ev.Transcribed,        only_wordless,       go(NOTHING, read_words)),
-    row(OWED,                    ev.Transcribed,        of_noise,            stay(read_words)),
-    row(WANTED,                  ev.Transcribed,        of_noise,            stay(read_words, raises(ev.ResponseDue))),
+    row(OWED,                    ev.Transcribed,        always,              stay(read_words)),
+    row(WANTED,                  ev.Transcribed,        always,              stay(read_words, raises(ev.ResponseDue))),
     row((OWED, WANTED),          ev.PlayoutOver,        only_noise,          go(NOTHING, settle_noise)),
     row(OWED,                    ev.PlayoutOver,        always,              stay(settle_noise)),
     row(WANTED,                  ev.PlayoutOver,        always,              stay(settle_noise, raises(ev.ResponseDue))),

@@ -125,6 +125,8 @@ def test_a_filler_comes_before_its_tool_is_given_up() -> None:
     [
         ({"turns": "local", "create_response": True}, "create_response is True: it takes turns='server'"),
         ({"turns": "local", "interrupts": "server"}, "interrupts is 'server': it takes turns='server'"),
+        ({"interruption_words_ms": 1, "interrupts": "server"}, "interruption_words_ms takes interrupts='client'"),
+        ({"interruption_words_ms": 1, "create_response": True}, "interruption_words_ms takes create_response=False"),
         ({"remembered_ids": 2.5}, "remembered_ids is 2.5: it takes a whole number from 1 to 100"),
         ({"recoveries": 1.0}, "recoveries is 1.0: it takes a whole number from 0 to 10"),
     ],

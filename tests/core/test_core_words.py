@@ -2,9 +2,9 @@
 
 import pytest
 
-from fsm import Policy, admits, events as ev, states
+from fsm import admits, events as ev, states
 from fsm.call.effects import CancelResponse, Cause, CommitTurn, CreateResponse, Flush, Hold, Level, Log, Resume, RunTool
-from tests.shared.core import Script, answering, hear, heard_out, playing_out, speaking
+from tests.shared.core import Script, answering, caller_says, expired, hear, heard_out, playing_out, put, speaking
 
 FALSE_ALARM = Log(Level.INFO, "false_interruption")
 WAITS = {"interruption_words_ms": 1_500}
@@ -117,6 +117,55 @@ def test_what_a_detector_verifies_waits_for_words_too() -> None:
         assert script.post(ev.Transcribed, "u2", "stop") == [Flush("r1"), Resume(), CancelResponse("r1")]
 
 
+def test_what_a_detector_knows_for_a_listeners_word_lets_the_voice_go_on_before_its_transcript() -> None:
+    """R29, R94: the turn is committed later, and is none."""
+    script = speaking(**WAITS)
+    script.post(ev.SpeechStarted, "u2")
+    script.wait(150)
+    assert script.post(ev.BackchannelHeard) == [Resume(), FALSE_ALARM]
+    script.post(ev.SpeechStopped, "u2")
+    script.post(ev.TurnCommitted, "u2")
+    script.post(ev.ResponseCompleted, "r1")
+    assert heard_out(hear(script, ms=2_000)) == []
+    script.expects(pending=states.NOTHING)
+
+
+def test_a_listeners_word_that_a_server_would_answer_is_left_to_nobody() -> None:
+    """R25, R94: whoever answers turns, and though no words were waited for."""
+    script = speaking(create_response=True)
+    caller_says(script, "u2", ms=100)
+    script.expects(pending=states.OWED)
+    script.post(ev.Transcribed, "u2", "yeah", True)
+    script.post(ev.ResponseCompleted, "r1")
+    assert heard_out(hear(script, ms=2_000)) == []
+    script.expects(pending=states.NOTHING)
+
+
+def test_without_a_voice_to_hold_or_a_wait_nothing_is_waited_for() -> None:
+    """R28, R29: a sound that lasts interrupts in the step in which its deadline passes."""
+    for words_ms, ends, state in ((0, False, states.LOCKED), (1, False, states.WORDS_AWAITED), (1, True, states.LOCKED)):
+        script = playing_out(interruption_words_ms=words_ms)
+        script.post(ev.SpeechStarted, "u2")
+        if ends:
+            script.post(ev.PlayoutFinished, "r1", 1_000.0)
+        expired(script, "interruption")
+        script.expects(interruption=state)
+        echoed = hear(answering(interruption_words_ms=words_ms), ms=0)
+        echoed.post(ev.SpeechStarted, "u2")
+        if ends:
+            echoed.post(ev.ResponseFailed, "r1", "quota")
+            put(echoed, "playout", states.SILENT)
+        expired(echoed, "interruption")
+        echoed.expects(interruption=state)
+
+
+def test_a_call_that_is_taken_up_waits_for_no_words() -> None:
+    """R110: what was held is lost, with its process."""
+    script = spoken_over(speaking(**WAITS))
+    script.post(ev.TakenUp)
+    script.expects(interruption=states.CLEAR)
+
+
 def test_a_sound_behind_the_agents_first_waits_for_words_once_it_lasts() -> None:
     """R29, R33."""
     script = hear(answering(**WAITS), ms=0)
@@ -142,6 +191,16 @@ def test_over_silence_no_words_are_awaited() -> None:
     script.post(ev.SpeechStopped, "u2")
     assert script.post(ev.TurnCommitted, "u2") == [Resume(), CreateResponse(Cause.USER_TURN)]
     script.expects(interruption=states.CLEAR)
+
+    calls = speaking(**WAITS)
+    calls.post(ev.SpeechStarted, "u2")
+    calls.wait(150)
+    calls.post(ev.ToolCalled, "t1", "look_up", "{}", "r1")
+    calls.post(ev.ResponseCompleted, "r1")
+    calls.post(ev.PlayoutFinished, "r1", 1_000.0)
+    calls.post(ev.SpeechStopped, "u2")
+    calls.post(ev.TurnCommitted, "u2")
+    assert calls.of(RunTool), "what waited for the decision is done"
 
 
 def test_no_answer_is_asked_for_before_the_words_have_decided() -> None:
@@ -175,13 +234,6 @@ def test_a_servers_own_cancel_ends_the_wait() -> None:
     script = spoken_over(speaking(**WAITS))
     assert Resume() in script.post(ev.ResponseCancelled, "r1")
     script.expects(interruption=states.CLEAR)
-
-
-@pytest.mark.parametrize("contradiction", [{"interrupts": "server"}, {"create_response": True}])
-def test_a_server_that_decides_by_itself_waits_for_no_words(contradiction: dict[str, object]) -> None:
-    """R109."""
-    with pytest.raises(ValueError, match=f"interruption_words_ms.*{next(iter(contradiction))}"):
-        Policy(**WAITS, **contradiction)  # type: ignore[arg-type]
 
 
 def test_words_of_an_older_turn_end_no_suspicion_of_the_next() -> None:

@@ -307,6 +307,7 @@ def _scene(chance: random.Random) -> tuple[dict[str, Any], tuple[Item, ...]]:
         ({"dtmf_digits": 2, "dtmf_terminator": "#"}, (Item("key", "silence", nth, soon, "12#"),)),
         ({"recovery_pause_ms": 3_000}, (Item("fail", "response", nth, 0, "server_error"), Item("notice", "done", nth, 100, "One."))),
         ({"call_ms": 45_000}, (Item("jump", "sound", nth, soon, 60_000),)),
+        ({"interruption_words_ms": 1_500, "interrupts": "client"}, (Item("speak", "sound", nth, 700 + soon, 400),)),
         ({"turns": "local"}, (Item("refuse", "committing", nth, 0, "input_audio_buffer_commit_empty"),)),
         ({"voice": "chatterbox"}, (Item("second", "speech", nth, soon), Item("kill", "speech", nth, soon + 900))),
         ({"interrupts": "server"}, (Item("tool_said", "response", nth), Item("speak", "active", nth, 400 + soon, 900))),
