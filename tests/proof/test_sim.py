@@ -98,7 +98,7 @@ def test_calls_end_in_every_way_that_a_fault_can_end_them(held: Tally) -> None:
 def test_nearly_every_row_is_taken_in_some_call(held: Tally) -> None:
     """But those that no driver meets, each with its reason; `callfsm sim` shows how many are left of how many calls."""
     never = sim.rows_never_taken(held)
-    assert len(never) < 64, "\n".join(never)
+    assert len(never) < 68, "\n".join(never)
 
 
 def test_a_row_that_no_driver_meets_is_told_with_the_reason(held: Tally) -> None:

@@ -208,7 +208,7 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "greeting_protected": (True, True, False),
     "calibration_ms": (0, 1_000, 3_000),
     "interruption_min_ms": (0, 150, 150, 400, 900),
-    "interruption_words_ms": (0, 0, 1_500),
+    "interruption_words_ms": (0, 1_500),
     "echo_window_ms": (0, 200, 200, 600),
     "speaking_ms": (120_000, 2_000),
     "turn_close_ms": (1_800, 100, 5_000),
@@ -245,7 +245,7 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "queued_sentences": (64, 2),
 }
 """What a setting may be: any of these, the usual ones more often. `remembered_ids` stays above what a doubled message can outlive (R07)."""
-ALWAYS = ("voice", "interrupts", "create_response", "call_ms")
+ALWAYS = ("voice", "interrupts", "create_response", "call_ms", "interruption_words_ms")
 """Settings that are drawn for every call; of the others, a few."""
 
 
