@@ -20,8 +20,10 @@ from fsm.call.events import Heard
 
 PROGRESS_MS = 500
 """How often progress is told, in sound: well under the shortest stall limit (R79)."""
-PAUSE_MS = 3_000
-"""So much silence in a response is a pause; what comes behind that, until there is sound again, is not played (R97)."""
+PAUSE_MS = 4_000
+"""So much silence in a response is a pause; what comes behind that, until there is sound again, is not played (R97).
+
+A second more than the longest gap that a voice of ours fills in the middle of a sentence (`adapters.chatterbox.source.GAP_S`)."""
 
 
 class Refusal(StrEnum):
