@@ -27,6 +27,8 @@ class Moment(NamedTuple):
 
 def untimely(was: Call, call: Call, moment: Moment, still: Collection[str] = ()) -> Iterator[str]:
     """The regions whose deadline does not stand where it must after a step, each with its state."""
+    if call.interruption.state is st.CLEAR and _may_be_interrupted(moment):
+        yield "interruption is CLEAR"
     for name in _REGIONS:
         before, now = getattr(was, name), getattr(call, name)
         if name in still or now.state in (st.OVER, st.CLOSED) or (now is before and now.state is st.PAUSED):
@@ -184,6 +186,7 @@ _ANEW: dict[State, Callable[[Moment], bool]] = {
     st.POSITION_AWAITED: _on(fx.Flush),
     st.GUARDED: _protects,
     st.ENTERING: _on(ev.DigitPressed),
+    st.SUBMITTED: _on(fx.AddEntry),
     st.ARMED: _on(ev.DigitPressed, ev.PlayoutOver),
     st.CONNECTING: _on(ev.TakenUp),
     st.LINE_AWAITED: _on(ev.TakenUp),
@@ -249,6 +252,23 @@ _GOES_ON: dict[State, Callable[[Moment], bool]] = {
 """What explains that a state goes on though its own deadline has passed; no other does (R78)."""
 
 
+def _may_be_interrupted(moment: Moment) -> bool:
+    """Does the caller begin to speak over a voice that is heard, or on its way, and that may be interrupted (R29, R68)?"""
+    before, asked = moment.before, moment.before.asked
+    causes = [answer.cause for answer in before.answers if answer.audible]
+    causes += [] if asked is None or asked.cut or asked.crossed else [asked.cause]
+    begins = isinstance(moment.event, ev.SpeechStarted) and not (before.speaking or before.held) and before.calibrated
+    return begins and bool(causes) and not any(is_protected(cause, moment.policy) for cause in causes)
+
+
+def _of_front(moment: Moment) -> bool:
+    """Is what the device tells of what is heard, and of nothing else (R31)?"""
+    front, event = moment.before.front, moment.event
+    if not isinstance(event, ev.PlayoutProgressed | ev.QueueEmptied | ev.PlayoutFinished):
+        return True
+    return front is not None and event.response_id == front.id
+
+
 def _was_cut(moment: Moment) -> bool:
     """Was what is under way at the server cut already?"""
     asked = moment.before.asked
@@ -268,7 +288,12 @@ def _fails_whole(moment: Moment) -> bool:
     return isinstance(moment.event, ev.ResponseEnded) or not _was_cut(moment)
 
 
-_BEGUN_IF: dict[State, Callable[[Moment], bool]] = {st.CANCELLED: _cancels, st.FAILED: _fails_whole, st.NONE: _never}
+_BEGUN_IF: dict[State, Callable[[Moment], bool]] = {
+    st.CANCELLED: _cancels,
+    st.FAILED: _fails_whole,
+    st.NONE: _never,
+    **dict.fromkeys((st.PLAYING, st.TAIL, st.STARVED), _of_front),
+}
 """What must be so where a state begins, besides (R15): what was cut is told as cancelled, and what nobody cut as failed."""
 _FAILURES = (ev.AnswerFailed, ev.VoiceMissing, ev.PlayoutStalled, ev.ResponseCancelled, ev.SessionLost)
 _BEGUN_BY: dict[State, tuple[type, ...]] = {

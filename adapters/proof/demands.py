@@ -58,7 +58,7 @@ def _create(asked: Asking, world: World, effect: fx.CreateResponse) -> Iterator[
     spoken_since = frozenset({TURN, SOUND}) if {TURN, SOUND} <= owed else frozenset[str]()
     match effect.cause:
         case Cause.GREETING:
-            due = GREETING in owed or world.failed
+            due = GREETING in owed
         case Cause.NOTICE:
             due = any(is_notice(debt, effect.instructions) for debt in owed)
         case cause if cause in OWN_WORDS:
@@ -74,8 +74,9 @@ def _create(asked: Asking, world: World, effect: fx.CreateResponse) -> Iterator[
     protected = effect.cause is Cause.NOTICE or (effect.cause is Cause.GREETING and asked.policy.greeting_protected)
     if protected and world.rights and asked.policy.create_response:
         yield Rule.RIGHTS
-    fills = isinstance(asked.event, ev.ToolExpired) and asked.policy.tool_filler_ms > 0
-    if effect.cause is Cause.TOOL_FILLER and not (fills or world.failed):
+    given_up = any(isinstance(one, fx.SendToolResult) for one in asked.effects)
+    fills = isinstance(asked.event, ev.ToolExpired) and asked.policy.tool_filler_ms > 0 and not given_up
+    if effect.cause is Cause.TOOL_FILLER and not fills:
         yield Rule.PROMPT_QUIET
     if effect.cause in (Cause.IDLE_PROMPT, Cause.FAREWELL):
         silent = isinstance(asked.event, ev.IdleExpired)
@@ -245,12 +246,12 @@ def _true_reason(asked: Asking, world: World, reason: Reason) -> bool:
         return False
     soundless = asked.before.front is None or asked.before.front.sound is Sound.NONE
     again = world.replaced and soundless
-    if reason is Reason.MODEL_FAILED and not (world.failures >= asked.policy.recoveries or again or _fatal(event)):
+    if reason is Reason.MODEL_FAILED and not (world.failures >= asked.policy.recoveries or again or is_fatal(event)):
         return False
     return isinstance(event, _REASONS[reason])
 
 
-def _fatal(event: ev.Event) -> bool:
+def is_fatal(event: ev.Event) -> bool:
     """Did the server say that it cannot answer, for a reason that may not pass (R18)?"""
     said = event.reason if isinstance(event, ev.ResponseFailed) else event.code if isinstance(event, ev.CreateRefused) else ""
     return said not in PASSING

@@ -44,10 +44,12 @@ def happened(world: World, event: ev.Event, policy: Policy, *, by_itself: bool =
 
 
 def interrupted(world: World) -> World:
-    """It is decided that the caller interrupts: what is under way is cut, no goodbye ends the call, and no greeting is awaited (R37)."""
+    """It is decided that the caller interrupts: what is under way is cut, no goodbye ends the call, and no greeting need be said (R37)."""
     answers = tuple(answer._replace(cut=True) if answer.live or answer.audible else answer for answer in world.answers)
     asked = None if world.asked is None else world.asked._replace(cut=True)
-    return world._replace(answers=answers, asked=asked, bye="", failed=True, owed=world.owed - {GREETING}, alarm=False)
+    needless = world.owed & {GREETING}
+    return world._replace(answers=answers, asked=asked, bye="", failed=True, alarm=False,
+        owed=world.owed - needless, optional=world.optional | needless)  # fmt: skip
 
 
 def resumed(world: World) -> World:
@@ -292,8 +294,9 @@ def _goodbye(world: World, event: ev.GoodbyeSaid, policy: Policy) -> World:
 def _wished(world: World, event: ev.HangupRequested, _: Policy) -> World:
     """The application wishes the end after a response, unless that was cut or broken off, or the caller has spoken since."""
     said = world.answer(event.response_id)
-    broken = said is not None and (said.cut or said.cancelled or not (said.live or said.completed))
-    past = said is not None and not (said.audible or said.live) and (said is not world.answers[-1] or has_spoken(world))
+    broken = said is not None and (said.cut or said.cancelled or said.overdue or not (said.live or said.completed))
+    since = has_spoken(world) or world.asked is not None or (said is not None and said is not world.answers[-1])
+    past = said is not None and not (said.audible or said.live) and since
     if world.bye or broken or past:
         return world
     saying = [answer.id for answer in world.answers if answer.audible or (answer.device is Device.RETIRED and answer.generated)]

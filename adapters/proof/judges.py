@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from adapters.proof.corrections import corrected_by_record, late_item, never_heard, rewritten, truncations
 from adapters.proof.deadlines import Moment
-from adapters.proof.demands import DEMANDS, Asking, to_interrupt
+from adapters.proof.demands import DEMANDS, Asking, is_fatal, to_interrupt
 from adapters.proof.effects import done
 from adapters.proof.events import came_to_nothing, failed_to_pay, forgiven, happened, interrupted, prompted, resumed, settled
 from adapters.proof.laws import Rule
@@ -161,8 +161,8 @@ class Judge:
             yield Rule.EXCUSED
         if after.synthesis and not any(_speaks(answer, after.synthesis) and answer.audible for answer in after.answers):
             yield Rule.SYNTHESIS_ENDS
-        cut = after.answer(event.response_id) if isinstance(event, ev.ResponseCancelled) else None
-        if cut is not None and cut.audible and cut.cut and not cut.overdue:
+        cut = before.answer(event.response_id) if isinstance(event, ev.ResponseCancelled) else None
+        if cut is not None and cut.audible and cut.generated and fx.Flush(cut.id) not in self.effects:
             yield Rule.INTERRUPTED
         if isinstance(event, ev.ResponseCreated):
             yield from self._birth(before, after, event)
@@ -232,6 +232,11 @@ def _ends(before: World, after: World, event: ev.Event, policy: Policy) -> bool:
             return not (before.away or before.confirmed)
         case ev.LimitExpired():
             return before.warned or event.at_ms >= policy.call_ms
+        case ev.CreateRefused() if is_fatal(event):
+            return before.asked is not None and not (before.asked.cut or before.asked.crossed)
+        case ev.ResponseFailed() if is_fatal(event):
+            failed = before.answer(event.response_id)
+            return failed is not None and failed.audible and failed.generated
     return after.lost > policy.reconnects or after.unvoiced >= policy.voice_failures
 
 

@@ -274,7 +274,12 @@ def _owes_what_is_owed(call: Call, world: World) -> bool:
     due = Counter(debt.rstrip("+") for debt in left | ({TURN} if SOUND in left else set()) if debt not in (GREETING, SOUND))
     notices = Counter(debt.rstrip("+") for debt in world.owed if debt.startswith(NOTICE))
     asked_for = all(count <= notices[name] for name, count in named.items() if name.startswith(NOTICE))
-    return asked_for and (_untold(call, world) or due <= named)
+    told = Counter({name: count for name, count in due.items() if name.startswith(NOTICE) or name == WARNING})
+    firm = any(debt.cause is Cause.USER_TURN and not debt.noise for debt in call.pending.owed)
+    unsure = world.front is not None and world.front.id == world.doubt and not {TURN, SOUND} & world.owed
+    if firm and unsure and not (world.failed or _untold(call, world)):
+        return False
+    return asked_for and (told if _untold(call, world) else due) <= named
 
 
 _NAMES = {Cause.USER_TURN: TURN, Cause.ENTRY: ENTRY, Cause.TOOL_RESULT: TOOL, Cause.LIMIT_WARNING: WARNING}

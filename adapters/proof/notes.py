@@ -50,7 +50,7 @@ def _of_event(moment: Moment) -> Iterator[Note]:
             yield Level.WARNING, "tool_timeout", ""
         case ev.LimitExpired() if ev.HangupDue not in moment.signals:
             yield Level.INFO, "call_limit_near", ""
-        case ev.SessionLost() if not before.away and ev.HangupDue not in moment.signals:
+        case ev.SessionLost() if not before.away and moment.after.lost <= moment.policy.reconnects:
             yield Level.WARNING, "session_lost", event.reason
         case ev.SynthesisCancelAnswered():
             yield Level.INFO, "synthesis_cancel_" + "_".join(event.outcome.split()), event.session_id
@@ -92,4 +92,5 @@ def _of_ours(answer: Answer | None, moment: Moment) -> bool:
 
 def _given_up(answer: Answer, after: World) -> bool:
     now = after.answer(answer.id)
-    return not answer.overdue and now is not None and now.overdue
+    passed = answer.device is Device.NEVER and after.front is not None and after.front.generated
+    return not answer.overdue and now is not None and now.overdue and not passed

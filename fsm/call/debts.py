@@ -67,10 +67,9 @@ def _sounds(call: Call) -> bool:
 
 
 def _again(call: Call, begun: bool) -> Debts:
-    goes_on = begun and call.playout.id == call.response.id
     return tuple(
         Debt(Cause.RECOVERY, debt.at_ms, again=True)
-        if goes_on and debt.cause is Cause.GREETING
+        if begun and debt.cause is Cause.GREETING
         else Debt(debt.cause, debt.at_ms, debt.text, debt.item_id, again=True)
         for debt in call.pending.asked
         if debt.cause not in PROMPTS or call.tool.state is NO_TOOL

@@ -260,7 +260,7 @@ def last_of_playout(call: Call, event: ev.ResponseEnded) -> bool:
 
 def heard_out(call: Call, event: ev.TakenUp) -> bool:
     """Does the record tell that all was heard of what was said, with nothing more to come?"""
-    ended = call.playout.state in AUDIBLE and not call.playout.next_id and not more_to_come(call, None)
+    ended = not call.playout.next_id and not more_to_come(call, None)
     return ended and any(of.response_id == call.playout.id and 0 < of.received_ms <= of.played_ms for of in event.heard)
 
 

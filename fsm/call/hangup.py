@@ -73,8 +73,8 @@ def withdrawn_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) ->
         return False
     if event.response_id == call.response.id and call.response.state is COMPLETED:
         return call.playout.state is SILENT and caller_spoke(call, None)
-    if event.response_id == call.response.id:
-        return call.response.state in (*CANCELLINGS, CANCELLED, FAILED, INCOMPLETE)
+    if event.response_id == call.response.id and call.response.state in (*CANCELLINGS, CANCELLED, FAILED, INCOMPLETE):
+        return True
     return event.response_id in call.response.ended and not being_heard(call, event)
 
 

@@ -31,6 +31,8 @@ from fsm.call.states import ADMITTED, COMPLETED, NO_TOOL, ONSET, OVER, PLAYING, 
 from fsm.engine.notation import always, go, ignore, raises, region, row, sets, stay
 
 LIVE = (SILENT, *AUDIBLE)
+LEADING = (ADMITTED, *SOUNDING, STARVED)
+"""States in which another response may follow, and sentences are heard: not where the model's own words still bring no sound."""
 UNSPOKEN = (ev.SynthesisFailed, ev.SynthesisDiscarded, ev.SynthesisExpired)
 """What may become of a sentence that is not spoken."""
 
@@ -159,35 +161,35 @@ PLAYOUT = region(
     "playout",
     *guarded(LIVE),
     #   while                    on                       if                    then
-    row(AUDIBLE,                 (ev.Ending, ev.HangupDue), followed,           go(OVER, flush, flush_next)),
+    row(LEADING,                 (ev.Ending, ev.HangupDue), followed,           go(OVER, flush, flush_next)),
     *ending(AUDIBLE, flush),
     *ending((SILENT,)),
 
     row(LIVE,                    ev.ResponseEnded,        ended_before,         ignore("it has ended before (R06)")),
     row(SILENT,                  ev.ResponseCreated,      welcome,              go(ADMITTED, take_id, admit)),
-    row(AUDIBLE,                 ev.ResponseCreated,      welcome,              stay(take_next, admit)),
+    row(LEADING,                 ev.ResponseCreated,      welcome,              stay(take_next, admit)),
 
-    row(AUDIBLE,                 ev.BargedIn,             followed,             go(SILENT, flush, flush_next, forget)),
+    row(LEADING,                 ev.BargedIn,             followed,             go(SILENT, flush, flush_next, forget)),
     row(AUDIBLE,                 ev.BargedIn,             always,               go(SILENT, flush, forget)),
     row(AUDIBLE,                 ev.TakenUp,              always,               go(SILENT, forget)),
     row(AUDIBLE,                 ev.ResponseCancelled,    of_playout,           stay(flush, raises(ev.PlayoutOver))),
-    row(AUDIBLE,                 ev.ResponseCancelled,    of_next,              stay(flush_next, drop_next)),
-    row(AUDIBLE,                 ev.ResponseEnded,        without_sound_to_follow, stay(flush_next, drop_next)),
+    row(LEADING,                 ev.ResponseCancelled,    of_next,              stay(flush_next, drop_next)),
+    row(LEADING,                 ev.ResponseEnded,        without_sound_to_follow, stay(flush_next, drop_next)),
     row(STARVED,                 ev.VoiceMissing,         heard_whole,          stay(raises(ev.PlayoutOver))),
     row(AUDIBLE,                 ev.VoiceMissing,         always,               stay(flush, raises(ev.PlayoutOver))),
-    row(AUDIBLE,                 ev.PlayoutStalled,       always,               stay(flush, log_stalled, raises(ev.PlayoutOver))),
-    row(AUDIBLE,                 ev.PlayoutOver,          followed_by_sound,    go(ONSET, promote_next, retire)),
-    row(AUDIBLE,                 ev.PlayoutOver,          followed,             go(ADMITTED, promote_next, retire)),
+    row((ADMITTED, PLAYING, STARVED), ev.PlayoutStalled,  always,               stay(flush, log_stalled, raises(ev.PlayoutOver))),
+    row(LEADING,                 ev.PlayoutOver,          followed_by_sound,    go(ONSET, promote_next, retire)),
+    row(LEADING,                 ev.PlayoutOver,          followed,             go(ADMITTED, promote_next, retire)),
     row(AUDIBLE,                 ev.PlayoutOver,          always,               go(SILENT, forget, retire)),
 
-    row(AUDIBLE,                 ev.AudioArrived,         of_next,              stay(note_arrival)),
+    row(LEADING,                 ev.AudioArrived,         of_next,              stay(note_arrival)),
     row(AUDIBLE,                 ev.QuestionAsked,        of_playout,           stay(note_question)),
-    row(AUDIBLE,                 ev.QuestionAsked,        of_next,              stay(note_next_question)),
+    row(LEADING,                 ev.QuestionAsked,        of_next,              stay(note_next_question)),
     row(ADMITTED,                ev.TextArrived,          words_to_be_spoken,   go(VOICELESS)),
     row(UNHEARD,                 ev.AudioArrived,         of_playout,           go(ONSET)),
     row(UNHEARD,                 ev.PlayoutProgressed,    of_playout,           go(ONSET, note_heard)),
     row(ONSET,                   ev.PlayoutProgressed,    of_playout,           stay(note_heard)),
-    row(AUDIBLE,                 ev.SentenceStarted,      begins_to_be_heard,   stay(note_heard)),
+    row(LEADING,                 ev.SentenceStarted,      begins_to_be_heard,   stay(note_heard)),
     row(ADMITTED,                ev.ResponseFailed,       asks_patience,        ignore("a voice of ours speaks of the wait (R92)")),
     row(UNHEARD,                 ev.ResponseEnded,        last_of_playout,      stay(raises(ev.PlayoutOver))),
     row((*UNHEARD, STARVED),     ev.SessionLost,          ends_with_session,    stay(raises(ev.PlayoutOver))),

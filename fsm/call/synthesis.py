@@ -15,7 +15,7 @@ from fsm.engine.notation import always, go, ignore, region, row, sets, stay
 LIVE = (RESTING, SYNTHESISING, AHEAD)
 WORKING = (SYNTHESISING, AHEAD)
 SILENCED = (ev.ResponseCancelled, ev.VoiceMissing, ev.PlayoutStalled)
-"""What ends a playout before its sentences do (R77), and leaves the answer behind it to be spoken."""
+"""What ends a playout before its sentences do (R77). Where the voice is missing none follows: its response is generated still."""
 
 
 def refused(call: Call, event: ev.SentenceCut) -> bool:
@@ -198,9 +198,9 @@ SYNTHESIS = region(
     row(SYNTHESISING,      (ev.BargedIn, ev.TakenUp), always,       go(RESTING, cancel_synthesis, forget)),
     row(AHEAD,             (ev.BargedIn, ev.TakenUp), always,       go(RESTING, forget)),
     row(WORKING,           ev.ResponseCancelled,    ended_before,   ignore("it has ended before (R06)")),
-    row(SYNTHESISING,      SILENCED,                next_in_line,   go(SYNTHESISING, cancel_synthesis, take_others, synthesise_other)),
+    row(SYNTHESISING,      (ev.ResponseCancelled, ev.PlayoutStalled), next_in_line,   go(SYNTHESISING, cancel_synthesis, take_others, synthesise_other)),
     row(SYNTHESISING,      SILENCED,                of_sentence,    go(RESTING, cancel_synthesis, forget)),
-    row(AHEAD,             SILENCED,                next_in_line,   go(SYNTHESISING, take_others, synthesise_other)),
+    row(AHEAD,             (ev.ResponseCancelled, ev.PlayoutStalled), next_in_line,   go(SYNTHESISING, take_others, synthesise_other)),
     row(AHEAD,             SILENCED,                of_sentence,    go(RESTING, forget)),
     row(WORKING,           ev.ResponseCancelled,    always,         stay(drop_waiting)),
 

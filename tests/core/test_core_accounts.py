@@ -6,6 +6,7 @@ from typing import Any
 from fsm import events as ev, states
 from fsm.call.effects import DeleteItem, Flush, Level, Log, Retire, RewriteItem, TruncateItem
 from fsm.call.guards import AUDIBLE
+from fsm.call.playout import LEADING
 from fsm.call.snapshot import Item, Spoken
 from tests.shared.core import Script, answering, expired, hear, idle, now, playing_out, put, reading, speaking
 
@@ -325,7 +326,7 @@ def test_a_sentence_that_begins_as_its_response_is_flushed_was_heard() -> None:
 
 def test_what_follows_is_heard_next_in_every_state_of_the_voice() -> None:
     """R31, R75, R91: from its first sound, if that has come; and nothing of the voice before it counts for it."""
-    for state in AUDIBLE:
+    for state in LEADING:
         for arrived_id, after in (("r2", states.ONSET), ("", states.ADMITTED)):
             script = put(playing_out(), "playout", state, next_id="r2", arrived_id=arrived_id, heard=True, asks=True)
             script = put(script, "response", states.IN_PROGRESS, id="r1", ended=())
@@ -345,7 +346,7 @@ def test_what_follows_is_heard_next_in_every_state_of_the_voice() -> None:
 
 def test_what_follows_is_dropped_in_every_state_of_the_voice() -> None:
     """R31, R91: cancelled, with its sound here or not; or ended with nothing to hear."""
-    for state in AUDIBLE:
+    for state in LEADING:
         for kind, arrived_id in (
             (ev.ResponseCancelled, "r2"),
             (ev.ResponseCancelled, ""),
@@ -383,7 +384,7 @@ def test_a_question_is_one_in_every_state_of_the_voice() -> None:
             script = put(playing_out(), "playout", state, next_id="r2")
             now(script, ev.QuestionAsked, response_id)
             assert script.call.playout.asks is (response_id == "r1")
-            assert script.call.playout.next_asks is (response_id == "r2")
+            assert script.call.playout.next_asks is (response_id == "r2" and state in LEADING)
             script.expects(playout=state)
 
 

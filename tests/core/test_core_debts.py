@@ -15,7 +15,9 @@ OWING = LIVE[1:]
 TURN = Debt(Cause.USER_TURN, item_id="u1")
 ENTRY = Debt(Cause.ENTRY)
 NOTICE = Debt(Cause.NOTICE, text="This call is recorded.")
-RETRIED = {states.NOTHING: states.PAUSED, states.PAUSED: states.PAUSED, states.WANTED: states.PAUSED}
+UNDER_WAY = (states.NOTHING, states.OWED, states.WANTED)
+"""Where a response may be under way: it is asked for from `WANTED`, and what fails leaves nothing asked."""
+RETRIED = {states.NOTHING: states.PAUSED, states.WANTED: states.PAUSED}
 """Where a failure leads that is asked for again after a pause; elsewhere something else is waited for."""
 
 
@@ -48,7 +50,7 @@ def barge(script: Script) -> tuple[Any, ...]:
 
 def test_what_failed_is_owed_again_in_every_state_and_counted_once() -> None:
     """R11, R15: refused, unanswered or failed; and what is owed besides stays so."""
-    for state in LIVE:
+    for state in UNDER_WAY:
         refused, unanswered = (owing(asked(), state, NOTICE) for _ in range(2))
         failed, missing = (owing(answering(), state, NOTICE) for _ in range(2))
         now(refused, ev.CreateRefused, "boom")
@@ -63,31 +65,29 @@ def test_what_failed_is_owed_again_in_every_state_and_counted_once() -> None:
 
 def test_what_failed_once_too_often_is_not_owed_again_where_another_answer_has_its_try() -> None:
     """R15: the other answer is asked for, and the count stays."""
-    for state in (states.PREPARING, states.OWED):
-        for count in (0, 1):
-            refused = owing(asked(recoveries=1), state, ENTRY, recoveries=count)
-            missing = put(owing(answering(recoveries=1), state, ENTRY, recoveries=count), "playout", states.VOICELESS)
-            now(refused, ev.CreateRefused, "boom")
-            expired(missing, "playout")
-            for script in (refused, missing):
-                script.expects(pending=state)
-                assert owed(script) == ([(Cause.ENTRY, False)] if count else [(Cause.USER_TURN, True), (Cause.ENTRY, False)])
-                assert script.call.pending.recoveries == 1
+    for count in (0, 1):
+        refused = owing(asked(recoveries=1), states.OWED, ENTRY, recoveries=count)
+        missing = put(owing(answering(recoveries=1), states.OWED, ENTRY, recoveries=count), "playout", states.VOICELESS)
+        now(refused, ev.CreateRefused, "boom")
+        expired(missing, "playout")
+        for script in (refused, missing):
+            script.expects(pending=states.OWED)
+            assert owed(script) == ([(Cause.ENTRY, False)] if count else [(Cause.USER_TURN, True), (Cause.ENTRY, False)])
+            assert script.call.pending.recoveries == 1
 
 
 def test_an_answer_that_is_owed_besides_is_asked_for_at_once_with_what_failed() -> None:
-    """R15, R93: for its own sake, so that no failure is counted; after the pause, if one runs or the server asks for one (R92)."""
+    """R15, R93: for its own sake, so that no failure is counted; after a pause, if the server asks for one (R92)."""
     script = owing(asked(), states.WANTED, ENTRY)
     assert CreateResponse(Cause.RECOVERY) in now(script, ev.CreateRefused, "boom")
     script.expects(pending=states.NOTHING, response=states.REQUESTED)
     assert [(debt.cause, debt.again) for debt in script.call.pending.asked] == [(Cause.USER_TURN, True), (Cause.ENTRY, False)]
     assert script.call.pending.recoveries == 0
-    for state, wait_ms in ((states.WANTED, 2_000.0), (states.PAUSED, 0.0), (states.PAUSED, 2_000.0)):
-        script = owing(asked(), state, ENTRY)
-        assert not [effect for effect in now(script, ev.CreateRefused, "boom", wait_ms) if isinstance(effect, CreateResponse)]
-        script.expects(pending=states.PAUSED)
-        assert owed(script) == [(Cause.USER_TURN, True), (Cause.ENTRY, False)]
-        assert (script.call.pending.asked, script.call.pending.recoveries) == ((), 0)
+    script = owing(asked(), states.WANTED, ENTRY)
+    assert not [effect for effect in now(script, ev.CreateRefused, "boom", 2_000.0) if isinstance(effect, CreateResponse)]
+    script.expects(pending=states.PAUSED)
+    assert owed(script) == [(Cause.USER_TURN, True), (Cause.ENTRY, False)]
+    assert (script.call.pending.asked, script.call.pending.recoveries) == ((), 0)
 
 
 def test_an_answer_without_sound_leaves_the_way_to_the_other_that_is_owed() -> None:
@@ -114,7 +114,7 @@ def test_what_is_generated_to_its_end_and_brings_no_sound_is_not_asked_for_again
 
 def test_a_busy_server_is_asked_again_in_every_state() -> None:
     """R11: for the same reason, and the refusal counts; but not for ever, and only where we asked."""
-    for state in LIVE:
+    for state in UNDER_WAY:
         script = owing(asked(), state, NOTICE)
         now(script, ev.CreateRefused, ACTIVE_ALREADY)
         script.expects(pending=states.WANTED if state is states.NOTHING else state, response=states.BLOCKED)
@@ -129,14 +129,14 @@ def test_a_busy_server_is_asked_again_in_every_state() -> None:
 
 def test_what_the_server_cancelled_unheard_is_owed_again_in_every_state() -> None:
     """R36, R93: at once behind the caller who speaks, else after a pause and counted; where another wait runs, with that."""
-    for state in LIVE:
+    for state in UNDER_WAY:
         for speaks in (False, True):
             script = owing(answering(), state, NOTICE)
             if speaks:
                 put(script, "turn", states.SPEAKING)
             now(script, ev.ResponseCancelled, "r1", "turn_detected")
             counted = state in (states.NOTHING, states.WANTED) and not speaks
-            after = state if state in (states.PREPARING, states.PAUSED, states.OWED) else states.PAUSED if counted else states.WANTED
+            after = state if state is states.OWED else states.PAUSED if counted else states.WANTED
             script.expects(pending=after)
             assert owed(script) == [(Cause.USER_TURN, counted), *notices(state)]
             assert (script.call.pending.asked, script.call.pending.recoveries) == ((), int(counted))
@@ -156,7 +156,7 @@ def test_what_was_heard_when_the_server_cancelled_it_is_not_owed_again() -> None
 
 def test_the_caller_interrupts_an_answer_unheard_and_it_is_owed_again_in_every_state() -> None:
     """R93: being generated or at its end; and a heard one is not."""
-    for state in LIVE:
+    for state in UNDER_WAY:
         for make, unpaid in ((answering, True), (unheard, True), (speaking, False), (playing_out, False)):
             script = put(owing(make(), state, NOTICE), "turn", states.SPEAKING)
             barge(script)
@@ -196,7 +196,7 @@ def test_what_is_lost_with_the_session_is_owed_again_in_every_state() -> None:
 
 def test_what_the_device_did_not_play_is_owed_again_in_every_state() -> None:
     """R79, R93: counted, and after a pause; not once too often, where another answer has its try."""
-    for state in LIVE:
+    for state in UNDER_WAY:
         script = put(owing(playing_out(), state, NOTICE), "playout", states.PLAYING, heard=False)
         expired(script, "playout")
         script.expects(pending=RETRIED.get(state, state))
@@ -276,10 +276,10 @@ def test_a_notice_is_tried_anew_and_a_repeated_one_goes_on_counting() -> None:
 
 def test_a_dismissed_turn_is_owed_no_longer_in_every_state() -> None:
     """R25: what else is owed still is, and is asked for, where nothing else is waited for."""
-    for state in OWING:
+    for state in OWING[1:]:
         script = owing(idle(), state, TURN, ENTRY)
         effects = now(script, ev.TurnDismissed)
-        if state in (states.PREPARING, states.PAUSED):
+        if state is states.PAUSED:
             script.expects(pending=state)
             assert owed(script) == [(Cause.ENTRY, False)]
         else:
@@ -367,7 +367,7 @@ def test_a_listeners_word_is_settled_when_the_voice_is_over_in_every_state_in_wh
 
 def test_a_listeners_word_settles_with_an_interruption_too() -> None:
     """R94: the voice is over then."""
-    for state in OWING:
+    for state in OWING[1:]:
         script = playing_out()
         script = put(owing(script, state, noise(at_ms=script.now_ms - 5_000), NOTICE), "turn", states.SPEAKING)
         barge(script)

@@ -4,7 +4,8 @@ from itertools import product
 
 from fsm import events as ev, states
 from fsm.call.effects import AddEntry, Cause, Flush, Reason, ReleaseResponse
-from fsm.call.guards import AUDIBLE, CANCELLINGS
+from fsm.call.guards import CANCELLINGS
+from fsm.call.playout import LEADING
 from fsm.call.snapshot import Debt
 from tests.shared.core import Script, answering, asked, expired, hear, idle, now, playing_out, put, reading, speaking
 
@@ -164,7 +165,7 @@ def test_a_wished_end_waits_for_a_response_that_is_generated_though_it_is_not_he
 
 def test_a_sentence_that_begins_is_heard_if_its_response_is() -> None:
     """R79: in every state of the voice; another's is not."""
-    for state in AUDIBLE:
+    for state in LEADING:
         for session_id, of, was_heard in ((ONE, "r1", True), ("call.r1.2", "r1", False), (ONE, "r2", False)):
             script = put(put(reading(), "playout", state), "synthesis", states.AHEAD, response_id=of)
             now(script, ev.SentenceStarted, session_id, 0.0)
@@ -251,13 +252,12 @@ def test_a_pause_in_the_middle_of_an_answer_may_be_replaced_soon_after_another()
     script.expects(cooldown=states.WARM, hangup=states.STAYING)
 
 
-def test_a_greeting_that_fails_under_another_voice_is_said_whole() -> None:
-    """R15: what is heard is not the greeting."""
-    for response_id, cause in (("r9", Cause.GREETING), ("r1", Cause.RECOVERY)):
-        script = put(playing_out(), "response", states.REQUESTED, id=response_id, cause=Cause.GREETING)
-        put(script, "pending", states.NOTHING, asked=(Debt(Cause.GREETING),))
-        now(script, ev.CreateRefused, "boom")
-        assert [debt.cause for debt in script.call.pending.owed] == [cause]
+def test_a_greeting_that_fails_while_it_is_heard_is_gone_on_with() -> None:
+    """R15."""
+    script = put(playing_out(), "response", states.REQUESTED, cause=Cause.GREETING)
+    put(script, "pending", states.NOTHING, asked=(Debt(Cause.GREETING),))
+    now(script, ev.CreateRefused, "boom")
+    assert [debt.cause for debt in script.call.pending.owed] == [Cause.RECOVERY]
 
 
 def test_the_answer_behind_the_voice_is_unheard_though_the_voice_is_heard() -> None:

@@ -1,7 +1,7 @@
 """The proof asked about one mutant: steps of the checker's plans that a changed row or function answers, and what follows from them.
 
-The sound tables are explored once, as far as `MOST`, to know by which rows each step is answered. A mutant is then judged by the rules of
-`callfsm verify` where it may go another way: in those steps, in the states that they lead to, and as deadlines pass.
+The sound tables are explored once, as far as a `Look` says, to know by which rows each step is answered. A mutant is then judged by the
+rules of `callfsm verify` where it may go another way: in those steps, in the states that they lead to, and as deadlines pass.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,16 +26,26 @@ from fsm.engine.notation import NEVER, Row, State
 from .bodies import BodyMutant
 from .breaking import Mutant, beginning_without
 
-MOST = 500
-"""How many of the nearest states of each plan are explored on the sound tables: about a second a plan."""
-ALIKE = 2
-"""How many steps that are answered by the very same rows, with as many responses to be heard, are kept: the nearest."""
-TRIED = 100
-"""In how many steps of a plan a mutant is tried."""
-BEHIND = 5
-"""Behind how many states to which a mutant alone leads it is followed."""
-BEYOND = 30
-"""How many states behind each are explored."""
+
+class Look(NamedTuple):
+    """How far is looked."""
+
+    most: int | None = None
+    """How many of the nearest states of each plan are explored on the sound tables; None: as many as `callfsm verify` does."""
+    alike: int = 8
+    """How many steps that are answered by the very same rows, with as many responses to be heard, are kept: the nearest."""
+    tried: int = 500
+    """In how many steps of a plan a mutant is tried."""
+    behind: int = 15
+    """Behind how many states to which a mutant alone leads it is followed."""
+    beyond: int = 60
+    """How many states behind each are explored."""
+
+
+NEAR = Look(500, 2, 100, 5, 30)
+"""About a second a plan: it tells most."""
+FAR = Look()
+"""As far as `callfsm verify`: for what nobody has told."""
 
 T = TypeVar("T")
 Key = Row | tuple[str, State, type]
@@ -53,7 +63,8 @@ class Taken(NamedTuple):
 class Sound(Model):
     """The model of the sound tables, which notes its steps by the rows that answered."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, alike: int) -> None:
+        self.most_alike = alike
         self.kept: dict[tuple[type, tuple[Row, ...], int], list[Taken]] = {}
         super().__init__(CALL, plan)
 
@@ -62,7 +73,7 @@ class Sound(Model):
         move = super().after(node, call, world, happening)
         heard = sum(answer.audible for answer in world.answers)
         alike = self.kept.setdefault((type(happening.event), self.answered, heard), [])
-        if len(alike) < ALIKE:
+        if len(alike) < self.most_alike:
             alike.append(Taken(node, happening, node if move is None else move.target))
         return move
 
@@ -72,6 +83,7 @@ class Explored:
     """A plan of the sound tables: its model, and the steps by what is asked and answers in them."""
 
     plan: Plan
+    look: Look
     model: Model
     nodes: list[Node]
     by: dict[Key, list[Taken]]
@@ -79,19 +91,19 @@ class Explored:
     """Rules that the sound tables break themselves in the plan, and so can tell nothing: `callfsm verify` shows how."""
 
     def steps(self, keys: Iterable[Key]) -> list[Taken]:
-        """The steps in which any of the keys is met, at most `TRIED`, from near and far."""
-        return _spread(list(dict.fromkeys(taken for key in keys for taken in self.by.get(key, ()))), TRIED)
+        """The steps in which any of the keys is met, as many as are tried, from near and far."""
+        return _spread(list(dict.fromkeys(taken for key in keys for taken in self.by.get(key, ()))), self.look.tried)
 
 
-def proof_of(mutant: Mutant, machine: Machine[Call], chosen: tuple[Plan, ...] = (), most: int = MOST) -> str:
+def proof_of(mutant: Mutant, machine: Machine[Call], chosen: tuple[Plan, ...] = (), look: Look = NEAR) -> str:
     """The first rule that the mutant breaks, and in which plan; empty if none is found broken. No `chosen` are all of `callfsm verify`."""
-    told = (broken_by(mutant, machine, explored(plan, most)) for plan in chosen or tuple(plans()))
+    told = (broken_by(mutant, machine, explored(plan, look)) for plan in chosen or tuple(plans()))
     return next(filter(None, told), "")
 
 
-def proof_of_body(mutant: BodyMutant, chosen: tuple[Plan, ...] = (), most: int = MOST) -> str:
+def proof_of_body(mutant: BodyMutant, chosen: tuple[Plan, ...] = (), look: Look = NEAR) -> str:
     """The first rule that is broken while the function is the mutant, and in which plan; empty if none is found broken."""
-    told = (broken_by_body(mutant, explored(plan, most)) for plan in chosen or tuple(plans()))
+    told = (broken_by_body(mutant, explored(plan, look)) for plan in chosen or tuple(plans()))
     return next(filter(None, told), "")
 
 
@@ -101,7 +113,7 @@ def broken_by(mutant: Mutant, machine: Machine[Call], of: Explored) -> str:
         broken = of.model.on(machine)
         if mutant.endless is not None:
             begun = Model(machine, of.plan)
-            if rule := _first(of, explore(begun.start, begun.moves, begun.faults, most=BEYOND).faults):
+            if rule := _first(of, explore(begun.start, begun.moves, begun.faults, most=of.look.beyond).faults):
                 return rule
         return _told(of, broken, of.steps(mutant.pairs if mutant.by_meeting else mutant.rows))
 
@@ -116,7 +128,7 @@ def broken_by_body(mutant: BodyMutant, of: Explored) -> str:
 
 
 def _told(of: Explored, broken: Model, steps: Iterable[Taken]) -> str:
-    return _first_said(of, _faults(broken, steps))
+    return _first_said(of, _faults(broken, steps, of.look))
 
 
 def _first_said(of: Explored, rules: Iterable[str]) -> str:
@@ -169,9 +181,9 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 @cache
-def explored(plan: Plan, most: int = MOST) -> Explored:
+def explored(plan: Plan, look: Look = NEAR) -> Explored:
     """The plan explored on the sound tables; remembered."""
-    model = Sound(plan)
+    model, most = Sound(plan, look.alike), look.most or plan.most
     space = explore(model.start, model.moves, model.faults, most=most)
     broken = {fault.rule for fault in space.faults}
     if any(_restless(model, node) for node in space.nodes[:most:20]):
@@ -180,7 +192,7 @@ def explored(plan: Plan, most: int = MOST) -> Explored:
     for (kind, rows, _), alike in model.kept.items():
         for key in _met(kind, rows):
             by.setdefault(key, []).extend(alike)
-    return Explored(plan, model, space.nodes[:most:10], by, frozenset(broken))
+    return Explored(plan, look, model, space.nodes[:most:10], by, frozenset(broken))
 
 
 def _met(kind: type, rows: tuple[Row, ...]) -> set[Key]:
@@ -191,7 +203,7 @@ def _met(kind: type, rows: tuple[Row, ...]) -> set[Key]:
     return {*rows, *((row.region, row.state, kinds[place // width]) for place, row in enumerate(rows))}
 
 
-def _faults(broken: Model, steps: Iterable[Taken]) -> Iterator[str]:
+def _faults(broken: Model, steps: Iterable[Taken], look: Look) -> Iterator[str]:
     """The rules that the broken model breaks in these steps, and then behind the nodes to which it alone leads."""
     new: dict[Node, None] = {}
     for node, on, target in steps:
@@ -202,9 +214,9 @@ def _faults(broken: Model, steps: Iterable[Taken]) -> Iterator[str]:
             new[reached] = None
     for node in new:
         yield from broken.faults(node)
-    for node in _spread(list(new), BEHIND):
+    for node in _spread(list(new), look.behind):
         yield from _at_rest(broken, node)
-        space = explore(node, broken.moves, broken.faults, most=BEYOND)
+        space = explore(node, broken.moves, broken.faults, most=look.beyond)
         yield from (fault.rule for fault in space.faults)
         if _restless(broken, node):
             yield Rule.LIVELOCK

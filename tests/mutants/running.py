@@ -78,16 +78,19 @@ def _by_all(pool: ProcessPoolExecutor, jobs: int, wanted: Wanted, made: range, w
 
 
 def _alone(pool: ProcessPoolExecutor, jobs: int, wanted: Wanted, made: range, watch: Watch) -> dict[int, Finding]:
-    """A sample judged by the check at import and then by the proof: each plan is explored once, for all mutants that are left."""
+    """A sample judged by the check at import, then by the proof: each plan is explored for all mutants that are left, near and then far."""
     sample = sorted(Random(wanted.alone).sample(made, min(wanted.alone, len(made))))
     done = {number: said for number in sample if (said := _by_form(wanted, number)) is not None}
-    waiting, asked = plans(), set[Future[dict[int, str]]]()
-    Random(wanted.alone).shuffle(waiting)  # so that plans of all kinds come soon
+    every, asked = plans(), set[Future[dict[int, str]]]()
+    Random(wanted.alone).shuffle(every)  # so that plans of all kinds come soon
+    waiting = [(plan, far) for far in (False, True) for plan in every][::-1]
     while waiting or asked:
         watch(len(done), len(sample))
         while waiting and len(asked) < jobs:
-            left = tuple(number for number in sample if number not in done)
-            asked.add(pool.submit(_proved, wanted, waiting.pop(), left))
+            if left := tuple(number for number in sample if number not in done):
+                asked.add(pool.submit(_proved, wanted, *waiting.pop(), left))
+            else:
+                waiting.clear()
         ended, asked = wait(asked, return_when=FIRST_COMPLETED)
         for one in ended:
             done |= {number: found(_mutant(wanted, number), By.PROOF, rule) for number, rule in one.result().items()}
@@ -138,11 +141,11 @@ def _judge(wanted: Wanted, share: tuple[int, ...]) -> dict[int, Finding]:
     return {number: finding(number) for number in share}
 
 
-def _proved(wanted: Wanted, plan: Plan, left: tuple[int, ...]) -> dict[int, str]:
+def _proved(wanted: Wanted, plan: Plan, far: bool, left: tuple[int, ...]) -> dict[int, str]:
     """Which of the mutants one plan of the proof notices, and by which rule."""
-    from .proof import broken_by, broken_by_body, explored
+    from .proof import FAR, NEAR, broken_by, broken_by_body, explored
 
-    of = explored(plan)
+    of = explored(plan, FAR if far else NEAR)
     said = {}
     for number in left:
         mutant = _mutant(wanted, number)

@@ -16,8 +16,6 @@ SOON, NOW, LATE, DUE = 50.0, 100.0, 9_000.0, 10_000.0
 ASLEEP = DUE + 600_000.0
 """When a deadline is answered by a machine that slept meanwhile."""
 SOUND_MS = 900.0
-SPOKEN_MS = 900.0
-"""How long the caller spoke, where both ends of it are told at once."""
 
 
 class Happening(NamedTuple):
@@ -63,7 +61,11 @@ def _line_and_session(world: World, plan: Plan) -> Iterator[Happening]:
             yield Happening(ev.SessionConfirmed(NOW), 1)
             yield Happening(ev.ErrorReceived(NOW, "boom"), 1)
             yield Happening(ev.ErrorReceived(NOW, ACTIVE_ALREADY), 1)
-    if "outage" in plan.parts and (world.opened or world.away):
+            yield Happening(ev.CancelRefused(NOW, "r99", "response_cancel_not_active"), 1)
+            yield Happening(ev.CancelRefused(NOW, "r99", "boom"), 1)
+            if world.asked is None:
+                yield Happening(ev.CreateRefused(NOW, "boom"), 1)
+    if "outage" in plan.parts:
         yield Happening(ev.SessionLost(NOW, "1006"), 1)
 
 
@@ -136,7 +138,7 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
         yield Happening(ev.ItemsDone(NOW, name))
     if "tools" in plan.parts:
         most = plan.policy.tools_at_once
-        for tool in (f"{name}.t", f"{name}.s", f"{name}.q")[: most + (most > 1 and "twice" not in plan.parts)]:
+        for tool in (f"{name}.t", f"{name}.s", f"{name}.q")[: most + ("twice" not in plan.parts)]:
             if world.tool(tool) is None or "twice" in plan.parts:
                 yield Happening(ev.ToolCalled(NOW, tool, "look_up", "{}", name), int(world.tool(tool) is not None))
     if "goodbye" in plan.parts and not world.bye:
@@ -155,8 +157,6 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
         yield Happening(ev.ResponseFailed(NOW, name, "rate_limit_exceeded", 2_000.0), 1)
     if answer.cancelled and "faults" in plan.parts:
         yield Happening(ev.CancelUnsent(NOW, name), 1)
-        yield Happening(ev.CancelRefused(NOW, name, "response_cancel_not_active"), 1)
-        yield Happening(ev.CancelRefused(NOW, name, "boom"), 1)
 
 
 def sentence(response_id: str, number: int, item: str = "a") -> ev.SentenceCut:
@@ -195,7 +195,9 @@ def _caller(world: World, plan: Plan) -> Iterator[Happening]:
             yield Happening(ev.SpeechStarted(NOW, item))
         if world.speaking and hears:
             yield Happening(ev.SpeechStopped(NOW, item))
-            yield Happening(ev.SpeechStopped(NOW, item, SPOKEN_MS))
+            least_ms = plan.policy.interruption_min_ms
+            for spoken_ms in (least_ms, least_ms + plan.policy.echo_window_ms):
+                yield Happening(ev.SpeechStopped(NOW, item, float(spoken_ms)))
             if plan.policy.interruption_by == "detector" and "speech" in plan.parts:
                 yield Happening(ev.BargeInDetected(NOW))
                 yield Happening(ev.VoicePaused(NOW))
@@ -249,10 +251,12 @@ def _device(world: World, plan: Plan) -> Iterator[Happening]:
             yield Happening(ev.PlayoutFinished(NOW, front.id, SOUND_MS))
             if "turn" in world.owed | world.optional and "listens" in plan.parts:
                 yield Happening(ev.PlayoutFinished(LATE, front.id, SOUND_MS))
-        if front.sentences and front.sound is Sound.NONE and front.sentences[0].audio_ms:
-            yield Happening(ev.AudioArrived(NOW, front.id, front.sentences[0].item))
         if front.sound:
             yield from _begins(front)
+    for answer in world.answers:
+        first = answer.sentences[0] if answer.sentences else None
+        if answer.audible and not world.held and answer.sound is Sound.NONE and first is not None and first.audio_ms:
+            yield Happening(ev.AudioArrived(NOW, answer.id, first.item))
     if "memory" in plan.parts:
         for answer in world.answers:
             if answer.device is Device.FLUSHED:
@@ -307,5 +311,8 @@ def _application(world: World, plan: Plan) -> Iterator[Happening]:
         yield Happening(ev.ToolFinished(NOW, tool, "found"))
     if "goodbye" in plan.parts and not world.bye:
         yield Happening(ev.HangupRequested(NOW, ""))
-        for answer in world.live:
+        heard = [
+            answer for answer in world.answers[-1:] if answer.completed and answer.device is Device.RETIRED and answer.sound >= Sound.HEARD
+        ]
+        for answer in (*world.live, *heard):
             yield Happening(ev.HangupRequested(NOW, answer.id))

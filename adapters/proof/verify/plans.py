@@ -145,14 +145,48 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("goodbye", "unasked goodbye late answering", {"greeting": False, "most": 1000}),
     ("farewell", "idle unasked", {"greeting": False, "idle_prompts": 0, "faults": 2, "most": 200}),
     ("idle", "turns idle dismiss", {"greeting": False, "idle_prompts": 2, "idle_prompts_in_all": 1, "most": 200}),
-    ("tools", "turns tools", {"greeting": False, "tool_filler_ms": 0, "most": 200}),
+    ("tools", "turns tools", {"greeting": False, "tool_filler_ms": 0, "tools_at_once": 2, "most": 200}),
     ("tools", "tools answering", {"greeting": False, "tools_at_once": 2, "most": 200}),
     ("tools", "tools twice answering", {"greeting": False, "remembered_ids": 2, "most": 200}),
     ("memory", "memory items answering", {"greeting": False, "voice": "chatterbox", "sentences": 3, "most": 300}),
     ("overtaking", "turns answering", {"greeting": False, "create_response": True, "responses": 3, "most": 200}),
     ("mute", "speech mute faults", {"greeting": False, "recoveries": 2, "most": 200}),
+    (
+        "mute",
+        "wordy takeup speech faults listens memory items progress outage limit",
+        {"greeting": False, "voice": "realtime", "faults": 2, "most": 150},
+    ),
+    ("busy", "busy unasked faults late", {"greeting": False, "create_response": False, "faults": 2, "most": 150}),
+    (
+        "cut",
+        "cut faults turns outage takeup unasked limit",
+        {"greeting": False, "interrupts": "client", "cancel_attempts": 2, "faults": 2, "most": 200},
+    ),
+    (
+        "cut",
+        "cut memory items late unasked whole",
+        {"greeting": False, "sentences": 2, "queued_sentences": 4, "remembered_ids": 3, "faults": 2, "most": 300},
+    ),
+    ("leaving", "leaving faults limit outage turns takeup", {"greeting": False, "faults": 2, "most": 200}),
+    ("leaving", "parting faults limit outage takeup", {"greeting": False, "create_response": False, "faults": 2, "most": 200}),
+    (
+        "overtaking",
+        "unasked listens progress answering memory items",
+        {"greeting": False, "create_response": True, "remembered_ids": 3, "most": 300},
+    ),
+    (
+        "overtaking",
+        "trailing unasked speech takeup limit memory progress",
+        {"greeting": False, "voice": "realtime", "remembered_ids": 3, "most": 200},
+    ),
+    ("greeting", "greeted turns unasked speech", {"greeting": True, "direction": "inbound", "voice": "realtime", "most": 200}),
+    ("keypad", "turns keys", {"greeting": False, "dtmf_digits": 1, "most": 100}),
+    ("idle", "idle opening outage", {"greeting": False, "most": 150}),
+    ("limit", "limit turns notices dismiss unasked", {"greeting": True, "most": 200}),
+    ("takeup", "takeup outage", {"greeting": False, "faults": 2, "most": 100}),
 ]
-"""The kinds of plans: what acts in each, besides responses, their sound and their end. `answering`: an answer is heard already."""
+"""The kinds of plans: what acts in each, besides responses, their sound and their end. `answering`: an answer is heard already; others
+begin as `model.FURTHER` says."""
 
 
 def combinations_of_choices() -> list[dict[str, Any]]:
