@@ -53,7 +53,7 @@ def interrupted(world: World) -> World:
 
 
 def resumed(world: World) -> World:
-    """It is decided that the caller's sound is no interruption."""
+    """It is decided that the caller's sound is no interruption, whatever it says."""
     return world._replace(alarm=True)
 
 

@@ -53,7 +53,7 @@ class Judge:
             world = happened(world, event, policy, by_itself=by_itself)
             if ev.BargedIn in signals:
                 world = interrupted(world)
-            elif ev.VoiceResumed in signals:
+            elif ev.VoiceResumed in signals and not isinstance(event, ev.ResponseCancelled | ev.TurnCommitted | ev.Transcribed):
                 world = resumed(world)
         over = over or isinstance(event, ev.OwnershipLost)
         asked = Asking(policy, event, () if over or stale else signals, effects, before)
