@@ -45,7 +45,8 @@ def _cancel(asked: Asking, world: World, effect: fx.CancelResponse) -> Iterator[
     if answer is None or not answer.live or answer.cancelled:
         yield Rule.CANCEL_ONCE
     born = isinstance(asked.event, ev.ResponseCreated) and asked.event.response_id == effect.response_id
-    if born and asked.policy.interrupts == "server" and asked.before.asked is None and not asked.before.live:
+    owned = asked.policy.interrupts == "server" and asked.before.confirmed
+    if born and owned and asked.before.asked is None and not asked.before.live:
         yield Rule.OWNER
 
 

@@ -32,16 +32,6 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         )
     ],
     Equivalent(
-        "The voice is missing while its response is generated, so that none follows, or with no sentence of it in synthesis.",
-        "synthesis:*/next_in_line",
-        (" not for SYNTHESISING/VoiceMissing", " not for AHEAD/VoiceMissing"),
-    ),
-    Equivalent(
-        "The playout raises it, and in no such state: those from which it may come are in the row for the states themselves.",
-        "playout:*/PlayoutStalled/always",
-        tuple(f" not for {state}/PlayoutStalled" for state in ("VOICELESS", "ONSET", "TAIL")),
-    ),
-    Equivalent(
         "The voice is over in the same step, while a cancel is under way: the floor goes on to that from there as well.",
         "phase:LISTENING/VoiceMissing|PlayoutStalled/heard_in_progress",
         (": goes to GREETING_LOCK", ": goes to AI_SPEAKING"),
@@ -56,7 +46,6 @@ EQUIVALENTS: tuple[Equivalent, ...] = (
         "interruption:CLEAR/SpeechStarted/unheeded",
         (" before CLEAR/SpeechStarted|BargeInDetected/uncalibrated",),
     ),
-    Equivalent("In NOTHING no notice waits.", "pending:*/NoticeRequested/full", (" not for NOTHING/NoticeRequested",)),
     Equivalent("A reason after which nothing is hoped for is a word, never empty.", "hangup.model_gone: ", ("without 'no answer came'",)),
     Equivalent(
         "A call begins in UNLIMITED, with the deadline that `start` gives it, and nothing leads there.",
