@@ -284,6 +284,16 @@ def test_a_wish_to_end_after_a_goodbye_that_was_cut_off_ends_no_call() -> None:
         script.expects(hangup=states.STAYING)
 
 
+def test_a_hang_up_after_an_answer_that_is_over_waits_for_nothing_that_is_asked_for_since() -> None:
+    """R45, R93: another response is asked for; to end after that one, the application names it, or none."""
+    script = playing_out()
+    heard_out(script)
+    script.post(ev.NoticeRequested, "This call is recorded.")
+    script.expects(response=states.REQUESTED)
+    assert script.post(ev.HangupRequested, "r1", "done") == []
+    script.expects(hangup=states.STAYING)
+
+
 def test_a_goodbye_that_is_known_when_the_caller_speaks_again_ends_no_call() -> None:
     """R45: they speak, or wait for their answer; one that is still heard is waited for."""
     for kind, more in ((ev.GoodbyeSaid, ()), (ev.HangupRequested, ("done",))):
