@@ -14,13 +14,14 @@ from tests.mutants.__main__ import main
 from tests.mutants.breaking import Broken, Kind, Mutant, beginning_without
 from tests.mutants.equivalents import Equivalent
 from tests.mutants.judging import By, Finding, judged
-from tests.mutants.proof import Look, proof_of, proof_of_body
+from tests.mutants.proof import NEAR, proof_of, proof_of_body
 from tests.mutants.running import Wanted, bodies, mutants, score_of_all
 from tests.mutants.showing import percent, score_tables, verdict
 from tests.mutants.witnesses import gathered
 from tests.shared import core
 
 SMALL = (Plan("small", frozenset({"speech"}), Policy(**PLAIN)),)
+LITTLE = NEAR._replace(most=300)
 
 
 @pytest.fixture(scope="module")
@@ -179,14 +180,14 @@ def test_a_listed_equivalent_that_is_told_or_no_more_is_a_fault(made: dict[str, 
 )
 def test_the_proof_notices_what_breaks_its_rules(made: dict[str, Mutant], name: str, rule: str) -> None:
     mutant = one(made, name)
-    assert rule in proof_of(mutant, broken(mutant), SMALL, Look(300))
+    assert rule in proof_of(mutant, broken(mutant), SMALL, LITTLE)
 
 
 @pytest.mark.parametrize("name", ["playout", "hangup"])
 def test_the_proof_finds_nothing_in_the_sound_tables(name: str) -> None:
     table = next(table for table in CALL.regions if table.name == name)
     same = Mutant(table, Kind.ORDER, "nothing is changed", frozenset(table.rows), lambda: table)
-    assert proof_of(same, broken(same), SMALL, Look(300)) == ""
+    assert proof_of(same, broken(same), SMALL, LITTLE) == ""
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_the_proof_finds_nothing_in_the_sound_tables(name: str) -> None:
 )
 def test_the_proof_notices_a_function_that_breaks_its_rules(name: str, rule: str) -> None:
     (mutant,) = [body for body in bodies(Wanted()) if body.name == name]
-    assert rule in proof_of_body(mutant, SMALL, Look(300))
+    assert rule in proof_of_body(mutant, SMALL, LITTLE)
 
 
 def test_the_command_tells_the_score(capsys: pytest.CaptureFixture[str]) -> None:
