@@ -138,7 +138,10 @@ async def test_a_lasting_silence_of_the_server_fails_the_sentence_in_time(anyio_
         port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends, timeout_s=0.2)
         async with running(port, ends):
             port.do(Synthesise("s", "r", "Hello."))
-            assert (await ends.until(SynthesisFailed, "s")).reason == "no answer within 0.2 s"
+            reason = (await ends.until(SynthesisFailed, "s")).reason
+            assert 0 <= float(reason.removeprefix("no answer within ").removesuffix(" s")) <= 0.2, (
+                "what was left of its time as it was sent"
+            )
 
 
 @each_backend
