@@ -48,8 +48,8 @@ def interrupted(world: World) -> World:
     answers = tuple(answer._replace(cut=True) if answer.live or answer.audible else answer for answer in world.answers)
     asked = None if world.asked is None else world.asked._replace(cut=True)
     needless = world.owed & {GREETING}
-    return world._replace(answers=answers, asked=asked, bye="", failed=True, alarm=False,
-        owed=world.owed - needless, optional=world.optional | needless)  # fmt: skip
+    world = world._replace(owed=world.owed - needless, optional=world.optional | needless)
+    return world._replace(answers=answers, asked=asked, bye="", failed=True, alarm=False)
 
 
 def resumed(world: World) -> World:

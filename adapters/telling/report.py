@@ -155,7 +155,7 @@ class Teller:
             self.speech_ms = event.at_ms
         if barged_in(before, event, answer):
             self._barge_in(before)
-        elif false_alarm(before, event, answer):
+        elif false_alarm(answer):
             report.false_alarms.append(event.at_ms)
             self._mark("false alarm", "false alarm", "the voice goes on")
         match event:

@@ -1,7 +1,6 @@
 """What one step of a call means to those who tell of it: an interruption, a sound that was none, or a fault."""
 
 from fsm.call import effects as fx, events as ev
-from fsm.call.guards import HELD
 from fsm.call.snapshot import Call
 from fsm.call.states import CLEAR
 from fsm.engine.machine import Step
@@ -24,10 +23,9 @@ def cut_untold(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
     return event.reason == "turn_detected" and event.response_id == before.playout.id and flushed
 
 
-def false_alarm(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
-    """Was the voice held for a sound that was no interruption, so that it goes on?"""
-    resumed = ev.VoiceResumed in answer.signals
-    return resumed and before.interruption.state in HELD and not isinstance(event, ev.ResponseCancelled | ev.TurnCommitted)
+def false_alarm(answer: Step[Call]) -> bool:
+    """Was the voice held for a sound that was no interruption, so that it goes on? The table says so."""
+    return any(isinstance(effect, fx.Log) and effect.code == "false_interruption" for effect in answer.effects)
 
 
 class Faults:

@@ -194,7 +194,7 @@ class CallFigures:
         """Interruptions and errors."""
         if barged_in(before, event, answer):
             self._note_barge_in()
-        elif false_alarm(before, event, answer):
+        elif false_alarm(answer):
             self._metrics.false_alarms.inc()
         told = self._faults.is_told(event)
         match event:

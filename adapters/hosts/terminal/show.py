@@ -42,7 +42,7 @@ class Show:
             self._speech_ms = event.at_ms
         if barged_in(before, event, answer):
             self._barge_in(before, event, "cancelled by the server" if isinstance(event, ev.ResponseCancelled) else "decided")
-        elif false_alarm(before, event, answer):
+        elif false_alarm(answer):
             self._note(event, "false alarm: the voice goes on", "yellow")
         for log, words in self._faults.warnings(event, answer):
             self._note(event, f"{log.level.value}: {log.code} {words}".rstrip(), "yellow")

@@ -257,8 +257,8 @@ def _beginning(plan: Plan) -> Iterator[ev.Event]:
             yield ev.SentenceSynthesised(0.0, "call.r1.1", SOUND_MS)
             yield ev.AudioArrived(0.0, "r1")
             yield ev.SentenceStarted(0.0, "call.r1.1", 0.0)
-    for part in plan.parts & FURTHER.keys():
-        yield from FURTHER[part]
+    for part, events in FURTHER.items():
+        yield from events if part in plan.parts else ()
 
 
 def _begun_together(left: Waits, begun: dict[int, float]) -> Waits:
