@@ -167,7 +167,14 @@ def _refuse_odd(url: str) -> None:
     """Raise Refused for what is no URL of a WebSocket."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0 and url.isprintable() and " " not in url
+        good = (
+            parts.scheme in ("ws", "wss")
+            and parts.hostname
+            and parts.port != 0
+            and not parts.fragment
+            and url.isprintable()
+            and " " not in url
+        )
     except ValueError:
         good = False
     if not good:

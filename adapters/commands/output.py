@@ -54,9 +54,13 @@ def announce(line: str) -> None:
 
 
 def complain(words: str) -> None:
-    """Write to standard error; where that takes nothing, the exit code says it alone."""
+    """Write one line to standard error; where that takes nothing, the exit code says it alone.
+
+    What would break the line or steer the terminal, in the name of a file perhaps, is written as its code.
+    """
+    line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in words.rstrip("\n"))
     try:
-        sys.stderr.write(words)
+        sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
     except OSError:
         _to_nothing(sys.stderr)  # else Python fails on what is left to be written, and its exit code is not ours

@@ -300,7 +300,7 @@ def _plan(options: argparse.Namespace) -> Any:
         ("--replicas", options.replicas, 1, 5),
     ):
         if not low <= value <= high:
-            raise Refused(f"{name} {value:g}: it takes a number from {low} to {high:,}")
+            raise Refused(f"{name} {value}: it takes a number from {low} to {high:,}")
     if options.traces:
         refuse_unwritable("--traces", options.traces)
     if options.page is not None:

@@ -178,6 +178,7 @@ DIRECT = ("--realtime", f"ws://{NOBODY}/v1/realtime", "--voice", "realtime")
         (("--realtime", "127.0.0.1", "--voice", "realtime"), "ws://"),
         (("--realtime", "ws://127.0.0.1:99999/", "--voice", "realtime"), "ws://"),
         (("--realtime", "ws://[::1/", "--voice", "realtime"), "ws://"),
+        (("--realtime", "ws://127.0.0.1/#part", "--voice", "realtime"), "--realtime ws://127.0.0.1/#part"),
         (("--realtime", "wss://api.example.invalid/v1/realtime"), "CALLFSM_REALTIME_KEY"),
         (("--realtime", "WSS://api.example.invalid/v1/realtime"), "CALLFSM_REALTIME_KEY"),
         (("--realtime", f"ws://{NOBODY}/", "--chatterbox", f"http://{NOBODY}"), NOBODY),
@@ -283,6 +284,10 @@ def test_a_key_is_never_shown(here: Here, variable: str) -> None:
         (("case", "none.jsonl"), "none.jsonl"),
         (("case", "text.wav"), "text.wav"),
         (("diagrams", "text.wav"), "text.wav"),
+        (("replay", "two\nlines.trace"), "two\\nlines.trace"),
+        (("verify", "--set", "\x1b[31mred=1"), "--set \\x1b[31mred=1"),
+        (("replay", "none.trace", "two\nlines"), "two\\nlines"),
+        (("serve", "--max-calls", "1" + "0" * 400), "--max-calls 1000"),
     ],
     ids=str,
 )
