@@ -242,7 +242,8 @@ def _started(fields: Mapping[str, Any]) -> Started:
     given = start.get("customParameters") or {}
     if not isinstance(given, dict):
         raise _Malformed
-    parameters = {name: _text(value) for name, value in given.items()}
+    # what is no text is no parameter that we would read, and takes nothing from the rest
+    parameters = {name: _text(value) for name, value in given.items() if not isinstance(value, dict | list)}
     outside, inside = fields.get("streamSid"), start.get("streamSid")
     stream_sid, call_sid = _id(outside or inside), _id(start.get("callSid") or fields.get("callSid"))
     if inside and _id(inside) != stream_sid:
