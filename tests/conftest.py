@@ -1,5 +1,6 @@
 """Tests that need something which is not there are skipped and counted, and the run ends with the one command that brings it."""
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
@@ -13,6 +14,11 @@ LACKS = "Skipped: there is no "
 # How long an example takes is the machine's affair, in every test.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+# What runs in the background, or by `nohup`, is told to ignore these two, and would tell it to every process that a test begins.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -83,11 +83,15 @@ class Levels:
             if self._like >= ALIKE:
                 self._likely_db = max(self._likely_db, self._over_agent_db)
 
-    def stands_out(self) -> bool:
-        """Is it louder than the noise and, while the agent is heard, than noise and echo together; and is it no echo?"""
-        if self.rms < max(QUIETEST_RMS, self.noise_rms * self._over_noise):
+    def stands_out(self, *, goes_on: bool = False) -> bool:
+        """Is it louder than the noise and, while the agent is heard, than noise and echo together; and is it no echo?
+
+        A voice that goes on needs no margin over either: the quiet syllable of a word is only 2 dB over a noise that is 5 dB below it.
+        """
+        if self.rms < max(QUIETEST_RMS, self.noise_rms * (1.0 if goes_on else self._over_noise)):
             return False
-        return self._agent_rms < AGENT_RMS or (self._like < ALIKE and self._over_agent_db >= self._echo_level_db + self._echo_margin_db)
+        margin_db = 0.0 if goes_on else self._echo_margin_db
+        return self._agent_rms < AGENT_RMS or (self._like < ALIKE and self._over_agent_db >= self._echo_level_db + margin_db)
 
     def learn(self, *, is_speech: bool, is_voice: bool) -> None:
         """Take that frame into account; the caller's own voice tells nothing of the echo."""

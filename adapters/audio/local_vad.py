@@ -147,12 +147,12 @@ class LocalVad:
         self._levels.take(frame, None if self._agent_sound is None else self._agent_sound())
         rms = self._levels.rms
         sure = self._vad(frame.tobytes())
-        speech, wanted = self._speech, self.settings.threshold
-        is_speech = sure >= (wanted - HYSTERESIS if speech.began else wanted)
-        is_voice = is_speech and self._levels.stands_out()
+        settings, goes_on = self.settings, self._speech.voiced_ms > 0
+        is_speech = sure >= (settings.threshold - HYSTERESIS if goes_on else settings.threshold)
+        is_voice = is_speech and self._levels.stands_out(goes_on=goes_on and sure >= settings.sure)
         self._levels.learn(is_speech=is_speech, is_voice=is_voice)
         self._heard_ms += FRAME_MS
-        enough_ms = self.settings.calibration_ms
+        enough_ms = settings.calibration_ms
         if not self._calibrated and (self._levels.frames * FRAME_MS >= enough_ms or self._heard_ms >= 2 * enough_ms):
             self._calibrated = True
             post(VadCalibrated)

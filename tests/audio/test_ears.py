@@ -20,6 +20,11 @@ def test_a_caller_is_heard_in_noise_that_is_5_dB_quieter(noise: str) -> None:
     assert play(Scene("", (said, SENTENCES[2], 0), noise, AT_5_DB, wanted=True)).found
 
 
+@pytest.mark.parametrize("noise", ["white", "pink", "street", "hum"])
+def test_the_quiet_syllable_of_a_word_is_no_end_of_it_in_noise(noise: str) -> None:
+    assert play(Scene("", (said, WORDS[5], 0), noise, AT_5_DB, seed=11, wanted=True)).found
+
+
 @pytest.mark.parametrize("echo", [(0.0, 150.0, False), (-6.0, 40.0, True), (-20.0, 250.0, True)])
 @pytest.mark.parametrize("noise_rms", [SPEECH_RMS / 100, SPEECH_RMS / 10])
 def test_the_echo_alone_holds_nothing_be_it_louder_or_quieter_than_the_noise(echo: tuple[float, float, bool], noise_rms: float) -> None:

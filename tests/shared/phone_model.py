@@ -226,14 +226,14 @@ class ToneCaller:
         return mulaw.encode((9_000 * np.sin(phase)).astype("<i2").tobytes())
 
 
-def heard_pitches(call: Call) -> list[float]:
-    """The pitch of each 100 ms of the agent's that the caller heard whole."""
+def heard_pitches(call: Call, frames: int = WHOLE) -> list[float]:
+    """The pitch of each 100 ms, or of so many frames of 20, of the agent's that the caller heard whole."""
     assert call.stream is not None
     part: list[bytes] = []
     found = []
     for frame in call.stream.ears._agent:
         part = [] if frame is None else [*part, frame]
-        if len(part) == WHOLE:
+        if len(part) == frames:
             samples, part = np.frombuffer(mulaw.decode(b"".join(part)), "<i2").astype(float), []
             if float(np.sqrt(np.mean(samples**2))) > LOUD:
                 found.append(pitch(samples, 8_000))
