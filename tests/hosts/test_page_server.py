@@ -199,7 +199,7 @@ def test_of_two_tabs_the_second_is_told_that_the_first_talks(tmp_path: Path) -> 
             return second.close_code or 0, second.close_reason or "", reasons[0]
 
     code, words, first = on_asyncio(main)
-    assert (code, words) == (1013, "another tab talks; close it, or wait until its call is over")
+    assert (code, words) == (4013, "another tab talks; close it, or wait until its call is over")
     assert first == "the goodbye was heard"
 
 
@@ -262,7 +262,7 @@ def test_so_many_may_watch_and_one_who_reads_nothing_holds_up_nobody(tmp_path: P
                 one.transport.abort()
             return last.close_code or 0, last.close_reason or "", reason
 
-    assert on_asyncio(main) == (1013, f"{WATCHERS} tabs watch already; close one", "the goodbye was heard")
+    assert on_asyncio(main) == (4013, f"{WATCHERS} tabs watch already; close one", "the goodbye was heard")
 
 
 def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -127,6 +127,15 @@ def test_a_barge_in_says_which_row_fired_and_why_not_the_rows_above(tab: Tab) ->
     assert tab.run("[...document.querySelectorAll('#side .lit .times')].every(one => /^[1-9]/.test(one.innerText))")
 
 
+def test_an_event_that_has_just_come_is_shown_whole(tab: Tab) -> None:
+    tab.settle()
+    tab.run("{ const { steps } = page.model; globalThis.rest = steps.splice(20); page.events.shown = null; page.events.now(); }")
+    tab.run("page.model.steps.push(...rest); page.events.select(page.model.steps.length - 1)")
+    tab.settle()
+    bottoms = tab.run("['.event.on', '#events .list'].map(one => document.querySelector(one).getBoundingClientRect().bottom)")
+    assert bottoms[0] < bottoms[1] + 1
+
+
 def test_the_filter_leaves_the_events_that_fit(tab: Tab, trace: Trace) -> None:
     tab.press("/")
     tab.command("Input.insertText", text="ResponseCreated")
@@ -160,9 +169,13 @@ def test_a_redacted_page_shows_the_call_without_its_words(browser: Browser, told
 def test_a_cut_call_fits_a_phone_and_says_that_it_was_cut(browser: Browser, tmp_path: Path) -> None:
     whole = RECORDED.read_bytes()
     (tmp_path / "call.trace").write_bytes(whole[: len(whole) // 2])
+    stereo(tmp_path / "call.wav")
     folder.tell(tmp_path)
     tab = browser.tab()
     tab.open((tmp_path / "call.html").as_uri(), width=390, height=844, phone=True)
     assert tab.wait("document.querySelector('#cut').innerText").startswith("cut:")
     assert tab.run("document.documentElement.scrollWidth") <= 390
+    tab.look(340, 740, phone=True)
+    tab.settle()
+    assert tab.run("Math.max(...[...document.querySelectorAll('.tools button')].map(one => one.getBoundingClientRect().right))") <= 340
     assert tab.complaints == []

@@ -47,7 +47,8 @@ LONGEST_QUESTION = 64_000_000
 """The longest trace that is looked at, in bytes: a day of a call."""
 SEND_S = 10.0
 """How long a page may take to take what it is sent."""
-NORMAL, POLICY_VIOLATION, TRY_LATER = 1000, 1008, 1013
+NORMAL, POLICY_VIOLATION, TRY_LATER = 1000, 1008, 4013
+"""1013 came after RFC 6455: WebKitGTK takes it for an error, and tells the page no reason."""
 MAX_REASON_BYTES = 120
 """The longest reason that a close can carry is 123 bytes."""
 LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)

@@ -50,7 +50,9 @@ def worklet() -> str:
 
 def _filled(code: str, policy: str, document: str = "", own: str = "") -> str:
     style = (ASSETS / "page.css").read_text(encoding="utf-8")
-    policy += f"; script-src {own}'sha256-{_hash(code)}'; style-src 'sha256-{_hash(style)}'; base-uri 'none'; form-action 'none'"
+    # Firefox asks for an icon, and complains of one that the policy forbids.
+    policy += f"; img-src data:; script-src {own}'sha256-{_hash(code)}'; style-src 'sha256-{_hash(style)}'"
+    policy += "; base-uri 'none'; form-action 'none'"
     filling = {
         "<!--policy-->": f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         "/*style*/": style,

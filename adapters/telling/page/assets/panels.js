@@ -55,7 +55,7 @@ export class Events {
     this.draw();
   }
 
-  // The numbers of the steps that the filter lets through.
+  // The numbers of the steps that the filter lets through; there is room for all of them.
   list() {
     const words = this.filter.value.trim().toLowerCase(), steps = this.model.steps;
     if (!this.shown || this.words !== words) { this.shown = []; this.looked = 0; this.words = words; }
@@ -64,6 +64,7 @@ export class Events {
       const text = [step.event, ...step.signals, ...step.effects.map((effect) => effect.effect), ...Object.keys(step.moves), fields(step.fields)].join(" ").toLowerCase();
       if (!words || text.includes(words)) this.shown.push(this.looked);
     }
+    this.inner.style.height = `${this.shown.length * ROW}px`;
     return this.shown;
   }
 
@@ -75,7 +76,6 @@ export class Events {
 
   now() {
     const list = this.list(), top = Math.max(0, Math.floor(this.root.scrollTop / ROW) - 4), many = Math.ceil(this.root.clientHeight / ROW) + 8;
-    this.inner.style.height = `${list.length * ROW}px`;
     this.inner.replaceChildren(...list.slice(top, top + many).map((index, place) => this.line(index, (top + place) * ROW)));
     if (!list.length) this.inner.replaceChildren(make("p", "none", this.model.steps.length ? "No event fits." : "Nothing has happened yet."));
   }
