@@ -166,6 +166,7 @@ def test_what_the_page_showed_live_is_what_the_trace_says(held: Held) -> None:
     assert shown["end"]["ms"] == document["end"]["ms"]
     assert len(shown["waits"]) == len(report_on(trace).waits)
     assert tab.run("page.index") == len(document["steps"]) - 1
+    assert tab.run("page.ms") == document["end"]["ms"]
     assert tab.run("Math.max(...page.timeline.levels.caller)") > 50
     assert tab.run("Math.max(...page.timeline.levels.agent)") > 50
 
@@ -275,6 +276,17 @@ def test_the_tab_that_goes_hangs_up(held: Held, browser: Browser, host: Host) ->
     watching.wait("!live.goes && page.model.end")
     assert watching.run("page.model.end.figures.find(([name]) => name === 'ended')[1]").startswith("the caller hung up: the page is gone")
     assert before == set(host.folders())
+
+
+def test_who_hangs_up_before_the_call_begins_holds_none(held: Held, browser: Browser, host: Host) -> None:
+    before = host.folders()
+    tab = browser.tab()
+    tab.open(host.url)
+    tab.wait("globalThis.page")
+    tab.run("{ live.press(); globalThis.line = live.talking; live.press(); }")
+    tab.wait("line.stream?.getTracks().every(track => track.readyState === 'ended')")
+    assert tab.run("[live.words.textContent, live.talk.textContent, line.socket === undefined]") == ["The call is over.", "Talk", True]
+    assert host.folders() == before
 
 
 def test_the_stand_in_fails_as_the_buttons_say_and_the_call_goes_on(browser: Browser, tmp_path: Path) -> None:

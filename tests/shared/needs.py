@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from tests.chaos import guided
+from tests.shared import firefox
 
 
 def _program(*names: str) -> bool:
@@ -50,6 +51,7 @@ NEEDS = {
     "PortAudio": Need(_portaudio, ("libportaudio2",)),
     "aplay": Need(partial(_program, "aplay"), ("alsa-utils",)),
     "Chromium": Need(partial(_program, "chromium"), ("chromium",)),
+    "Firefox": Need(lambda: firefox.program() is not None, ("firefox-esr",)),
     "openssl": Need(partial(_program, "openssl"), ("openssl",)),
     "kubernetes-validate": Need(lambda: find_spec("kubernetes_validate") is not None, wheels=("kubernetes-validate",)),
     "atheris": Need(guided.is_there, wheels=("atheris",)),

@@ -165,6 +165,12 @@ class Pulse:
         self.kill()
         shutil.rmtree(self._folder)
 
+    def plug_in_microphone(self) -> None:
+        """Be what a browser takes for a microphone, and hears the room by: it takes no monitor."""
+        self._control("load-module", "module-remap-source", "master=room.monitor", "source_name=microphone")
+        self._control("set-default-source", "microphone")
+        self._control("set-default-sink", "speaker")
+
     def record(self, source: str = "speaker.monitor") -> Recorder:
         """Record what the loudspeaker plays; a null sink hands it over as far ahead of time as its latency is: 5 ms."""
         recorder = Recorder(self._environment, source)

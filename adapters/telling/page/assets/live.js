@@ -117,6 +117,7 @@ class Live {
     this.talk.textContent = "Hang up";
     this.talk.classList.add("on");
     this.talking = new Talking(this.url, {
+      allowed: () => this.say("Waiting for the loudspeaker …"),
       began: () => this.say("You are on the line."),
       level: (peak) => { this.meter.firstChild.style.width = `${Math.min(100, Math.sqrt(peak) * 110)}%`; },
       ended: (words) => this.hungUp(words),
@@ -138,7 +139,7 @@ class Live {
 
   watch() {
     const socket = this.socket = new WebSocket(`${this.url}watch?${new URLSearchParams({ call: this.call })}`);
-    if (this.offers.talk && !this.talking) this.say("Press Talk, and speak: the call is on this machine.");
+    socket.addEventListener("open", () => { if (socket === this.socket && !this.talking) this.say(this.offers.talk ? "Press Talk, and speak: the call is on this machine." : ""); });
     socket.addEventListener("message", ({ data }) => { if (socket === this.socket) this.take(JSON.parse(data)); });
     socket.addEventListener("close", ({ reason }) => {
       if (socket !== this.socket) return;

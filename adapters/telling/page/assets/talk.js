@@ -14,8 +14,9 @@ export class Talking {
       this.stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 } });
     } catch (error) {
       this.end(error.name === "NotAllowedError" ? "The microphone is not allowed: allow it for this page, and press Talk again." : `There is no microphone: ${error.message}`);
-      return;
     }
+    if (this.over) { this.release(); return; }
+    this.on.allowed();
     try {
       this.context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
       await this.context.audioWorklet.addModule("line.js");
@@ -25,8 +26,8 @@ export class Talking {
       await this.context.resume();
     } catch (error) {
       this.end(`This browser cannot carry a call: ${error.message}`);
-      return;
     }
+    if (this.over) { this.release(); return; }
     this.stream.getAudioTracks()[0].addEventListener("ended", () => this.end("The microphone was taken away."));
     this.socket = new WebSocket(`${this.url}talk`);
     this.socket.binaryType = "arraybuffer";
@@ -84,10 +85,14 @@ export class Talking {
   end(words) {
     if (this.over) return;
     this.over = true;
+    this.release();
+    this.on.ended(words);
+  }
+
+  // Also what has come since the caller hung up.
+  release() {
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     this.socket?.close();
-    this.context?.close();
-    this.own?.close();
-    this.on.ended(words);
+    for (const context of [this.context, this.own]) context?.close().catch(() => {}); // it may be closed already
   }
 }
