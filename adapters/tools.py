@@ -14,6 +14,7 @@ Driver(call, [device, llm, tools])              # runs them
 import inspect
 import json
 import logging
+import os
 import runpy
 import sys
 from collections.abc import Callable, Mapping
@@ -187,10 +188,12 @@ def load(path: Path, timeout_s: float) -> Tools:
 
     Raises ValueError or OSError in one line; a KeyboardInterrupt passes, as a key may have been pressed.
     """
-    # last, so that no neighbour hides a module of ours, and for good, as a tool may import when it is called
-    if (folder := str(path.resolve().parent)) not in sys.path:
-        sys.path.append(folder)
+    if path.is_char_device():
+        raise ValueError("it is a device, which may never end; give a Python file")
     try:
+        # last, so that no neighbour hides a module of ours, and for good, as a tool may import when it is called
+        if (folder := str(Path(os.path.realpath(path)).parent)) not in sys.path:
+            sys.path.append(folder)
         made = runpy.run_path(str(path))
     except OSError as error:
         raise OSError(f"{error.strerror}; give a Python file") from None

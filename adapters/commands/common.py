@@ -44,7 +44,11 @@ def refuse_unwritable(option: str, folder: Path) -> None:
         pass
     except OSError as error:
         raise Refused(f"{option} {folder}: {error.strerror}; give a folder that can be written") from None
-    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    try:
+        above = folder.absolute().parents
+    except OSError:
+        raise Refused(f"{option} {folder}: the folder that we are in is gone; change to another, or give a whole path") from None
+    there = next(path for path in (folder, *above) if os.path.lexists(path))
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise Refused(f"{option} {folder}: {there} is no folder that can be written; give one that can")
 

@@ -10,6 +10,8 @@ from adapters.commands.extras import need
 
 CALLS = 10_000
 """How many calls are held by default: one to two minutes on two cores."""
+MOST_MIB = 4
+"""The largest plan that is read; one has some KiB."""
 
 
 def add(commands: Any) -> None:
@@ -55,9 +57,10 @@ def _again(path: Path) -> int:
     from adapters.proof.sim.call import simulate
     from adapters.proof.sim.plan import PlanError, plan_from_json
     from adapters.proof.sim.shrink import lines
+    from adapters.seam.files import read_whole
 
     try:
-        held = simulate(plan_from_json(path.read_text(encoding="utf-8")))
+        held = simulate(plan_from_json(read_whole(path, MOST_MIB).decode()))
     except OSError as error:
         raise Refused(f"--plan {path}: {error.strerror}; give a file that `callfsm sim` wrote") from None
     except (PlanError, UnicodeDecodeError) as error:

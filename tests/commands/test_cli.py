@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import wave
 from collections.abc import Callable
@@ -197,6 +198,7 @@ DIRECT = ("--realtime", f"ws://{NOBODY}/v1/realtime", "--voice", "realtime")
         (("--chatterbox-model", "turbo"), "--chatterbox-model: the stand-in speaks"),
         ((*DIRECT, "--append-ms", "0"), "--append-ms is 0"),
         (("--set", "interruption_min_ms=5001"), "interruption_min_ms"),
+        (("--tools", "/dev/zero"), "--tools /dev/zero: it is a device"),
         (("--transcription", "none", "--set", "interruption_words_ms=900"), "--transcription none: --set interruption_words_ms waits"),
         (("--interrupts", "server", "--set", "interruption_words_ms=900"), "interruption_words_ms takes interrupts='client'"),
         (("--set", "interruption_min_ms=soon"), "interruption_min_ms"),
@@ -219,6 +221,20 @@ def test_a_call_that_cannot_begin_is_refused_in_one_line(here: Here, tmp_path: P
     assert told in one_line(done)
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "calls").exists()
+
+
+def test_a_link_to_itself_is_no_file_of_tools(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "tools.py").symlink_to("tools.py")
+    assert "--tools tools.py: " in one_line(here("call", *DIRECT, "--tools", "tools.py"))
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f'rmdir ../gone; exec "{sys.executable}" -m adapters.cli sim --calls 1'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=gone, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert "--out violations: the folder that we are in is gone" in one_line(done)
 
 
 def test_a_call_cannot_write_where_a_file_is(here: Here, tmp_path: Path) -> None:
@@ -284,6 +300,7 @@ def test_a_key_is_never_shown(here: Here, variable: str) -> None:
         (("case", "none.jsonl"), "none.jsonl"),
         (("case", "text.wav"), "text.wav"),
         (("diagrams", "text.wav"), "text.wav"),
+        (("sim", "--plan", "/dev/zero"), "--plan /dev/zero: it holds more than 4 MiB"),
         (("replay", "two\nlines.trace"), "two\\nlines.trace"),
         (("verify", "--set", "\x1b[31mred=1"), "--set \\x1b[31mred=1"),
         (("replay", "none.trace", "two\nlines"), "two\\nlines"),
