@@ -188,8 +188,8 @@ def load(path: Path, timeout_s: float) -> Tools:
 
     Raises ValueError or OSError in one line; a KeyboardInterrupt passes, as a key may have been pressed.
     """
-    if path.is_char_device():
-        raise ValueError("it is a device, which may never end; give a Python file")
+    if path.is_char_device() or path.is_fifo():
+        raise ValueError("it is a device or a pipe, which cannot be read twice and may never end; give a Python file")
     try:
         # last, so that no neighbour hides a module of ours, and for good, as a tool may import when it is called
         if (folder := str(Path(os.path.realpath(path)).parent)) not in sys.path:

@@ -228,6 +228,11 @@ def test_a_link_to_itself_is_no_file_of_tools(here: Here, tmp_path: Path) -> Non
     assert "--tools tools.py: " in one_line(here("call", *DIRECT, "--tools", "tools.py"))
 
 
+def test_a_pipe_is_no_file_of_tools(here: Here, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "tools.py")
+    assert "--tools tools.py: it is a device or a pipe" in one_line(here("call", *DIRECT, "--tools", "tools.py"))
+
+
 def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
