@@ -18,6 +18,8 @@ The first dependency is the client whose word is wanted. Its URLs come first amo
 A script in `servers/` is a server that others wrote instead: `server = "owner/name"` says whose code it runs, and `call` with which
 options of `callfsm call` a call is held with it; `{port}` is its port, `{realtime}` and `{chatterbox}` are the stand-ins' URLs. `ways` are
 options beside those, a call for each. `warns` are the errors that it is known to send in a good call.
+
+A script that runs tests which others wrote says whose: `tests = "owner/name"`; their checkout is its last argument.
 """
 
 import re
@@ -47,6 +49,8 @@ class Oracle:
     says: tuple[str, ...] = ()
     server: str = ""
     """Whose server this is, `owner/name`; empty for a client."""
+    tests: str = ""
+    """Whose tests these are, `owner/name`, if it runs any."""
     call: str = ""
     ways: tuple[str, ...] = ("",)
     warns: tuple[str, ...] = ()
@@ -83,6 +87,7 @@ def _declared(script: Path, block: re.Match[str] | None) -> Oracle | None:
         least = tuple(int(part) for part in re.findall(r"\d+", told.get("requires-python", ">=3.11")))
         kept = {
             "server": server,
+            "tests": str(ours.get("tests", "")),
             "call": str(ours.get("call", "")),
             "ways": tuple(ours.get("ways", ("",))),
             "warns": tuple(ours.get("warns", ())),

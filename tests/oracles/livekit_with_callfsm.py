@@ -166,6 +166,8 @@ async def hold(check: Checks, urls: list[str], lines: list[bytes]) -> None:
             answer = await _said(inbox)
             check("the caller is handed over, and the other agent answers", "mechanic is here" in answer.text_content, answer)
             check("the session is the other agent's", isinstance(session.current_agent, Mechanic), session.current_agent)
+            forgotten = wire.latest.get("conversation.item.deleted")
+            check("the other agent begins with what it was given, and the server forgets the rest", forgotten is not None, forgotten)
             microphone.say(lines[3])
             await asyncio.wait_for(over.wait(), 60)
         check("the call ended once, after a goodbye that was heard", [end.reason.name for end in ends] == ["GOODBYE"], ends)

@@ -58,12 +58,12 @@ def judge(oracle: Oracle, tell: Callable[[str], None], *, build_s: float = BUILD
     """Run it to its end; `tell` is given each of its lines. Building its environment may take `build_s` for each command."""
     began = time.monotonic()
     try:
-        checkout = checkout_of(oracle) if oracle.server else None
+        checkout = checkout_of(oracle.server or oracle.tests) if oracle.server or oracle.tests else None
         python = python_of(oracle, build_s=build_s)
     except (NoEnvironment, NoCheckout) as lack:
         return Verdict(oracle=oracle, missing=str(lack))
     built = time.monotonic()
-    if checkout is not None:
+    if checkout is not None and oracle.server:
         tell(f"{oracle.server}; its environment took {built - began:.1f} s")
         held, broken = _serve(oracle, python, checkout, tell)
         times = {"build_s": built - began, "call_s": time.monotonic() - built}
@@ -77,7 +77,7 @@ def judge(oracle: Oracle, tell: Callable[[str], None], *, build_s: float = BUILD
         urls = [
             stack.enter_context(standing_in(*words.split(), "--log", str(log))) for words, log in zip(oracle.stand_ins, logs, strict=True)
         ]
-        held, broken = follow([python, oracle.script, *urls, *lines], tell)
+        held, broken = follow([python, oracle.script, *urls, *lines, *([checkout] if checkout else [])], tell)
         events = sum(map(_taken, logs), Counter[str]())
     return Verdict(
         oracle=oracle,

@@ -53,14 +53,14 @@ class NoCheckout(RuntimeError):
     """A server's code is not at hand; the message says where it is looked for."""
 
 
-def checkout_of(oracle: Oracle) -> Path:
-    """Where the server's code is. Raises NoCheckout."""
+def checkout_of(name: str) -> Path:
+    """Where the code of `owner/name` is. Raises NoCheckout."""
     folder = os.environ.get(CHECKOUTS)
     if not folder:
-        raise NoCheckout(f"no checkout of {oracle.server}: set {CHECKOUTS} to a folder that holds {oracle.server.replace('/', '+')}")
-    place = Path(folder) / oracle.server.replace("/", "+")
+        raise NoCheckout(f"no checkout of {name}: set {CHECKOUTS} to a folder that holds {name.replace('/', '+')}")
+    place = Path(folder) / name.replace("/", "+")
     if not place.is_dir():
-        raise NoCheckout(f"no checkout of {oracle.server}: {place} is no folder")
+        raise NoCheckout(f"no checkout of {name}: {place} is no folder")
     return place.resolve()
 
 

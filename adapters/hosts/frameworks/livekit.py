@@ -17,8 +17,9 @@ from typing import Any
 import attrs
 
 from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard, is_generated
+from adapters.hosts.frameworks.livekit_context import LONGEST_ID, Conversation, wire_item
 from adapters.hosts.frameworks.words import Words
-from adapters.realtime.messages import Told, value_at
+from adapters.realtime.messages import Told
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.bounded import Bounded
 from adapters.seam.frames import Run
@@ -129,14 +130,16 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         super().__init__(model)
         self._model = model
         self._settings = model.settings
-        self._chat_ctx, self._tools = llm.ChatContext.empty(), llm.ToolContext.empty()
-        self._known: set[str] = set()
+        self._conversation, self._tools = Conversation(), llm.ToolContext.empty()
         self._loop = asyncio.get_running_loop()
         self._resampler: Any = None
         self._closing = False
         self._floor, self._words = Floor(), Words()
         self._generations: Bounded[str, _Generation] = Bounded()
         self._calls: Bounded[str, str] = Bounded()
+        self._untold: set[str] = set()
+        """Calls of functions whose answers no response has told yet, and of them those that were answered since the last began."""
+        self._answered: set[str] = set()
         self._replies: list[asyncio.Future[Any]] = []
         self.guard = Guard(self, settings=self._settings, **model.place)
         self._holding = asyncio.create_task(self.guard.hold())
@@ -145,8 +148,8 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
 
     @property
     def chat_ctx(self) -> Any:
-        """The conversation, as far as the framework knows of it."""
-        return self._chat_ctx.copy()
+        """The conversation, as the server has it."""
+        return self._conversation.context
 
     @property
     def tools(self) -> Any:
@@ -164,19 +167,25 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         self._become(tools=tuple({"type": "function", **tool["function"]} for tool in told))
 
     async def update_chat_ctx(self, chat_ctx: Any) -> None:
-        """Take what is new in the conversation; what of an answer was not heard, the core has the model forget."""
+        """Have the server remember this: what it lacks is added at the end, and what is gone from it is deleted.
+
+        What of an answer was not heard, the core has the model forget. A message that is heard now, and a function's answer that is to be
+        told, as at a handover to an agent who begins with nothing, are never deleted.
+        """
+        heard = {item_id for one in self._generations.values() for item_id in one.open}
+        for item in self._conversation.without(chat_ctx.items):
+            if item.id not in heard and getattr(item, "call_id", "") not in self._untold:
+                self._conversation.drop(item.id)
+                self.guard.llm.do(fx.DeleteItem(item.id[:LONGEST_ID]))
         for item in chat_ctx.items:
-            if item.id in self._known:
+            if self._conversation.has(item) or (told := wire_item(item)) is None:
                 continue
-            self._known.add(item.id)
-            if item.type == "function_call_output":
+            if item.type == "function_call_output" and item.call_id in self._calls:
+                self._answered.add(item.call_id)
                 self.guard.finish_tool(item.call_id, item.output)
-            elif item.type == "message" and item.text_content:
-                kind = "output_text" if item.role == "assistant" else "input_text"
-                role = "system" if item.role == "developer" else item.role
-                content = [{"type": kind, "text": item.text_content}]
-                self.guard.write(item.id[:32], {"type": "message", "role": role, "content": content}, answered=False)
-        self._chat_ctx = chat_ctx.copy()
+            else:
+                self.guard.write(item.id[:LONGEST_ID], told, answered=False)
+                self._conversation.wrote(item)
 
     def update_options(self, **_: Any) -> None:
         """Nothing of it changes in a call."""
@@ -200,7 +209,8 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         self._replies.append(reply)
         if isinstance(instructions, str) and instructions:
             content = [{"type": "input_text", "text": instructions}]
-            self.guard.write(f"item_{uuid.uuid4().hex[:24]}", {"type": "message", "role": "system", "content": content})
+            self._conversation.hide(wish := f"item_{uuid.uuid4().hex[:24]}")
+            self.guard.write(wish, {"type": "message", "role": "system", "content": content})
         else:
             self.guard.tell(ev.TurnCommitted, f"reply_{uuid.uuid4().hex[:24]}")
         return reply
@@ -238,6 +248,7 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
             words, sound = generation.message(run.part[0])
             sound.send_nowait(rtc.AudioFrame(bytes(run.pcm), RATE_HZ, 1, len(run.pcm) // 2))
             if said := self._words.went(run):
+                self._conversation.said(run.part[0], said)
                 words.send_nowait(said)
 
     def hush(self) -> None:
@@ -256,6 +267,7 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
             case ev.ToolCalled(tool_call_id=call_id, response_id=response_id):
                 self._calls[call_id] = response_id
             case ev.Transcribed(item_id=item_id, text=text):
+                self._conversation.said(item_id, text)
                 said = llm.InputTranscriptionCompleted(item_id=item_id, transcript=text, is_final=True)
                 self._tell("input_audio_transcription_completed", said)
             case _:
@@ -264,7 +276,10 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
             match effect:
                 case fx.RunTool(call_id, name, arguments):
                     if (generation := self._generations.get(self._calls.get(call_id, ""))) is not None:
-                        generation.functions.send_nowait(llm.FunctionCall(call_id=call_id, name=name, arguments=arguments))
+                        self._untold.add(call_id)
+                        known = self._conversation.call(call_id)
+                        of = {} if known is None else {"id": known.id}
+                        generation.functions.send_nowait(llm.FunctionCall(call_id=call_id, name=name, arguments=arguments, **of))
                 case fx.Retire(response_id) | fx.Flush(response_id) if response_id in self._generations:
                     self._close(response_id, heard=isinstance(effect, fx.Retire))
                 case _:
@@ -278,8 +293,8 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         if self._model.overheard is not None:
             self._model.overheard(told.message)
         self._words.overhear(told)
-        if told.kind == "conversation.item.added" and isinstance(item_id := value_at(told.message, "item", "id"), str):
-            self._known.add(item_id)
+        if (added := self._conversation.overhear(told)) is not None:
+            self._tell("remote_item_added", added)
 
     def ended(self, ended: fx.TellEnded) -> None:
         """See Inside: a failure is an error from which there is no recovery; any end is told to who wants to know."""
@@ -299,6 +314,8 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
 
     def _begin(self, response_id: str) -> None:
         generation = self._generations[response_id] = _Generation()
+        self._untold -= self._answered
+        self._answered.clear()
         # Whoever does not wait any more takes no answer from the caller.
         self._replies = [one for one in self._replies if not one.done()]
         reply = self._replies.pop(0) if self._replies else None
@@ -315,7 +332,8 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
     def _close(self, response_id: str, *, heard: bool) -> None:
         generation = self._generations[response_id]
         if heard and not generation.over and (rest := self._words.rest(response_id)):
-            for words, _ in list(generation.open.values()):
+            for item_id, (words, _) in list(generation.open.items()):
+                self._conversation.said(item_id, rest)
                 words.send_nowait(rest)
         generation.close()
 

@@ -74,6 +74,7 @@ class Response:
         items: list[Json] = self._wishes.get("input", self._conversation.items)
         latest = items[-1] if items else {}
         said = [self._conversation.words_of(item) for item in items if item.get("role") == "user"]
+        orders = [self._conversation.words_of(item) for item in items if item.get("role") == "system"]
         asked = self._settings.with_wishes(self._wishes)
         choice = asked["tool_choice"]
         named = choice["name"] if isinstance(choice, dict) else None
@@ -84,7 +85,7 @@ class Response:
             caller_spoke=bool(said),
             caller_spoke_last=latest.get("role") == "user",
             tool_output=latest.get("output"),
-            instructions=str(asked["instructions"]),
+            instructions="\n".join([str(asked["instructions"]), *orders]),
             offers=tuple(_tool(one) for one in asked["tools"] if choice != "none" and named in (None, one["name"])),
             must_call=choice == "required" or named is not None,
         )

@@ -21,7 +21,7 @@ class Turn:
 
     `heard` is the caller's latest words and `earlier` those before, `replies` how often the agent has spoken, `caller_spoke_last`
     whether nothing has come after the caller's words; `tool_output` the answer to the latest function call, when that came last;
-    `instructions` and `offers` are the client's wishes, `must_call` that one of the offers be called.
+    `instructions`, system messages behind them, and `offers` are the client's wishes, `must_call` that one of the offers be called.
     """
 
     heard: str = ""
