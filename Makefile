@@ -101,7 +101,7 @@ mutants: all
 
 # The reference, from the docstrings: every module and public name, linked from docs/index.html; what needs a framework is not in it.
 docs: all
-	$(BIN)/python -m pdoc --output-directory docs fsm fsm.call adapters '!adapters.hosts.frameworks.(openai_agents|pipecat|livekit)'
+	$(BIN)/python -m pdoc --output-directory docs fsm fsm.call adapters '!adapters.hosts.frameworks.(openai_agents|pipecat|livekit|livekit_context)'
 
 # The wheel and the source distribution, checked, and installed with each extra: every command works or says what it lacks.
 dist: all

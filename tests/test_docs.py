@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-INSIDE = ("openai_agents", "pipecat", "livekit")
+INSIDE = ("openai_agents", "pipecat", "livekit", "livekit_context")
 """The modules that need a framework: they cannot be imported without, and are not in the reference."""
 
 

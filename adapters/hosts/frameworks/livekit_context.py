@@ -4,9 +4,12 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from livekit.agents import llm
-
 from adapters.realtime.messages import Told, value_at
+
+try:
+    from livekit.agents import llm
+except ImportError as lack:
+    raise ImportError(f"{lack.name or lack} is not installed: pip install 'callfsm[livekit]'") from None
 
 LONGEST_ID = 32
 """So many characters of an item's id a server takes (OpenAI's limit)."""
