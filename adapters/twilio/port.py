@@ -52,7 +52,8 @@ class Answered:
 
 
 async def answer(channel: Channel, *, timeout_s: float = 10.0) -> Answered:
-    """Wait for the stream's `start`; what comes before it is set aside (R40). Raises LineError, which names what was."""
+    """Wait for the stream's `start`; what comes before it is set aside (R40). Raises LineError, which names what was: at once for a start
+    that cannot be used, so that nobody waits on a line that stays silent."""
     wire = Wire()
     try:
         with anyio.fail_after(timeout_s):
@@ -60,6 +61,8 @@ async def answer(channel: Channel, *, timeout_s: float = 10.0) -> Answered:
                 message = wire.receive(await channel.receive())
                 if isinstance(message, Started):
                     return Answered(channel, wire, message)
+                if wire.unusable:
+                    raise LineError(_without_start(wire))
     except ChannelClosed as closed:
         raise LineError(_without_start(wire) or f"the stream ended before its start: {closed}") from None
     except TimeoutError:

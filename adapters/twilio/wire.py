@@ -129,6 +129,11 @@ class Wire:
         """The message that opened the stream, once it has come."""
         return self._started
 
+    @property
+    def unusable(self) -> bool:
+        """Has a start come that cannot be used? No other will."""
+        return self._started is None and bool(self.quarantined[NOT_MULAW] or self.quarantined["malformed start"])
+
     def receive(self, text: str | bytes) -> Message | None:
         """The message, or None when it is set aside and counted; never raises."""
         try:
