@@ -309,7 +309,7 @@ _BEGUN_BY: dict[State, tuple[type, ...]] = {
     st.ADMITTED: (fx.Admit, ev.PlayoutOver, ev.PlayoutExpired),
     st.VOICELESS: (ev.TextArrived,),
     st.ONSET: (ev.AudioArrived, ev.PlayoutProgressed, ev.PlayoutOver),
-    st.PLAYING: (ev.PlayoutProgressed, ev.PlayoutExpired),
+    st.PLAYING: (ev.PlayoutProgressed, ev.PlayoutExpired, ev.AudioArrived),
     st.TAIL: (ev.QueueEmptied,),
     st.STARVED: (ev.PlayoutFinished, ev.PlayoutExpired, ev.SentenceSynthesised, ev.ToolsAnswered),
     st.SILENT: (ev.PlayoutOver, ev.BargedIn, ev.TakenUp),

@@ -99,6 +99,12 @@ def _flush(_: Asking, world: World, effect: fx.Flush) -> Iterator[Rule]:
         yield Rule.FLUSH
 
 
+def _retire(_: Asking, world: World, effect: fx.Retire) -> Iterator[Rule]:
+    answer = world.answer(effect.response_id)
+    if answer is not None and answer.device is Device.ADMITTED and (answer.more or answer.sound is Sound.CAME):
+        yield Rule.RETIRE
+
+
 def _hold(asked: Asking, world: World, __: fx.Hold) -> Iterator[Rule]:
     if world.held:
         yield Rule.HOLD
@@ -314,6 +320,7 @@ DEMANDS: dict[type[fx.Effect], Callable[[Asking, World, Any], Iterator[Rule]]] =
     fx.CreateResponse: _create,
     fx.Admit: _admit,
     fx.Flush: _flush,
+    fx.Retire: _retire,
     fx.Hold: _hold,
     fx.Resume: _resume,
     fx.Synthesise: _synthesise,

@@ -190,7 +190,10 @@ def _item(world: World, event: Any, _: Policy) -> World:
     if answer is None:
         return world
     sound = isinstance(event, ev.AudioArrived)
-    changes: dict[str, Any] = {"sound": max(answer.sound, Sound.CAME) if answer.sound < Sound.OUT else Sound.HEARD} if sound else {}
+    changes: dict[str, Any] = {}
+    if sound:
+        out = answer.sound is Sound.OUT
+        changes = {"sound": Sound.HEARD if out else max(answer.sound, Sound.CAME), "more": answer.more or out}
     if not isinstance(event, ev.SentenceCut):
         changes["whole"] = False
     if event.item_id:
@@ -416,13 +419,13 @@ def _noticed(world: World, event: ev.NoticeRequested, _: Policy) -> World:
 def _progressed(world: World, event: Any, _: Policy) -> World:
     """What the device says of a response that it holds no more is past."""
     answer = world.answer(event.response_id)
-    return world if answer is None or not answer.audible else with_answer(world, event.response_id, sound=Sound.HEARD)
+    return world if answer is None or not answer.audible else with_answer(world, event.response_id, sound=Sound.HEARD, more=False)
 
 
 def _finished(world: World, event: ev.PlayoutFinished, _: Policy) -> World:
     answer = world.answer(event.response_id)
     known = answer is not None and answer.audible and answer.sound
-    return with_answer(world, event.response_id, sound=Sound.OUT) if known else world
+    return with_answer(world, event.response_id, sound=Sound.OUT, more=False) if known else world
 
 
 def _stopped(world: World, event: ev.PlayoutStopped, _: Policy) -> World:

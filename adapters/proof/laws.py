@@ -12,6 +12,7 @@ class Rule(StrEnum):
     CREATE_CAUSE = "a response is asked for only to pay what is owed, or what failed (R12, R37, R43)"
     PROMPT_QUIET = "a silent caller is asked only while nothing goes on (R51, R52)"
     ADMIT = "a response is admitted once, at its birth, and not where the caller interrupted (R09, R68, R69)"
+    RETIRE = "what may be heard is over only when all that came of it was heard (R27, R97)"
     FLUSH = "a response is flushed once, while it may be heard (R31)"
     INTERRUPTED = "after an interruption nothing that was under way may be heard (R30, R68, R69)"
     INTERRUPTED_ENDS = "after an interruption what is generated is cancelled by its owner (R02, R30)"

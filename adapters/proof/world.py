@@ -110,6 +110,8 @@ class Answer(NamedTuple):
     words: bool = False
     whole: bool = False
     """Is all done of it that was begun (R97)?"""
+    more: bool = False
+    """Has sound of it come since all that had come was heard?"""
     device: Device = Device.NEVER
     sound: Sound = Sound.NONE
     items: tuple[Item, ...] = ()

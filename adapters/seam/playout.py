@@ -55,6 +55,8 @@ class _Account(_Tally):
     """How much of it was played when progress was told last; 0: no sound of it was ever taken."""
     silent: int = 0
     """How much silence came since its last sound."""
+    dry: bool = False
+    """Has it run out of sound, so that more of it is to be told of?"""
     sentence: str = ""
     """The sentence that was queued last."""
     parts: Bounded[Part, _Tally] = attrs.Factory(Bounded)
@@ -194,6 +196,7 @@ class Playout:
         before, self._sounding = self._sounding, {}
         for response_id in before:
             if self.is_out(response_id) and self._admitted[response_id].loud:
+                self._admitted[response_id].dry = True
                 self._facts.append(RanOut(response_id, self.sound.ms_of(self._admitted[response_id].played)))
         frame, left = Frame(of=self.sound), 0 if self._held else self.sound.frame_bytes
         while left and self._queue:
@@ -252,13 +255,13 @@ class Playout:
         return Refusal.FULL if cut or self.queued + len(pcm) > self.sound.bytes_of(self.limit_ms) else None
 
     def _listen(self, account: _Account, response_id: str, part: Part, pcm: bytes) -> bytes:
-        """Note whether there is sound in a piece, and whether it is the first of its part; gives what is to be played of it."""
+        """Note whether there is sound in a piece, the first of its part or since it ran out; gives what is to be played of it."""
         if pcm.strip(self.sound.silence):
             account.silent = 0
             tally = account.part(part)
-            if not (tally.loud if part[0] else account.loud):
+            if account.dry or not (tally.loud if part[0] else account.loud):
                 self._facts.append(Arrived(response_id, *part))
-            account.loud = tally.loud = True
+            account.loud, tally.loud, account.dry = True, True, False
             return pcm
         room = self.sound.bytes_of(PAUSE_MS) - account.silent
         account.silent += len(pcm[:room])

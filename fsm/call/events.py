@@ -192,7 +192,8 @@ class ItemAdded(ModelEvent):
 
 @attrs.frozen(eq=False, repr=False)
 class AudioArrived(ModelEvent):
-    """The first audio of a response's item, or of a further content part of it, reached the device; later frames are not events."""
+    """The first audio of a response's item, or of a further content part of it, reached the device, or the first since the response ran
+    out of sound (PlayoutFinished, QueueEmptied); later frames are not events."""
 
     response_id: str
     item_id: str = ""

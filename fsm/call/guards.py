@@ -301,8 +301,8 @@ def asks_patience(call: Call, event: ev.ResponseFailed) -> bool:
 
 
 def unheard(call: Call, _: object) -> bool:
-    """Has nothing been heard of the response that may be heard?"""
-    return call.playout.state in UNHEARD
+    """Has no sound come of the response that may be heard, though a tool that it called may have answered?"""
+    return call.playout.state in UNHEARD or (call.playout.state is STARVED and not call.playout.heard)
 
 
 def last_unheard(call: Call) -> bool:

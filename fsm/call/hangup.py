@@ -27,7 +27,6 @@ from fsm.call.guards import (
     of_response,
     of_session,
     stalled_unpaid,
-    unheard,
 )
 from fsm.call.idle import gives_up_waiting
 from fsm.call.snapshot import Call, Hangup
@@ -58,6 +57,11 @@ LIVE = (STAYING, PARTING, GOODBYE)
 def heard_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
     """Was that response completed and heard before we learned that it says goodbye, so that it is not said again (R42, R43)?"""
     return call.playout.state is SILENT and call.response.state is COMPLETED and event.response_id == call.response.id
+
+
+def called_a_tool(call: Call, event: ev.GoodbyeSaid) -> bool:
+    """Did it call a tool besides, so that it is not the last word, and maybe nothing of it was heard (R80, R91)?"""
+    return heard_already(call, event) and call.response.called
 
 
 def caller_spoke(call: Call, _: object) -> bool:
@@ -96,7 +100,7 @@ def nothing_said(call: Call, event: ev.HangupRequested) -> bool:
 def goodbye_heard(call: Call, _: ev.PlayoutOver) -> bool:
     """Has the completed goodbye been heard (R42, R91)?"""
     ended = call.response.id != call.hangup.id or call.response.state not in (IN_PROGRESS, *CANCELLINGS)
-    return call.playout.id == call.hangup.id and ended and not unheard(call, None)
+    return call.playout.id == call.hangup.id and ended and call.playout.heard
 
 
 def goodbye_stalled(call: Call, _: ev.PlayoutStalled) -> bool:
@@ -311,6 +315,7 @@ HANGUP = region(
     row(STAYING,     ev.GoodbyeSaid,         of_greeting,               ignore("a greeting ends no call (R48)")),
     row(STAYING,     ev.GoodbyeSaid,         too_soon,                  ignore("the caller has hardly spoken (R46, R48)")),
     row(STAYING,     (ev.GoodbyeSaid, ev.HangupRequested), withdrawn_already, ignore("that goodbye was cut off, or the caller has spoken since (R45)")),
+    row(STAYING,     ev.GoodbyeSaid,         called_a_tool,             ignore("its tool is to be answered yet")),
     row(STAYING,     ev.GoodbyeSaid,         heard_already,             stay(after_goodbye, raises(ev.HangupDue))),
     row(STAYING,     ev.GoodbyeSaid,         being_heard,               go(GOODBYE, after_goodbye)),
     row(STAYING,     ev.HangupRequested,     nothing_said,              stay(as_requested, raises(ev.HangupDue))),

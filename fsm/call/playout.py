@@ -23,6 +23,7 @@ from fsm.call.guards import (
     of_session,
     sentences_to_come,
     stalled,
+    unheard,
     welcome,
     without_sound_to_follow,
 )
@@ -66,6 +67,11 @@ def last_word_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpired) -
 def after_call(call: Call, _: ev.ToolsAnswered) -> bool:
     """Has the tool answered that the response called, before anything of it was heard?"""
     return heard_in_progress(call, None) and call.response.called
+
+
+def first_sound(call: Call, event: ev.AudioArrived) -> bool:
+    """Is it the first sound of what is heard?"""
+    return of_playout(call, event) and unheard(call, None)
 
 
 def begins_to_be_heard(call: Call, event: ev.SentenceStarted) -> bool:
@@ -186,7 +192,8 @@ PLAYOUT = region(
     row(AUDIBLE,                 ev.QuestionAsked,        of_playout,           stay(note_question)),
     row(LEADING,                 ev.QuestionAsked,        of_next,              stay(note_next_question)),
     row(ADMITTED,                ev.TextArrived,          words_to_be_spoken,   go(VOICELESS)),
-    row(UNHEARD,                 ev.AudioArrived,         of_playout,           go(ONSET)),
+    row((*UNHEARD, STARVED),     ev.AudioArrived,         first_sound,          go(ONSET)),
+    row((TAIL, STARVED),         ev.AudioArrived,         of_playout,           go(PLAYING)),
     row(UNHEARD,                 ev.PlayoutProgressed,    of_playout,           go(ONSET, note_heard)),
     row(ONSET,                   ev.PlayoutProgressed,    of_playout,           stay(note_heard)),
     row(LEADING,                 ev.SentenceStarted,      begins_to_be_heard,   stay(note_heard)),

@@ -9,7 +9,6 @@ from fsm.call.guards import (
     CONFIRMED_SESSION,
     IDLE,
     NOT_ACTIVE,
-    UNHEARD,
     calls_instead,
     heard_in_progress,
     known,
@@ -21,6 +20,7 @@ from fsm.call.guards import (
     sentences_to_come,
     server_interrupts,
     told_to_wait,
+    unheard,
     welcome,
     without_sound_to_follow,
 )
@@ -83,7 +83,7 @@ def completes_unheard(call: Call, event: ev.ResponseCompleted) -> bool:
     if not of_response(call, event) or calls_instead(call):
         return False
     if call.playout.id == event.response_id:
-        return call.playout.state in UNHEARD and not sentences_to_come(call, None)
+        return unheard(call, None) and not sentences_to_come(call, None)
     return without_sound_to_follow(call, event)
 
 

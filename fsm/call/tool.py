@@ -47,6 +47,11 @@ def cut_off(call: Call, _: ev.ToolCalled) -> bool:
     return call.response.state in (WITHDRAWN, *CANCELLINGS, CANCELLED)
 
 
+def cut_at_birth(call: Call, event: ev.ToolCalled) -> bool:
+    """Is it of a response that was cancelled at its birth, and has not ended (R68, R90)?"""
+    return event.response_id in call.response.unwanted
+
+
 def undecided(call: Call, _: ev.ToolCalled) -> bool:
     """Is it not known yet whether the caller interrupts?"""
     return call.interruption.state in (ECHOED, *HELD)
@@ -215,6 +220,7 @@ TOOL = region(
     *closing(LIVE),
     #   while          on                if               then
     row(LIVE,          ev.ToolCalled,    told_already,    ignore("told twice, or again after its answer (R89)")),
+    row(LIVE,          ev.ToolCalled,    cut_at_birth,    stay(note_told, refuse_cut)),
     row(LIVE,          ev.ToolCalled,    not_ours,        ignore("of a response that is not ours, or is past (R90)")),
     row(LIVE,          ev.ToolCalled,    cut_off,         stay(note_told, refuse_cut)),
     row(LIVE,          ev.ToolCalled,    too_many,        stay(note_told, refuse_tool)),

@@ -246,6 +246,33 @@ def test_the_goodbye_may_be_told_in_any_order() -> None:
         assert script.of(TellEnded) == [TellEnded(Reason.GOODBYE)], place
 
 
+def test_a_goodbye_of_which_nothing_was_heard_ends_no_call() -> None:
+    """R91: it has words and a tool call and no sound, and the tool has answered."""
+    for tool in (False, True):
+        script = answering()
+        if not tool:
+            hear(script)
+        script.post(ev.GoodbyeSaid, "r1")
+        script.post(ev.ToolCalled, "t1", "look_up", "{}", "r1")
+        script.post(ev.ToolFinished, "t1", "found")
+        script.post(ev.ResponseCompleted, "r1")
+        if tool:
+            assert not script.of(TellEnded)
+        else:
+            heard_out(script)
+            assert script.of(TellEnded) == [TellEnded(Reason.GOODBYE)]
+
+
+def test_a_goodbye_that_is_told_when_its_tool_runs_still_ends_no_call() -> None:
+    """R80, R91: the response is over, maybe unheard, and its tool is to be answered; the application may wish the end all the same."""
+    script = answering()
+    script.post(ev.ToolCalled, "t1", "look_up", "{}", "r1")
+    script.post(ev.ResponseCompleted, "r1")
+    assert script.post(ev.GoodbyeSaid, "r1") == []
+    script.expects(hangup=states.STAYING, tool=states.TOOL_RUNNING)
+    assert TellEnded(Reason.APPLICATION, "done") in script.post(ev.HangupRequested, "r1", "done")
+
+
 def test_no_silence_and_no_empty_queue_ends_a_call() -> None:
     """R41: hang-up needs a reason of its own."""
     script = playing_out()

@@ -224,6 +224,19 @@ def test_a_notice_that_comes_while_one_is_due_is_kept() -> None:
     assert notices(script) == ["two"]
 
 
+def test_a_notice_that_calls_a_tool_and_is_not_said_is_asked_for_again() -> None:
+    """R91, R93: whether the tool has answered before the response ends, or not."""
+    for answers_first in (False, True):
+        script = idle()
+        script.post(ev.NoticeRequested, "one")
+        script.post(ev.ResponseCreated, "n1")
+        script.post(ev.ToolCalled, "t1", "look_up", "{}", "n1")
+        if answers_first:
+            script.post(ev.ToolFinished, "t1", "found")
+        script.post(ev.ResponseCompleted, "n1")
+        assert notices(script) == ["one"]
+
+
 def test_a_long_tool_is_told_to_the_caller() -> None:
     """R80: once, when nobody speaks, and the tool runs on."""
     script = answering()

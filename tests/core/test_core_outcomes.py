@@ -59,6 +59,16 @@ def test_a_tool_of_what_was_interrupted_is_refused_whatever_runs() -> None:
             assert now(script, ev.ToolCalled, "t9", "look_up", "{}", "r1") == ()
 
 
+def test_a_tool_of_what_was_cancelled_at_its_birth_is_refused_whatever_runs() -> None:
+    """R68, R90: once; it is one response too many, and what is heard goes on."""
+    for state, pending in TOOLS:
+        script = put(speaking(), "tool", state, pending=pending)
+        script.post(ev.ResponseCreated, "r2")
+        assert now(script, ev.ToolCalled, "t9", "look_up", "{}", "r2") == (SendToolResult("t9", NOT_RUN),)
+        assert (script.call.tool.state, script.call.tool.pending, script.call.tool.told) == (state, pending, ("t9",))
+        assert now(script, ev.ToolCalled, "t9", "look_up", "{}", "r2") == ()
+
+
 def test_tools_that_run_and_wait_are_bounded_together() -> None:
     """R07, R89: the one too many is refused once."""
     for state, pending in TOOLS:

@@ -117,6 +117,32 @@ def test_a_voice_that_waits_for_more_is_still_speaking() -> None:
         script.expects(playout=states.SILENT, phase=states.LISTENING)
 
 
+def test_the_rest_of_an_answer_that_comes_at_once_with_its_end_is_heard() -> None:
+    """R27, R97: after a gap the server sends what is left and `response.done` in one burst, before any of it is played."""
+    for tail in (False, True):
+        script = speaking()
+        script.post(ev.QueueEmptied if tail else ev.PlayoutFinished, "r1", *(() if tail else (1000.0,)))
+        assert script.post(ev.AudioArrived, "r1", "item_r1") == []
+        script.expects(playout=states.PLAYING, phase=states.AI_SPEAKING)
+        assert script.post(ev.ResponseCompleted, "r1") == []
+        script.wait(1_000)
+        script.expects(playout=states.PLAYING)
+        assert script.post(ev.PlayoutFinished, "r1", 1_500.0) == [Retire("r1")]
+
+
+def test_the_first_sound_after_a_tool_of_the_same_response_is_heard() -> None:
+    """R27, R91: the tool has answered before, and the response's end comes before its sound is played."""
+    script = answering()
+    script.post(ev.ToolCalled, "t1", "look_up", "{}", "r1")
+    script.post(ev.ToolFinished, "t1", "found")
+    script.expects(playout=states.STARVED)
+    script.post(ev.AudioArrived, "r1", "item_r1")
+    script.expects(playout=states.ONSET)
+    assert script.post(ev.ResponseCompleted, "r1") == []
+    script.post(ev.PlayoutProgressed, "r1", 20.0)
+    assert Retire("r1") in script.post(ev.PlayoutFinished, "r1", 900.0)
+
+
 def test_a_voice_that_waits_for_a_response_that_was_given_up_falls_silent() -> None:
     """R75, R78: the cancelled response never ended, and nothing more of it will come."""
     script = hear(answering(response_ms=5_000), ms=4_000)

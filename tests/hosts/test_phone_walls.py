@@ -206,10 +206,10 @@ def test_a_drained_server_ends_although_tools_do_not() -> None:
 
 
 def test_a_loop_that_a_tool_blocks_is_named_and_two_signals_end_it() -> None:
-    code, log = served(("standing",), "loop_blocked", again=True)
+    code, log = served(("standing",), 'standing"', again=True)
     assert code in (128 + signal.SIGTERM, -signal.SIGTERM), "one more may come when Python has taken its handlers back"
-    [blocked] = [json.loads(line) for line in log if "loop_blocked" in line]
-    assert blocked["where"][-1].endswith("standing")
+    blocked = [json.loads(line)["where"][-1] for line in log if "loop_blocked" in line]
+    assert any(place.endswith("standing") for place in blocked), "a busy machine may block it before"
 
 
 def the_key_itself() -> str:

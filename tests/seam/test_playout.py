@@ -297,6 +297,19 @@ def test_the_first_sound_alone_arrives_and_an_empty_piece_is_none() -> None:
     assert playout.facts() == [Arrived("a", "item")]
 
 
+def test_sound_that_comes_after_all_was_played_arrives_anew() -> None:
+    """R27: whoever waits for more is told at once, and not only when it is played."""
+    playout = admitted("a")
+    for _ in range(2):
+        playout.play("a", sound(20), part=("item", 0))
+        assert playout.facts() == [Arrived("a", "item")]
+        take(playout, 2)
+        playout.facts()
+    playout.play("a", sound(20), part=("item", 0))
+    playout.play("a", sound(20), part=("item", 0))
+    assert playout.facts() == [Arrived("a", "item")]
+
+
 def test_nothing_is_told_of_silence_until_there_is_sound_and_it_is_played_all_the_same() -> None:
     """R91: an answer of silence alone was not heard; what was told late would be heard late."""
     playout = admitted("a")

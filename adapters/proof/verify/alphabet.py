@@ -123,7 +123,7 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
     if "memory" in plan.parts and item not in told:
         yield Happening(ev.ItemAdded(NOW, name, item))
     if plan.policy.voice == "realtime":
-        if answer.sound is Sound.NONE:
+        if answer.sound is Sound.NONE or (answer.sound is Sound.OUT and "progress" in plan.parts):
             yield Happening(ev.AudioArrived(NOW, name, item))
         elif "items" in plan.parts and f"{name}.b" not in told:
             yield Happening(ev.AudioArrived(NOW, name, f"{name}.b"))
