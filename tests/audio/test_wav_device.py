@@ -261,6 +261,7 @@ def test_a_response_that_goes_on_after_it_ran_out_is_told_of_again(tmp_path: Pat
     _, log, _ = call(tmp_path / "call.wav", 400, {2: admit_and_play(("r", sound(20))), 8: more}, calibration_ms=5_000)
     assert log.posted[3:-1] == [
         (60, PlayoutFinished(0, "r", 20)),
+        (160, AudioArrived(0, "r")),
         (160, PlayoutProgressed(0, "r", 40)),
         (180, PlayoutFinished(0, "r", 40)),
     ]

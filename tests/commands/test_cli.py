@@ -236,7 +236,8 @@ def test_a_pipe_is_no_file_of_tools(here: Here, tmp_path: Path) -> None:
 def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    command = f'rmdir ../gone; exec "{sys.executable}" -m adapters.cli sim --calls 1'
+    python = f'"{sys.executable}"'
+    command = f"{python} -c 'import os; os.rmdir(os.getcwd())'; exec {python} -m adapters.cli sim --calls 1"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["/bin/sh", "-c", command], cwd=gone, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
     assert "--out violations: the folder that we are in is gone" in one_line(done)

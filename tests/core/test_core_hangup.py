@@ -271,6 +271,10 @@ def test_a_goodbye_that_is_told_when_its_tool_runs_still_ends_no_call() -> None:
     assert script.post(ev.GoodbyeSaid, "r1") == []
     script.expects(hangup=states.STAYING, tool=states.TOOL_RUNNING)
     assert TellEnded(Reason.APPLICATION, "done") in script.post(ev.HangupRequested, "r1", "done")
+    script = answering()
+    script.post(ev.ToolCalled, "t1", "look_up", "{}", "r1")
+    script.post(ev.GoodbyeSaid, "r1")
+    script.expects(hangup=states.GOODBYE)
 
 
 def test_no_silence_and_no_empty_queue_ends_a_call() -> None:

@@ -122,6 +122,8 @@ def test_the_rest_of_an_answer_that_comes_at_once_with_its_end_is_heard() -> Non
     for tail in (False, True):
         script = speaking()
         script.post(ev.QueueEmptied if tail else ev.PlayoutFinished, "r1", *(() if tail else (1000.0,)))
+        script.post(ev.AudioArrived, "r9", "item_r9")
+        script.expects(playout=states.TAIL if tail else states.STARVED)
         assert script.post(ev.AudioArrived, "r1", "item_r1") == []
         script.expects(playout=states.PLAYING, phase=states.AI_SPEAKING)
         assert script.post(ev.ResponseCompleted, "r1") == []

@@ -191,7 +191,7 @@ def test_calls_in_which_nothing_goes_wrong_are_among_them() -> None:
 
 def test_both_voices_speak_and_are_interrupted() -> None:
     for voice in ("chatterbox", "realtime"):
-        done = simulate(Plan(1, (("voice", voice),), (Item("speak", "silence", 1, 500, 1_000), Item("speak", "sound", 2, 600, 2_000))))
+        done = simulate(Plan(1, (("voice", voice),), (Item("speak", "silence", 1, 500, 1_000), Item("speak", "sound", 4, 600, 2_000))))
         asked = [type(effect) for _, answer in done.steps for effect in answer.effects]
         assert not done.fault
         assert fx.Flush in asked
