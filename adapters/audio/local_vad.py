@@ -62,10 +62,10 @@ class VadSettings:
     calibration_ms: float = attrs.field(default=500, validator=_between(96, 10_000))
     """So much sound without speech makes the noise floor known, or twice as much of any: what the policy allows for it (R29)."""
     noise_margin_db: float = attrs.field(default=4, validator=_between(0, 40))
-    """How much louder than the room's noise it is with a voice in it. With 6 a voice 5 dB over the noise is heard late or never; with 3,
+    """How much louder than the room's noise a voice begins. With 6 a voice 5 dB over the noise is heard late or never; with 3,
     and a floor at the quietest tenth, babble interrupted (4 of 15 at 10 dB, `make ears`); the two were changed together."""
     echo_margin_db: float = attrs.field(default=5, validator=_between(0, 40))
-    """How much louder than the agent's echo a voice is. The echo is known by the loudest of each half second, beside the agent's loudest:
+    """How much louder than the agent's echo one begins. The echo is known by the loudest of each half second, beside the agent's loudest:
     its own frames are seldom above that (`make ears`)."""
 
 

@@ -138,8 +138,9 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         self._generations: Bounded[str, _Generation] = Bounded()
         self._calls: Bounded[str, str] = Bounded()
         self._untold: set[str] = set()
-        """Calls of functions whose answers no response has told yet, and of them those that were answered since the last began."""
+        """Calls of functions whose answers no response has told yet,"""
         self._answered: set[str] = set()
+        """and of them those that were answered since the last response began."""
         self._replies: list[asyncio.Future[Any]] = []
         self.guard = Guard(self, settings=self._settings, **model.place)
         self._holding = asyncio.create_task(self.guard.hold())
