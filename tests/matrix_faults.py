@@ -192,6 +192,7 @@ SERVER_LACKS = (
     fault("delete and truncate refused", without=("delete", "truncate"), codes=["invalid_value"]),
     fault("responses without output or conversation", without=("output", "conversation_id")),
     fault("no item ids", without=("item_id",)),
+    fault("ids that are numbers", without=("text_ids",)),
     fault("an LLM that reads transcripts", without=("early_hearing",)),
     fault(
         "voice and VAD in the session itself",

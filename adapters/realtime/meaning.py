@@ -297,8 +297,7 @@ def is_writing(memory: Memory, _: Told) -> bool:
 
 def unused(memory: Memory, told: Told) -> list[Incoming]:
     """Sound that nobody is to hear has come."""
-    named = value_at(told.message, "response_id")
-    response_id = named if isinstance(named, str) and named else memory.running
+    response_id = told.text("response_id") or memory.running
     if response_id in memory.responses and value_at(told.message, "delta"):
         memory.responses[response_id].sounded = True
     return []

@@ -97,6 +97,7 @@ FIELDS = {
     "rate_limits": Field(("rate_limits",), list, "none is used up"),
 }
 """Every field that is read, by the name that it has in here."""
+_IDS = ("response_id", "item_id", "call_id", "previous_item_id", "event_id", "conversation_id", "id")
 _PATHS = {name: tuple(tuple(place.split(".")) for place in field.places) for name, field in FIELDS.items()}
 
 
@@ -104,9 +105,10 @@ class Told:
     """One message of the server's, read field by field. Reading raises Malformed where a field has another type than it must have."""
 
     def __init__(self, message: Any, renamed: Mapping[str, str] | None = None) -> None:
-        """`message` is what the JSON held; responses whose id was used before are `renamed`."""
+        """`message` is what the JSON held, whose ids become text; responses whose id was used before are `renamed`."""
         self.message = message
         self._renamed = renamed or {}
+        _write_ids(message)
         kind = value_at(message, "type")
         if not isinstance(kind, str) or not kind:
             raise Malformed("type is missing, empty or is no text")
@@ -172,6 +174,15 @@ class Told:
             if (value := value_at(self.message, *path)) is not None and value != "":
                 return value
         return None
+
+
+def _write_ids(message: Any) -> None:
+    """Make ids that are numbers their text, wherever one is read: some servers count (R102)."""
+    output = value_at(message, "response", "output")
+    inside = (value_at(message, name) for name in ("response", "item", "error"))
+    for part in (message, *inside, *(output if isinstance(output, list) else ())):
+        if isinstance(part, dict):
+            part |= {name: str(part[name]) for name in _IDS if type(part.get(name)) is int}
 
 
 def _json(value: Any) -> str:

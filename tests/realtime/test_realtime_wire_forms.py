@@ -1,6 +1,7 @@
 """Claims about what servers write otherwise than OpenAI's: how a response ends, ids that are absent or used again, words told too soon."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from fsm.call import events
 from fsm.call.effects import CancelResponse, Cause, CommitTurn, CreateResponse, SendToolResult
 from fsm.call.events import ErrorReceived
 from tests.shared.speech import wav
-from tests.shared.wire import CALL, LOCAL, RESPONSE, SOUND, VOICE, confirmed, hear, say
+from tests.shared.wire import CALL, LOCAL, RESPONSE, SOUND, TEXT, VOICE, confirmed, hear, say
 
 # How a response ends.
 
@@ -149,6 +150,52 @@ def test_arguments_of_which_nobody_can_say_which_are_meant_stay_as_they_are() ->
     both = '{"day": "Monday"}{"day": "Tuesday"}'
     [told, _] = hear(made, type="response.output_item.done", response_id="r1", item=CALL | {"arguments": both})
     assert told.args[2] == both
+
+
+# Ids.
+
+
+def told_with(name: Callable[[int], Any]) -> list[Any]:
+    """What comes of a turn and of an answer that says and calls something, where `name` makes the ids; `0` and half a hundred are some."""
+    made = confirmed()
+    turn = {"item_id": name(0), "event_id": name(50)}
+    answer = {"id": name(1), "conversation_id": name(5)}
+    said = {"id": name(2), "type": "message", "role": "assistant"}
+    part = {"response_id": name(1), "item_id": name(2)}
+    call = CALL | {"id": name(3), "call_id": name(4)}
+    messages = (
+        {"type": "input_audio_buffer.speech_started", **turn},
+        {"type": "input_audio_buffer.speech_stopped", **turn},
+        {"type": "input_audio_buffer.committed", **turn, "previous_item_id": name(6)},
+        {"type": "conversation.item.input_audio_transcription.completed", **turn, "transcript": "Are you open?"},
+        {"type": "response.created", "event_id": name(51), "response": answer},
+        {"type": "response.created", "event_id": name(51), "response": answer},
+        {"type": "response.output_item.added", "response_id": name(1), "output_index": 0, "item": said},
+        {"type": "conversation.item.added", "previous_item_id": name(0), "item": said},
+        {"type": "response.output_audio.delta", **part, "delta": SOUND},
+        {"type": "response.output_audio.delta", "response_id": name(9), "item_id": name(8), "delta": SOUND},
+        {"type": "conversation.item.deleted", "item_id": name(2)},
+        {"type": "error", "error": {"type": "odd", "message": "Odd.", "event_id": name(52)}},
+        {"type": "response.done", "response": answer | {"status": "completed", "output": [said, call]}},
+    )
+    return [one for message in messages for one in hear(made, **message)]
+
+
+def test_an_id_that_is_a_number_is_taken_as_its_text_wherever_it_stands() -> None:
+    """R84, R102: each message with one was malformed, so its turn, its sound, its call and its end were lost."""
+    told = told_with(int)
+    assert told == told_with(str)
+    assert Happened(events.ToolCalled, ("4", CALL["name"], CALL["arguments"], "1")) in told
+    assert told[-1] == Happened(events.ResponseCompleted, ("1", ""))
+
+
+def test_sound_that_nobody_is_to_hear_is_known_by_the_number_of_its_response() -> None:
+    """R91."""
+    made = confirmed(TEXT)
+    hear(made, type="response.created", response={"id": 1})
+    hear(made, type="response.output_audio.delta", response_id=1, item_id=2, delta=SOUND)
+    why, _ = hear(made, type="response.done", response={"id": 1})
+    assert why.args[0] == "sound_without_words"
 
 
 # Responses without ids.

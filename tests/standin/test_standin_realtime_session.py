@@ -604,6 +604,21 @@ async def test_a_session_whose_voice_and_vad_stand_in_itself_and_races_and_trans
     assert whole[0]["transcript"].startswith(partial["transcript"])
 
 
+async def test_ids_that_are_numbers_name_the_same_as_their_text(question: bytes) -> None:
+    with serving(pace=QUICK, without=["text_ids"]) as url:
+        async with connect(url) as socket:
+            client = Client(socket)
+            await client.send("session.update", session={"type": "realtime", "output_modalities": ["text"]})
+            await client.hear(question, SECOND)
+            item = (await client.until("input_audio_buffer.committed"))["item_id"]
+            await client.send("conversation.item.retrieve", item_id=str(item))
+            assert (await client.until("conversation.item.retrieved"))["item"]["id"] == item
+            await client.send("conversation.item.delete", item_id=item, event_id="mine")
+            error = await client.error()
+    assert isinstance(item, int)
+    assert (error["event_id"], "item_id" in error["message"]) == ("mine", True)
+
+
 def test_every_lack_is_tried_here() -> None:
     source = Path(__file__).read_text()
     assert not [name for name in LACKS if f'"{name}"' not in source]

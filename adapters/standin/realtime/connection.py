@@ -134,7 +134,7 @@ class Guest:
         self._began_at = time.monotonic()
         query = parse_qs(urlsplit(connection.request.path).query) if connection.request else {}
         self._name = secrets.token_hex(6)
-        events = Events(self._name)
+        events = Events(self._name, in_digits="text_ids" in house.lacks)
         self.trouble = Trouble(connection, schedule, events, house.lacks, self._note_fault)
         """What stands between the session and the socket."""
         self._session = Session(

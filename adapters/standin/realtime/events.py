@@ -38,16 +38,17 @@ Out = Json | Begin | Transcribe | Later
 
 
 class Events:
-    """Makes a session's events and ids; `name` makes them unique between sessions."""
+    """Makes a session's events and ids; `name` makes them unique between sessions. Ids `in_digits` need a name in hexadecimal digits."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, in_digits: bool = False) -> None:
         self.name = name
+        self._digits = str(int(name, 16)) if in_digits else ""
         self._count = 0
 
     def new_id(self, prefix: str) -> str:
         """An id that nothing else in any session has."""
         self._count += 1
-        return f"{prefix}_{self.name}{self._count:05d}"
+        return f"{self._digits or f'{prefix}_{self.name}'}{self._count:05d}"
 
     def event(self, kind: str, **fields: Any) -> Json:
         """An event of type `kind`."""

@@ -1,6 +1,7 @@
 """What a compatible realtime server may lack of the original's: refused, ignored or left untold, each by a name."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -83,6 +84,7 @@ LACKS = {
     "arguments": Lack(
         "a call is told by its item alone", untold=("response.function_call_arguments.delta", "response.function_call_arguments.done")
     ),
+    "text_ids": Lack("the ids that it makes are numbers"),
     "item_id": Lack("the events of a response do not name its item, but where it is added"),
     "early_hearing": Lack("the agent reads what was said: it knows of a turn with its transcript, which comes unasked"),
 }
@@ -149,6 +151,7 @@ class Lacks:
         if "item_id" in self._names and kind.startswith("response."):
             left_out |= {"item_id"}
         event = {name: value for name, value in event.items() if name not in left_out}
+        event = _numbered(event) if "text_ids" in self._names else event
         return event | {"type": _BETA_NAMES.get(kind, kind)} if "ga_names" in self._names else event
 
     def _session(self, session: Json) -> Json:
@@ -180,6 +183,16 @@ def _moved_down(session: Json) -> Json:
         if name in session:
             audio[way][name] = session[name]
     return {name: value for name, value in session.items() if name not in names} | {"audio": audio}
+
+
+def _numbered(part: Any) -> Any:
+    """An event, or a part of one, whose ids of digits alone are numbers."""
+    if isinstance(part, list):
+        return [_numbered(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    is_id = {name: name == "id" or name.endswith("_id") for name in part}
+    return {name: int(one) if is_id[name] and str(one).isdigit() else _numbered(one) for name, one in part.items()}
 
 
 def _at(event: object, path: Path) -> object:
