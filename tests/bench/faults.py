@@ -1,14 +1,11 @@
 """What is heard of an old answer when the server misbehaves while the caller interrupts: calls of the fault matrix, many times over.
 
-The time runs from the arrival of speech_started; a frame of 20 ms that was due at that moment may still be heard. `python -m
-tests.bench.faults` runs this part alone.
+The time runs from the arrival of speech_started; a frame of 20 ms that was due at that moment may still be heard.
 """
 
-import sys
 from collections.abc import Callable
 
 import attrs
-from rich.console import Console
 from rich.table import Table
 
 from tests.matrix import LIMIT_S, Held, hold_all, servers
@@ -67,14 +64,3 @@ def fault_table(figures: FaultFigures) -> Table:
     for name, one in figures.spreads.items():
         table.add_row(name, f"{one.p50_ms:.0f}", f"{one.p95_ms:.0f}", f"{one.worst_ms:.0f}")
     return table
-
-
-def main() -> int:
-    """Measure this part alone and print it."""
-    figures = measure_faults(Console(stderr=True, style="dim").print)
-    Console(highlight=False).print(fault_table(figures))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,25 +1,20 @@
 """What a call costs in each format of its sound, and how soon the LLM has it, beside a bare bridge that copies messages (`bridge`).
 
-`python -m tests.bench.line` runs this part alone, and `make bench` with the others. All three carry the same calls at the same time of day:
+All three carry the same calls at the same time of day:
 in turns, there and back, so that what else the machine does falls on all alike; what is compared is the median of the turns.
 """
 
-import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
-from subprocess import PIPE
 
-import anyio
 import attrs
-from anyio.streams.buffered import BufferedByteReceiveStream
-from rich.console import Console
 from rich.table import Table
 
 from adapters.twilio.narrowband import TAPS
 
-from .phone import MAX_LATE_MS, START_S, Load, Peer, Say, Server, peers, served
+from .phone import MAX_LATE_MS, Load, Peer, Say, Server, peers, served
+from .processes import begun
 from .tables import figure_table
 
 BRIDGE = Path(__file__).with_name("bridge.py")
@@ -46,7 +41,11 @@ async def measure_lines(say: Say, load: Load = LOAD, turns: int = TURNS) -> dict
         there: dict[str, tuple[Peer, Server, int]] = {}
         for kind in KINDS:
             peer = await stack.enter_async_context(peers())
-            server = await stack.enter_async_context(_bridge(peer.url) if kind == "bridge" else served(peer.url, kind))
+            if kind == "bridge":
+                bridge = await stack.enter_async_context(begun(BRIDGE, peer.url))
+                server = Server(bridge.url, "", bridge.process.pid)
+            else:
+                server = await stack.enter_async_context(served(peer.url, kind))
             there[kind] = peer, server, server.kib
         for turn in range(MOST * turns):
             order = list(KINDS)[:: -1 if turn % 2 else 1]
@@ -78,22 +77,3 @@ def line_tables(figures: dict[str, list[Taken]]) -> list[Table]:
         cells = (f"{median(one.busy_ms for one in turns):.1f}", f"{ratio:.2f}", f"{median(one.through_ms for one in turns):.1f}")
         table.add_row(KINDS[kind], *cells, f"{turns[0].kib:.0f}")
     return [table]
-
-
-@asynccontextmanager
-async def _bridge(url: str) -> AsyncIterator[Server]:
-    async with await anyio.open_process([sys.executable, str(BRIDGE), url], stdin=None, stdout=PIPE, stderr=None) as process:
-        assert process.stdout is not None
-        with anyio.fail_after(START_S):
-            ready = (await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 1_000)).decode()
-        try:
-            yield Server(ready.removeprefix("ready "), "", process.pid)
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-
-
-if __name__ == "__main__":
-    say = Console(stderr=True, highlight=False, style="dim").print
-    for shown in line_tables(anyio.run(measure_lines, say)):
-        Console(highlight=False).print(shown)

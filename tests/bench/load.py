@@ -1,25 +1,21 @@
 """What a call costs: processor time of twenty calls in one process, sound flowing both ways, beside bare clients with the same traffic.
 
 A bare client sends a frame of the caller every 20 ms and takes each message of the server apart down to the sound; it plays nothing.
-A call does that and runs the tables and the playout; with the WAV device it records too. `python -m tests.bench.load` runs this alone.
+A call does that and runs the tables and the playout; with the WAV device it records too.
 """
 
 import base64
 import json
 import random
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
-from subprocess import PIPE
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 import attrs
-from anyio.streams.buffered import BufferedByteReceiveStream
-from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -35,6 +31,8 @@ from adapters.seam.ports import FRAME_BYTES, FRAME_MS, Port, Post, Speaker
 from fsm import Policy, start
 from fsm.call import effects as fx, events as ev
 
+from .processes import begun
+from .reaction import PatientCaller
 from .tables import figure_table, ratio
 
 Say = Callable[[str], None]
@@ -47,7 +45,7 @@ SETTLED = 0.3
 """The part of the time by which all have begun: what it takes to begin and end a call is told apart from what a second of it takes."""
 ROUNDS = 3
 FRAME = random.Random(1).randbytes(FRAME_BYTES)
-START_S, RUN_S = 30.0, 60.0
+RUN_S = 60.0
 BARE, PLAIN, RECORDED = "bare websockets client", "a call", "a call with the WAV device, recorded"
 PACKED = "bare client, compressed by default"
 
@@ -70,22 +68,6 @@ class Tally:
     """What came of one round."""
 
     sound_ms: float = 0.0
-
-
-class PatientCaller:
-    """A caller of whom nothing is heard, and who hangs up after some frames."""
-
-    def __init__(self, frames: int) -> None:
-        self._left = frames
-
-    @property
-    def finished(self) -> bool:
-        return self._left <= 0
-
-    def next_frame(self, agent_audible: bool) -> bytes:
-        """20 ms."""
-        self._left -= 1
-        return FRAME
 
 
 class PlainDevice:
@@ -130,7 +112,7 @@ async def measure_load(say: Say, calls: int = CALLS, seconds: float = SECONDS, r
     ms: dict[str, list[float]] = {name: [] for name in _KINDS}
     ends_ms: dict[str, list[float]] = {name: [] for name in _KINDS}
     sound: dict[str, float] = {}
-    async with _server() as server:
+    async with begun(SERVER) as server:
         for number in range(rounds):
             for name, one in _KINDS.items():
                 say(f"load, {calls} at a time, round {number + 1} of {rounds}: {name}")
@@ -139,7 +121,7 @@ async def measure_load(say: Say, calls: int = CALLS, seconds: float = SECONDS, r
                 with anyio.fail_after(RUN_S):
                     async with anyio.create_task_group() as group:
                         for place in range(calls):
-                            group.start_soon(one, f"{server}/?seconds={seconds + 1}", seconds, place / calls * FRAME_MS / 1000, tally)
+                            group.start_soon(one, f"{server.url}/?seconds={seconds + 1}", seconds, place / calls * FRAME_MS / 1000, tally)
                         await anyio.sleep(SETTLED * seconds)
                         settled_s, settled_at_s = time.process_time(), anyio.current_time()
                         await anyio.sleep((1 - SETTLED) * seconds)
@@ -193,7 +175,7 @@ async def _plain(url: str, seconds: float, after_s: float, tally: Tally) -> None
 
 async def _recorded(url: str, seconds: float, after_s: float, tally: Tally) -> None:
     with TemporaryDirectory() as folder:
-        device = WavDevice(Path(folder) / "call.wav", PatientCaller(int(seconds * 1000 / FRAME_MS)))
+        device = WavDevice(Path(folder) / "call.wav", PatientCaller(int(seconds * 1000 / FRAME_MS), FRAME))
         await _call(url, after_s, device, device, device.ears)
     tally.sound_ms += device.playout.handed_over / 48
 
@@ -213,16 +195,6 @@ _KINDS: dict[str, Callable[[str, float, float, Tally], Coroutine[Any, Any, None]
 }
 
 
-@asynccontextmanager
-async def _server() -> AsyncIterator[str]:
-    """The talker, in a process of its own, and its URL; it stops when its standard input is closed."""
-    async with await anyio.open_process([sys.executable, str(SERVER)], stdin=PIPE, stdout=PIPE, stderr=None) as process:
-        assert process.stdout is not None
-        with anyio.fail_after(START_S):
-            line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 1_000)
-        yield line.decode().removeprefix("ready ")
-
-
 def load_table(figures: LoadFigures) -> Table:
     """Who takes how much, beside the bare client."""
     table = figure_table(f"Processor time in ms, {figures.calls} calls at once, sound both ways", "one call", "a second", "ratio", "ends")
@@ -231,14 +203,3 @@ def load_table(figures: LoadFigures) -> Table:
         table.add_row(name, f"{ms:.1f}", ratios, f"{figures.ends_ms[name]:.1f}")
     table.caption = "  ratio: to the bare client / to the one compressed by default; ends: to begin and end a call"
     return table
-
-
-def main() -> int:
-    """Measure this part alone and print it."""
-    figures = anyio.run(measure_load, Console(stderr=True, style="dim").print)
-    Console(highlight=False).print(load_table(figures))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

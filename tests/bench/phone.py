@@ -8,12 +8,11 @@ it was itself: the floor of every other figure. Interruptions are decided at onc
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import DEVNULL
 from typing import Any
 
 import anyio
@@ -25,6 +24,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from .processes import begun
 from .reaction import Spread, spread_of
 from .tables import figure_table
 
@@ -40,7 +40,7 @@ SETTINGS = {
     "idle_ms": 600_000,
     "call_ms": 7_200_000,
 }
-START_S, ANSWER_S = 30.0, 30.0
+ANSWER_S = 30.0
 MAX_LATE_MS = 40.0
 """A call is carried in real time while 99 of 100 frames are no later than this, both ways."""
 LARGEST = 400
@@ -269,16 +269,9 @@ class Server:
 
 @asynccontextmanager
 async def peers() -> AsyncIterator[Peer]:
-    async with await anyio.open_process([sys.executable, str(PEER)], stdin=PIPE, stdout=PIPE, stderr=None) as process:
-        assert process.stdout is not None
-        lines = BufferedByteReceiveStream(process.stdout)
-        with anyio.fail_after(START_S):
-            url = (await lines.receive_until(b"\n", 1_000)).decode().removeprefix("ready ")
-        try:
-            yield Peer(url, process, lines)
-        finally:
-            with suppress(ProcessLookupError):
-                process.terminate()
+    """The neighbours, ready."""
+    async with begun(PEER) as peer:
+        yield Peer(peer.url, peer.process, peer.lines)
 
 
 @asynccontextmanager
@@ -287,21 +280,9 @@ async def served(url: str, line_sound: str = "pcmu") -> AsyncIterator[Server]:
     options = ["--port", "0", "--metrics-port", "0", "--realtime", url, "--max-calls", "1000", "--line-sound", line_sound]
     for name, value in SETTINGS.items():
         options += ["--set", f"{name}={value}"]
-    command = [sys.executable, "-m", "adapters.cli", "serve", *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TWILIO_")}
-    with Path(os.devnull).open("wb") as nowhere:
-        async with await anyio.open_process(command, stdin=None, stdout=PIPE, stderr=nowhere, env=environment) as process:
-            assert process.stdout is not None
-            lines, told = BufferedByteReceiveStream(process.stdout), dict[str, str]()
-            try:
-                with anyio.fail_after(START_S):
-                    while "ready" not in told:
-                        name, _, rest = (await lines.receive_until(b"\n", 1_000)).decode().partition(" ")
-                        told[name] = rest
-                yield Server(told["ready"], told["metrics"], process.pid)
-            finally:
-                with suppress(ProcessLookupError):
-                    process.kill()
+    async with begun("-m", "adapters.cli", "serve", *options, environment=environment, errors=DEVNULL) as server:
+        yield Server(server.url, server.told["metrics"], server.process.pid)
 
 
 async def main() -> None:

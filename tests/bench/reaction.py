@@ -4,19 +4,16 @@ The time runs from the server's write of speech_started to the device's refusal 
 interruption is a wait by choice (`Policy.interruption_min_ms`), so it is set to nothing here.
 """
 
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
-from subprocess import PIPE
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 import attrs
 import numpy as np
-from anyio.streams.buffered import BufferedByteReceiveStream
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -31,12 +28,13 @@ from fsm.call.effects import Effect, Flush, Hold
 from fsm.call.events import Event, SpeechStarted
 from fsm.engine.machine import Step
 
+from .processes import begun
+
 SERVER = Path(__file__).with_name("interrupter.py")
 POLICY = Policy(
     voice="realtime", greeting=False, calibration_ms=0, interruption_min_ms=0, interruption_lock_ms=0, echo_window_ms=0, reconnects=0
 )
 FRAME = bytes(FRAME_BYTES)
-START_S = 30.0
 RUN_S = 60.0
 
 Say = Callable[[str], None]
@@ -99,14 +97,14 @@ class Taken:
 async def measure_reaction(say: Say, loads: tuple[Load, ...] = LOADS) -> list[ReactionFigures]:
     """Interrupt calls and bare clients in turn, under each load. Raises RuntimeError if an interruption was not measured."""
     figures = []
-    async with serving() as server:
+    async with begun(SERVER) as server:
         for load in loads:
             taken = Taken()
             for repetition in range(load.repetitions):
                 say(f"reaction, {load.calls} at a time: repetition {repetition + 1} of {load.repetitions}")
                 with anyio.fail_after(RUN_S):
-                    await _many(load, _call, load.url(server), taken)
-                    await _many(load, _bare, load.url(server), taken)
+                    await _many(load, _call, load.url(server.url), taken)
+                    await _many(load, _bare, load.url(server.url), taken)
             figures.append(figures_of(load, taken))
     return figures
 
@@ -144,14 +142,22 @@ async def _call(url: str, taken: Taken, after_s: float) -> None:
     taken.old_audio += [device.sounded_after(at_s, response_id) for at_s, response_id in onlooker.interrupted]
 
 
+@attrs.define
 class PatientCaller:
-    """A caller of whom nothing is heard: the server speaks for them."""
+    """A caller of whom nothing is heard, as the server speaks for them, and who may hang up after so many frames."""
 
-    finished = False
+    frames: float = float("inf")
+    frame: bytes = FRAME
+
+    @property
+    def finished(self) -> bool:
+        """Have they hung up?"""
+        return self.frames <= 0
 
     def next_frame(self, agent_audible: bool) -> bytes:
         """20 ms."""
-        return FRAME
+        self.frames -= 1
+        return self.frame
 
 
 class StampedDevice(WavDevice):
@@ -230,13 +236,3 @@ def written_ns(item_id: str) -> int:
 
 def _ms_since(written_ns: int) -> float:
     return (time.monotonic_ns() - written_ns) / 1e6
-
-
-@asynccontextmanager
-async def serving() -> AsyncIterator[str]:
-    """The interrupter, in a process of its own, and its URL; it stops when its standard input is closed."""
-    async with await anyio.open_process([sys.executable, str(SERVER)], stdin=PIPE, stdout=PIPE, stderr=None) as process:
-        assert process.stdout is not None
-        with anyio.fail_after(START_S):
-            line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 1_000)
-        yield line.decode().removeprefix("ready ")

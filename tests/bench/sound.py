@@ -1,11 +1,10 @@
 """How soon a loudspeaker is silent: measured on the recording of a sound system without a card, beside its rivals.
 
-`python -m tests.bench.sound` runs this part alone. The end of the sound is that of the last loud sample on the recording, which may be
+The end of the sound is that of the last loud sample on the recording, which may be
 2 ms off. The rivals are a device that lets its buffer be played out, and a player process that is killed.
 """
 
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from tempfile import TemporaryDirectory
 import anyio
 import attrs
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from adapters.audio.device import Loudspeaker, SoundDevice
@@ -25,7 +23,7 @@ from adapters.audio.streams import Loudspeaker as PortAudioLoudspeaker
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.driver import Driver
-from adapters.seam.ports import FRAME_BYTES, RATE_HZ
+from adapters.seam.ports import RATE_HZ
 from adapters.seam.tape import Tape
 from fsm import Call, start
 from fsm.call import effects as fx, events as ev
@@ -33,7 +31,8 @@ from fsm.engine.machine import Step
 from tests.shared.needs import SOUND, bringing, lack_of
 from tests.shared.pulse import Pulse, Taken, sound_system
 
-from .reaction import POLICY as AT_ONCE, Load, Spread, serving, spread_of, written_ns
+from .processes import begun
+from .reaction import POLICY as AT_ONCE, SERVER, Load, PatientCaller, Spread, spread_of, written_ns
 from .tables import figure_table
 
 Say = Callable[[str], None]
@@ -55,16 +54,6 @@ class SoundFigures:
     """From an order to silence on the recording, by what was ordered; and how far the told position is from what was heard."""
 
     spreads: dict[str, Spread]
-
-
-class Patient:
-    """A caller of whom nothing is heard."""
-
-    finished = False
-
-    def next_frame(self, agent_audible: bool) -> bytes:
-        """20 ms."""
-        return bytes(FRAME_BYTES)
 
 
 class AfterAPause:
@@ -147,10 +136,10 @@ async def _from_server(pulse: Pulse) -> list[float]:
             written.append(written_ns(event.item_id) / 1e9)
 
     with TemporaryDirectory() as folder:
-        async with serving() as url:
+        async with begun(SERVER) as server:
             device = _device(folder, PortAudioLoudspeaker(find("speaker", "loudspeaker")))
             llm = RealtimeLLM(
-                url=LOAD.url(url), key=None, settings=RealtimeSettings(), policy=POLICY, speaker=AfterAPause(device), openai=True
+                url=LOAD.url(server.url), key=None, settings=RealtimeSettings(), policy=POLICY, speaker=AfterAPause(device), openai=True
             )
             device.ears.append(llm)
             recorder = pulse.record()
@@ -195,7 +184,7 @@ async def _flushes(pulse: Pulse, loudspeaker: Loudspeaker) -> tuple[list[float],
 
 
 def _device(folder: str, loudspeaker: Loudspeaker) -> SoundDevice:
-    return SoundDevice(Path(folder) / "call.wav", CallerMicrophone(Patient()), loudspeaker)
+    return SoundDevice(Path(folder) / "call.wav", CallerMicrophone(PatientCaller()), loudspeaker)
 
 
 def silent_after_ms(taken: Taken, at_s: float) -> float:
@@ -222,18 +211,3 @@ def sound_table(figures: SoundFigures) -> Table:
         table.add_row(name, f"{one.p50_ms:.1f}", f"{one.p95_ms:.1f}", f"{one.worst_ms:.1f}")
     table.caption = "  the recording tells the time to some 3 ms"
     return table
-
-
-def main() -> int:
-    """Measure this part alone and print it."""
-    try:
-        figures = anyio.run(measure_sound, Console(stderr=True, style="dim").print)
-    except NoSound as lack:
-        print(f"bench: sound: not measured: {lack}", file=sys.stderr)
-        return 2
-    Console(highlight=False).print(sound_table(figures))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
