@@ -1,13 +1,16 @@
-"""Tests that need something which is not there are skipped and counted, and the run ends with the one command that brings it."""
+"""What a test that is a coroutine runs on; and what needs something that is not there is skipped, with the one command that brings it."""
 
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from trio.testing import MockClock
 
 from tests.shared.needs import NEEDS, bringing, lack_of
+from tests.shared.shell import PATIENCE_S, at_most
 
 LACKS = "Skipped: there is no "
 
@@ -22,7 +25,20 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "virtual_time: a coroutine runs on trio's clock that jumps; real time on asyncio, where it names it")
     config.addinivalue_line("markers", f"needs(*names): skipped where one of these is missing: {', '.join(NEEDS)}")
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """What anyio's plugin runs a test on that is a coroutine: asyncio, or what `each_backend` says; what hangs fails.
+
+    In virtual time trio's clock jumps to whatever is waited for.
+    """
+    virtual = request.node.get_closest_marker("virtual_time") is not None
+    backend = getattr(request, "param", "trio" if virtual else "asyncio")
+    with at_most(2 * PATIENCE_S):
+        yield ("trio", {"clock": MockClock(autojump_threshold=0)}) if virtual and backend == "trio" else backend
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,9 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import numpy as np
@@ -27,83 +25,38 @@ from adapters.standin.caller import WavCaller
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from tests.shared.needs import SOUND
-from tests.shared.pulse import APART_MS, SILENT_WITHIN_S, Pulse, Taken, retaken, sound_system
-from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, alive, channels, descendants, environment
+from tests.shared.pulse import APART_MS, SILENT_WITHIN_S, DeviceCall, Pulse, retaken, tone
+from tests.shared.shell import PATIENCE_S, ROOT, alive, channels, descendants, each_backend, environment
 
 heard = pytest.mark.needs("aplay", *SOUND)
 
 
-@pytest.fixture(scope="module")
-def pulse() -> Iterator[Pulse]:
-    with sound_system() as system:
-        yield system
-
-
-def tone(seconds: float) -> bytes:
-    """A tone of 440 Hz."""
-    return (8_000 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE_HZ)) / RATE_HZ)).astype("<i2").tobytes()
-
-
-class Call:
-    """A device with a player, and what it posted."""
+class Call(DeviceCall):
+    """A device with a player."""
 
     def __init__(self, path: Path, caller_s: float = 60.0) -> None:
         self.player = Player("aplay")
-        self.device = SoundDevice(path, CallerMicrophone(WavCaller(bytes(int(caller_s * RATE_HZ) * 2))), self.player)
-        self.posted: list[ev.Event] = []
-        self._changed = anyio.Event()
-
-    def post(self, event: Callable[..., ev.Event], *args: Any) -> None:
-        self.posted.append(event(0.0, *args))
-        self._changed.set()
-        self._changed = anyio.Event()
-
-    async def until_posted(self, kind: type[ev.Event]) -> Any:
-        """Wait until an event of a kind has been posted."""
-        while True:
-            for event in self.posted:
-                if isinstance(event, kind):
-                    return event
-            await self._changed.wait()
+        super().__init__(SoundDevice(path, CallerMicrophone(WavCaller(bytes(int(caller_s * RATE_HZ) * 2))), self.player))
 
 
 @heard
-@pytest.mark.parametrize("backend", BACKENDS)
+@each_backend
 @retaken
-def test_a_hold_kills_the_player_and_another_one_goes_on(pulse: Pulse, tmp_path: Path, backend: str) -> None:
-    pids: list[int | None] = []
-    at: list[float] = []
-    takes: list[Taken] = []
-    calls: list[Call] = []
-
-    async def main() -> None:
-        call = Call(tmp_path / "call.wav")
-        calls.append(call)
-        with anyio.fail_after(PATIENCE_S):
-            async with anyio.create_task_group() as group:
-                group.start_soon(call.device.run, call.post)
-                await call.until_posted(ev.LineOpened)
-                recorder = pulse.record()
-                call.device.do(fx.Admit("r1"))
-                call.device.play("r1", tone(1.0))
-                await call.until_posted(ev.PlayoutProgressed)
-                await anyio.sleep(0.2)
-                pids.append(call.player.pid)
-                at.append(time.monotonic())
-                call.device.do(fx.Hold())
-                await anyio.sleep(0.3)
-                pids.append(call.player.pid)
-                at.append(time.monotonic())
-                call.device.do(fx.Resume())
-                await call.until_posted(ev.PlayoutFinished)
-                takes.append(recorder.stop())
-                call.device.do(fx.HangUp(fx.Reason.GOODBYE))
-
-    anyio.run(main, backend=backend)
-    [call], [taken], [held, resumed] = calls, takes, at
+async def test_a_hold_kills_the_player_and_another_one_goes_on(pulse: Pulse, tmp_path: Path) -> None:
+    call = Call(tmp_path / "call.wav")
+    async with call.held():
+        recorder = pulse.record()
+        await call.say(1.0)
+        await anyio.sleep(0.2)
+        first, held = call.player.pid, time.monotonic()
+        call.device.do(fx.Hold())
+        await anyio.sleep(0.3)
+        second, resumed = call.player.pid, time.monotonic()
+        call.device.do(fx.Resume())
+        await call.until_posted(ev.PlayoutFinished)
+        taken = recorder.stop()
     assert len(taken.loud(0, held))
     assert not len(taken.loud(held + SILENT_WITHIN_S, resumed))
-    first, second = pids
     assert first and second and first != second
     assert not alive(first) and not alive(second)
     assert not Path(f"/proc/{first}").exists(), "it was reaped"
@@ -115,55 +68,34 @@ def test_a_hold_kills_the_player_and_another_one_goes_on(pulse: Pulse, tmp_path:
 
 
 @heard
-def test_a_caller_at_the_end_of_their_recording_has_hung_up(pulse: Pulse, tmp_path: Path) -> None:
-    call: list[Call] = []
-
-    async def main() -> None:
-        call.append(Call(tmp_path / "call.wav", caller_s=0.6))
-        with anyio.fail_after(PATIENCE_S):
-            await call[0].device.run(call[0].post)
-
-    anyio.run(main)
-    assert [type(event) for event in call[0].posted] == [ev.LineOpened, ev.VadCalibrated, ev.CallerHungUp]
+async def test_a_caller_at_the_end_of_their_recording_has_hung_up(pulse: Pulse, tmp_path: Path) -> None:
+    call = Call(tmp_path / "call.wav", caller_s=0.6)
+    with anyio.fail_after(PATIENCE_S):
+        await call.device.run(call.post)
+    assert [type(event) for event in call.posted] == [ev.LineOpened, ev.VadCalibrated, ev.CallerHungUp]
 
 
 @heard
-def test_a_player_that_ends_by_itself_is_begun_anew(pulse: Pulse, tmp_path: Path) -> None:
-    calls: list[Call] = []
-
-    async def main() -> None:
-        call = Call(tmp_path / "call.wav")
-        calls.append(call)
-        with anyio.fail_after(PATIENCE_S):
-            async with anyio.create_task_group() as group:
-                group.start_soon(call.device.run, call.post)
-                await call.until_posted(ev.LineOpened)
-                assert call.player.pid is not None
-                os.kill(call.player.pid, signal.SIGKILL)
-                call.device.do(fx.Admit("r1"))
-                call.device.play("r1", tone(0.3))
-                await call.until_posted(ev.PlayoutFinished)
-                group.cancel_scope.cancel()
-
-    anyio.run(main)
-    assert calls[0].device.counts["restarted"] == 1
+async def test_a_player_that_ends_by_itself_is_begun_anew(pulse: Pulse, tmp_path: Path) -> None:
+    call = Call(tmp_path / "call.wav")
+    async with call.held():
+        assert call.player.pid is not None
+        os.kill(call.player.pid, signal.SIGKILL)
+        await call.say(0.3)
+        await call.until_posted(ev.PlayoutFinished)
+    assert call.device.counts["restarted"] == 1
 
 
 @pytest.mark.needs("aplay")
-def test_a_player_that_cannot_play_ends_the_call_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_player_that_cannot_play_ends_the_call_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "asound.conf").write_text("pcm.!default { type pulse }\n")
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
     monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
     monkeypatch.setattr(player, "RETRY_S", 0.0)
-    calls: list[Call] = []
-
-    async def main() -> None:
-        calls.append(Call(tmp_path / "call.wav"))
-        with anyio.fail_after(PATIENCE_S):
-            await calls[0].device.run(calls[0].post)
-
-    anyio.run(main)
-    failed = calls[0].posted[-1]
+    call = Call(tmp_path / "call.wav")
+    with anyio.fail_after(PATIENCE_S):
+        await call.device.run(call.post)
+    failed = call.posted[-1]
     assert isinstance(failed, ev.DeviceFailed)
     assert "aplay fails again and again" in failed.reason
     assert "\n" not in failed.reason
@@ -185,25 +117,19 @@ def not_a_player(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> 
         ("exit 3", "exit code 3"),
     ],
 )
-def test_a_player_that_takes_nothing_ends_the_call_and_says_how(
+async def test_a_player_that_takes_nothing_ends_the_call_and_says_how(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
 ) -> None:
     monkeypatch.setattr(player, "STUCK_S", 0.1)
     monkeypatch.setattr(player, "RETRY_S", 0.0)
     not_a_player(tmp_path, script, monkeypatch)
-    posted: list[ev.Event] = []
-
-    async def main() -> None:
-        call = Call(tmp_path / "call.wav")
-        with anyio.fail_after(PATIENCE_S):
-            await call.device.run(call.post)
-        posted.extend(call.posted)
-
-    anyio.run(main)
+    call = Call(tmp_path / "call.wav")
+    with anyio.fail_after(PATIENCE_S):
+        await call.device.run(call.post)
     left_behind = tmp_path / "aplay.pids"
     for pid in left_behind.read_text().split() if left_behind.exists() else []:
         os.kill(int(pid), signal.SIGKILL)
-    failed = posted[-1]
+    failed = call.posted[-1]
     assert isinstance(failed, ev.DeviceFailed)
     assert failed.reason == f"the player aplay fails again and again: {told}; check the sound system"
 
@@ -221,37 +147,24 @@ class Told(logging.Handler):
         self.said.set()
 
 
-def test_a_full_disk_ends_the_recording_and_says_so_once_and_not_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_ends_the_recording_and_says_so_once_and_not_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """R105."""
     monkeypatch.setattr(recording, "SAVED_FRAMES", 5)
     not_a_player(tmp_path, "exec cat >/dev/null", monkeypatch)
     path, log = tmp_path / "call.wav", logging.getLogger("callfsm.recording")
-    posted: list[ev.Event] = []
-
-    async def main() -> list[str]:
-        call, told = Call(path), Told()
-        log.addHandler(told)
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        try:
-            with anyio.fail_after(PATIENCE_S):
-                async with anyio.create_task_group() as group:
-                    group.start_soon(call.device.run, call.post)
-                    await call.until_posted(ev.LineOpened)
-                    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
-                    await told.said.wait()
-                    call.device.do(fx.Admit("r1"))
-                    call.device.play("r1", tone(0.1))
-                    await call.until_posted(ev.PlayoutProgressed)
-                    call.device.do(fx.HangUp(fx.Reason.GOODBYE))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-            log.removeHandler(told)
-        posted.extend(call.posted)
-        return told.lines
-
-    assert anyio.run(main) == [f"recording_failed: {path} ends here: File too large"]
-    assert isinstance(posted[-1], ev.LineClosed)
-    assert not [event for event in posted if isinstance(event, ev.DeviceFailed)]
+    call, told, limits = Call(path), Told(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    log.addHandler(told)
+    try:
+        async with call.held():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+            await told.said.wait()
+            await call.say(0.1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        log.removeHandler(told)
+    assert told.lines == [f"recording_failed: {path} ends here: File too large"]
+    assert isinstance(call.posted[-1], ev.LineClosed)
+    assert not [event for event in call.posted if isinstance(event, ev.DeviceFailed)]
 
 
 class Levels:
@@ -268,38 +181,26 @@ class Levels:
 
 @heard
 @retaken
-def test_a_busy_loop_neither_moves_the_caller_in_the_recording_nor_the_told_position(pulse: Pulse, tmp_path: Path) -> None:
-    takes: list[Taken] = []
-    stopped: list[ev.PlayoutStopped] = []
+async def test_a_busy_loop_neither_moves_the_caller_in_the_recording_nor_the_told_position(pulse: Pulse, tmp_path: Path) -> None:
     levels: list[float] = []
-
-    async def main() -> None:
-        call = Call(tmp_path / "call.wav")
-        call.device.ears.append(Levels(call.device, levels))
-        with anyio.fail_after(PATIENCE_S):
-            async with anyio.create_task_group() as group:
-                group.start_soon(call.device.run, call.post)
-                await call.until_posted(ev.LineOpened)
-                recorder = pulse.record()
-                call.device.do(fx.Admit("r1"))
-                call.device.play("r1", tone(3.0))
-                await call.until_posted(ev.PlayoutProgressed)
-                await anyio.sleep(0.1)
-                levels.clear()
-                busy_until_s = time.monotonic() + 0.8
-                while time.monotonic() < busy_until_s:
-                    os.sched_yield()
-                await anyio.sleep(0.3)
-                call.device.do(fx.Flush("r1"))
-                stopped.append(await call.until_posted(ev.PlayoutStopped))
-                takes.append(recorder.stop())
-                group.cancel_scope.cancel()
-
-    anyio.run(main)
-    heard_ms = np.count_nonzero(np.diff(takes[0].loud(0, time.monotonic())) < 0.003) / RATE_HZ * 1000
-    assert stopped[0].played_ms == pytest.approx(heard_ms, abs=APART_MS)
+    call = Call(tmp_path / "call.wav")
+    call.device.ears.append(Levels(call.device, levels))
+    async with call.held():
+        recorder = pulse.record()
+        await call.say(3.0)
+        await anyio.sleep(0.1)
+        levels.clear()
+        busy_until_s = time.monotonic() + 0.8
+        while time.monotonic() < busy_until_s:
+            os.sched_yield()
+        await anyio.sleep(0.3)
+        call.device.do(fx.Flush("r1"))
+        stopped = await call.until_posted(ev.PlayoutStopped)
+        taken = recorder.stop()
+    heard_ms = np.count_nonzero(np.diff(taken.loud(0, time.monotonic())) < 0.003) / RATE_HZ * 1000
+    assert stopped.played_ms == pytest.approx(heard_ms, abs=APART_MS)
     _, agent = channels(tmp_path / "call.wav")
-    assert np.count_nonzero(agent) / RATE_HZ * 1000 == pytest.approx(stopped[0].played_ms, abs=APART_MS), "nothing is missing in call.wav"
+    assert np.count_nonzero(agent) / RATE_HZ * 1000 == pytest.approx(stopped.played_ms, abs=APART_MS), "nothing is missing in call.wav"
     assert min(levels[:20]) > 5_000, "what was heard long ago may hold an echo of what was said then"
 
 

@@ -8,13 +8,9 @@ import pytest
 
 from adapters.audio.recording import LAG_FRAMES, Recording, RecordingFailed
 from adapters.seam.ports import FRAME_BYTES, RATE_HZ
+from tests.shared.shell import distinct as sound
 
 FRAME_S = 0.02
-
-
-def sound(ms: float, seed: int = 1) -> bytes:
-    """So many milliseconds in which every sample can be told from the others."""
-    return np.random.default_rng(seed).integers(-20_000, 20_000, round(ms * RATE_HZ / 1000), dtype=np.int16).tobytes()
 
 
 def written(path: Path) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]

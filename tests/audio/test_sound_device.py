@@ -3,14 +3,13 @@
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
-import attrs
 import numpy as np
 import pytest
 
@@ -26,108 +25,47 @@ from adapters.telling.trace import read_trace
 from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import start
 from tests.shared.needs import SOUND
-from tests.shared.pulse import APART_MS, SILENT_WITHIN_S, Pulse, Taken, retaken, sound_system
-from tests.shared.shell import BACKENDS, PATIENCE_S, PATIENTLY, ROOT, Puppet as Model, callfsm, channels, environment, silent_policy
+from tests.shared.pulse import APART_MS, SILENT_WITHIN_S, DeviceCall, Pulse, retaken, sound_system, tone
+from tests.shared.shell import PATIENCE_S, PATIENTLY, ROOT, Puppet as Model, at, callfsm, channels, each_backend, environment, silent_policy
 
 pytestmark = pytest.mark.needs(*SOUND)
 
 
-@pytest.fixture(scope="module")
-def pulse() -> Iterator[Pulse]:
-    with sound_system() as system:
-        yield system
-
-
-def tone(seconds: float) -> bytes:
-    """A tone of 440 Hz."""
-    return (8_000 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE_HZ)) / RATE_HZ)).astype("<i2").tobytes()
-
-
-class Call:
-    """A device that runs, without a core: what it posted, what its ear heard, and a way to wait for either."""
+class Call(DeviceCall):
+    """A device, and what its ear heard."""
 
     def __init__(self, path: Path, *, rate_hz: int | None = None) -> None:
         microphone = Microphone(find("microphone", "microphone", rate_hz=rate_hz))
-        self.device = SoundDevice(path, microphone, Loudspeaker(find("speaker", "loudspeaker", rate_hz=rate_hz)), [self])
-        self.posted: list[ev.Event] = []
+        super().__init__(SoundDevice(path, microphone, Loudspeaker(find("speaker", "loudspeaker", rate_hz=rate_hz)), [self]))
         self.heard = bytearray()
-        self._changed = anyio.Event()
-
-    def post(self, event: Callable[..., ev.Event], *args: Any) -> None:
-        self.posted.append(event(0.0, *args))
-        self._change()
 
     def hear(self, pcm: bytes) -> None:
         self.heard += pcm
-        self._change()
-
-    async def until(self, met: Callable[[], bool]) -> None:
-        """Wait until something is so."""
-        while not met():
-            await self._changed.wait()
-
-    async def until_posted(self, kind: type[ev.Event]) -> Any:
-        """Wait until an event of a kind has been posted."""
-        await self.until(lambda: any(isinstance(event, kind) for event in self.posted))
-        return next(event for event in self.posted if isinstance(event, kind))
+        self.change()
 
     def loudest(self) -> int:
         """The loudest sample that the ear heard."""
         return int(np.abs(np.frombuffer(bytes(self.heard), "<i2").astype(np.int32)).max(initial=0))
 
-    def _change(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
-
-
-def hold(backend: str, path: Path, script: Callable[[Call], Awaitable[None]], rate_hz: int | None = None) -> Call:
-    """Run a device from its opening on, do what the script says, and hang up."""
-    calls: list[Call] = []
-
-    async def main() -> None:
-        call = Call(path, rate_hz=rate_hz)
-        calls.append(call)
-        with anyio.fail_after(PATIENCE_S):
-            async with anyio.create_task_group() as group:
-                group.start_soon(call.device.run, call.post)
-                await call.until_posted(ev.LineOpened)
-                await script(call)
-                call.device.do(fx.HangUp(fx.Reason.GOODBYE))
-
-    anyio.run(main, backend=backend)
-    return calls[0]
-
-
-async def say(call: Call, seconds: float, response_id: str = "r1") -> None:
-    """Let the agent say something, and wait until it is heard."""
-    call.device.do(fx.Admit(response_id))
-    call.device.play(response_id, tone(seconds), item_id="item")
-    await call.until_posted(ev.PlayoutProgressed)
-
 
 # The loudspeaker.
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@each_backend
 @retaken
-def test_an_interruption_is_silent_and_then_goes_on_with_the_sample_at_which_it_stopped(pulse: Pulse, tmp_path: Path, backend: str) -> None:
-    at: list[float] = []
-    takes: list[Taken] = []
-
-    async def script(call: Call) -> None:
+async def test_an_interruption_is_silent_and_then_goes_on_with_the_sample_at_which_it_stopped(pulse: Pulse, tmp_path: Path) -> None:
+    call = Call(tmp_path / "call.wav")
+    async with call.held():
         recorder = pulse.record()
-        await say(call, 1.0)
+        await call.say(1.0)
         await anyio.sleep(0.2)
-        at.append(time.monotonic())
+        held = time.monotonic()
         call.device.do(fx.Hold())
         await anyio.sleep(0.3)
-        at.append(time.monotonic())
+        resumed = time.monotonic()
         call.device.do(fx.Resume())
         await call.until_posted(ev.PlayoutFinished)
-        takes.append(recorder.stop())
-
-    call = hold(backend, tmp_path / "call.wav", script)
-    [taken], [held, resumed] = takes, at
+        taken = recorder.stop()
     silence = taken.loud(held + SILENT_WITHIN_S, resumed)
     assert not len(silence)
     assert len(taken.loud(0, held))
@@ -138,21 +76,18 @@ def test_an_interruption_is_silent_and_then_goes_on_with_the_sample_at_which_it_
 
 
 @retaken
-def test_the_played_position_is_what_was_heard(pulse: Pulse, tmp_path: Path) -> None:
-    takes: list[Taken] = []
-
-    async def script(call: Call) -> None:
+async def test_the_played_position_is_what_was_heard(pulse: Pulse, tmp_path: Path) -> None:
+    call = Call(tmp_path / "call.wav")
+    async with call.held():
         recorder = pulse.record()
-        await say(call, 2.0)
+        await call.say(2.0)
         await anyio.sleep(0.4)
         call.device.do(fx.Flush("r1"))
         assert not call.device.play("r1", tone(0.1)), "it is refused at once"
         await call.until_posted(ev.PlayoutStopped)
-        takes.append(recorder.stop())
-
-    call = hold("asyncio", tmp_path / "call.wav", script)
+        taken = recorder.stop()
     [stopped] = [event for event in call.posted if isinstance(event, ev.PlayoutStopped)]
-    loud = takes[0].loud(0, time.monotonic())
+    loud = taken.loud(0, time.monotonic())
     assert stopped.played_ms == pytest.approx((loud[-1] - loud[0]) * 1000, abs=APART_MS)
     assert stopped.received_ms == 2_000
     assert call.device.sounded_after(-1e9, "r1") == pytest.approx(stopped.played_ms, abs=1)
@@ -162,21 +97,19 @@ def test_the_played_position_is_what_was_heard(pulse: Pulse, tmp_path: Path) -> 
     assert recorded_ms == pytest.approx(stopped.played_ms, abs=APART_MS), "call.wav holds what was heard"
 
 
-def test_a_device_at_another_rate_sounds_the_same(pulse: Pulse, tmp_path: Path) -> None:
-    takes: list[Taken] = []
-
-    async def script(call: Call) -> None:
+@each_backend
+async def test_a_device_at_another_rate_sounds_the_same(pulse: Pulse, tmp_path: Path) -> None:
+    call = Call(tmp_path / "call.wav", rate_hz=44_100)
+    async with call.held():
         recorder = pulse.record()
-        await say(call, 0.5)
+        await call.say(0.5)
         with pulse.speaking(tone(3.0)):
             await call.until_posted(ev.PlayoutFinished)
             await call.until(lambda: call.loudest() > 6_000)
             call.heard.clear()
             await call.until(lambda: len(call.heard) > RATE_HZ)
-        takes.append(recorder.stop())
-
-    call = hold("trio", tmp_path / "call.wav", script, rate_hz=44_100)
-    for samples in (takes[0].samples, np.frombuffer(bytes(call.heard), "<i2")):
+        taken = recorder.stop()
+    for samples in (taken.samples, np.frombuffer(bytes(call.heard), "<i2")):
         spectrum = np.abs(np.fft.rfft(samples.astype(np.float64)))
         assert np.argmax(spectrum) * RATE_HZ / len(samples) == pytest.approx(440, abs=3)
 
@@ -184,64 +117,48 @@ def test_a_device_at_another_rate_sounds_the_same(pulse: Pulse, tmp_path: Path) 
 # The microphone.
 
 
-def test_the_microphone_hears_the_room_and_call_wav_keeps_it(pulse: Pulse, tmp_path: Path) -> None:
-    async def script(call: Call) -> None:
+@each_backend
+async def test_the_microphone_hears_the_room_and_call_wav_keeps_it(pulse: Pulse, tmp_path: Path) -> None:
+    call = Call(tmp_path / "call.wav")
+    async with call.held():
         await call.until_posted(ev.VadCalibrated)
         assert call.loudest() < 300
         with pulse.speaking(tone(3.0)):
             await call.until(lambda: call.loudest() > 6_000)
-
-    call = hold("trio", tmp_path / "call.wav", script)
     caller, _ = channels(tmp_path / "call.wav")
     assert len(caller) * 2 == len(call.heard)
     assert abs(caller).max() > 6_000
 
 
-def test_an_echo_interrupts_nobody_and_the_caller_interrupts_through_it(tmp_path: Path) -> None:
+OPENING = (at(0, ev.SessionOpened), at(0, ev.SessionConfirmed), at(600, ev.ResponseCreated, "r1"))
+"""What a model says before a response that lasts."""
+
+
+async def test_an_echo_interrupts_nobody_and_the_caller_interrupts_through_it(tmp_path: Path) -> None:
     caller = b"".join(Voice.load().speak("Sorry, how much is a puncture repair?", pitch=0.8))
     agent = b"".join(Voice.load().speak("We are open from Monday to Friday, from half past eight in the morning until six in the evening."))
-    script = [*attrs.asdict(_Opening()).values()]
     told: list[type[ev.Event]] = []
-    speaks: list[int] = []
 
-    with sound_system(echo_db=-20.0) as pulse:
+    def look_on(event: ev.Event, _: Any) -> None:
+        told.append(type(event))
 
-        async def main() -> None:
-            device = SoundDevice(
-                tmp_path / "call.wav",
-                Microphone(find("microphone", "microphone")),
-                Loudspeaker(find("speaker", "loudspeaker")),
-                calibration_ms=None,
-            )
-            vad = LocalVad(agent_sound=device.agent_sound)
-            device.ears.append(vad)
-            voice = _Voice(device, agent)
-            driver = Driver(start(silent_policy(interruption_by="detector")), [device, vad, voice, Model(script, performs=())], [look_on])
-            with anyio.fail_after(PATIENCE_S):
-                async with anyio.create_task_group() as group:
-                    group.start_soon(driver.run)
-                    await voice.heard_for(1.5)
-                    speaks.append(len(told))
-                    assert vad.echo_db == pytest.approx(-20, abs=6)
-                    with pulse.speaking(caller):
-                        await voice.interrupted.wait()
-                    group.cancel_scope.cancel()
-
-        def look_on(event: ev.Event, _: Any) -> None:
-            told.append(type(event))
-
-        anyio.run(main)
-    assert ev.BargeInDetected not in told[: speaks[0]], "its own echo"
-    assert ev.BargeInDetected in told[speaks[0] :]
-
-
-@attrs.frozen
-class _Opening:
-    """What a model says before a response that lasts."""
-
-    opened: Any = (0, ev.SessionOpened, ())
-    confirmed: Any = (0, ev.SessionConfirmed, ())
-    created: Any = (600, ev.ResponseCreated, ("r1",))
+    with sound_system(echo_db=-20.0) as pulse, anyio.fail_after(PATIENCE_S):
+        microphone, loudspeaker = Microphone(find("microphone", "microphone")), Loudspeaker(find("speaker", "loudspeaker"))
+        device = SoundDevice(tmp_path / "call.wav", microphone, loudspeaker, calibration_ms=None)
+        vad = LocalVad(agent_sound=device.agent_sound)
+        device.ears.append(vad)
+        voice = _Voice(device, agent)
+        driver = Driver(start(silent_policy(interruption_by="detector")), [device, vad, voice, Model(OPENING, performs=())], [look_on])
+        async with anyio.create_task_group() as group:
+            group.start_soon(driver.run)
+            await voice.heard_for(1.5)
+            speaks = len(told)
+            assert vad.echo_db == pytest.approx(-20, abs=6)
+            with pulse.speaking(caller):
+                await voice.interrupted.wait()
+            group.cancel_scope.cancel()
+    assert ev.BargeInDetected not in told[:speaks], "its own echo"
+    assert ev.BargeInDetected in told[speaks:]
 
 
 class _Voice:
@@ -273,12 +190,12 @@ class _Voice:
 # Lost devices.
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_device_that_comes_back_goes_on(tmp_path: Path, backend: str) -> None:
+@each_backend
+async def test_a_device_that_comes_back_goes_on(tmp_path: Path) -> None:
     with sound_system() as pulse:
-
-        async def script(call: Call) -> None:
-            await say(call, 20.0)
+        call = Call(tmp_path / "call.wav")
+        async with call.held():
+            await call.say(20.0)
             await anyio.to_thread.run_sync(pulse.kill)
             await anyio.to_thread.run_sync(pulse.start)
             await call.until(lambda: call.device.counts["reopened"] >= 2)
@@ -286,23 +203,19 @@ def test_a_device_that_comes_back_goes_on(tmp_path: Path, backend: str) -> None:
             call.posted.clear()
             await call.until_posted(ev.PlayoutProgressed)
             await call.until(lambda: len(call.heard) > 9_600)
-
-        call = hold(backend, tmp_path / "call.wav", script)
     assert not [event for event in call.posted if isinstance(event, ev.DeviceFailed)]
 
 
-def test_a_device_that_stays_away_ends_the_call_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_device_that_stays_away_ends_the_call_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_keeper, "REOPEN_S", 0.5)
     with sound_system() as pulse:
-
-        async def script(call: Call) -> None:
-            await say(call, 20.0)
+        call = Call(tmp_path / "call.wav")
+        async with call.held():
+            await call.say(20.0)
             await anyio.to_thread.run_sync(pulse.kill)
             failed = await call.until_posted(ev.DeviceFailed)
             assert "'speaker'" in failed.reason or "'microphone'" in failed.reason
             assert "plug it in" in failed.reason
-
-        hold("asyncio", tmp_path / "call.wav", script)
     caller, _ = channels(tmp_path / "call.wav")
     assert len(caller), "the recording is whole"
 

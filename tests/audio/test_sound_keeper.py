@@ -1,7 +1,8 @@
 """Claims about the thread that owns the sound library, against a driver that fails, hangs and lies as no sound system does to order."""
 
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -10,7 +11,7 @@ import pytest
 from adapters.audio import keeper as sound_keeper
 from adapters.audio.keeper import Keeper
 from adapters.audio.library import Endpoint, SoundLost, load
-from tests.shared.shell import BACKENDS, PATIENCE_S
+from tests.shared.shell import PATIENCE_S, each_backend
 
 pytestmark = pytest.mark.needs("PortAudio")
 
@@ -81,92 +82,79 @@ def nobody() -> None:
     """Nobody listens for rings."""
 
 
-def keep(backend: str, keeper: Keeper, script: Callable[[], Awaitable[None]]) -> None:
-    """Run a keeper until the script has ended."""
-
-    async def main() -> None:
-        with anyio.fail_after(PATIENCE_S):
-            async with anyio.create_task_group() as group:
-                group.start_soon(keeper.run, nobody)
-                await script()
-                group.cancel_scope.cancel()
-
-    anyio.run(main, backend=backend)
+@asynccontextmanager
+async def kept(keeper: Keeper) -> AsyncIterator[None]:
+    """A keeper at work."""
+    with anyio.fail_after(PATIENCE_S):
+        async with anyio.create_task_group() as group:
+            group.start_soon(keeper.run, nobody)
+            yield
+            group.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_stream_that_cannot_begin_is_closed_before_another_is_opened(backend: str) -> None:
+@each_backend
+async def test_a_stream_that_cannot_begin_is_closed_before_another_is_opened() -> None:
     driver = Driver(faults={"start": 1})
 
-    async def script() -> None:
+    async with kept(keeper_of(driver)):
         await driver.until_told("start", 2)
-
-    keep(backend, keeper_of(driver), script)
     assert driver.told == ["open", "start", "abort", "close", "silent", "open", "start", "abort", "close"]
 
 
-def test_a_device_is_open_when_it_calls_back_and_not_before() -> None:
+async def test_a_device_is_open_when_it_calls_back_and_not_before() -> None:
     driver = Driver()
     keeper = keeper_of(driver)
 
-    async def script() -> None:
+    async with kept(keeper):
         await driver.until_told("start")
         assert not keeper.is_open
         keeper.calling(lambda *_: None)(b"", 0, None, None)
         assert keeper.is_open
 
-    keep("asyncio", keeper, script)
 
-
-def test_a_lost_stream_is_silent_before_it_is_told_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_stream_is_silent_before_it_is_told_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_keeper, "STALL_S", 0.04)
     monkeypatch.setattr(sound_keeper, "START_S", 0.04)
     driver = Driver()
 
-    async def script() -> None:
+    async with kept(keeper_of(driver)):
         await driver.until_told("open", 2)
-
-    keep("asyncio", keeper_of(driver), script)
     assert driver.told[:6] == ["open", "start", "abort", "close", "silent", "open"]
 
 
-def test_a_cut_that_fails_opens_the_device_anew() -> None:
+async def test_a_cut_that_fails_opens_the_device_anew() -> None:
     driver = Driver(faults={"abort": 1})
     keeper = keeper_of(driver)
 
-    async def script() -> None:
+    async with kept(keeper):
         await driver.until_told("start")
         keeper.cut()
         await driver.until_told("open", 2)
-
-    keep("asyncio", keeper, script)
     assert driver.told.index("silent") > driver.told.index("close"), "it is not silent until it is closed"
     assert keeper.counts["reopened"] == 1
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_bug_in_a_callback_is_raised_and_is_no_lost_device(backend: str) -> None:
+@each_backend
+async def test_a_bug_in_a_callback_is_raised_and_is_no_lost_device() -> None:
     driver = Driver()
     keeper = keeper_of(driver)
 
     def wrong(*_: Any) -> None:
         raise ZeroDivisionError
 
-    async def script() -> None:
-        await driver.until_told("start")
-        with pytest.raises(load().CallbackAbort):
-            keeper.calling(wrong)(b"", 0, None, None)
-        await anyio.sleep_forever()
-
     with pytest.raises(BaseExceptionGroup) as raised:
-        keep(backend, keeper, script)
+        async with kept(keeper):
+            await driver.until_told("start")
+            with pytest.raises(load().CallbackAbort):
+                keeper.calling(wrong)(b"", 0, None, None)
+            await anyio.sleep_forever()
     assert raised.group_contains(ZeroDivisionError)
     assert driver.told[-1] == "close"
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@each_backend
 @pytest.mark.parametrize("word", ["open", "abort"])
-def test_a_driver_that_hangs_is_lost_and_left_behind(backend: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_driver_that_hangs_is_lost_and_left_behind(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_keeper, "HANG_S", 0.1)
     monkeypatch.setattr(sound_keeper, "STALL_S", 0.2)
     monkeypatch.setattr(sound_keeper, "CLOSE_S", 0.02)
@@ -174,30 +162,24 @@ def test_a_driver_that_hangs_is_lost_and_left_behind(backend: str, word: str, mo
     driver = Driver(hangs=word)
     keeper = keeper_of(driver)
     lost: list[SoundLost] = []
-
-    async def main() -> None:
-        if word == "abort":
-            keeper.cut()
-        with anyio.fail_after(PATIENCE_S):
-            try:
-                await keeper.run(nobody)
-            except SoundLost as error:
-                lost.append(error)
-
-    anyio.run(main, backend=backend)
+    if word == "abort":
+        keeper.cut()
+    with anyio.fail_after(PATIENCE_S):
+        try:
+            await keeper.run(nobody)
+        except SoundLost as error:
+            lost.append(error)
     driver.let_go.set()
     assert "the loudspeaker 'box' hangs: its driver does not answer; restart the sound system" in str(lost[0])
 
 
-def test_a_call_that_is_cancelled_while_its_device_opens_leaves_it_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_that_is_cancelled_while_its_device_opens_leaves_it_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_keeper, "CLOSE_S", 0.02)
     monkeypatch.setattr(sound_keeper, "leave_behind", nobody)
     driver = Driver(hangs="open")
 
-    async def script() -> None:
+    async with kept(keeper_of(driver)):
         await driver.until_told("open")
-
-    keep("asyncio", keeper_of(driver), script)
     assert driver.told == ["open"]
     driver.let_go.set()
-    anyio.run(driver.until_told, "close")
+    await driver.until_told("close")

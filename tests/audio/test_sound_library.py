@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import anyio
-import pytest
 
 from adapters.audio.wake import Wake
-from tests.shared.shell import BACKENDS, PATIENCE_S, ROOT, environment
+from tests.shared.shell import PATIENCE_S, ROOT, each_backend, environment
 
 
 def test_a_machine_without_the_library_is_told_what_to_install(tmp_path: Path) -> None:
@@ -26,19 +25,16 @@ def test_a_machine_without_the_library_is_told_what_to_install(tmp_path: Path) -
     assert done.stderr.startswith("callfsm: sound devices need the library PortAudio: apt install libportaudio2")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_thread_wakes_the_loop_and_rings_are_not_lost(backend: str) -> None:
-    async def main() -> None:
-        with anyio.fail_after(PATIENCE_S), Wake() as wake:
-            wake.ring()
-            wake.ring()
-            await wake.wait()
-            with anyio.move_on_after(0.05) as patience:
-                await wake.wait()
-            assert patience.cancelled_caught, "two rings while nobody waited are one"
-            async with anyio.create_task_group() as group:
-                group.start_soon(wake.wait)
-                await anyio.to_thread.run_sync(wake.ring)
+@each_backend
+async def test_a_thread_wakes_the_loop_and_rings_are_not_lost() -> None:
+    with anyio.fail_after(PATIENCE_S), Wake() as wake:
         wake.ring()
-
-    anyio.run(main, backend=backend)
+        wake.ring()
+        await wake.wait()
+        with anyio.move_on_after(0.05) as patience:
+            await wake.wait()
+        assert patience.cancelled_caught, "two rings while nobody waited are one"
+        async with anyio.create_task_group() as group:
+            group.start_soon(wake.wait)
+            await anyio.to_thread.run_sync(wake.ring)
+    wake.ring()

@@ -5,7 +5,7 @@ import resource
 import signal
 import wave
 from array import array
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,31 +36,9 @@ from fsm.call.events import (
     SentenceStarted,
     VadCalibrated,
 )
+from tests.shared.shell import each_backend, level as sound, run_on, write_wav
 
 SILENCE = bytes(FRAME_BYTES)
-both_backends = pytest.mark.parametrize("backend", ["asyncio", "trio"])
-
-
-def sound(ms: float, value: int = 3_000) -> bytes:
-    """So many milliseconds of one value."""
-    return array("h", [value] * round(ms * 24)).tobytes()
-
-
-def on_virtual_clock(call: Callable[[], Awaitable[None]]) -> None:
-    """Run a call on trio's clock that jumps to whatever is waited for, starting at 0."""
-    with_limit = partial(within_limit, call)
-    anyio.run(with_limit, backend="trio", backend_options={"clock": trio.testing.MockClock(autojump_threshold=0)})
-
-
-def on_real_clock(backend: str, call: Callable[[], Awaitable[None]]) -> None:
-    """Run a call in real time."""
-    anyio.run(partial(within_limit, call), backend=backend)
-
-
-async def within_limit(call: Callable[[], Awaitable[None]]) -> None:
-    """A call that hangs fails."""
-    with anyio.fail_after(2_000):
-        await call()
 
 
 @attrs.define
@@ -106,7 +84,7 @@ def call(path: Path, caller_ms: float, at: Mapping[int, Callable[[WavDevice], ob
     device, log = WavDevice(path, WavCaller(sound(caller_ms, 500)), **settings), Log()
     cues = Cues({frame: partial(action, device) for frame, action in at.items()})
     device.ears.append(cues)
-    on_virtual_clock(partial(device.run, log.post))
+    run_on("trio", partial(device.run, log.post))
     return device, log, cues
 
 
@@ -170,29 +148,26 @@ def test_a_second_hang_up_closes_nothing_twice(tmp_path: Path) -> None:
     assert log.events().count(LineClosed(0)) == 1
 
 
-def test_a_hang_up_after_the_caller_has_gone_is_confirmed_at_once(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_a_hang_up_after_the_caller_has_gone_is_confirmed_at_once(tmp_path: Path) -> None:
     device, log = WavDevice(tmp_path / "call.wav", WavCaller(sound(20))), Log()
 
-    async def run() -> None:
-        await device.run(log.post)
-        hang_up(device)
-
-    on_virtual_clock(run)
+    await device.run(log.post)
+    hang_up(device)
     assert log.events() == [LineOpened(0), CallerHungUp(0, "caller hung up"), LineClosed(0)]
 
 
-def test_a_hang_up_after_the_device_failed_is_confirmed_at_once(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_a_hang_up_after_the_device_failed_is_confirmed_at_once(tmp_path: Path) -> None:
     device, log = WavDevice(tmp_path / "missing" / "call.wav", WavCaller(sound(20))), Log()
 
-    async def run() -> None:
-        await device.run(log.post)
-        hang_up(device)
-
-    on_virtual_clock(run)
+    await device.run(log.post)
+    hang_up(device)
     assert [type(event) for event in log.events()] == [DeviceFailed, LineClosed]
 
 
-def test_what_is_done_between_two_frames_is_told_at_once_and_a_hang_up_then_lets_no_frame_through(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_what_is_done_between_two_frames_is_told_at_once_and_a_hang_up_then_lets_no_frame_through(tmp_path: Path) -> None:
     ear = Cues({})
     device, log = WavDevice(tmp_path / "call.wav", WavCaller(sound(200)), [ear]), Log()
 
@@ -203,26 +178,25 @@ def test_what_is_done_between_two_frames_is_told_at_once_and_a_hang_up_then_lets
         device.do(Flush("r"))
         hang_up(device)
 
-    async def run() -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(act)
-            await device.run(log.post)
-
-    on_virtual_clock(run)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(act)
+        await device.run(log.post)
     stopped = PlayoutStopped(0, "r", 0, 20, (Heard("item", 0, 0, 20),))
     assert log.posted[1:] == [(50, AudioArrived(0, "r", "item")), (55, stopped), (60, LineClosed(0))]
     assert len(ear.heard) == 3
 
 
-def test_every_ear_hears_every_frame_of_the_caller(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_every_ear_hears_every_frame_of_the_caller(tmp_path: Path) -> None:
     """R26: whatever the agent is doing."""
     ears = [Cues({}), Cues({})]
     device = WavDevice(tmp_path / "call.wav", WavCaller(sound(100)), ears)
-    on_virtual_clock(partial(device.run, Log().post))
+    await device.run(Log().post)
     assert [b"".join(ear.heard) for ear in ears] == [sound(100)] * 2
 
 
-def test_a_scripted_caller_hears_the_agent_and_not_its_silence(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_a_scripted_caller_hears_the_agent_and_not_its_silence(tmp_path: Path) -> None:
     audible: list[bool] = []
 
     class Listener(WavCaller):
@@ -232,7 +206,7 @@ def test_a_scripted_caller_hears_the_agent_and_not_its_silence(tmp_path: Path) -
 
     device = WavDevice(tmp_path / "call.wav", Listener(sound(160)))
     admit_and_play(("r", sound(40) + sound(40, 2) + sound(20)))(device)
-    on_virtual_clock(partial(device.run, Log().post))
+    await device.run(Log().post)
     assert audible == [False, True, True, False, False, True, False, False]
 
 
@@ -332,22 +306,24 @@ def test_a_hold_is_silent_in_the_very_next_frame_and_a_resume_goes_on_with_the_v
     assert agent == ramp[: 2 * FRAME_BYTES] + SILENCE * 5 + ramp[2 * FRAME_BYTES :] + SILENCE * 5
 
 
-def test_what_was_done_before_the_line_opened_counts_and_is_told_of_when_it_opens(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_what_was_done_before_the_line_opened_counts_and_is_told_of_when_it_opens(tmp_path: Path) -> None:
     device, log = WavDevice(tmp_path / "call.wav", WavCaller(sound(100))), Log()
     device.do(Admit("r"))
     device.do(Admit("gone"))
     device.play("r", sound(20), item_id="item")
     device.play("gone", sound(20))
     device.do(Flush("gone"))
-    on_virtual_clock(partial(device.run, log.post))
+    await device.run(log.post)
     assert log.events()[:4] == [AudioArrived(0, "r", "item"), AudioArrived(0, "gone"), PlayoutStopped(0, "gone", 0, 20), LineOpened(0)]
     assert recorded(tmp_path / "call.wav")[1][: 2 * FRAME_BYTES] == sound(20) + SILENCE
 
 
-def test_a_hang_up_before_the_line_opened_never_opens_it(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_a_hang_up_before_the_line_opened_never_opens_it(tmp_path: Path) -> None:
     device, log = WavDevice(tmp_path / "call.wav", WavCaller(sound(100))), Log()
     hang_up(device)
-    on_virtual_clock(partial(device.run, log.post))
+    await device.run(log.post)
     assert log.events() == [LineClosed(0)]
 
 
@@ -386,16 +362,13 @@ def test_late_frames_come_at_once_and_in_order_and_the_schedule_stays(tmp_path: 
     assert device.lateness().p50_ms == pytest.approx(0, abs=1e-6)
 
 
-@both_backends
-def test_a_cancelled_call_leaves_a_complete_recording(tmp_path: Path, backend: str) -> None:
+@each_backend
+async def test_a_cancelled_call_leaves_a_complete_recording(tmp_path: Path) -> None:
     ear = Cues({})
 
-    async def run() -> None:
-        async with anyio.create_task_group() as tasks:
-            ear.at[7] = tasks.cancel_scope.cancel
-            await WavDevice(tmp_path / "call.wav", WavCaller(sound(60_000, 500)), [ear]).run(Log().post)
-
-    on_real_clock(backend, run)
+    async with anyio.create_task_group() as tasks:
+        ear.at[7] = tasks.cancel_scope.cancel
+        await WavDevice(tmp_path / "call.wav", WavCaller(sound(60_000, 500)), [ear]).run(Log().post)
     assert recorded(tmp_path / "call.wav") == (b"".join(ear.heard), SILENCE * len(ear.heard))
     assert len(ear.heard) == 8
 
@@ -449,12 +422,12 @@ def test_a_disk_that_fills_up_ends_the_recording_and_not_the_call(tmp_path: Path
         assert file.getnframes() >= 24_000
 
 
-@both_backends
-def test_a_call_in_real_time_carries_every_frame_both_ways(tmp_path: Path, backend: str) -> None:
+@each_backend
+async def test_a_call_in_real_time_carries_every_frame_both_ways(tmp_path: Path) -> None:
     caller = ScriptedCaller([Line(sound(100, 500), "hello", At(60))], noise_dbfs=None, hang_up_after_ms=100)
     device, log = WavDevice(tmp_path / "call.wav", caller, calibration_ms=100), Log()
     admit_and_play(("r", sound(100)))(device)
-    on_real_clock(backend, partial(device.run, log.post))
+    await device.run(log.post)
     assert recorded(tmp_path / "call.wav") == (SILENCE * 3 + sound(100, 500) + SILENCE * 5, sound(100) + SILENCE * 8)
     assert [type(event) for event in log.events()] == [
         AudioArrived,
@@ -467,7 +440,8 @@ def test_a_call_in_real_time_carries_every_frame_both_ways(tmp_path: Path, backe
     assert device.lateness().frames == 13
 
 
-def test_a_post_that_answers_a_frame_with_a_hang_up_ends_the_call_with_that_frame(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_a_post_that_answers_a_frame_with_a_hang_up_ends_the_call_with_that_frame(tmp_path: Path) -> None:
     device, log, ear = WavDevice(tmp_path / "call.wav", WavCaller(sound(1_000))), Log(), Cues({})
     device.ears.append(ear)
     admit_and_play(("r", sound(100)))(device)
@@ -478,22 +452,12 @@ def test_a_post_that_answers_a_frame_with_a_hang_up_ends_the_call_with_that_fram
             hang_up(device)
 
     poster: Post = post
-    on_virtual_clock(partial(device.run, poster))
+    await device.run(poster)
     assert log.events()[-2:] == [PlayoutFinished(0, "r", 100), LineClosed(0)]
     assert len(ear.heard) == 6
 
 
 # Reading a caller's recording.
-
-
-def write_wav(path: Path, data: bytes, channels: int = 1, width: int = 2, rate: int = RATE_HZ) -> Path:
-    """Make a WAV file."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(width)
-        file.setframerate(rate)
-        file.writeframes(data)
-    return path
 
 
 def tone(rate: int, seconds: float = 0.5, hz: float = 440) -> "np.ndarray[Any, np.dtype[np.float64]]":
@@ -514,7 +478,7 @@ def encoded(samples: "np.ndarray[Any, np.dtype[np.float64]]", width: int) -> byt
 @pytest.mark.parametrize("rate", [8_000, 24_000, 44_100])
 def test_any_usual_wav_is_read_as_the_same_sound(tmp_path: Path, rate: int, width: int, channels: int) -> None:
     data = encoded(np.repeat(tone(rate), channels), width)
-    samples = np.frombuffer(read_caller(write_wav(tmp_path / "a.wav", data, channels, width, rate)), "<i2") / 32768
+    samples = np.frombuffer(read_caller(write_wav(tmp_path / "a.wav", data, rate, channels, width)), "<i2") / 32768
     expected = tone(RATE_HZ)
     assert abs(len(samples) - len(expected)) <= 1
     middle = slice(2_000, 10_000)
@@ -554,7 +518,7 @@ def a_wav_of_six_channels(path: Path) -> None:
 
 
 def a_wav_of_one_hertz(path: Path) -> None:
-    write_wav(path, bytes(120), rate=1)
+    write_wav(path, bytes(120), rate_hz=1)
 
 
 def a_wav_of_40_bit_samples(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from fsm.call.events import (
     PlayoutProgressed,
     PlayoutStopped,
 )
-from tests.shared.shell import channels, run_on
+from tests.shared.shell import channels, distinct as sound
+
+pytestmark = pytest.mark.virtual_time
 
 TICK = 480
 QUANTUM = 128
@@ -80,39 +83,30 @@ class Page:
             self.answers.append(json.dumps({"cut": json.loads(message)["cut"], "played": self.played}))
 
 
-def sound(ms: float, seed: int = 1) -> bytes:
-    """So many milliseconds in which every sample can be told from the others."""
-    return np.random.default_rng(seed).integers(1, 20_000, round(ms * RATE_HZ / 1000), dtype=np.int16).tobytes()
-
-
-def held(tmp_path: Path, page: Page, script: Callable[[BrowserLine], Awaitable[None]]) -> list[Event]:
-    """Run a line with this page until the script is over, on a virtual clock; gives what it posted."""
+@asynccontextmanager
+async def held(tmp_path: Path, page: Page) -> AsyncIterator[tuple[BrowserLine, list[Event]]]:
+    """A line with this page while the block lasts, and what it posts."""
     posted: list[Event] = []
 
     def post(event: Callable[..., Event], *fields: Any) -> None:
         posted.append(event(anyio.current_time() * 1000, *fields))
 
-    async def main() -> None:
-        line = BrowserLine(page, tmp_path / "call.wav")
-        async with anyio.create_task_group() as group:
-            group.start_soon(line.run, post)
-            await anyio.sleep(0.1)
-            await script(line)
-            if line.line.value == "open":
-                line.do(HangUp(Reason.GOODBYE))
-
-    run_on("trio", main)
-    return posted
+    line = BrowserLine(page, tmp_path / "call.wav")
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run, post)
+        await anyio.sleep(0.1)
+        yield line, posted
+        if line.line.value == "open":
+            line.do(HangUp(Reason.GOODBYE))
 
 
 def of(posted: list[Event], kind: type[Event]) -> list[Any]:
     return [event for event in posted if isinstance(event, kind)]
 
 
-def test_every_sample_is_played_once_and_in_order_also_through_holds(tmp_path: Path) -> None:
+async def test_every_sample_is_played_once_and_in_order_also_through_holds(tmp_path: Path) -> None:
     page, said = Page(), sound(1_000)
-
-    async def script(line: BrowserLine) -> None:
+    async with held(tmp_path, page) as (line, posted):
         line.do(Admit("r1"))
         line.play("r1", said[:20_000])
         for _ in range(4):
@@ -123,8 +117,6 @@ def test_every_sample_is_played_once_and_in_order_also_through_holds(tmp_path: P
             line.do(Resume())
         line.play("r1", said[20_000:])
         await anyio.sleep(1.5)
-
-    posted = held(tmp_path, page, script)
     assert bytes(page.heard) == said
     assert page.most <= AHEAD_S * RATE_HZ + TICK
     assert of(posted, PlayoutFinished)[-1].played_ms == pytest.approx(1_000)
@@ -132,10 +124,9 @@ def test_every_sample_is_played_once_and_in_order_also_through_holds(tmp_path: P
     assert isinstance(posted[-1], LineClosed)
 
 
-def test_a_flush_is_answered_with_what_the_page_played_to_the_sample(tmp_path: Path) -> None:
+async def test_a_flush_is_answered_with_what_the_page_played_to_the_sample(tmp_path: Path) -> None:
     page = Page()
-
-    async def script(line: BrowserLine) -> None:
+    async with held(tmp_path, page) as (line, posted):
         line.do(Admit("r1"))
         line.play("r1", sound(1_000))
         await anyio.sleep(0.333)
@@ -147,8 +138,6 @@ def test_a_flush_is_answered_with_what_the_page_played_to_the_sample(tmp_path: P
         line.do(Admit("r2"))
         line.play("r2", sound(100, 2))
         await anyio.sleep(0.3)
-
-    posted = held(tmp_path, page, script)
     [stopped] = of(posted, PlayoutStopped)
     played = len(page.heard) // 2 - 2_400
     assert stopped.played_ms == pytest.approx(played * 1000 / RATE_HZ, abs=0.05)
@@ -156,15 +145,12 @@ def test_a_flush_is_answered_with_what_the_page_played_to_the_sample(tmp_path: P
     assert bytes(page.heard) == sound(1_000)[: 2 * played] + sound(100, 2)
 
 
-def test_progress_is_never_told_before_it_was_heard(tmp_path: Path) -> None:
-    page, ahead = Page(), []
-
-    async def script(line: BrowserLine) -> None:
+async def test_progress_is_never_told_before_it_was_heard(tmp_path: Path) -> None:
+    page = Page()
+    async with held(tmp_path, page) as (line, posted):
         line.do(Admit("r1"))
         line.play("r1", sound(2_000))
         await anyio.sleep(2.5)
-
-    posted = held(tmp_path, page, script)
     began_ms = of(posted, PlayoutProgressed)[0].at_ms
     ahead = [event.played_ms - (event.at_ms - began_ms) for event in of(posted, PlayoutProgressed)]
     assert len(ahead) >= 4
@@ -176,10 +162,9 @@ def test_progress_is_never_told_before_it_was_heard(tmp_path: Path) -> None:
     [({"hears": False}, "sent no sound for 5 s"), ({"obeys": False}, "did not fall silent within 5 s")],
     ids=["a tab that sleeps", "a page that plays on"],
 )
-def test_a_page_that_carries_no_call_any_more_ends_it_in_one_line(tmp_path: Path, trouble: dict[str, bool], words: str) -> None:
+async def test_a_page_that_carries_no_call_any_more_ends_it_in_one_line(tmp_path: Path, trouble: dict[str, bool], words: str) -> None:
     page = Page()
-
-    async def script(line: BrowserLine) -> None:
+    async with held(tmp_path, page) as (line, posted):
         line.do(Admit("r1"))
         line.play("r1", sound(1_000))
         await anyio.sleep(0.2)
@@ -187,23 +172,20 @@ def test_a_page_that_carries_no_call_any_more_ends_it_in_one_line(tmp_path: Path
             setattr(page, name, value)
         line.do(Hold())
         await anyio.sleep(6)
-
-    failed = of(held(tmp_path, page, script), DeviceFailed)
+    failed = of(posted, DeviceFailed)
     assert len(failed) == 1
     assert words in failed[0].reason
 
 
 @pytest.mark.parametrize(("last", "words"), [(None, "the page is gone: closed with 1001"), ('{"left": true}', "pressed the button")])
-def test_a_caller_who_goes_has_hung_up(tmp_path: Path, last: str | None, words: str) -> None:
+async def test_a_caller_who_goes_has_hung_up(tmp_path: Path, last: str | None, words: str) -> None:
     page = Page()
-
-    async def script(_: BrowserLine) -> None:
+    async with held(tmp_path, page) as (_, posted):
         page.gone = "" if last else "closed with 1001"
         if last:
             page.answers.append(last)
         await anyio.sleep(0.2)
-
-    [left] = of(held(tmp_path, page, script), CallerHungUp)
+    [left] = of(posted, CallerHungUp)
     assert words in left.reason
 
 
@@ -225,37 +207,32 @@ ODD: tuple[str | bytes, ...] = (
 )
 
 
-def test_odd_messages_are_set_aside_and_move_nothing(tmp_path: Path) -> None:
-    page, said, seen = Page(), sound(500), []
+async def test_odd_messages_are_set_aside_and_move_nothing(tmp_path: Path) -> None:
+    page, said = Page(), sound(500)
 
-    async def script(line: BrowserLine) -> None:
+    async with held(tmp_path, page) as (line, posted):
         line.do(Admit("r1"))
         line.play("r1", said)
         for odd in ODD:
             page.answers.append(odd)
             await anyio.sleep(0.03)
         await anyio.sleep(1)
-        seen.append(line.counts)
-
-    posted = held(tmp_path, page, script)
     assert bytes(page.heard) == said
     assert isinstance(posted[-1], LineClosed)
-    aside = {name: count for name, count in seen[0].items() if name.startswith("set aside")}
+    aside = {name: count for name, count in line.counts.items() if name.startswith("set aside")}
     # A cut that nobody asked for, and a count that cannot be, can be read: they are believed as far as they can be.
     assert sum(aside.values()) == len(ODD) - 2
     assert [Wire().receive(odd) for odd in ODD[:5]] == [None] * 5
 
 
-def test_both_sides_are_recorded_as_they_were_heard(tmp_path: Path) -> None:
+async def test_both_sides_are_recorded_as_they_were_heard(tmp_path: Path) -> None:
     page, said = Page(), sound(600)
 
-    async def script(line: BrowserLine) -> None:
+    async with held(tmp_path, page) as (line, _):
         line.do(Admit("r1"))
         await anyio.sleep(0.4)
         line.play("r1", said)
         await anyio.sleep(1)
-
-    held(tmp_path, page, script)
     caller, agent = channels(tmp_path / "call.wav")
     assert list(np.unique(caller[caller > 0])) == list(range(1, page.ticks + 1))
     begin = int(np.flatnonzero(agent)[0])

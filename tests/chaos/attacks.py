@@ -13,7 +13,6 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -390,9 +389,7 @@ async def hold(
         for name, value in SETTINGS.items():
             options += ["--set", f"{name}={value}"]
         async with tone_server(model) as (url, _):
-            opened = server("--realtime", url, *options, patience_s=seconds + 300)
-            process, told, log = await to_thread.run_sync(opened.__enter__)
-            try:
+            async with server("--realtime", url, *options, patience_s=seconds + 300) as (process, told, log):
                 start_s = anyio.current_time()
                 at = Range(told["ready"].removesuffix("/voice"), told["metrics"], model, chance, figures, [*moods])
                 for _ in range(max(1, int(seconds * ALONE / CALL_MS * 1000))):
@@ -405,8 +402,6 @@ async def hold(
                 process.send_signal(SIGTERM)
                 if await to_thread.run_sync(process.wait) != 0:
                     figures.servers_lost += 1
-            finally:
-                await to_thread.run_sync(partial(opened.__exit__, None, None, None))
             _judge_log(figures, log)
     return figures
 

@@ -18,7 +18,7 @@ from adapters.hosts.phone.membership import Membership, Redirect
 from adapters.hosts.phone.server import PhoneServer
 from adapters.hosts.phone.service import Plan, phone_server
 from fsm import Policy, events as ev, start, step
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import PATIENCE_S, until
 
 Post = Callable[[str, str], Awaitable[str]]
 OVER = ev.CallerHungUp(1.0)
@@ -55,33 +55,27 @@ def sid(number: int) -> str:
     return f"CA{number:032}"
 
 
-def test_the_places_of_all_machines_are_let_whichever_is_asked() -> None:
-    async def be() -> None:
-        async with machines(2) as (_, (one, _), _):
-            assert "<Connect>" in await one("/voice", sid(1))
-            assert "<Connect>" in await one("/voice", sid(1)), "told twice it rings once (R98)"
-            assert "<Connect>" in await one("/voice", sid(2)), "the other machine has a place"
-            assert BUSY in await one("/voice", sid(3))
-            with anyio.fail_after(PATIENCE_S):
-                # A call whose stream never comes keeps no place (R106).
-                while "<Connect>" not in await one("/voice", sid(3)):
-                    await anyio.sleep(0.1)
-
-    anyio.run(be)
+async def test_the_places_of_all_machines_are_let_whichever_is_asked() -> None:
+    async with machines(2) as (_, (one, _), _):
+        assert "<Connect>" in await one("/voice", sid(1))
+        assert "<Connect>" in await one("/voice", sid(1)), "told twice it rings once (R98)"
+        assert "<Connect>" in await one("/voice", sid(2)), "the other machine has a place"
+        assert BUSY in await one("/voice", sid(3))
+        with anyio.fail_after(PATIENCE_S):
+            # A call whose stream never comes keeps no place (R106).
+            while "<Connect>" not in await one("/voice", sid(3)):
+                await anyio.sleep(0.1)
 
 
-def test_a_machine_that_drains_lets_callers_in_where_another_has_room() -> None:
-    async def be() -> None:
-        async with machines(2) as (servers, (one, other), store):
-            servers[0].calls.draining = True
-            assert "<Connect>" in await one("/voice", sid(1)), "the stream is not its own"
-            servers[1].calls.draining = True
-            with anyio.fail_after(PATIENCE_S):
-                while any((await store.alive()).values()):
-                    await anyio.sleep(0.05)
-            assert BUSY in await other("/voice", sid(2))
-
-    anyio.run(be)
+async def test_a_machine_that_drains_lets_callers_in_where_another_has_room() -> None:
+    async with machines(2) as (servers, (one, other), store):
+        servers[0].calls.draining = True
+        assert "<Connect>" in await one("/voice", sid(1)), "the stream is not its own"
+        servers[1].calls.draining = True
+        with anyio.fail_after(PATIENCE_S):
+            while any((await store.alive()).values()):
+                await anyio.sleep(0.05)
+        assert BUSY in await other("/voice", sid(2))
 
 
 def test_a_caller_whose_call_comes_to_another_process_hears_what_the_operator_wants() -> None:
@@ -117,82 +111,69 @@ async def brought_back(membership: Membership, redirect: Redirect, enough: Calla
     """Look after the calls of the dead until that is so."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(WATCH, membership, redirect)
+        await until(enough)
+        tasks.cancel_scope.cancel()
+
+
+async def test_nobody_takes_up_a_call_while_it_is_brought_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The redirect would close the stream with which it was taken up, and the caller would seem to hang up."""
+    monkeypatch.setattr(Membership, "watch", asleep)
+    async with machines(2) as (servers, (one, other), store):
+        await begun(store, sid(1), "dead")
+        told, membership = list[str](), servers[0].membership
+        assert membership is not None
+
+        async def redirect(_: str, call_sid: str) -> None:
+            told.append(await other("/again?turn=1", call_sid))
+            with pytest.raises(NotAdmitted, match="brought back") as refused:
+                await membership.hold(call_sid, "call_1", {}, Policy(greeting=False), frozenset())
+            told.append(refused.value.why.value)
+
+        await brought_back(membership, redirect, lambda: len(told) == 2)
+        assert '<Pause length="1"/><Redirect' in told[0]
+        assert "<Connect>" not in told[0]
+        assert told[1] == "coming", "and is asked again"
         with anyio.fail_after(PATIENCE_S):
-            while not enough():
+            while "<Connect>" not in await one("/again?turn=2", sid(1)):
+                await anyio.sleep(0.05)
+        held = await membership.hold(sid(1), "call_1", {}, Policy(greeting=False), frozenset())
+        assert held.grip.owner.epoch == 2
+
+
+async def test_a_machine_that_may_redirect_nobody_leaves_the_dead_to_one_that_may() -> None:
+    async with embedded() as url, opened(url) as store, anyio.create_task_group() as tasks:
+        await begun(store, sid(1), "dead")
+        await begun(store, sid(2), "dead")
+        await store.append(sid(2), event_line(OVER, step(start(Policy(greeting=False), "call_1"), OVER)), 2)
+        tasks.start_soon(WATCH, Membership(store, "living"), None)
+        with anyio.fail_after(PATIENCE_S):
+            while await store.calls_of("dead") != [sid(1)]:
                 await anyio.sleep(0.02)
         tasks.cancel_scope.cancel()
 
 
-def test_nobody_takes_up_a_call_while_it_is_brought_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The redirect would close the stream with which it was taken up, and the caller would seem to hang up."""
+async def test_a_call_that_was_taken_up_just_now_is_not_redirected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Membership, "watch", asleep)
+    async with machines(2) as (servers, _, store):
+        await begun(store, sid(1), "dead")
+        one, other = (server.membership for server in servers)
+        assert one is not None
+        assert other is not None
+        happened, claim, alive = list[str](), one.store.claim, one.store.alive
 
-    async def be() -> None:
-        async with machines(2) as (servers, (one, other), store):
-            await begun(store, sid(1), "dead")
-            told, membership = list[str](), servers[0].membership
-            assert membership is not None
+        async def too_late(what: str) -> bool:
+            await other.hold(sid(1), "call_1", {}, Policy(greeting=False), frozenset())
+            happened.append("taken up")
+            return await claim(what)
 
-            async def redirect(_: str, call_sid: str) -> None:
-                told.append(await other("/again?turn=1", call_sid))
-                with pytest.raises(NotAdmitted, match="brought back") as refused:
-                    await membership.hold(call_sid, "call_1", {}, Policy(greeting=False), frozenset())
-                told.append(refused.value.why.value)
+        async def look() -> dict[str, int]:
+            happened.append("looked")
+            return await alive()
 
-            await brought_back(membership, redirect, lambda: len(told) == 2)
-            assert '<Pause length="1"/><Redirect' in told[0]
-            assert "<Connect>" not in told[0]
-            assert told[1] == "coming", "and is asked again"
-            with anyio.fail_after(PATIENCE_S):
-                while "<Connect>" not in await one("/again?turn=2", sid(1)):
-                    await anyio.sleep(0.05)
-            held = await membership.hold(sid(1), "call_1", {}, Policy(greeting=False), frozenset())
-            assert held.grip.owner.epoch == 2
+        async def redirect(_: str, call_sid: str) -> None:
+            happened.append(call_sid)
 
-    anyio.run(be)
-
-
-def test_a_machine_that_may_redirect_nobody_leaves_the_dead_to_one_that_may() -> None:
-    async def be() -> None:
-        async with embedded() as url, opened(url) as store, anyio.create_task_group() as tasks:
-            await begun(store, sid(1), "dead")
-            await begun(store, sid(2), "dead")
-            await store.append(sid(2), event_line(OVER, step(start(Policy(greeting=False), "call_1"), OVER)), 2)
-            tasks.start_soon(WATCH, Membership(store, "living"), None)
-            with anyio.fail_after(PATIENCE_S):
-                while await store.calls_of("dead") != [sid(1)]:
-                    await anyio.sleep(0.02)
-            tasks.cancel_scope.cancel()
-
-    anyio.run(be)
-
-
-def test_a_call_that_was_taken_up_just_now_is_not_redirected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Membership, "watch", asleep)
-
-    async def be() -> None:
-        async with machines(2) as (servers, _, store):
-            await begun(store, sid(1), "dead")
-            one, other = (server.membership for server in servers)
-            assert one is not None
-            assert other is not None
-            happened, claim, alive = list[str](), one.store.claim, one.store.alive
-
-            async def too_late(what: str) -> bool:
-                await other.hold(sid(1), "call_1", {}, Policy(greeting=False), frozenset())
-                happened.append("taken up")
-                return await claim(what)
-
-            async def look() -> dict[str, int]:
-                happened.append("looked")
-                return await alive()
-
-            async def redirect(_: str, call_sid: str) -> None:
-                happened.append(call_sid)
-
-            monkeypatch.setattr(one.store, "claim", too_late)
-            monkeypatch.setattr(one.store, "alive", look)
-            await brought_back(one, redirect, lambda: happened[-1:] == ["looked"] and "taken up" in happened)
-            assert sid(1) not in happened, "until it looks again"
-
-    anyio.run(be)
+        monkeypatch.setattr(one.store, "claim", too_late)
+        monkeypatch.setattr(one.store, "alive", look)
+        await brought_back(one, redirect, lambda: happened[-1:] == ["looked"] and "taken up" in happened)
+        assert sid(1) not in happened, "until it looks again"

@@ -7,7 +7,6 @@ from typing import Any
 import anyio
 import attrs
 import pytest
-from trio.testing import MockClock
 
 from adapters.cluster.journal import Journal, Overtaken, Unreachable
 from adapters.hosts.phone.calls import Calls, Handler
@@ -15,7 +14,7 @@ from adapters.hosts.phone.holding import on_record
 from adapters.seam.driver import Driver
 from fsm import Policy, effects as fx, events as ev, start, states, step
 from fsm.call.snapshot import Call
-from tests.shared.shell import ANSWER, OPENING, PATIENCE_S, Onlooker, Puppet, at, run_on
+from tests.shared.shell import ANSWER, OPENING, PATIENCE_S, Onlooker, Puppet, at, run_on, until
 
 POLICY = Policy(greeting=False, voice="realtime")
 TOOL = at(1_000, ev.ToolCalled, "t1", "look_up", "{}", "r1")
@@ -77,7 +76,8 @@ def held(shelf: Shelf, *script: Any, during: Callable[[Driver, Puppet], Awaitabl
             tasks.cancel_scope.cancel()
         return driver.call
 
-    return anyio.run(main, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)})
+    ended: Call = run_on("trio", main)
+    return ended
 
 
 def test_everything_that_happens_is_on_record_in_its_order() -> None:
@@ -200,19 +200,16 @@ def test_what_a_port_remembers_is_on_record_beside_the_events() -> None:
     assert {"remembered": {"a": {"text": "one"}}} in shelf.lines
 
 
-def test_a_call_goes_on_at_the_time_of_its_first_event_before_any_deadline_that_passed_meanwhile() -> None:
+@pytest.mark.virtual_time
+async def test_a_call_goes_on_at_the_time_of_its_first_event_before_any_deadline_that_passed_meanwhile() -> None:
     """R55, R82: what nobody kept is not kept late."""
     onlooker = Onlooker()
-
-    async def main() -> None:
-        call = start(POLICY)
-        for event in (ev.LineOpened(0.0), ev.SessionOpened(0.0), ev.SessionConfirmed(0.0)):
-            call = step(call, event).snapshot
-        driver = Driver(call, [Puppet([at(500, ev.CallerHungUp, "bye")])], [onlooker], first=ev.TakenUp(90_000.0))
-        with anyio.fail_after(PATIENCE_S):
-            await driver.run()
-
-    anyio.run(main, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)})
+    call = start(POLICY)
+    for event in (ev.LineOpened(0.0), ev.SessionOpened(0.0), ev.SessionConfirmed(0.0)):
+        call = step(call, event).snapshot
+    driver = Driver(call, [Puppet([at(500, ev.CallerHungUp, "bye")])], [onlooker], first=ev.TakenUp(90_000.0))
+    with anyio.fail_after(PATIENCE_S):
+        await driver.run()
     assert onlooker.events()[:2] == ["TakenUp", "CalibrationExpired"]
     times = [event.at_ms for event, _ in onlooker.steps]
     assert times[0] == 90_000.0
@@ -222,31 +219,28 @@ def test_a_call_goes_on_at_the_time_of_its_first_event_before_any_deadline_that_
 @pytest.mark.parametrize(
     ("then", "told"), [("the store is back", ["the end"]), ("another has the call", []), ("the server ends", ["the end"])]
 )
-def test_an_end_waits_for_the_record_unless_the_server_is_to_end_too(then: str, told: list[str]) -> None:
+@pytest.mark.virtual_time
+async def test_an_end_waits_for_the_record_unless_the_server_is_to_end_too(then: str, told: list[str]) -> None:
     """R86, R110: while the store is away the call may be another's."""
-
-    async def main() -> list[str]:
-        done, shelf = list[str](), Shelf(shut=anyio.Event())
-        assert shelf.shut is not None
-        journal, handler, calls = Journal(shelf.append, nothing_received), Handler("CA1", "CA1-1"), Calls(1)
-        calls.handlers.add(handler)
-        journal(ev.CallerHungUp(2.0), step(start(POLICY), ev.CallerHungUp(2.0)))
-        journal.when_on_record(lambda: done.append("the end"))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(on_record, journal, handler)
-            await anyio.sleep(600)
-            assert done == []
-            if then == "the server ends":
-                calls.cancel()
-            else:
-                shelf.raises = [Overtaken()] if then == "another has the call" else []
-                shelf.shut.set()
-        return done
-
-    assert run_on("trio", main) == told
+    done, shelf = list[str](), Shelf(shut=anyio.Event())
+    assert shelf.shut is not None
+    journal, handler, calls = Journal(shelf.append, nothing_received), Handler("CA1", "CA1-1"), Calls(1)
+    calls.handlers.add(handler)
+    journal(ev.CallerHungUp(2.0), step(start(POLICY), ev.CallerHungUp(2.0)))
+    journal.when_on_record(lambda: done.append("the end"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(on_record, journal, handler)
+        await anyio.sleep(600)
+        assert done == []
+        if then == "the server ends":
+            calls.cancel()
+        else:
+            shelf.raises = [Overtaken()] if then == "another has the call" else []
+            shelf.shut.set()
+    assert done == told
 
 
-def test_a_batch_whose_writer_was_cancelled_is_sent_again_as_it_was() -> None:
+async def test_a_batch_whose_writer_was_cancelled_is_sent_again_as_it_was() -> None:
     """It may be there: with a line more in it, it would look like another owner's, and the end would never be told."""
     there: list[str] = []
 
@@ -260,21 +254,17 @@ def test_a_batch_whose_writer_was_cancelled_is_sent_again_as_it_was() -> None:
         if len(there) == 1:
             await anyio.sleep_forever()
 
-    async def main() -> bool:
-        call, told = start(POLICY), list[str]()
-        journal = Journal(append, nothing_received)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(journal.run, lambda *_: None)
-            journal(ev.LineOpened(1.0), step(call, ev.LineOpened(1.0)))
-            while not there:
-                await anyio.sleep(0.01)
-            tasks.cancel_scope.cancel()
-        journal(ev.CallerHungUp(2.0), step(call, ev.CallerHungUp(2.0)))
-        journal.when_on_record(lambda: told.append("the end"))
-        with anyio.fail_after(PATIENCE_S):
-            await journal.flush()
-        assert told == ["the end"]
-        return journal.lost
-
-    assert not anyio.run(main)
+    call, told = start(POLICY), list[str]()
+    journal = Journal(append, nothing_received)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(journal.run, lambda *_: None)
+        journal(ev.LineOpened(1.0), step(call, ev.LineOpened(1.0)))
+        await until(lambda: there)
+        tasks.cancel_scope.cancel()
+    journal(ev.CallerHungUp(2.0), step(call, ev.CallerHungUp(2.0)))
+    journal.when_on_record(lambda: told.append("the end"))
+    with anyio.fail_after(PATIENCE_S):
+        await journal.flush()
+    assert told == ["the end"]
+    assert not journal.lost
     assert "CallerHungUp" in there[-1]

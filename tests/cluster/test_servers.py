@@ -112,21 +112,17 @@ def test_the_manifests_name_what_there_is() -> None:
     assert set(re.findall(r"callfsm_\w+", text)) <= named
 
 
-def test_a_record_outlives_one_of_three_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_record_outlives_one_of_three_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "ANSWER_S", 1.0)
-
-    async def be() -> None:
-        async with AsyncExitStack() as stack:
-            running, url = await servers(stack, tmp_path)
-            with anyio.fail_after(PATIENCE_S):
-                store = await _joined(stack, url)
-                call = start(Policy(greeting=False), "call_1")
-                record = Record(call=call, began_unix_ms=0.0, told={}, owner=Owner(name="w1", epoch=1))
-                grip = await store.begin("CA1", "w1", record)
-                running[0].kill()
-                opened_line = ev.LineOpened(1.0)
-                await _written(grip, event_line(opened_line, step(call, opened_line)))
-                found = await _read(store, "CA1")
-            assert found.events == [opened_line]
-
-    anyio.run(be)
+    async with AsyncExitStack() as stack:
+        running, url = await servers(stack, tmp_path)
+        with anyio.fail_after(PATIENCE_S):
+            store = await _joined(stack, url)
+            call = start(Policy(greeting=False), "call_1")
+            record = Record(call=call, began_unix_ms=0.0, told={}, owner=Owner(name="w1", epoch=1))
+            grip = await store.begin("CA1", "w1", record)
+            running[0].kill()
+            opened_line = ev.LineOpened(1.0)
+            await _written(grip, event_line(opened_line, step(call, opened_line)))
+            found = await _read(store, "CA1")
+        assert found.events == [opened_line]

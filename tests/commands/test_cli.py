@@ -8,27 +8,24 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 
 from adapters.cli import main
 from adapters.seam.ports import FRAME_BYTES, RATE_HZ
-from adapters.telling.trace import TraceWriter, read_trace
+from adapters.telling.trace import read_trace
 from fsm.call import events as ev
 from fsm.call.policy import Policy
-from fsm.call.snapshot import start
 from tests.shared.shell import (
     BACKENDS,
     PATIENCE_S,
     PATIENTLY,
     ROOT,
-    Puppet,
     alive,
     at,
     at_most,
@@ -36,8 +33,7 @@ from tests.shared.shell import (
     callfsm,
     channels,
     descendants,
-    drive,
-    silent_policy,
+    traced,
     write_wav,
 )
 
@@ -322,7 +318,8 @@ def test_bad_input_is_refused_in_one_line(here: Here, tmp_path: Path, arguments:
 
 @pytest.mark.parametrize("server", ["realtime", "chatterbox"])
 def test_a_port_that_is_taken_is_told(here: Here, server: str) -> None:
-    with listening() as port:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
         assert str(port) in one_line(here("stand-in", server, "--port", port))
 
 
@@ -337,9 +334,7 @@ def test_a_process_of_its_own_refuses_in_the_same_way(tmp_path: Path) -> None:
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
-    writer = TraceWriter(tmp_path / "call.trace", start(silent_policy()))
-    drive("trio", [Puppet([at(0, ev.LineOpened), at(100, ev.CallerHungUp)])], writer)
-    writer.close()
+    traced(tmp_path / "call.trace", [at(0, ev.LineOpened), at(100, ev.CallerHungUp)])
     return tmp_path / "call.trace"
 
 
@@ -389,18 +384,10 @@ def test_a_call_with_a_recorded_caller_leaves_its_folder(tmp_path: Path) -> None
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_call_that_is_stopped_leaves_whole_files_and_no_process(tmp_path: Path, number: signal.Signals, backend: str) -> None:
     caller = silence(tmp_path / "caller.wav", 60.0)
-    children: set[int] = set()
-    process = begin_callfsm("call", "--caller", caller, "--out", tmp_path / "out", "--backend", backend, *PATIENTLY)
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "greeting_lock" in line:
-                break
-        children = descendants(process.pid)
+    with greeted("--caller", caller, "--out", tmp_path / "out", "--backend", backend) as (process, children):
         process.send_signal(number)
         out, complaint = process.communicate(timeout=PATIENCE_S)
-    finally:
-        left = end(process, children)
+        left = {pid for pid in children if alive(pid)}
     assert len(children) == 2, "two stand-ins"
     assert complaint == ""
     assert process.returncode == (130 if number is signal.SIGINT else 143)
@@ -464,6 +451,19 @@ def test_ctrl_c_before_a_call_begins_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@contextmanager
+def greeted(*arguments: object) -> "Iterator[tuple[subprocess.Popen[str], set[int]]]":
+    """`callfsm call` as a process in whose call the greeting begins, and its children; nothing of it is left behind."""
+    process, children = begin_callfsm("call", *arguments, *PATIENTLY), set[int]()
+    try:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "greeting_lock" in line)
+        children = descendants(process.pid)
+        yield process, children
+    finally:
+        end(process, children)
+
+
 def end(process: "subprocess.Popen[str]", children: set[int]) -> set[int]:
     """Leave nothing behind, whatever the test found; gives the children that were still there."""
     process.kill()
@@ -486,15 +486,3 @@ def whole(folder: Path, ended: str) -> None:
         assert file.getnframes() > 0
     assert (folder / "call.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
     assert ended in (folder / "summary.txt").read_text(encoding="utf-8")
-
-
-class listening:
-    """A port of this machine that is taken."""
-
-    def __enter__(self) -> int:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        port: int = self._socket.getsockname()[1]
-        return port
-
-    def __exit__(self, *_: Any) -> None:
-        self._socket.close()

@@ -5,24 +5,30 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
-from tests.commands.test_cli import end, silence, whole
-from tests.shared.shell import PATIENCE_S, PATIENTLY, ROOT, begin_callfsm, descendants, environment
+from tests.commands.test_cli import end, greeted, silence, whole
+from tests.shared.shell import PATIENCE_S, ROOT, environment
 
 FULL = Path("/dev/full")
 RECORDED = ROOT / "tests/bench/recorded.trace"
 NARROW = {"PYTHONIOENCODING": "", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
 
 
-def run(
-    *arguments: object, cwd: Path, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE, **variables: str
+Where = int | IO[bytes]
+
+
+def python(
+    *arguments: object, cwd: Path, stdout: Where = subprocess.PIPE, stderr: Where = subprocess.PIPE, **variables: str
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run `callfsm ARGUMENTS` with bytes of any encoding for its output."""
+    """Run Python, which finds us, with bytes of any encoding for its output."""
     return subprocess.run(
-        [sys.executable, "-m", "adapters.cli", *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         cwd=cwd,
         env=environment(PYTHONPATH=str(ROOT), **variables),
         stdin=subprocess.DEVNULL,
@@ -33,11 +39,20 @@ def run(
     )
 
 
-def closed_pipe() -> int:
+def run(*arguments: object, **how: Any) -> "subprocess.CompletedProcess[bytes]":
+    """Run `callfsm ARGUMENTS`."""
+    return python("-m", "adapters.cli", *arguments, **how)
+
+
+@contextmanager
+def closed_pipe() -> Iterator[int]:
     """The writing end of a pipe that nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
-    return writing
+    try:
+        yield writing
+    finally:
+        os.close(writing)
 
 
 @pytest.mark.parametrize(
@@ -56,11 +71,8 @@ def test_a_terminal_of_few_letters_is_written_to(variables: dict[str, str], argu
 
 @pytest.mark.parametrize("arguments", [("rules",), ("--help",), ("call", "--set", "help"), ("--version",)], ids=str)
 def test_who_closes_a_pipe_wants_no_more_and_is_told_nothing(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    writing = closed_pipe()
-    try:
+    with closed_pipe() as writing:
         done = run(*arguments, cwd=tmp_path, stdout=writing)
-    finally:
-        os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -68,7 +80,7 @@ def test_who_closes_a_pipe_wants_no_more_and_is_told_nothing(arguments: tuple[st
 @pytest.mark.parametrize("arguments", [("rules",), ("--help",), ("--version",)], ids=str)
 def test_output_that_cannot_be_written_is_told_in_one_line(arguments: tuple[str, ...], tmp_path: Path) -> None:
     with FULL.open("wb") as full:
-        done = run(*arguments, cwd=tmp_path, stdout=full.fileno())
+        done = run(*arguments, cwd=tmp_path, stdout=full)
     assert done.returncode == 1
     assert done.stderr == b"callfsm: standard output can't be written (No space left on device); send it elsewhere\n"
 
@@ -77,7 +89,7 @@ def test_output_that_cannot_be_written_is_told_in_one_line(arguments: tuple[str,
 @pytest.mark.parametrize("arguments", [("replay", "nowhere"), ("nonsense",), ("call", "--odd")], ids=str)
 def test_a_refusal_that_nobody_can_read_is_told_by_the_exit_code(arguments: tuple[str, ...], tmp_path: Path) -> None:
     with FULL.open("wb") as full:
-        done = run(*arguments, cwd=tmp_path, stderr=full.fileno())
+        done = run(*arguments, cwd=tmp_path, stderr=full)
     assert (done.returncode, done.stdout) == (2, b"")
 
 
@@ -85,7 +97,7 @@ def test_a_refusal_that_nobody_can_read_is_told_by_the_exit_code(arguments: tupl
 def test_a_summary_that_cannot_be_shown_is_no_fault_of_the_folder(tmp_path: Path) -> None:
     shutil.copy(RECORDED, tmp_path / "call.trace")
     with FULL.open("wb") as full:
-        done = run("report", tmp_path, cwd=tmp_path, stdout=full.fileno())
+        done = run("report", tmp_path, cwd=tmp_path, stdout=full)
     assert (done.returncode, done.stderr) == (
         1,
         b"callfsm: standard output can't be written (No space left on device); send it elsewhere\n",
@@ -99,16 +111,9 @@ def test_a_picture_that_does_not_fit_on_the_disk_is_none_and_told_by_its_name(tm
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); from adapters.cli import main; sys.exit(main())"
     )
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", program, "report", tmp_path],
-        env=environment(PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = python("-B", "-c", program, "report", tmp_path, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == f"callfsm: {tmp_path}/call.svg: File too large; make it a folder that can be written\n"
+    assert done.stderr.decode() == f"callfsm: {tmp_path}/call.svg: File too large; make it a folder that can be written\n"
     assert [file.name for file in tmp_path.iterdir()] == ["call.trace"]
 
 
@@ -130,29 +135,18 @@ def test_a_stream_that_was_closed_is_no_file_of_ours(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, b"")
 
 
+PRINTING = """
+from adapters.commands import output
+output.prepare()
+output.console()
+print('what a tool says', flush=True)
+raise SystemExit(output.finish(0))
+"""
+
+
 def test_a_tool_that_prints_has_not_failed_as_nobody_reads(tmp_path: Path) -> None:
-    program = "\n".join(
-        [
-            "from adapters.commands import output",
-            "output.prepare()",
-            "output.console()",
-            "print('what a tool says', flush=True)",
-            "raise SystemExit(output.finish(0))",
-        ]
-    )
-    writing = closed_pipe()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=tmp_path,
-            env=environment(PYTHONPATH=str(ROOT)),
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-    finally:
-        os.close(writing)
+    with closed_pipe() as writing:
+        done = python("-c", PRINTING, cwd=tmp_path, stdout=writing)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -168,11 +162,8 @@ def test_a_call_is_held_to_its_end_whoever_reads_of_it(where: str, tmp_path: Pat
         assert (done.returncode, done.stderr) == (0, b"")
         assert f"{out}: call.html".encode() in done.stdout
     else:
-        writing = closed_pipe() if where == "closed" else os.open(FULL, os.O_WRONLY)
-        try:
+        with closed_pipe() if where == "closed" else FULL.open("wb") as writing:
             done = run(*arguments, cwd=tmp_path, stdout=writing)
-        finally:
-            os.close(writing)
         assert (done.returncode, done.stderr.count(b"\n")) == ((0, 0) if where == "closed" else (1, 1))
     whole(out, "the caller hung up")
 
@@ -180,35 +171,19 @@ def test_a_call_is_held_to_its_end_whoever_reads_of_it(where: str, tmp_path: Pat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_second_signal_ends_a_call_at_once_and_without_a_word(number: signal.Signals, tmp_path: Path) -> None:
     caller = silence(tmp_path / "caller.wav", 60.0)
-    process = begin_callfsm("call", "--caller", caller, "--out", tmp_path / "out", *PATIENTLY)
-    children: set[int] = set()
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "greeting_lock" in line:
-                break
-        children = descendants(process.pid)
+    with greeted("--caller", caller, "--out", tmp_path / "out") as (process, _):
         process.send_signal(number)
         process.send_signal(number)
         _, complaint = process.communicate(timeout=PATIENCE_S)
-    finally:
-        end(process, children)
     assert "Traceback" not in complaint
     assert process.returncode in (128 + number, -number)
 
 
 def test_a_call_whose_terminal_is_gone_hangs_up_and_leaves_whole_files(tmp_path: Path) -> None:
     caller = silence(tmp_path / "caller.wav", 60.0)
-    process = begin_callfsm("call", "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out", *PATIENTLY)
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "greeting_lock" in line:
-                break
+    with greeted("--voice", "realtime", "--caller", caller, "--out", tmp_path / "out") as (process, _):
         process.send_signal(signal.SIGHUP)
         _, complaint = process.communicate(timeout=PATIENCE_S)
-    finally:
-        end(process, set())
     assert (complaint, process.returncode) == ("", 128 + signal.SIGHUP)
     whole(tmp_path / "out", "the caller hung up: stopped from outside")
 
@@ -223,22 +198,9 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 def test_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     caller = silence(tmp_path / "caller.wav", 1.0)
+    command = [sys.executable, "-c", IGNORANT, "-u", "-m", "adapters.cli", "call"]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            IGNORANT,
-            "-u",
-            "-m",
-            "adapters.cli",
-            "call",
-            "--voice",
-            "realtime",
-            "--caller",
-            caller,
-            "--out",
-            tmp_path / "out",
-        ],
+        [*command, "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out"],
         cwd=ROOT,
         env=environment(),
         stdin=subprocess.DEVNULL,

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from adapters.standin.twilio.stream import Conditions
 from adapters.telling.trace import read_trace
 from tests.shared.phone_model import ToneModel, tone_server
 from tests.shared.phone_process import server
-from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm
+from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm, until, write_wav
 from tests.shared.telephone import Silent
 
 LIMIT_MS = 10_000
@@ -48,35 +47,26 @@ def woken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Woken]:
     folder = tmp_path_factory.mktemp("asleep")
 
     async def be() -> Woken:
-        silence = folder / "caller.wav"
-        with wave.open(str(silence), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(24_000)
-            file.writeframes(bytes(2 * 24_000 * 300))
+        silence = write_wav(folder / "caller.wav", bytes(2 * 24_000 * 300))
         process = begin_callfsm("call", "--voice", "realtime", "--caller", silence, "--out", folder / "out", *SET)
         try:
-            async with tone_server(ToneModel()) as (url, _):
-                opened = server("--realtime", url, "--voice", "realtime", "--traces", folder / "traces", *SET)
-                serving, told, log = await to_thread.run_sync(opened.__enter__)
-                try:
-                    call = Call(http.Application(Ids()), Silent(300 * 50), Conditions(), str)
-                    async with anyio.create_task_group() as tasks:
-                        tasks.start_soon(call.dial, told["ready"], {})
-                        await to_thread.run_sync(_until, process.stdout, "listening")
-                        with anyio.fail_after(PATIENCE_S):
-                            while not any('"call_began"' in line for line in log):
-                                await anyio.sleep(0.05)
-                        for one in (process, serving):
-                            one.send_signal(signal.SIGSTOP)
-                        await anyio.sleep(ASLEEP_S)
-                        for one in (process, serving):
-                            one.send_signal(signal.SIGCONT)
-                    said, complaint = await to_thread.run_sync(process.communicate, None, PATIENCE_S)
-                    serving.send_signal(signal.SIGTERM)
-                    served = await to_thread.run_sync(serving.wait, PATIENCE_S)
-                finally:
-                    await to_thread.run_sync(opened.__exit__, None, None, None)
+            async with (
+                tone_server(ToneModel()) as (url, _),
+                server("--realtime", url, "--voice", "realtime", "--traces", folder / "traces", *SET) as (serving, told, log),
+            ):
+                call = Call(http.Application(Ids()), Silent(300 * 50), Conditions(), str)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(call.dial, told["ready"], {})
+                    await to_thread.run_sync(_until_said, process.stdout, "listening")
+                    await until(lambda: any('"call_began"' in line for line in log))
+                    for one in (process, serving):
+                        one.send_signal(signal.SIGSTOP)
+                    await anyio.sleep(ASLEEP_S)
+                    for one in (process, serving):
+                        one.send_signal(signal.SIGCONT)
+                said, complaint = await to_thread.run_sync(process.communicate, None, PATIENCE_S)
+                serving.send_signal(signal.SIGTERM)
+                served = await to_thread.run_sync(serving.wait, PATIENCE_S)
         finally:
             process.kill()
         lines = [json.loads(line) for line in log]
@@ -85,7 +75,7 @@ def woken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Woken]:
     yield anyio.run(be)
 
 
-def _until(lines: Any, words: str) -> None:
+def _until_said(lines: Any, words: str) -> None:
     for line in lines:
         if words in line:
             return

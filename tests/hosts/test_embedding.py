@@ -23,8 +23,8 @@ from adapters.standin.twilio.call import Call
 from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.stream import Conditions, Hung
 from fsm import Policy, effects as fx, events as ev
-from tests.shared.phone_model import TOKEN, ToneCaller, ToneModel, _Session as ToneSession, on_asyncio, tone_server
-from tests.shared.shell import PATIENCE_S, at_most
+from tests.shared.phone_model import TOKEN, ToneCaller, ToneModel, _Session as ToneSession, tone_server
+from tests.shared.shell import PATIENCE_S, at_most, until
 
 PAGE = (Path(__file__).parents[2] / "adapters/hosts/EMBEDDING.md").read_text(encoding="utf-8")
 CORE, MOUNTED, OWN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -133,8 +133,7 @@ async def running(made_for: Callable[[str], Starlette]) -> AsyncIterator[str]:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server._serve, [listener])
-            while not server.started:
-                await anyio.sleep(0.01)
+            await until(lambda: server.started)
             try:
                 yield place
             finally:
@@ -142,7 +141,7 @@ async def running(made_for: Callable[[str], Starlette]) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("public", [False, True])
-def test_a_mounted_server_holds_a_call_with_an_agent_of_its_own(public: bool) -> None:
+async def test_a_mounted_server_holds_a_call_with_an_agent_of_its_own(public: bool) -> None:
     """The page's second and third example together: who called is known, tools act on the call, and what was said is kept."""
     booked: list[tuple[str, int]] = []
     kept: list[tuple[str, fx.TellEnded, tuple[Line, ...]]] = []
@@ -152,23 +151,20 @@ def test_a_mounted_server_holds_a_call_with_an_agent_of_its_own(public: bool) ->
         booked.append((caller, guests))
         return 7
 
-    async def be() -> None:
-        async with tone_server(model) as (url, _):
-            answer = made(OWN)["reception"](url, None, book, lambda *told: kept.append(told))
+    async with tone_server(model) as (url, _):
+        answer = made(OWN)["reception"](url, None, book, lambda *told: kept.append(told))
 
-            def made_for(place: str) -> Starlette:
-                more = {"public_url": f"{place}/phone"} if public else {}
-                app: Starlette = made(MOUNTED)["application"](answer, token=TOKEN, api="http://127.0.0.1:1", **more)
-                app.routes.append(Route("/", lambda _: PlainTextResponse("ours")))
-                return app
+        def made_for(place: str) -> Starlette:
+            more = {"public_url": f"{place}/phone"} if public else {}
+            app: Starlette = made(MOUNTED)["application"](answer, token=TOKEN, api="http://127.0.0.1:1", **more)
+            app.routes.append(Route("/", lambda _: PlainTextResponse("ours")))
+            return app
 
-            async with running(made_for) as place:
-                ids, caller = Ids(), ToneCaller(700, ((3_000, 3_400), (9_000, 9_400)), length_ms=25_000)
-                call = Call(http.Application(ids, token=TOKEN), caller, Conditions(), lambda _: None, "")
-                await call.dial(f"{place}/phone/voice", {})
-                assert call.hung is Hung.APPLICATION
-
-    on_asyncio(be)
+        async with running(made_for) as place:
+            ids, caller = Ids(), ToneCaller(700, ((3_000, 3_400), (9_000, 9_400)), length_ms=25_000)
+            call = Call(http.Application(ids, token=TOKEN), caller, Conditions(), lambda _: None, "")
+            await call.dial(f"{place}/phone/voice", {})
+            assert call.hung is Hung.APPLICATION
     [update] = [message for message in model.received if message["type"] == "session.update"][:1]
     assert "+15005550006" in update["session"]["instructions"]
     assert booked == [("+15005550006", 4)]
@@ -180,26 +176,22 @@ def test_a_mounted_server_holds_a_call_with_an_agent_of_its_own(public: bool) ->
     assert any("booking 7 can be cancelled" in json.dumps(create) for create in creates)
 
 
-def test_an_answer_that_raises_ends_its_call_alone_and_so_does_work_that_raises_afterwards() -> None:
+async def test_an_answer_that_raises_ends_its_call_alone_and_so_does_work_that_raises_afterwards() -> None:
     """R105: the code of an application, a SystemExit of its own too, ends no server."""
     hung: list[Hung | None] = []
     calls: list[PhoneCall] = []
+    async with tone_server(ToneModel()) as (url, _):
+        answer = made(OWN)["reception"](url, None, None, lambda *_: sys.exit(3))
 
-    async def be() -> None:
-        async with tone_server(ToneModel()) as (url, _):
-            answer = made(OWN)["reception"](url, None, None, lambda *_: sys.exit(3))
+        def first_raises(call: PhoneCall) -> Any:
+            calls.append(call)
+            return answer(call) if len(calls) > 1 else sys.exit(3)
 
-            def first_raises(call: PhoneCall) -> Any:
-                calls.append(call)
-                return answer(call) if len(calls) > 1 else sys.exit(3)
-
-            async with running(lambda _: made(MOUNTED)["application"](first_raises, token=TOKEN, api="http://127.0.0.1:1")) as place:
-                for _ in range(2):
-                    call = Call(http.Application(Ids(), token=TOKEN), ToneCaller(700, (), length_ms=800), Conditions(), lambda _: None, "")
-                    await call.dial(f"{place}/phone/voice", {})
-                    hung.append(call.hung)
-
-    on_asyncio(be)
+        async with running(lambda _: made(MOUNTED)["application"](first_raises, token=TOKEN, api="http://127.0.0.1:1")) as place:
+            for _ in range(2):
+                call = Call(http.Application(Ids(), token=TOKEN), ToneCaller(700, (), length_ms=800), Conditions(), lambda _: None, "")
+                await call.dial(f"{place}/phone/voice", {})
+                hung.append(call.hung)
     assert hung == [Hung.CUT_OFF, Hung.CALLER]
     assert calls[0].ended is None
     assert calls[1].ended is not None

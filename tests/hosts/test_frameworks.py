@@ -7,12 +7,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from adapters.hosts.frameworks.guard import Guard
@@ -138,25 +140,20 @@ class Caller:
             await asyncio.sleep(max(0.0, due - loop.time()))
 
 
-def held(url: str, talk: Callable[[Guard, Player, Caller], Coroutine[Any, Any, None]], policy: Policy = POLICY, **parts: Any) -> Player:
-    """A call in which `talk` does what the caller and the framework do; then the caller goes."""
-
-    async def main() -> Player:
-        player = Player()
-        if parts.get("position"):
-            parts["position"] = player.position
-        guard = Guard(player, url=url, key=None, settings=SETTINGS, policy=policy, **parts)
-        caller = Caller(guard)
-        tasks = [asyncio.create_task(one) for one in (guard.hold(), player.play(), caller.run())]
-        await player.until(lambda: player.events(ev.SessionConfirmed))
-        await talk(guard, player, caller)
-        guard.leave("went out")
-        await asyncio.wait_for(tasks[0], PATIENCE_S)
-        for task in tasks[1:]:
-            task.cancel()
-        return player
-
-    return asyncio.run(main())
+@asynccontextmanager
+async def called(url: str, policy: Policy = POLICY, *, told: bool = False, **parts: Any) -> AsyncIterator[tuple[Guard, Player, Caller]]:
+    """A call in which the block does what the caller and the framework do; then the caller goes. `told`: is its player's position?"""
+    player = Player()
+    ahead = {"position": player.position, "ahead_ms": 100} if told else {}
+    guard = Guard(player, url=url, key=None, settings=SETTINGS, policy=policy, **ahead, **parts)
+    caller = Caller(guard)
+    tasks = [asyncio.create_task(one) for one in (guard.hold(), player.play(), caller.run())]
+    await player.until(lambda: player.events(ev.SessionConfirmed))
+    yield guard, player, caller
+    guard.leave("went out")
+    await asyncio.wait_for(tasks[0], PATIENCE_S)
+    for task in tasks[1:]:
+        task.cancel()
 
 
 async def asks(player: Player, caller: Caller) -> None:
@@ -172,28 +169,20 @@ def received(log: Path, kind: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("told", [False, True], ids=["by the clock", "by a position"])
-def test_an_interrupted_answer_is_hushed_cancelled_once_and_remembered_as_heard(world: Servers, tmp_path: Path, told: bool) -> None:
+async def test_an_interrupted_answer_is_hushed_cancelled_once_and_remembered_as_heard(world: Servers, tmp_path: Path, told: bool) -> None:
     url, log = world.begin("realtime")
-
-    async def talk(guard: Guard, player: Player, caller: Caller) -> None:
+    async with called(url, told=told, out=tmp_path / "call") as (_, player, caller):
         await asks(player, caller)
         caller.frames = 30
         await player.until(lambda: player.effects(fx.Flush))
         # By the clock, what was handed over is what is heard, however late a busy player is.
-        heard.append(len(player.heard) if told else player.handed)
-        handed.append(player.handed)
+        heard, handed = len(player.heard) if told else player.handed, player.handed
         await player.until(lambda: len(player.events(ev.ResponseCreated)) > 1)
-        handed.append(player.handed)
-        await player.until(lambda: player.handed > handed[-1])
-
-    heard: list[int] = []
-    handed: list[int] = []
-    ahead: dict[str, Any] = {"position": True, "ahead_ms": 100} if told else {}
-    player = held(url, talk, out=tmp_path / "call", **ahead)
-    assert handed[0] == handed[1], "old sound after the flush"
+        assert player.handed == handed, "old sound after the flush"
+        await player.until(lambda: player.handed > handed)
     assert len(received(log, "response.cancel")) == 1
     [truncation] = received(log, "conversation.item.truncate")
-    assert abs(truncation["audio_end_ms"] - PCM.ms_of(heard[0])) <= FRAME_MS
+    assert abs(truncation["audio_end_ms"] - PCM.ms_of(heard)) <= FRAME_MS
     if not told:
         assert player.ran_ahead() < 2, "nothing may run ahead of what is heard"
     assert [one.reason for one in player.told] == [fx.Reason.CALLER_HUNG_UP]
@@ -209,50 +198,38 @@ def test_an_interrupted_answer_is_hushed_cancelled_once_and_remembered_as_heard(
 
 
 @pytest.mark.parametrize("told", [False, True], ids=["by the clock", "by a position"])
-def test_after_a_cough_the_voice_goes_on_without_a_lost_or_a_doubled_sample(world: Servers, told: bool) -> None:
+async def test_after_a_cough_the_voice_goes_on_without_a_lost_or_a_doubled_sample(world: Servers, told: bool) -> None:
     url, log = world.begin("realtime")
-
-    async def talk(guard: Guard, player: Player, caller: Caller) -> None:
+    async with called(url, attrs.evolve(POLICY, interruption_min_ms=2_000), told=told) as (_, player, caller):
         await asks(player, caller)
         caller.frames = 5
         await player.until(lambda: player.effects(fx.Resume))
         then = len(player.heard)
         await player.until(lambda: PCM.ms_of(len(player.heard) - then) >= 300)
-        hushes.append(player.hushes)
-
-    hushes: list[int] = []
-    patient = Policy(voice="realtime", greeting=False, calibration_ms=0, echo_window_ms=0, interruption_min_ms=2_000)
-    player = held(url, talk, patient, **({"position": True, "ahead_ms": 100} if told else {}))
+        assert player.hushes == told, "what was given ahead is dropped, and given again"
     assert player.effects(fx.Hold)
-    assert hushes == [int(told)], "what was given ahead is dropped, and given again"
     assert player.sent().startswith(player.heard)
     assert not received(log, "response.cancel") + received(log, "conversation.item.truncate")
 
 
-def test_a_loop_that_was_busy_gives_no_burst_afterwards(world: Servers) -> None:
-    url, _ = world.begin("realtime")
-
-    async def talk(guard: Guard, player: Player, caller: Caller) -> None:
+async def test_a_loop_that_was_busy_gives_no_burst_afterwards(world: Servers) -> None:
+    async with called(world.begin("realtime")[0]) as (_, player, caller):
         await asks(player, caller)
         time.sleep(0.2)
         then = len(player.heard)
         await player.until(lambda: PCM.ms_of(len(player.heard) - then) >= 100)
+    assert player.ran_ahead() < 2
 
-    assert held(url, talk).ran_ahead() < 2
 
-
-def test_what_a_framework_writes_is_answered_and_whom_it_makes_of_the_agent_is_asked_for(world: Servers) -> None:
+async def test_what_a_framework_writes_is_answered_and_whom_it_makes_of_the_agent_is_asked_for(world: Servers) -> None:
     url, log = world.begin("realtime")
     tool = {"type": "function", "name": "look", "description": "d", "parameters": {"type": "object", "properties": {}}}
-
-    async def talk(guard: Guard, player: Player, caller: Caller) -> None:
+    async with called(url) as (guard, player, _):
         guard.llm.become(RealtimeSettings(instructions="You are the mechanic.", tools=(tool,)))
         guard.write("item_note", {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello?"}]})
         await player.until(lambda: PCM.ms_of(len(player.heard)) >= 100)
         guard.interrupt()
         await player.until(lambda: player.effects(fx.Flush))
-
-    held(url, talk)
     first, second = (update["session"] for update in received(log, "session.update"))
     assert (second["instructions"], second["tools"], second["tool_choice"]) == ("You are the mechanic.", [tool], "auto")
     assert "audio" in first
@@ -262,15 +239,12 @@ def test_what_a_framework_writes_is_answered_and_whom_it_makes_of_the_agent_is_a
     assert len(received(log, "response.create")) == 1
 
 
-def test_a_session_that_is_opened_anew_is_the_agent_of_now_and_knows_what_was_written(world: Servers) -> None:
+async def test_a_session_that_is_opened_anew_is_the_agent_of_now_and_knows_what_was_written(world: Servers) -> None:
     url, log = world.begin("realtime", '[[fault]]\nname = "close"\ncode = 1011\non = "conversation.item.added"\n')
-
-    async def talk(guard: Guard, player: Player, caller: Caller) -> None:
+    async with called(url) as (guard, player, _):
         guard.llm.become(RealtimeSettings(instructions="You are the mechanic."))
         guard.write("item_note", {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello?"}]})
         await player.until(lambda: player.heard)
-
-    held(url, talk)
     updates, written = received(log, "session.update"), received(log, "conversation.item.create")
     assert [update["session"]["instructions"] for update in updates][-2:] == ["You are the mechanic."] * 2
     assert [one["item"]["id"] for one in written] == ["item_note"] * 2

@@ -19,7 +19,7 @@ from adapters.telling.page.document import document_of
 from adapters.telling.trace import read_trace, trace_in
 from tests.shared.browser import chromium
 from tests.shared.page_host import Served, silence, watched
-from tests.shared.phone_model import Exchange, ToneCaller, ToneModel, exchange, on_asyncio, tone, tone_server
+from tests.shared.phone_model import Exchange, ToneCaller, ToneModel, exchange, tone, tone_server
 from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm, write_wav
 
 
@@ -58,15 +58,12 @@ async def house(*, words: bool = False, **more: Any) -> AsyncIterator[House]:
             yield House(phone, Served(url))
 
 
-def test_all_calls_are_told_with_what_they_are_in_and_how_they_ended() -> None:
-    async def main() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        async with house() as one, anyio.create_task_group() as tasks:
-            before = await one.until(lambda told: True)
-            tasks.start_soon(one.phone.dial, one.phone.place(caller()))
+async def test_all_calls_are_told_with_what_they_are_in_and_how_they_ended() -> None:
+    async with house() as one:
+        before = await one.until(lambda told: True)
+        async with one.phone.dialling(one.phone.place(caller())):
             during = await one.until(lambda told: told["live"])
-            return before, during, await one.until(lambda told: told["over"])
-
-    before, during, after = on_asyncio(main)
+        after = await one.until(lambda told: told["over"])
     assert (before["live"], before["over"], before["answers"], before["places"]) == ([], [], {}, 20)
     [call] = during["live"]
     assert call["id"].startswith("CA")
@@ -81,26 +78,14 @@ def test_all_calls_are_told_with_what_they_are_in_and_how_they_ended() -> None:
     assert after["live"] == []
 
 
-def look(house_of: House, call_id: str, told: list[dict[str, Any]]) -> Callable[[], Any]:
-    async def watching() -> None:
-        async with house_of.page.socket(f"watch?call={call_id}") as socket:
-            told.append(await watched(socket, until="end"))
-
-    return watching
-
-
 @pytest.mark.parametrize("words", [False, True], ids=["without words", "with words"])
-def test_a_call_is_watched_as_its_trace_has_it_and_its_words_are_shown_where_that_is_allowed(tmp_path: Path, words: bool) -> None:
-    async def main() -> tuple[dict[str, Any], httpx.Response]:
-        async with house(words=words, traces=tmp_path) as one:
-            told: list[dict[str, Any]] = []
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(one.phone.dial, one.phone.place(caller()))
-                [call] = (await one.until(lambda told: told["live"]))["live"]
-                tasks.start_soon(look(one, call["id"], told))
-            return told[0], await one.get(f"call.trace?call={call['id']}")
-
-    told, trace = on_asyncio(main)
+async def test_a_call_is_watched_as_its_trace_has_it_and_its_words_are_shown_where_that_is_allowed(tmp_path: Path, words: bool) -> None:
+    async with house(words=words, traces=tmp_path) as one:
+        async with one.phone.dialling(one.phone.place(caller())):
+            [call] = (await one.until(lambda told: told["live"]))["live"]
+            async with one.page.socket(f"watch?call={call['id']}") as socket:
+                told = await watched(socket, until="end")
+        trace = await one.get(f"call.trace?call={call['id']}")
     [path] = tmp_path.glob("*.trace")
     recorded = read_trace(path)
     assert told["steps"] == json.loads(json.dumps(document_of(recorded, redact=not words)))["steps"]
@@ -115,61 +100,47 @@ def test_a_call_is_watched_as_its_trace_has_it_and_its_words_are_shown_where_tha
         assert "Goodbye." not in json.dumps(told)
 
 
-def test_a_call_that_is_not_known_is_told_so_and_old_ones_are_forgotten() -> None:
-    async def main() -> tuple[str, int]:
-        async with house() as one, one.page.socket("watch?call=CA0-1") as socket:
-            with pytest.raises(ConnectionClosed):
-                await socket.recv()
-            return str(socket.close_reason), (await one.get("call.trace?call=CA0-1")).status_code
-
-    assert on_asyncio(main) == ("there is no such call, or not any more", 404)
+async def test_a_call_that_is_not_known_is_told_so_and_old_ones_are_forgotten() -> None:
+    async with house() as one, one.page.socket("watch?call=CA0-1") as socket:
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert socket.close_reason == "there is no such call, or not any more"
+        assert (await one.get("call.trace?call=CA0-1")).status_code == 404
     assert Fleet()._over.maxlen == LATELY
 
 
 @pytest.mark.parametrize("name", ["fleet", "watch?call=x", "talk"])
 @pytest.mark.parametrize("stranger", [{"origin": "http://evil.example"}, {"origin": None}])
-def test_no_page_of_elsewhere_sees_a_call_and_none_may_talk(name: str, stranger: dict[str, str | None]) -> None:
-    async def main() -> list[int]:
-        async with house() as one:
-            refused = []
-            for how in (stranger, {} if name == "talk" else stranger):
-                with pytest.raises(InvalidStatus) as error:
-                    async with one.page.socket(name, **how):
-                        pass
-                refused.append(error.value.response.status_code)
-            return refused
-
-    assert on_asyncio(main) == [403, 403]
+async def test_no_page_of_elsewhere_sees_a_call_and_none_may_talk(name: str, stranger: dict[str, str | None]) -> None:
+    async with house() as one:
+        for how in (stranger, {} if name == "talk" else stranger):
+            with pytest.raises(InvalidStatus) as error:
+                async with one.page.socket(name, **how):
+                    pass
+            assert error.value.response.status_code == 403
 
 
-def test_the_page_may_come_through_a_tunnel_to_another_port_and_by_no_other_name() -> None:
-    async def main() -> list[int]:
-        async with house() as one:
-            names = ("localhost:9999", "127.0.0.1:1", "localhost.evil.example", "127.0.0.1:80 evil", "[::1]:8", "")
-            return [(await one.get("", Host=name)).status_code for name in names]
-
-    assert on_asyncio(main) == [200, 200, 404, 404, 200, 404]
+async def test_the_page_may_come_through_a_tunnel_to_another_port_and_by_no_other_name() -> None:
+    names = ("localhost:9999", "127.0.0.1:1", "localhost.evil.example", "127.0.0.1:80 evil", "[::1]:8", "")
+    async with house() as one:
+        assert [(await one.get("", Host=name)).status_code for name in names] == [200, 200, 404, 404, 200, 404]
 
 
-def test_serve_and_call_show_their_page_on_loopback_and_refuse_odd_options(tmp_path: Path) -> None:
-    async def main() -> list[str]:
-        async with tone_server(ToneModel(answer_ms=300)) as (url, _):
-            process = begin_callfsm("serve", "--realtime", url, "--port", 0, "--metrics-port", 0, "--page")
-            assert process.stdout is not None
-            lines = [await anyio.to_thread.run_sync(process.stdout.readline) for _ in range(4)]
-            page = Served(next(line.split()[1] for line in lines if line.startswith("page ")))
-            async with page.socket("fleet") as socket:
-                told = json.loads(await socket.recv())
-                process.send_signal(signal.SIGTERM)
-                with pytest.raises(ConnectionClosed):
-                    while True:
-                        await socket.recv()
-            await anyio.to_thread.run_sync(process.communicate)
-            return [page.url, str(socket.close_reason), str(process.returncode), str(told["live"])]
-
-    url, reason, code, live = on_asyncio(main)
-    assert url.startswith("http://127.0.0.1:")
-    assert (reason, code, live) == ("the server has ended", "0", "[]")
+async def test_serve_and_call_show_their_page_on_loopback_and_refuse_odd_options(tmp_path: Path) -> None:
+    async with tone_server(ToneModel(answer_ms=300)) as (url, _):
+        process = begin_callfsm("serve", "--realtime", url, "--port", 0, "--metrics-port", 0, "--page")
+        assert process.stdout is not None
+        lines = [await anyio.to_thread.run_sync(process.stdout.readline) for _ in range(4)]
+        page = Served(next(line.split()[1] for line in lines if line.startswith("page ")))
+        async with page.socket("fleet") as socket:
+            told = json.loads(await socket.recv())
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await socket.recv()
+        await anyio.to_thread.run_sync(process.communicate)
+    assert page.url.startswith("http://127.0.0.1:")
+    assert (socket.close_reason, process.returncode, told["live"]) == ("the server has ended", 0, [])
     for arguments, words in (
         (("serve", "--page-words"), "--page-words: there is no page to show them; give --page too"),
         (("serve", "--page", "70000"), "--page 70000: it takes a number from 0 to 65,535"),
@@ -180,39 +151,31 @@ def test_serve_and_call_show_their_page_on_loopback_and_refuse_odd_options(tmp_p
         assert (done.returncode, done.stderr) == (2, f"callfsm: {words}\n")
 
 
-def test_a_call_of_the_command_line_is_watched_to_its_end(tmp_path: Path) -> None:
+async def test_a_call_of_the_command_line_is_watched_to_its_end(tmp_path: Path) -> None:
     wav = write_wav(tmp_path / "caller.wav", silence(600) + tone(500, 400) + silence(1_500))
-
-    async def main() -> tuple[dict[str, Any], int]:
-        async with tone_server(ToneModel(answer_ms=300)) as (url, _):
-            options = ("--voice", "realtime", "--realtime", url, "--caller", wav, "--out", tmp_path / "held", "--page")
-            process = begin_callfsm("call", *options)
-            assert process.stdout is not None
-            page = Served((await anyio.to_thread.run_sync(process.stdout.readline)).split()[1])
-            async with page.socket("watch") as socket:
-                told = await watched(socket, until="end")
-            await anyio.to_thread.run_sync(process.communicate)
-            return told, process.returncode
-
-    told, code = on_asyncio(main)
+    async with tone_server(ToneModel(answer_ms=300)) as (url, _):
+        options = ("--voice", "realtime", "--realtime", url, "--caller", wav, "--out", tmp_path / "held", "--page")
+        process = begin_callfsm("call", *options)
+        assert process.stdout is not None
+        page = Served((await anyio.to_thread.run_sync(process.stdout.readline)).split()[1])
+        async with page.socket("watch") as socket:
+            told = await watched(socket, until="end")
+        await anyio.to_thread.run_sync(process.communicate)
     document = json.loads(json.dumps(document_of(read_trace(tmp_path / "held/call.trace"))))
-    assert (told["steps"], told["end"]["ms"], code) == (document["steps"], document["end"]["ms"], 0)
+    assert (told["steps"], told["end"]["ms"], process.returncode) == (document["steps"], document["end"]["ms"], 0)
     assert max(told["levels"]["caller"]) > 40
 
 
-def test_of_a_page_that_takes_nothing_nobody_waits_at_the_end() -> None:
-    async def main() -> None:
-        fleet = Fleet()
-        with anyio.fail_after(PATIENCE_S):
-            async with served(PageServer(source=fleet, fleet=fleet), 0) as url:
-                socket = await Served(url).socket("fleet")
-            socket.transport.abort()
-
-    on_asyncio(main)
+async def test_of_a_page_that_takes_nothing_nobody_waits_at_the_end() -> None:
+    fleet = Fleet()
+    with anyio.fail_after(PATIENCE_S):
+        async with served(PageServer(source=fleet, fleet=fleet), 0) as url:
+            socket = await Served(url).socket("fleet")
+        socket.transport.abort()
 
 
 @pytest.mark.needs("Chromium")
-def test_a_click_on_a_call_watches_it_and_another_leads_back(tmp_path: Path) -> None:
+async def test_a_click_on_a_call_watches_it_and_another_leads_back(tmp_path: Path) -> None:
     def look_around(url: str) -> None:
         with chromium(tmp_path) as browser:
             tab = browser.tab()
@@ -236,9 +199,6 @@ def test_a_click_on_a_call_watches_it_and_another_leads_back(tmp_path: Path) -> 
             tab.wait("live.view?.fleet && document.querySelector('main').hidden")
             assert [one for one in tab.complaints if "404" not in one] == []
 
-    async def main() -> None:
-        async with house() as one:
-            await one.phone.dial(one.phone.place(caller()))
-            await anyio.to_thread.run_sync(look_around, one.page.url)
-
-    on_asyncio(main)
+    async with house() as one:
+        await one.phone.dial(one.phone.place(caller()))
+        await anyio.to_thread.run_sync(look_around, one.page.url)

@@ -27,8 +27,8 @@ from adapters.telling.page.document import document_of
 from adapters.telling.trace import read_trace
 from fsm.call import events as ev
 from tests.shared.page_host import Host, Pretender, page_host, silence, watched
-from tests.shared.phone_model import ToneModel, on_asyncio, tone, tone_server
-from tests.shared.shell import PATIENCE_S, ROOT, begin_callfsm, callfsm
+from tests.shared.phone_model import ToneModel, tone, tone_server
+from tests.shared.shell import PATIENCE_S, ROOT, begin_callfsm, callfsm, until
 
 RECORDED = (ROOT / "tests/bench/recorded.trace").read_text()
 GOODBYE = silence(700) + tone(500, 900)
@@ -44,25 +44,22 @@ async def get(url: str, **headers: str) -> httpx.Response:
         return await client.get(url, headers=headers)
 
 
-def test_a_call_is_talked_and_watched_to_its_goodbye_and_leaves_its_folder(tmp_path: Path) -> None:
-    async def main() -> tuple[str, dict[str, Any], Path, str]:
-        async with (
-            page_host(tmp_path / "calls", ToneModel(answer_ms=300)) as host,
-            host.socket("watch") as watch,
-            host.socket("talk") as talk,
-        ):
-            told: list[dict[str, Any]] = []
-            async with anyio.create_task_group() as group:
+async def test_a_call_is_talked_and_watched_to_its_goodbye_and_leaves_its_folder(tmp_path: Path) -> None:
+    async with (
+        host_of(tmp_path) as host,
+        host.socket("watch") as watch,
+        host.socket("talk") as talk,
+    ):
+        watching: list[dict[str, Any]] = []
+        async with anyio.create_task_group() as group:
 
-                async def look() -> None:
-                    told.append(await watched(watch))
+            async def look() -> None:
+                watching.append(await watched(watch))
 
-                group.start_soon(look)
-                reason = await Pretender(talk, GOODBYE).run()
-            [folder] = host.folders()
-            return reason, told[0], folder, (await get(f"{host.url}call.html")).text
-
-    reason, told, folder, text = on_asyncio(main)
+            group.start_soon(look)
+            reason = await Pretender(talk, GOODBYE).run()
+        [folder], [told] = host.folders(), watching
+        assert (await get(f"{host.url}call.html")).text == (folder / "call.html").read_text()
     assert reason == "the goodbye was heard"
     assert {path.name for path in folder.iterdir()} == {"call.html", "call.svg", "call.trace", "call.wav", "summary.txt"}
     trace = read_trace(folder / "call.trace")
@@ -70,7 +67,6 @@ def test_a_call_is_talked_and_watched_to_its_goodbye_and_leaves_its_folder(tmp_p
     assert told["steps"] == document["steps"]
     assert told["end"] == document["end"]
     assert (told["tables"], told["call"]) == (document["tables"], document["call"])
-    assert text == (folder / "call.html").read_text()
     caller, agent = told["levels"]["caller"], told["levels"]["agent"]
     assert max(caller) == pytest.approx(9_000 / 32_768 * 255, abs=2)
     assert max(agent) == pytest.approx(9_000 / 32_768 * 255, abs=2)
@@ -86,50 +82,40 @@ STRANGERS = {
 
 @pytest.mark.parametrize("name", ["talk", "watch"])
 @pytest.mark.parametrize("stranger", STRANGERS)
-def test_no_page_of_elsewhere_opens_a_socket(tmp_path: Path, name: str, stranger: str) -> None:
-    async def main() -> tuple[int, Host]:
-        async with page_host(tmp_path / "calls") as host:
-            with pytest.raises(InvalidStatus) as refused:
-                async with host.socket(name, **STRANGERS[stranger]):
-                    pass
-            return refused.value.response.status_code, host
-
-    status, host = on_asyncio(main)
-    assert status == 403
+async def test_no_page_of_elsewhere_opens_a_socket(tmp_path: Path, name: str, stranger: str) -> None:
+    async with page_host(tmp_path / "calls") as host:
+        with pytest.raises(InvalidStatus) as refused:
+            async with host.socket(name, **STRANGERS[stranger]):
+                pass
+    assert refused.value.response.status_code == 403
     assert host.folders() == []
 
 
-def test_a_wrong_token_and_a_foreign_name_of_this_machine_get_nothing(tmp_path: Path) -> None:
-    async def main() -> list[tuple[int, str]]:
-        async with page_host(tmp_path / "calls") as host:
-            parts = urlsplit(host.url)
-            wrong = f"{host.origin}/{'x' * 22}/"
-            answers = [
-                await get(wrong),
-                await get(f"{host.origin}/"),
-                await get(f"{wrong}call.html"),
-                await get(f"{host.url}call.html"),
-                await get(host.url, Host=f"evil.example:{parts.port}"),
-                await get(host.url, Origin="http://evil.example"),
-                await get(host.url, Host=f"localhost:{parts.port}"),
-            ]
-            with pytest.raises(InvalidStatus):
-                async with host.socket(f"../{'x' * 22}/talk"):
-                    pass
-            return [(answer.status_code, answer.text) for answer in answers]
-
-    *refused, (status, text) = on_asyncio(main)
-    assert {code for code, _ in refused} == {404}
-    assert not [words for _, words in refused if "<" in words]
-    assert (status, text[:15]) == (200, "<!doctype html>")
+async def test_a_wrong_token_and_a_foreign_name_of_this_machine_get_nothing(tmp_path: Path) -> None:
+    async with page_host(tmp_path / "calls") as host:
+        parts = urlsplit(host.url)
+        wrong = f"{host.origin}/{'x' * 22}/"
+        answers = [
+            await get(wrong),
+            await get(f"{host.origin}/"),
+            await get(f"{wrong}call.html"),
+            await get(f"{host.url}call.html"),
+            await get(host.url, Host=f"evil.example:{parts.port}"),
+            await get(host.url, Origin="http://evil.example"),
+            await get(host.url, Host=f"localhost:{parts.port}"),
+        ]
+        with pytest.raises(InvalidStatus):
+            async with host.socket(f"../{'x' * 22}/talk"):
+                pass
+    *refused, taken = answers
+    assert {answer.status_code for answer in refused} == {404}
+    assert not [answer.text for answer in refused if "<" in answer.text]
+    assert (taken.status_code, taken.text[:15]) == (200, "<!doctype html>")
 
 
-def test_the_page_may_run_what_is_its_own_and_be_framed_and_kept_by_nobody(tmp_path: Path) -> None:
-    async def main() -> httpx.Response:
-        async with page_host(tmp_path / "calls") as host:
-            return await get(host.url)
-
-    answer = on_asyncio(main)
+async def test_the_page_may_run_what_is_its_own_and_be_framed_and_kept_by_nobody(tmp_path: Path) -> None:
+    async with page_host(tmp_path / "calls") as host:
+        answer = await get(host.url)
     assert "default-src 'none'" in answer.text
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Frame-Options"] == "DENY"
@@ -162,18 +148,13 @@ QUESTIONS: tuple[tuple[bytes, str], ...] = (
 )
 
 
-def test_an_odd_question_is_answered_in_one_line_and_a_long_one_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_odd_question_is_answered_in_one_line_and_a_long_one_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "LONGEST_QUESTION", 150_000)
-
-    async def main() -> list[httpx.Response]:
-        async with page_host(tmp_path / "calls") as host, httpx.AsyncClient(trust_env=False) as client:
-            url = f"{host.url}future"
-            answers = [await client.post(url, content=question) for question, _ in QUESTIONS]
-            answers.append(await client.post(url, content=bytes(1_000_000)))
-            answers.append(await client.post(url, content=b"", headers={"Origin": "http://evil.example"}))
-            return answers
-
-    *odd, long, foreign = on_asyncio(main)
+    async with page_host(tmp_path / "calls") as host, httpx.AsyncClient(trust_env=False) as client:
+        url = f"{host.url}future"
+        odd = [await client.post(url, content=question) for question, _ in QUESTIONS]
+        long = await client.post(url, content=bytes(1_000_000))
+        foreign = await client.post(url, content=b"", headers={"Origin": "http://evil.example"})
     for (_, words), answer in zip(QUESTIONS, odd, strict=True):
         assert answer.status_code == 422, words
         assert answer.text.startswith(words)
@@ -181,41 +162,32 @@ def test_an_odd_question_is_answered_in_one_line_and_a_long_one_is_not_read(tmp_
     assert (long.status_code, foreign.status_code) == (413, 404)
 
 
-def test_of_two_tabs_the_second_is_told_that_the_first_talks(tmp_path: Path) -> None:
-    async def main() -> tuple[int, str, str]:
-        async with host_of(tmp_path) as host, host.socket("talk") as first:
-            reasons: list[str] = []
-            async with anyio.create_task_group() as group:
+async def test_of_two_tabs_the_second_is_told_that_the_first_talks(tmp_path: Path) -> None:
+    async with host_of(tmp_path) as host, host.socket("talk") as first:
+        reasons: list[str] = []
+        async with anyio.create_task_group() as group:
 
-                async def talk() -> None:
-                    reasons.append(await Pretender(first, GOODBYE).run())
+            async def talk() -> None:
+                reasons.append(await Pretender(first, GOODBYE).run())
 
-                group.start_soon(talk)
-                while not host.talk.busy:
-                    await anyio.sleep(0.01)
-                async with host.socket("talk") as second:
-                    with pytest.raises(ConnectionClosed):
-                        await second.recv()
-            return second.close_code or 0, second.close_reason or "", reasons[0]
-
-    code, words, first = on_asyncio(main)
-    assert (code, words) == (4013, "another tab talks; close it, or wait until its call is over")
-    assert first == "the goodbye was heard"
+            group.start_soon(talk)
+            await until(lambda: host.talk.busy)
+            async with host.socket("talk") as second:
+                with pytest.raises(ConnectionClosed):
+                    await second.recv()
+    assert (second.close_code, second.close_reason) == (4013, "another tab talks; close it, or wait until its call is over")
+    assert reasons == ["the goodbye was heard"]
 
 
-def test_a_tab_that_is_closed_has_hung_up_and_the_next_one_talks(tmp_path: Path) -> None:
-    async def main() -> list[Path]:
-        async with host_of(tmp_path) as host:
-            async with host.socket("talk") as talk:
-                await talk.send(HEAD.pack(0) + bytes(FRAME_BYTES))
-                await talk.recv()
-            while host.talk.busy:
-                await anyio.sleep(0.01)
-            async with host.socket("talk") as talk:
-                assert await Pretender(talk, GOODBYE).run() == "the goodbye was heard"
-            return host.folders()
-
-    first, _ = on_asyncio(main)
+async def test_a_tab_that_is_closed_has_hung_up_and_the_next_one_talks(tmp_path: Path) -> None:
+    async with host_of(tmp_path) as host:
+        async with host.socket("talk") as talk:
+            await talk.send(HEAD.pack(0) + bytes(FRAME_BYTES))
+            await talk.recv()
+        await until(lambda: not host.talk.busy)
+        async with host.socket("talk") as talk:
+            assert await Pretender(talk, GOODBYE).run() == "the goodbye was heard"
+        first, _ = host.folders()
     end = [event for event, _, _ in read_trace(first / "call.trace").steps()][-1]
     assert isinstance(end, ev.CallerHungUp)
     assert end.reason.startswith("the page is gone: closed with 1000")
@@ -224,45 +196,35 @@ def test_a_tab_that_is_closed_has_hung_up_and_the_next_one_talks(tmp_path: Path)
 HOSTILE = (b"", bytes(5), bytes(60_000), "x" * 60_000, "[" * 5_000, '{"cut": 1, "played": 99999999}', '{"cut": "no"}', "\ud7ff\u0000")
 
 
-def test_odd_messages_of_a_page_cost_it_nothing_but_themselves(tmp_path: Path) -> None:
-    async def main() -> str:
-        async with host_of(tmp_path) as host, host.socket("talk") as talk:
-            for odd in HOSTILE:
-                await talk.send(odd)
-            return await Pretender(talk, GOODBYE).run()
-
-    assert on_asyncio(main) == "the goodbye was heard"
+async def test_odd_messages_of_a_page_cost_it_nothing_but_themselves(tmp_path: Path) -> None:
+    async with host_of(tmp_path) as host, host.socket("talk") as talk:
+        for odd in HOSTILE:
+            await talk.send(odd)
+        assert await Pretender(talk, GOODBYE).run() == "the goodbye was heard"
 
 
-def test_a_huge_message_closes_its_socket_and_no_other(tmp_path: Path) -> None:
-    async def main() -> tuple[int, str]:
-        async with host_of(tmp_path) as host, host.socket("talk") as talk:
-            async with host.socket("watch") as watch:
-                await watch.send(bytes(1_000_000))
-                with pytest.raises(ConnectionClosed):
-                    while True:
-                        await watch.recv()
-            return watch.close_code or 0, await Pretender(talk, GOODBYE).run()
-
-    code, reason = on_asyncio(main)
-    assert code == 1009
-    assert reason == "the goodbye was heard"
+async def test_a_huge_message_closes_its_socket_and_no_other(tmp_path: Path) -> None:
+    async with host_of(tmp_path) as host, host.socket("talk") as talk:
+        async with host.socket("watch") as watch:
+            await watch.send(bytes(1_000_000))
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await watch.recv()
+        assert watch.close_code == 1009
+        assert await Pretender(talk, GOODBYE).run() == "the goodbye was heard"
 
 
-def test_so_many_may_watch_and_one_who_reads_nothing_holds_up_nobody(tmp_path: Path) -> None:
-    async def main() -> tuple[int, str, str]:
-        async with host_of(tmp_path) as host:
-            crowd = [await host.socket("watch") for _ in range(WATCHERS)]
-            async with host.socket("watch") as last:
-                with pytest.raises(ConnectionClosed):
-                    await last.recv()
-            async with host.socket("talk") as talk:
-                reason = await Pretender(talk, GOODBYE).run()
-            for one in crowd:
-                one.transport.abort()
-            return last.close_code or 0, last.close_reason or "", reason
-
-    assert on_asyncio(main) == (4013, f"{WATCHERS} tabs watch already; close one", "the goodbye was heard")
+async def test_so_many_may_watch_and_one_who_reads_nothing_holds_up_nobody(tmp_path: Path) -> None:
+    async with host_of(tmp_path) as host:
+        crowd = [await host.socket("watch") for _ in range(WATCHERS)]
+        async with host.socket("watch") as last:
+            with pytest.raises(ConnectionClosed):
+                await last.recv()
+        assert (last.close_code, last.close_reason) == (4013, f"{WATCHERS} tabs watch already; close one")
+        async with host.socket("talk") as talk:
+            assert await Pretender(talk, GOODBYE).run() == "the goodbye was heard"
+        for one in crowd:
+            one.transport.abort()
 
 
 def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -280,26 +242,22 @@ def test_the_command_serves_its_page_until_it_is_told_to_end(tmp_path: Path) -> 
         assert process.stdout is not None
         ready = process.stdout.readline()
         assert ready.startswith("ready http://127.0.0.1:")
-        assert on_asyncio(lambda: get(ready.split()[1])).status_code == 200
+        assert anyio.run(get, ready.split()[1]).status_code == 200
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=PATIENCE_S) == ("", "")
     assert process.returncode == 0
 
 
-def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    async def main() -> str:
-        async with page_host(tmp_path / "calls") as host:
-            port = urlsplit(host.url).port or 0
-            with pytest.raises(OSError) as taken:
-                async with served(PageServer(source=host.talk.stage), port):
-                    pass
-            return f"{taken.value.filename} {port}"
-
-    place, _, port = on_asyncio(main).partition(" ")
-    assert place == f"127.0.0.1:{port}"
+async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    async with page_host(tmp_path / "calls") as host:
+        port = urlsplit(host.url).port or 0
+        with pytest.raises(OSError) as taken:
+            async with served(PageServer(source=host.talk.stage), port):
+                pass
+    assert taken.value.filename == f"127.0.0.1:{port}"
 
 
-def test_a_fault_is_asked_for_by_its_own_page_and_by_its_name_alone(tmp_path: Path) -> None:
+async def test_a_fault_is_asked_for_by_its_own_page_and_by_its_name_alone(tmp_path: Path) -> None:
     sent: list[bytes] = []
 
     class Told:
@@ -308,22 +266,18 @@ def test_a_fault_is_asked_for_by_its_own_page_and_by_its_name_alone(tmp_path: Pa
                 raise anyio.BrokenResourceError
             sent.append(line)
 
-    async def main() -> list[tuple[int, str]]:
-        async with host_of(tmp_path) as host:
-            stand_in = StandIn("ws://127.0.0.1:1", cast(ByteSendStream, Told()))
-            page = PageServer(source=host.talk.stage, talk=host.talk, stand_ins={"realtime": stand_in})
-            async with served(page, 0) as url, httpx.AsyncClient(trust_env=False) as client:
-                bare = f"{host.url}fault?name=line"
-                asked = [f"{url}fault?name={name}" for name in ("line", "session", "slow speech", "%00", "")]
-                answers = [await client.post(one) for one in (*asked, f"{url}fault", bare, f"{url}fault?name=twice")]
-                answers.append(await client.post(asked[0], headers={"Origin": "http://evil.example"}))
-                answers.append(await client.post(asked[0].replace(page.token, "x" * len(page.token))))
-                answers.append(await client.get(asked[0]))
-                return [(answer.status_code, answer.text) for answer in answers]
-
-    answers = on_asyncio(main)
-    assert [status for status, _ in answers] == [204, 204, 404, 404, 404, 404, 404, 409, 404, 404, 405]
-    assert answers[7][1] == "the stand-in is gone\n"
+    async with host_of(tmp_path) as host:
+        stand_in = StandIn("ws://127.0.0.1:1", cast(ByteSendStream, Told()))
+        page = PageServer(source=host.talk.stage, talk=host.talk, stand_ins={"realtime": stand_in})
+        async with served(page, 0) as url, httpx.AsyncClient(trust_env=False) as client:
+            bare = f"{host.url}fault?name=line"
+            asked = [f"{url}fault?name={name}" for name in ("line", "session", "slow speech", "%00", "")]
+            answers = [await client.post(one) for one in (*asked, f"{url}fault", bare, f"{url}fault?name=twice")]
+            answers.append(await client.post(asked[0], headers={"Origin": "http://evil.example"}))
+            answers.append(await client.post(asked[0].replace(page.token, "x" * len(page.token))))
+            answers.append(await client.get(asked[0]))
+    assert [answer.status_code for answer in answers] == [204, 204, 404, 404, 404, 404, 404, 409, 404, 404, 405]
+    assert answers[7].text == "the stand-in is gone\n"
     scripts = [parse(line.decode(), REALTIME).faults[0].name for line in sent]
     assert scripts == ["close", "session_expired"]
 

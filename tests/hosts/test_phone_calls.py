@@ -1,7 +1,5 @@
 """Claims about admission: places, tokens that are good once and for a while, and one owner of a call; without a socket."""
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import anyio
@@ -9,7 +7,8 @@ import pytest
 
 from adapters.hosts.phone.calls import COMPLETED, TAKEN_OVER, Calls, NotAdmitted, Refused
 from fsm.call.events import CallerHungUp, GreetingPrepared
-from tests.shared.shell import run_on
+
+pytestmark = pytest.mark.virtual_time
 
 
 class Clock:
@@ -21,19 +20,6 @@ class Clock:
         return self.now_s
 
 
-def on_a_loop(claim: Callable[[], None]) -> Callable[[], None]:
-    """Run a claim on an event loop, as a handler belongs to one."""
-
-    @wraps(claim)
-    def run() -> None:
-        async def main() -> None:
-            claim()
-
-        run_on("trio", main)
-
-    return run
-
-
 def refusal(act: Any, *fields: Any) -> Refused:
     with pytest.raises(NotAdmitted) as refused:
         act(*fields)
@@ -41,8 +27,7 @@ def refusal(act: Any, *fields: Any) -> Refused:
     return refused.value.why
 
 
-@on_a_loop
-def test_a_call_takes_one_place_from_its_webhook_to_its_end() -> None:
+async def test_a_call_takes_one_place_from_its_webhook_to_its_end() -> None:
     calls = Calls(1)
     handler = calls.begin("CA1", calls.announce("CA1"))
     assert calls.places_taken == 1
@@ -53,8 +38,7 @@ def test_a_call_takes_one_place_from_its_webhook_to_its_end() -> None:
     assert calls.places_taken == 1
 
 
-@on_a_loop
-def test_a_call_whose_stream_does_not_come_gives_its_place_away_and_is_let_in_where_there_is_room() -> None:
+async def test_a_call_whose_stream_does_not_come_gives_its_place_away_and_is_let_in_where_there_is_room() -> None:
     """R106: also when its webhook is told again."""
     clock = Clock()
     calls = Calls(2, now_s=clock)
@@ -71,8 +55,7 @@ def test_a_call_whose_stream_does_not_come_gives_its_place_away_and_is_let_in_wh
     assert calls.places_taken == 2
 
 
-@on_a_loop
-def test_a_token_that_is_no_text_is_a_wrong_one() -> None:
+async def test_a_token_that_is_no_text_is_a_wrong_one() -> None:
     """JSON can say half a character, which no encoding can."""
     calls = Calls(1)
     calls.announce("CA1")
@@ -80,8 +63,7 @@ def test_a_token_that_is_no_text_is_a_wrong_one() -> None:
         assert refusal(calls.begin, "CA1", token) is Refused.WRONG_TOKEN
 
 
-@on_a_loop
-def test_a_webhook_that_is_told_twice_changes_nothing() -> None:
+async def test_a_webhook_that_is_told_twice_changes_nothing() -> None:
     """R98: either answer lets the stream in, one stream alone, and there is one place."""
     calls = Calls(1)
     first, second = calls.announce("CA1"), calls.announce("CA1")
@@ -91,16 +73,14 @@ def test_a_webhook_that_is_told_twice_changes_nothing() -> None:
     assert calls.places_taken == 1
 
 
-@on_a_loop
-def test_a_webhook_that_is_told_again_when_the_stream_has_come_leaves_the_call_alone() -> None:
+async def test_a_webhook_that_is_told_again_when_the_stream_has_come_leaves_the_call_alone() -> None:
     calls = Calls(1)
     owner = calls.begin("CA1", calls.announce("CA1"))
     calls.announce("CA1")
     assert (calls.places_taken, calls.handlers, owner.application.ended) == (1, {owner}, None)
 
 
-@on_a_loop
-def test_a_webhook_that_is_told_twice_is_good_for_its_time_from_the_last() -> None:
+async def test_a_webhook_that_is_told_twice_is_good_for_its_time_from_the_last() -> None:
     clock = Clock()
     calls = Calls(1, ticket_s=30, now_s=clock)
     token = calls.announce("CA1")
@@ -113,8 +93,7 @@ def test_a_webhook_that_is_told_twice_is_good_for_its_time_from_the_last() -> No
     assert calls.announce("CA1") != token, "a token of another time is another"
 
 
-@on_a_loop
-def test_a_call_that_is_over_before_its_stream_voids_every_answer() -> None:
+async def test_a_call_that_is_over_before_its_stream_voids_every_answer() -> None:
     calls = Calls(1)
     token = calls.announce("CA1")
     calls.announce("CA1")
@@ -123,8 +102,7 @@ def test_a_call_that_is_over_before_its_stream_voids_every_answer() -> None:
     assert calls.places_taken == 0
 
 
-@on_a_loop
-def test_a_token_is_good_once() -> None:
+async def test_a_token_is_good_once() -> None:
     calls = Calls(2)
     token = calls.announce("CA1")
     assert refusal(calls.begin, "CA1", "") is Refused.WRONG_TOKEN
@@ -134,8 +112,7 @@ def test_a_token_is_good_once() -> None:
     assert token not in repr(calls)
 
 
-@on_a_loop
-def test_a_token_is_good_for_its_time_and_the_place_is_free_after_it() -> None:
+async def test_a_token_is_good_for_its_time_and_the_place_is_free_after_it() -> None:
     clock = Clock()
     calls = Calls(1, ticket_s=30, now_s=clock)
     early, late = calls.announce("CA1"), ""
@@ -147,40 +124,32 @@ def test_a_token_is_good_for_its_time_and_the_place_is_free_after_it() -> None:
     calls.begin("CA2", late)
 
 
-def test_a_newcomer_closes_the_handler_that_owns_the_call_and_owns_it_then() -> None:
+async def test_a_newcomer_closes_the_handler_that_owns_the_call_and_owns_it_then() -> None:
     """R61: the old one is told why, at once and once; its end takes nothing from the new one."""
     calls, posted = Calls(1), []
-
-    async def be() -> None:
-        old = calls.begin("CA1", calls.announce("CA1"))
-        await old.application.run(lambda event, *fields: posted.append((event, *fields)))
-        new = calls.begin("CA1", calls.announce("CA1"))
-        assert old.call_id != new.call_id
-        assert {handler.call_sid for handler in (old, new)} == {"CA1"}
-        calls.end(old)
-        assert calls.places_taken == 1
-        assert calls.note_completed("CA1")
-        await new.application.run(lambda event, *fields: posted.append((event, *fields)))
-        calls.end(new)
-        assert not calls.note_completed("CA1")
-
-    run_on("trio", be)
+    old = calls.begin("CA1", calls.announce("CA1"))
+    await old.application.run(lambda event, *fields: posted.append((event, *fields)))
+    new = calls.begin("CA1", calls.announce("CA1"))
+    assert old.call_id != new.call_id
+    assert {handler.call_sid for handler in (old, new)} == {"CA1"}
+    calls.end(old)
+    assert calls.places_taken == 1
+    assert calls.note_completed("CA1")
+    await new.application.run(lambda event, *fields: posted.append((event, *fields)))
+    calls.end(new)
+    assert not calls.note_completed("CA1")
     assert posted == [(GreetingPrepared,), (CallerHungUp, TAKEN_OVER), (GreetingPrepared,), (CallerHungUp, COMPLETED)]
 
 
-def test_a_draining_server_lets_nobody_in_not_even_whom_it_announced() -> None:
+async def test_a_draining_server_lets_nobody_in_not_even_whom_it_announced() -> None:
     calls = Calls(5)
-
-    async def be() -> None:
-        token = calls.announce("CA1")
-        assert await calls.drain(1.0) == 0
-        assert refusal(calls.begin, "CA1", token) is Refused.UNKNOWN_CALL
-        assert refusal(calls.announce, "CA1") is Refused.DRAINING
-
-    run_on("trio", be)
+    token = calls.announce("CA1")
+    assert await calls.drain(1.0) == 0
+    assert refusal(calls.begin, "CA1", token) is Refused.UNKNOWN_CALL
+    assert refusal(calls.announce, "CA1") is Refused.DRAINING
 
 
-def test_a_drain_waits_for_the_calls_and_cuts_off_those_that_stay() -> None:
+async def test_a_drain_waits_for_the_calls_and_cuts_off_those_that_stay() -> None:
     calls, ended_s = Calls(5), {}
 
     async def hold(call_sid: str, seconds: float) -> None:
@@ -190,16 +159,10 @@ def test_a_drain_waits_for_the_calls_and_cuts_off_those_that_stay() -> None:
         calls.end(handler)
         ended_s[call_sid] = anyio.current_time() - began_s
 
-    began_s = 0.0
-
-    async def be() -> None:
-        nonlocal began_s
-        began_s = anyio.current_time()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(hold, "CA1", 3.0)
-            tasks.start_soon(hold, "CA2", 300.0)
-            await anyio.sleep(1.0)
-            assert await calls.drain(10.0) == 1
-
-    run_on("trio", be)
+    began_s = anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hold, "CA1", 3.0)
+        tasks.start_soon(hold, "CA2", 300.0)
+        await anyio.sleep(1.0)
+        assert await calls.drain(10.0) == 1
     assert ended_s == pytest.approx({"CA1": 3.0, "CA2": 11.0}, abs=0.01)

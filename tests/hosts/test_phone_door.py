@@ -28,8 +28,8 @@ from adapters.hosts.phone.calls import Refused
 from adapters.hosts.phone.door import FRAMES_HZ, OCTETS_HZ, SLICE, WAITING, Door
 from adapters.seam.budget import BURST_S, Budget
 from adapters.standin.twilio.stream import Hung
-from tests.shared.phone_model import Exchange, exchange, on_asyncio
-from tests.shared.shell import PATIENCE_S
+from tests.shared.phone_model import Exchange, exchange
+from tests.shared.shell import PATIENCE_S, until
 from tests.shared.telephone import Silent
 
 HALF = b"POST /voice HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -74,108 +74,85 @@ async def door(*routes: BaseRoute, most: int = 4, head_s: float = 0.1, local: bo
 
 
 @pytest.mark.parametrize("words", [b"", b"P", HALF, FORM])
-def test_callers_come_in_past_any_number_of_connections_that_say_nothing_whole(words: bytes) -> None:
+async def test_callers_come_in_past_any_number_of_connections_that_say_nothing_whole(words: bytes) -> None:
     """R106: more of them than the server serves calls, on both ports; health and metrics answer as ever, and a call is held to its end."""
-
-    async def be() -> None:
-        async with exchange(max_calls=2) as phone, httpx.AsyncClient() as client:
-            silent = []
-            for url in (phone.server.url, phone.server.metrics_url):
-                for _ in range(WAITING + 50):
-                    silent.append(await anyio.connect_tcp("127.0.0.1", port_of(url)))
-                    if words:
-                        await silent[-1].send(words)
-            for url in (f"{phone.server.url}/healthz", f"{phone.server.metrics_url}/healthz", f"{phone.server.metrics_url}/metrics"):
-                assert (await client.get(url)).status_code == 200
-            call = await phone.dial(phone.place(Silent(40)))
-            assert call.hung is Hung.CALLER
-            assert call.stream is not None
-            assert call.stream.counts["frames of the agent"] > 5
-            assert phone.count("refused_total", why="silent") >= 100
-            for stream in silent:
-                await stream.aclose()
-
-    on_asyncio(be)
+    async with exchange(max_calls=2) as phone, httpx.AsyncClient() as client:
+        silent = []
+        for url in (phone.server.url, phone.server.metrics_url):
+            for _ in range(WAITING + 50):
+                silent.append(await anyio.connect_tcp("127.0.0.1", port_of(url)))
+                if words:
+                    await silent[-1].send(words)
+        for url in (f"{phone.server.url}/healthz", f"{phone.server.metrics_url}/healthz", f"{phone.server.metrics_url}/metrics"):
+            assert (await client.get(url)).status_code == 200
+        call = await phone.dial(phone.place(Silent(40)))
+        assert call.hung is Hung.CALLER
+        assert call.stream is not None
+        assert call.stream.counts["frames of the agent"] > 5
+        assert phone.count("refused_total", why="silent") >= 100
+        for stream in silent:
+            await stream.aclose()
 
 
 @pytest.mark.parametrize("words", [b"", b"P", HALF, FORM])
-def test_a_connection_that_says_nothing_whole_in_time_is_closed(words: bytes) -> None:
-    async def be() -> None:
-        async with door() as (one, refused):
-            stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
-            if words:
-                await stream.send(words)
-            await until_closed(stream)
-            assert refused == [Refused.SILENT]
-
-    on_asyncio(be)
+async def test_a_connection_that_says_nothing_whole_in_time_is_closed(words: bytes) -> None:
+    async with door() as (one, refused):
+        stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
+        if words:
+            await stream.send(words)
+        await until_closed(stream)
+        assert refused == [Refused.SILENT]
 
 
-def test_half_a_request_after_a_whole_one_has_the_same_time() -> None:
-    async def be() -> None:
-        async with door() as (one, refused):
-            stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
-            await stream.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            assert b"200 OK" in await stream.receive()
-            await stream.send(HALF)
-            await until_closed(stream)
-            assert refused == [Refused.SILENT]
-
-    on_asyncio(be)
+async def test_half_a_request_after_a_whole_one_has_the_same_time() -> None:
+    async with door() as (one, refused):
+        stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
+        await stream.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert b"200 OK" in await stream.receive()
+        await stream.send(HALF)
+        await until_closed(stream)
+        assert refused == [Refused.SILENT]
 
 
-def test_a_connection_kept_for_the_next_request_is_closed_without_blame() -> None:
-    async def be() -> None:
-        async with door() as (one, refused):
-            stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
-            await stream.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            assert b"200 OK" in await until_closed(stream)
-            assert refused == []
-
-    on_asyncio(be)
+async def test_a_connection_kept_for_the_next_request_is_closed_without_blame() -> None:
+    async with door() as (one, refused):
+        stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
+        await stream.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert b"200 OK" in await until_closed(stream)
+        assert refused == []
 
 
-def test_an_answer_that_nobody_takes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_that_nobody_takes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for much and reads nothing would hold a place for ever."""
     monkeypatch.setattr(doors, "ANSWER_S", 0.1)
 
     async def much(_: Request) -> Response:
         return Response(b"x" * 20_000_000)
 
-    async def be() -> None:
-        async with door(Route("/much", much)) as (one, refused):
-            stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
-            await stream.send(b"GET /much HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            with anyio.fail_after(PATIENCE_S):
-                while not refused:
-                    await anyio.sleep(0.01)
-                while one.server_state.tasks:
-                    await anyio.sleep(0.01)
-            await stream.aclose()
-
-    on_asyncio(be)
+    async with door(Route("/much", much)) as (one, refused):
+        stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
+        await stream.send(b"GET /much HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        await until(lambda: refused and not one.server_state.tasks)
+        await stream.aclose()
 
 
-def test_health_answers_while_everything_else_is_too_much() -> None:
-    async def be() -> None:
-        began, go = anyio.Event(), anyio.Event()
+async def test_health_answers_while_everything_else_is_too_much() -> None:
+    began, go = anyio.Event(), anyio.Event()
 
-        async def slow(_: Request) -> Response:
-            began.set()
-            await go.wait()
-            return Response("slow")
+    async def slow(_: Request) -> Response:
+        began.set()
+        await go.wait()
+        return Response("slow")
 
-        async with door(Route("/slow", slow), most=1, head_s=10) as (one, refused), httpx.AsyncClient(base_url=one.url) as client:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(client.get, "/slow")
-                await began.wait()
-                assert (await client.get("/")).status_code == 503
-                assert (await client.get("/healthz")).status_code == 200
-                assert refused == [Refused.OVERLOADED]
-                go.set()
-            assert (await client.get("/")).status_code == 200
-
-    on_asyncio(be)
+    async with door(Route("/slow", slow), most=1, head_s=10) as (one, refused), httpx.AsyncClient(base_url=one.url) as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.get, "/slow")
+            await began.wait()
+            assert (await client.get("/")).status_code == 503
+            assert (await client.get("/healthz")).status_code == 200
+            assert refused == [Refused.OVERLOADED]
+            go.set()
+        assert (await client.get("/")).status_code == 200
 
 
 # Floods.
@@ -206,28 +183,25 @@ async def _large(ws: ClientConnection) -> None:
 
 
 @pytest.mark.parametrize("what", [_texts, _pings, _pongs, _fragments, _large])
-def test_a_stream_that_sends_faster_than_anybody_speaks_is_told_so_and_closed(what: Callable[[ClientConnection], Any]) -> None:
-    async def be() -> None:
-        async with exchange(token=None, start_s=PATIENCE_S) as phone:
-            url = f"ws://127.0.0.1:{port_of(phone.server.url)}/stream"
-            async with connect(url, compression=None, ping_interval=None) as ws:
-                sent = 0
-                with contextlib.suppress(ConnectionClosed):
-                    while sent < 4 * BURST_S * FRAMES_HZ:
-                        await what(ws)
-                        sent += 1
-                        if ws.transport.is_closing():
-                            break
-                await ws.wait_closed()
-                assert (ws.close_code, ws.close_reason) == (1008, "faster than real time")
-            assert phone.count("refused_total", why="too_fast") == 1
-            assert (await phone.dial(phone.place(Silent(5), token=None))).hung is Hung.CALLER
-
-    on_asyncio(be)
+async def test_a_stream_that_sends_faster_than_anybody_speaks_is_told_so_and_closed(what: Callable[[ClientConnection], Any]) -> None:
+    async with exchange(token=None, start_s=PATIENCE_S) as phone:
+        url = f"ws://127.0.0.1:{port_of(phone.server.url)}/stream"
+        async with connect(url, compression=None, ping_interval=None) as ws:
+            sent = 0
+            with contextlib.suppress(ConnectionClosed):
+                while sent < 4 * BURST_S * FRAMES_HZ:
+                    await what(ws)
+                    sent += 1
+                    if ws.transport.is_closing():
+                        break
+            await ws.wait_closed()
+            assert (ws.close_code, ws.close_reason) == (1008, "faster than real time")
+        assert phone.count("refused_total", why="too_fast") == 1
+        assert (await phone.dial(phone.place(Silent(5), token=None))).hung is Hung.CALLER
 
 
 @pytest.mark.parametrize("frame", [Frame(Opcode.TEXT, b"{}"), Frame(Opcode.PING, b"")])
-def test_between_two_slices_of_a_flood_others_have_their_turn(frame: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_between_two_slices_of_a_flood_others_have_their_turn(frame: Frame, monkeypatch: pytest.MonkeyPatch) -> None:
     """R106: what came at once is not taken at once, however much of it the system has in hand."""
     came, most = 0, 0
     takes = Budget.takes
@@ -243,22 +217,18 @@ def test_between_two_slices_of_a_flood_others_have_their_turn(frame: Frame, monk
             while True:
                 await websocket.receive_text()
 
-    async def be() -> None:
-        nonlocal most
-        monkeypatch.setattr(Budget, "takes", counted)
-        flood = frame.serialize(mask=True) * 2_000
-        async with (
-            door(WebSocketRoute("/stream", listen)) as (one, _),
-            connect(f"ws://127.0.0.1:{port_of(one.url)}/stream", compression=None, ping_interval=None) as ws,
-        ):
-            ws.transport.write(flood)
-            while came < 2_000:
-                before = came
-                await anyio.sleep(0)
-                most = max(most, came - before)
-        assert most <= SLICE / len(flood) * 2_000 + 1
-
-    on_asyncio(be)
+    monkeypatch.setattr(Budget, "takes", counted)
+    flood = frame.serialize(mask=True) * 2_000
+    async with (
+        door(WebSocketRoute("/stream", listen)) as (one, _),
+        connect(f"ws://127.0.0.1:{port_of(one.url)}/stream", compression=None, ping_interval=None) as ws,
+    ):
+        ws.transport.write(flood)
+        while came < 2_000:
+            before = came
+            await anyio.sleep(0)
+            most = max(most, came - before)
+    assert most <= SLICE / len(flood) * 2_000 + 1
 
 
 def test_a_stream_may_catch_up_after_a_network_that_stood_still() -> None:
@@ -287,41 +257,33 @@ def test_a_stream_may_catch_up_after_a_network_that_stood_still() -> None:
         ({"Host": "[", "Origin": "http://["}, 403),
     ],
 )
-def test_without_a_token_only_this_machine_is_served(headers: dict[str, str], status: int) -> None:
+async def test_without_a_token_only_this_machine_is_served(headers: dict[str, str], status: int) -> None:
     """A page elsewhere can have its own name lead a browser to 127.0.0.1, or send it here with an Origin of its own."""
-
-    async def be() -> None:
-        async with exchange(token=None) as phone, httpx.AsyncClient() as client:
-            for url in (f"{phone.server.url}/healthz", f"{phone.server.metrics_url}/metrics"):
-                assert (await client.get(url, headers=headers)).status_code == status
-            form = {"CallSid": "CA1", "AccountSid": "AC1"}
-            assert (await client.post(f"{phone.server.url}/voice", headers=headers, data=form)).status_code == status
-            if status == 403:
-                port = port_of(phone.server.url)
-                with socket.create_connection(("127.0.0.1", port)) as sock, pytest.raises(InvalidStatus) as refused:
-                    sock.setblocking(False)
-                    async with connect(f"ws://{headers['Host'].replace('[', 'a')}/stream", sock=sock, additional_headers=_origin(headers)):
-                        pass
-                assert refused.value.response.status_code == 403
-                assert phone.count("refused_total", why="foreign") == 4
-
-    on_asyncio(be)
+    async with exchange(token=None) as phone, httpx.AsyncClient() as client:
+        for url in (f"{phone.server.url}/healthz", f"{phone.server.metrics_url}/metrics"):
+            assert (await client.get(url, headers=headers)).status_code == status
+        form = {"CallSid": "CA1", "AccountSid": "AC1"}
+        assert (await client.post(f"{phone.server.url}/voice", headers=headers, data=form)).status_code == status
+        if status == 403:
+            port = port_of(phone.server.url)
+            with socket.create_connection(("127.0.0.1", port)) as sock, pytest.raises(InvalidStatus) as refused:
+                sock.setblocking(False)
+                async with connect(f"ws://{headers['Host'].replace('[', 'a')}/stream", sock=sock, additional_headers=_origin(headers)):
+                    pass
+            assert refused.value.response.status_code == 403
+            assert phone.count("refused_total", why="foreign") == 4
 
 
 def _origin(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name == "Origin"}
 
 
-def test_with_a_token_the_signature_says_who_may_come() -> None:
+async def test_with_a_token_the_signature_says_who_may_come() -> None:
     """Twilio comes by the server's public name, which no list of ours knows."""
-
-    async def be() -> None:
-        async with exchange() as phone, httpx.AsyncClient() as client:
-            answer = await client.get(f"{phone.server.url}/healthz", headers={"Host": "phone.example.com"})
-            assert answer.status_code == 200
-            await _dialled(phone)
-
-    on_asyncio(be)
+    async with exchange() as phone, httpx.AsyncClient() as client:
+        answer = await client.get(f"{phone.server.url}/healthz", headers={"Host": "phone.example.com"})
+        assert answer.status_code == 200
+        await _dialled(phone)
 
 
 async def _dialled(phone: Exchange) -> None:
@@ -329,42 +291,33 @@ async def _dialled(phone: Exchange) -> None:
     assert call.hung is Hung.CALLER
 
 
-def test_a_stream_whose_end_nobody_takes_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_whose_end_nobody_takes_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that is refused and reads nothing leaves nothing behind."""
     monkeypatch.setattr(doors, "ANSWER_S", 0.1)
-
-    async def be() -> None:
-        async with exchange(token=None, start_s=0.1) as phone:
-            url = f"ws://127.0.0.1:{port_of(phone.server.url)}/stream"
-            ws = await connect(url, compression=None, ping_interval=None)
-            ws.transport.pause_reading()
-            with anyio.fail_after(PATIENCE_S):
-                while phone.count("refused_total", why="no_start") < 1:
-                    await anyio.sleep(0.01)
-                ws.transport.resume_reading()
-                await ws.wait_closed()
-
-    on_asyncio(be)
+    async with exchange(token=None, start_s=0.1) as phone:
+        url = f"ws://127.0.0.1:{port_of(phone.server.url)}/stream"
+        ws = await connect(url, compression=None, ping_interval=None)
+        ws.transport.pause_reading()
+        with anyio.fail_after(PATIENCE_S):
+            while phone.count("refused_total", why="no_start") < 1:
+                await anyio.sleep(0.01)
+            ws.transport.resume_reading()
+            await ws.wait_closed()
 
 
 # What it is made of.
 
 
-def test_uvicorn_has_what_the_door_is_made_of() -> None:
+async def test_uvicorn_has_what_the_door_is_made_of() -> None:
     """Its protocols are no public part of it: a release that changes them is named here, before anything else fails."""
-
-    async def be() -> None:
-        config = uvicorn.Config(lambda: None, log_config=None, lifespan="off")
-        config.load()
-        state = uvicorn.server.ServerState()
-        visitor, stream = H11Protocol(config, state, {}), WebSocketsSansIOProtocol(config, state, {})
-        needed = {
-            visitor: "transport loop cycle conn connection_made data_received on_response_complete connection_lost"
-            " handle_websocket_upgrade",
-            stream: "transport loop conn close_sent data_received handle_text handle_bytes handle_cont handle_pong handle_ping run_asgi"
-            " handle_parser_exception",
-        }
-        lacking = [f"{type(one).__name__}.{name}" for one, names in needed.items() for name in names.split() if not hasattr(one, name)]
-        assert not lacking, f"uvicorn {uvicorn.__version__} lacks {', '.join(lacking)}"
-
-    on_asyncio(be)
+    config = uvicorn.Config(lambda: None, log_config=None, lifespan="off")
+    config.load()
+    state = uvicorn.server.ServerState()
+    visitor, stream = H11Protocol(config, state, {}), WebSocketsSansIOProtocol(config, state, {})
+    needed = {
+        visitor: "transport loop cycle conn connection_made data_received on_response_complete connection_lost handle_websocket_upgrade",
+        stream: "transport loop conn close_sent data_received handle_text handle_bytes handle_cont handle_pong handle_ping run_asgi"
+        " handle_parser_exception",
+    }
+    lacking = [f"{type(one).__name__}.{name}" for one, names in needed.items() for name in names.split() if not hasattr(one, name)]
+    assert not lacking, f"uvicorn {uvicorn.__version__} lacks {', '.join(lacking)}"

@@ -23,7 +23,7 @@ from fsm.call.machine import step
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
 from fsm.engine.machine import Step
-from tests.shared.shell import BARGE_IN, Puppet, at, drive, run_on
+from tests.shared.shell import BARGE_IN, Puppet, at, drive
 
 PHONE = Path(phone_log.__file__).parent
 PAGE = (PHONE / "OPERATING.md").read_text(encoding="utf-8")
@@ -109,18 +109,15 @@ def test_each_rule_says_what_is_wrong_and_how_soon_to_look() -> None:
 # What is counted.
 
 
-def test_an_interruption_and_its_cancel_are_counted_once() -> None:
+@pytest.mark.virtual_time
+async def test_an_interruption_and_its_cancel_are_counted_once() -> None:
     kept = metrics(rows=True)
     puppet = Puppet(script=BARGE_IN)
     policy = Policy(greeting=False, voice="realtime")
-
-    async def be() -> None:
-        figures = CallFigures(kept, start(policy))
-        with anyio.move_on_after(4):
-            await Driver(start(policy), [puppet], [figures]).run()
-        figures.end(fx.TellEnded(fx.Reason.CALLER_HUNG_UP), Counter({"hang-ups timed out": 1, "set aside: not JSON": 3}))
-
-    run_on("trio", be)
+    figures = CallFigures(kept, start(policy))
+    with anyio.move_on_after(4):
+        await Driver(start(policy), [puppet], [figures]).run()
+    figures.end(fx.TellEnded(fx.Reason.CALLER_HUNG_UP), Counter({"hang-ups timed out": 1, "set aside: not JSON": 3}))
     assert value(kept, "barge_ins_total") == 1
     assert value(kept, "cancels_total", what="response", outcome="cancelled") == 1
     assert value(kept, "false_alarms_total") == 0
@@ -220,26 +217,22 @@ class Seen:
         self.frames.append(late)
 
 
-def test_a_frame_is_late_when_the_line_has_run_dry_under_the_voice() -> None:
+async def test_a_frame_is_late_when_the_line_has_run_dry_under_the_voice() -> None:
     """Five frames at once are 100 ms of sound: the sixth may come then, not 10 ms later; a clear or a long silence begins anew."""
     seen, now = Seen(), [0.0]
     channel = WatchedChannel(Sink(), lambda: now[0])
     channel.onlooker = seen
-
-    async def be() -> None:
-        for at_s, text in (
-            *((0.0, media("MZ", b"\xff" * 160)) for _ in range(5)),
-            (0.1, media("MZ", b"\xff" * 160)),
-            (0.13, media("MZ", b"\xff" * 160)),
-            (0.14, mark("MZ", "m")),
-            (0.14, clear("MZ")),
-            (0.2, media("MZ", b"\xff" * 160)),
-            (2.0, media("MZ", b"\xff" * 160)),
-        ):
-            now[0] = at_s
-            await channel.send(text)
-
-    anyio.run(be)
+    for at_s, text in (
+        *((0.0, media("MZ", b"\xff" * 160)) for _ in range(5)),
+        (0.1, media("MZ", b"\xff" * 160)),
+        (0.13, media("MZ", b"\xff" * 160)),
+        (0.14, mark("MZ", "m")),
+        (0.14, clear("MZ")),
+        (0.2, media("MZ", b"\xff" * 160)),
+        (2.0, media("MZ", b"\xff" * 160)),
+    ):
+        now[0] = at_s
+        await channel.send(text)
     assert seen.frames == [False] * 6 + [True, False, False]
     assert seen.clears == 1
 

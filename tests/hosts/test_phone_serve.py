@@ -32,9 +32,9 @@ from adapters.twilio.port import Answered, TwilioLine
 from adapters.twilio.wire import Started
 from fsm.call.policy import Policy
 from tests.bench import phone as bench
-from tests.shared.phone_model import TOKEN, ToneModel, on_asyncio, tone_server
+from tests.shared.phone_model import TOKEN, ToneModel, tone_server, until_spoken_to
 from tests.shared.phone_process import server
-from tests.shared.shell import PATIENCE_S, callfsm
+from tests.shared.shell import PATIENCE_S, callfsm, until
 from tests.shared.telephone import Silent, Wire
 
 
@@ -99,82 +99,56 @@ def test_what_a_worker_refuses_the_command_refuses_in_its_line() -> None:
         assert words in line
 
 
-def test_a_port_that_is_taken_is_named() -> None:
-    async def be() -> None:
-        async with tone_server(ToneModel()) as (url, _):
-            with socket.create_server(("127.0.0.1", 0)) as taken:
-                port = taken.getsockname()[1]
-                told = await to_thread.run_sync(partial(callfsm, "serve", "--realtime", url, "--port", port, "--metrics-port", 0))
-        assert told.returncode == 2
-        assert f"127.0.0.1:{port}" in told.stderr.splitlines()[-1]
-        assert "Traceback" not in told.stderr
-
-    on_asyncio(be)
+async def test_a_port_that_is_taken_is_named() -> None:
+    async with tone_server(ToneModel()) as (url, _):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            told = await to_thread.run_sync(partial(callfsm, "serve", "--realtime", url, "--port", port, "--metrics-port", 0))
+    assert told.returncode == 2
+    assert f"127.0.0.1:{port}" in told.stderr.splitlines()[-1]
+    assert "Traceback" not in told.stderr
 
 
-async def _until_begun(call: Call) -> None:
-    with anyio.fail_after(PATIENCE_S):
-        while call.stream is None or call.stream.counts["frames of the agent"] < 5:
-            await anyio.sleep(0.01)
-
-
-def test_sigterm_drains_and_leaves_with_zero() -> None:
+async def test_sigterm_drains_and_leaves_with_zero() -> None:
     """The call in progress is heard to the end of what is being said; meanwhile callers hear busy and /healthz says 503."""
-
-    async def be() -> None:
-        async with tone_server(ToneModel(greeting_ms=2_000)) as (url, _):
-            opened = server("--realtime", url, "--voice", "realtime")
-            process, told, log = await to_thread.run_sync(opened.__enter__)
-            try:
-                voice = told["ready"]
-                root = voice.removesuffix("/voice")
-                assert "anybody" not in "".join(told) and told["TWILIO_AUTH_TOKEN"]
-                call, late = (Call(http.Application(Ids()), Silent(1_000), Conditions(), str) for _ in range(2))
-                async with anyio.create_task_group() as tasks, httpx.AsyncClient() as client:
-                    tasks.start_soon(call.dial, voice, {})
-                    await _until_begun(call)
-                    process.send_signal(signal.SIGTERM)
-                    with anyio.fail_after(PATIENCE_S):
-                        while (await client.get(f"{root}/healthz")).status_code != 503:
-                            await anyio.sleep(0.01)
-                    metrics = (await client.get(told["metrics"])).text
-                    assert "callfsm_draining 1.0" in metrics
-                    await late.dial(voice, {})
-                assert (call.hung, late.rejected) == (Hung.APPLICATION, "busy")
-                assert call.stream is not None
-                assert call.stream.buffer.played >= 100
-                assert await to_thread.run_sync(process.wait) == 0
-            finally:
-                await to_thread.run_sync(partial(opened.__exit__, None, None, None))
-            # How long the greeting took is told when it is heard, and a busy machine stands still at any time.
-            events = [event for line in log if (event := json.loads(line)["event"]) not in ("answer", "loop_blocked")]
-            assert events == ["call_announced", "call_began", "drain_began", "refused", "call_ended", "drain_ended"]
-
-    on_asyncio(be)
+    async with tone_server(ToneModel(greeting_ms=2_000)) as (url, _):
+        async with server("--realtime", url, "--voice", "realtime") as (process, told, log):
+            voice = told["ready"]
+            root = voice.removesuffix("/voice")
+            assert "anybody" not in "".join(told) and told["TWILIO_AUTH_TOKEN"]
+            call, late = (Call(http.Application(Ids()), Silent(1_000), Conditions(), str) for _ in range(2))
+            async with anyio.create_task_group() as tasks, httpx.AsyncClient() as client:
+                tasks.start_soon(call.dial, voice, {})
+                await until_spoken_to(call)
+                process.send_signal(signal.SIGTERM)
+                with anyio.fail_after(PATIENCE_S):
+                    while (await client.get(f"{root}/healthz")).status_code != 503:
+                        await anyio.sleep(0.01)
+                metrics = (await client.get(told["metrics"])).text
+                assert "callfsm_draining 1.0" in metrics
+                await late.dial(voice, {})
+            assert (call.hung, late.rejected) == (Hung.APPLICATION, "busy")
+            assert call.stream is not None
+            assert call.stream.buffer.played >= 100
+            assert await to_thread.run_sync(process.wait) == 0
+        # How long the greeting took is told when it is heard, and a busy machine stands still at any time.
+        events = [event for line in log if (event := json.loads(line)["event"]) not in ("answer", "loop_blocked")]
+        assert events == ["call_announced", "call_began", "drain_began", "refused", "call_ended", "drain_ended"]
 
 
-def test_a_second_sigterm_ends_everything_at_once() -> None:
-    async def be() -> None:
-        async with tone_server(ToneModel(greeting_ms=30_000)) as (url, _):
-            opened = server("--realtime", url, TWILIO_AUTH_TOKEN=TOKEN)
-            process, told, log = await to_thread.run_sync(opened.__enter__)
-            try:
-                call = Call(http.Application(Ids(), token=TOKEN), Silent(3_000), Conditions(), str)
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(call.dial, told["ready"], {})
-                    await _until_begun(call)
-                    process.send_signal(signal.SIGTERM)
-                    with anyio.fail_after(PATIENCE_S):
-                        while not any("drain_began" in line for line in log):
-                            await anyio.sleep(0.01)
-                    process.send_signal(signal.SIGTERM)
-                assert call.hung is Hung.CUT_OFF
-                assert await to_thread.run_sync(process.wait) == 128 + signal.SIGTERM
-            finally:
-                await to_thread.run_sync(partial(opened.__exit__, None, None, None))
-            assert TOKEN not in "".join(log)
-
-    on_asyncio(be)
+async def test_a_second_sigterm_ends_everything_at_once() -> None:
+    async with tone_server(ToneModel(greeting_ms=30_000)) as (url, _):
+        async with server("--realtime", url, TWILIO_AUTH_TOKEN=TOKEN) as (process, told, log):
+            call = Call(http.Application(Ids(), token=TOKEN), Silent(3_000), Conditions(), str)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call.dial, told["ready"], {})
+                await until_spoken_to(call)
+                process.send_signal(signal.SIGTERM)
+                await until(lambda: any("drain_began" in line for line in log))
+                process.send_signal(signal.SIGTERM)
+            assert call.hung is Hung.CUT_OFF
+            assert await to_thread.run_sync(process.wait) == 128 + signal.SIGTERM
+        assert TOKEN not in "".join(log)
 
 
 def test_frames_leave_without_waiting_for_the_receipt_of_the_last() -> None:
@@ -185,11 +159,11 @@ def test_frames_leave_without_waiting_for_the_receipt_of_the_last() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_the_benchmark_measures_what_a_phone_server_carries(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_benchmark_measures_what_a_phone_server_carries(monkeypatch: pytest.MonkeyPatch) -> None:
     """On numbers too small to time anything by."""
     monkeypatch.setattr(bench, "SETTLE_S", 1.5)
     loads = (bench.Load(3, 0.8, (0.1, 0.2)),)
-    figures = on_asyncio(partial(bench.measure_phone, str, loads, largest=0, soak_s=1.0))
+    figures = await bench.measure_phone(str, loads, largest=0, soak_s=1.0)
     assert [one.calls for one in figures.loads] == [3]
     assert all(one.clear.count >= one.calls and one.clear.p50_ms > 0 for one in figures.loads)
     assert figures.soaked >= 3

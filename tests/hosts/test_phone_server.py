@@ -14,6 +14,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from adapters.hosts.phone.agent import LineSound, ServedAgent
 from adapters.hosts.phone.calls import TAKEN_OVER
@@ -38,12 +40,12 @@ from tests.shared.phone_model import (
     at_once,
     exchange,
     heard_pitches,
-    on_asyncio,
     phone_policy,
     tone,
     tone_server,
+    until_spoken_to,
 )
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import until
 from tests.shared.telephone import Silent
 
 
@@ -77,35 +79,30 @@ class Lines(logging.Handler):
 # Whole calls.
 
 
-def test_a_call_is_greeted_interrupted_and_hung_up_by_rest(log: Lines, tmp_path: Path) -> None:
+async def test_a_call_is_greeted_interrupted_and_hung_up_by_rest(log: Lines, tmp_path: Path) -> None:
     """The caller speaks into the greeting, and so long that they are told goodbye; it is hung up once (R47).
 
     Neither log nor metrics hold a number, a token or what was said.
     """
     caller = ToneCaller(700, ((700, 1_700),))
-
-    async def be() -> str:
-        async with exchange(model=ToneModel(greeting_ms=4_000), traces=tmp_path) as phone, httpx.AsyncClient() as client:
-            call = await phone.dial(phone.place(caller))
-            await phone.server.calls.wait_until_empty()
-            assert call.hung is Hung.API
-            assert [rest.updates for rest in phone.rest.calls.values()] == [1]
-            assert call.stream is not None
-            assert call.stream.counts["clears"] == 1
-            pitches = heard_pitches(call)
-            assert pitches[0] == pytest.approx(GREETING_HZ, abs=20)
-            assert pitches[-1] == pytest.approx(700, abs=20)
-            assert phone.count("ended_total", reason="goodbye") == 1
-            assert phone.count("barge_ins_total") == 1
-            assert phone.count("cancels_total", what="response", outcome="cancelled") == 1
-            assert phone.count("silence_seconds_count") == 1
-            assert phone.count("places_taken") == 0
-            metrics = await client.get(f"{phone.server.metrics_url}/metrics")
-            assert metrics.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-            assert (await client.get(f"{phone.server.url}/metrics")).status_code == 404, "they have a port of their own"
-            return metrics.text
-
-    told = on_asyncio(be) + json.dumps(log.lines)
+    async with exchange(model=ToneModel(greeting_ms=4_000), traces=tmp_path) as phone, httpx.AsyncClient() as client:
+        call = await phone.hold(phone.place(caller))
+        assert call.hung is Hung.API
+        assert [rest.updates for rest in phone.rest.calls.values()] == [1]
+        assert call.stream is not None
+        assert call.stream.counts["clears"] == 1
+        pitches = heard_pitches(call)
+        assert pitches[0] == pytest.approx(GREETING_HZ, abs=20)
+        assert pitches[-1] == pytest.approx(700, abs=20)
+        assert phone.count("ended_total", reason="goodbye") == 1
+        assert phone.count("barge_ins_total") == 1
+        assert phone.count("cancels_total", what="response", outcome="cancelled") == 1
+        assert phone.count("silence_seconds_count") == 1
+        assert phone.count("places_taken") == 0
+        metrics = await client.get(f"{phone.server.metrics_url}/metrics")
+        assert metrics.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        assert (await client.get(f"{phone.server.url}/metrics")).status_code == 404, "they have a port of their own"
+    told = metrics.text + json.dumps(log.lines)
     assert log.of("call_announced")[0]["caller"] == "…06"
     for secret in (TOKEN, "15005550006", "15005550001", "Goodbye", '"token"'):
         assert secret not in told
@@ -125,29 +122,24 @@ IN_OCTETS = partial(attrs.evolve, line_sound="pcmu")
 """An agent whose LLM takes the line's own octets."""
 
 
-def test_the_llm_hears_the_callers_octets_and_the_caller_the_llms(tmp_path: Path) -> None:
+async def test_the_llm_hears_the_callers_octets_and_the_caller_the_llms(tmp_path: Path) -> None:
     """And it is told how much of its answer was heard, across an interruption."""
     caller = ToneCaller(700, ((700, 1_700),))
-
-    async def be() -> None:
-        async with exchange(model=ToneModel(greeting_ms=4_000), agent=IN_OCTETS) as phone:
-            call = await phone.dial(phone.place(caller))
-            await phone.server.calls.wait_until_empty()
-            assert call.hung is Hung.API
-            assert call.stream is not None
-            assert set(phone.model.heard) == {"audio/pcmu"}
-            spoken = b"".join(call.stream.ears._caller)
-            assert bytes(phone.model.heard["audio/pcmu"]) in spoken
-            greeting = mulaw.encode(tone(GREETING_HZ, 4_000, 8_000))
-            heard = [frame for frame in call.stream.ears._agent if frame is not None]
-            cut = next(number for number, frame in enumerate(heard) if frame != greeting[number * 160 : number * 160 + 160])
-            assert cut > 10
-            [truncated] = [message for message in phone.model.received if message["type"] == "conversation.item.truncate"]
-            assert truncated["audio_end_ms"] == pytest.approx(cut * 20, abs=40)
-            assert heard_pitches(call)[-1] == pytest.approx(700, abs=20)
-            assert phone.count("barge_ins_total") == 1
-
-    on_asyncio(be)
+    async with exchange(model=ToneModel(greeting_ms=4_000), agent=IN_OCTETS) as phone:
+        call = await phone.hold(phone.place(caller))
+        assert call.hung is Hung.API
+        assert call.stream is not None
+        assert set(phone.model.heard) == {"audio/pcmu"}
+        spoken = b"".join(call.stream.ears._caller)
+        assert bytes(phone.model.heard["audio/pcmu"]) in spoken
+        greeting = mulaw.encode(tone(GREETING_HZ, 4_000, 8_000))
+        heard = [frame for frame in call.stream.ears._agent if frame is not None]
+        cut = next(number for number, frame in enumerate(heard) if frame != greeting[number * 160 : number * 160 + 160])
+        assert cut > 10
+        [truncated] = [message for message in phone.model.received if message["type"] == "conversation.item.truncate"]
+        assert truncated["audio_end_ms"] == pytest.approx(cut * 20, abs=40)
+        assert heard_pitches(call)[-1] == pytest.approx(700, abs=20)
+        assert phone.count("barge_ins_total") == 1
 
 
 @pytest.mark.parametrize(
@@ -162,118 +154,90 @@ def test_the_llm_hears_the_callers_octets_and_the_caller_the_llms(tmp_path: Path
         ("pcm", True, ("audio/pcm", "audio/pcmu"), "audio/pcmu", "pcm"),
     ],
 )
-def test_the_lines_octets_go_to_a_server_that_takes_them(
+async def test_the_lines_octets_go_to_a_server_that_takes_them(
     wanted: LineSound, openai: bool, formats: tuple[str, ...], shown: str, comes_to: str | None, log: Lines
 ) -> None:
     """Which is found out before there is a call; one that was named and is refused is no server."""
-
-    async def be() -> None:
-        async with tone_server(ToneModel(formats=formats, form=shown)) as (url, _):
-            agent = ServedAgent(policy=phone_policy(), settings=RealtimeSettings(), realtime_url=url, openai=openai, line_sound=wanted)
-            if comes_to is None:
-                with pytest.raises(ValueError, match=r"--line-sound pcmu: the realtime server does not take audio/pcmu: .*no such format"):
-                    await agent.checked()
-            else:
-                assert (await agent.checked()).line_sound == comes_to
-
-    on_asyncio(be)
+    async with tone_server(ToneModel(formats=formats, form=shown)) as (url, _):
+        agent = ServedAgent(policy=phone_policy(), settings=RealtimeSettings(), realtime_url=url, openai=openai, line_sound=wanted)
+        if comes_to is None:
+            with pytest.raises(ValueError, match=r"--line-sound pcmu: the realtime server does not take audio/pcmu: .*no such format"):
+                await agent.checked()
+        else:
+            assert (await agent.checked()).line_sound == comes_to
     fell_back = (wanted, openai, formats) == ("auto", True, ("audio/pcm",))
     assert len(log.of("line_sound")) == fell_back
     assert all("no such format" in line["words"] for line in log.of("line_sound"))
 
 
-def test_a_caller_may_hang_up_at_any_time() -> None:
+async def test_a_caller_may_hang_up_at_any_time() -> None:
     """Before the first frame, in the greeting, and after it: each call ends alone, is told once, and no hang-up is sent (R86)."""
     lengths = (0, 1, 5, 12, 30, 60)
-
-    async def be() -> None:
-        async with exchange() as phone:
-            calls = [phone.place(Silent(frames)) for frames in lengths]
-            await at_once([partial(phone.dial, call) for call in calls])
-            await phone.server.calls.wait_until_empty()
-            assert {call.hung for call in calls} == {Hung.CALLER}
-            assert phone.count("ended_total", reason="caller_hung_up") == phone.count("began_total") == len(lengths)
-            assert {rest.updates for rest in phone.rest.calls.values()} == {0}
-            assert phone.count("places_taken") == 0
-            assert not phone.model.connections, "and no session is left behind (R50)"
-
-    on_asyncio(be)
+    async with exchange() as phone:
+        calls = [phone.place(Silent(frames)) for frames in lengths]
+        await at_once([partial(phone.dial, call) for call in calls])
+        await phone.server.calls.wait_until_empty()
+        assert {call.hung for call in calls} == {Hung.CALLER}
+        assert phone.count("ended_total", reason="caller_hung_up") == phone.count("began_total") == len(lengths)
+        assert {rest.updates for rest in phone.rest.calls.values()} == {0}
+        assert phone.count("places_taken") == 0
+        assert not phone.model.connections, "and no session is left behind (R50)"
 
 
-def test_twenty_calls_at_once_hear_each_its_own_agent_and_end_alone() -> None:
+async def test_twenty_calls_at_once_hear_each_its_own_agent_and_end_alone() -> None:
     """Each caller makes a tone of their own, and is answered in it; half are told goodbye, the others hang up once they heard enough."""
     callers = [ToneCaller(500 + 80 * n, ((300, 1_400 if n % 2 else 900),), 60_000, None if n % 2 else 3) for n in range(20)]
-
-    async def be() -> None:
-        async with exchange(policy=phone_policy(greeting=False)) as phone:
-            calls = [phone.place(caller) for caller in callers]
-            await at_once([partial(phone.dial, call) for call in calls])
-            await phone.server.calls.wait_until_empty()
-            assert phone.model.sessions == 20
-            for number, call in enumerate(calls):
-                assert call.hung is (Hung.API if number % 2 else Hung.CALLER), number
-                pitches = heard_pitches(call)
-                assert pitches, number
-                assert pitches == pytest.approx([callers[number].hz] * len(pitches), abs=20), number
-            assert phone.count("ended_total", reason="goodbye") == phone.count("ended_total", reason="caller_hung_up") == 10
-            assert phone.count("crashed_total") == 0
-            assert [rest.updates for rest in phone.rest.calls.values()] == [0, 1] * 10
-
-    on_asyncio(be)
+    async with exchange(policy=phone_policy(greeting=False)) as phone:
+        calls = [phone.place(caller) for caller in callers]
+        await at_once([partial(phone.dial, call) for call in calls])
+        await phone.server.calls.wait_until_empty()
+        assert phone.model.sessions == 20
+        for number, call in enumerate(calls):
+            assert call.hung is (Hung.API if number % 2 else Hung.CALLER), number
+            pitches = heard_pitches(call)
+            assert pitches, number
+            assert pitches == pytest.approx([callers[number].hz] * len(pitches), abs=20), number
+        assert phone.count("ended_total", reason="goodbye") == phone.count("ended_total", reason="caller_hung_up") == 10
+        assert phone.count("crashed_total") == 0
+        assert [rest.updates for rest in phone.rest.calls.values()] == [0, 1] * 10
 
 
 @pytest.mark.parametrize("line_sound", ["pcm", "pcmu"])
-def test_a_call_goes_on_with_a_model_that_was_restarted(line_sound: str) -> None:
+async def test_a_call_goes_on_with_a_model_that_was_restarted(line_sound: str) -> None:
     """The socket breaks in mid-call, the next session answers the next turn (R85)."""
     caller = ToneCaller(900, ((1_700, 2_600),))
-
-    async def be() -> None:
-        async with exchange(policy=phone_policy(reconnect_pause_ms=50), agent=partial(attrs.evolve, line_sound=line_sound)) as phone:
-
-            async def restart() -> None:
-                await _until(lambda: call.stream is not None and call.duration_ms > 1_000)
-                for ws in list(phone.model.connections):
-                    ws.transport.abort()
-
-            call = phone.place(caller)
-            await at_once([partial(phone.dial, call), restart])
-            await phone.server.calls.wait_until_empty()
-            assert call.hung is Hung.API
-            assert phone.model.sessions == 2
-            assert heard_pitches(call)[-1] == pytest.approx(900, abs=20)
-            assert phone.count("reconnects_total") == 1
-            assert phone.count("errors_total", code="session_lost") == 1
-
-    on_asyncio(be)
+    async with exchange(policy=phone_policy(reconnect_pause_ms=50), agent=partial(attrs.evolve, line_sound=line_sound)) as phone:
+        call = phone.place(caller)
+        async with phone.dialling(call):
+            await until(lambda: call.stream is not None and call.duration_ms > 1_000)
+            for ws in list(phone.model.connections):
+                ws.transport.abort()
+        assert call.hung is Hung.API
+        assert phone.model.sessions == 2
+        assert heard_pitches(call)[-1] == pytest.approx(900, abs=20)
+        assert phone.count("reconnects_total") == 1
+        assert phone.count("errors_total", code="session_lost") == 1
 
 
 # Who is let in.
 
 
-def test_a_second_stream_takes_the_call_over_and_the_first_is_closed_with_its_reason(log: Lines) -> None:
+async def test_a_second_stream_takes_the_call_over_and_the_first_is_closed_with_its_reason(log: Lines) -> None:
     """R61: one handler a call id; the old call ends once, is told why, and hangs nobody up."""
     ids = Ids()
-
-    async def be() -> None:
-        async with exchange() as phone:
-            first, second = phone.place(ToneCaller(600), ids=ids), phone.place(ToneCaller(800, length_ms=1_500), ids=ids)
-            first.status_callback = ""  # The telephone call goes on.
-
-            async def follow() -> None:
-                await _until(lambda: first.stream is not None and first.stream.counts["frames of the agent"] > 5)
-                await phone.dial(second)
-
-            await at_once([partial(phone.dial, first), follow])
-            await phone.server.calls.wait_until_empty()
-            assert first.hung is Hung.APPLICATION
-            assert second.hung is Hung.CALLER
-            assert heard_pitches(second), "the newcomer is served"
-            assert phone.count("taken_over_total") == 1
-            assert phone.count("ended_total", reason="caller_hung_up") == 2
-            assert phone.rest.calls[ids.call].updates == 0
-            assert phone.count("places_taken") == 0
-
-    on_asyncio(be)
+    async with exchange() as phone:
+        first, second = phone.place(ToneCaller(600), ids=ids), phone.place(ToneCaller(800, length_ms=1_500), ids=ids)
+        first.status_callback = ""  # The telephone call goes on.
+        async with phone.dialling(first):
+            await until_spoken_to(first)
+            await phone.dial(second)
+        assert first.hung is Hung.APPLICATION
+        assert second.hung is Hung.CALLER
+        assert heard_pitches(second), "the newcomer is served"
+        assert phone.count("taken_over_total") == 1
+        assert phone.count("ended_total", reason="caller_hung_up") == 2
+        assert phone.rest.calls[ids.call].updates == 0
+        assert phone.count("places_taken") == 0
     old, new = log.of("call_ended")
     assert old["detail"] == TAKEN_OVER
     assert old["call"] != new["call"]
@@ -281,40 +245,30 @@ def test_a_second_stream_takes_the_call_over_and_the_first_is_closed_with_its_re
 
 
 @pytest.mark.parametrize("lack", LACKS)
-def test_a_carrier_that_lacks_some_of_twilios_ways_gets_its_call(lack: str, log: Lines) -> None:
+async def test_a_carrier_that_lacks_some_of_twilios_ways_gets_its_call(lack: str, log: Lines) -> None:
     """R98, R102: the caller is greeted, answered and interrupts, and is hung up by what the model says."""
     without = frozenset({lack})
     caller = ToneCaller(600, ((2_500, 3_000), (3_400, 4_500)), length_ms=60_000)
-
-    async def be() -> None:
-        async with exchange() as phone:
-            call = phone.place(caller, ids=made_ids(without), conditions=Conditions(without=without, digits="1", digits_at_s=1.0))
-            await phone.dial(call)
-            await phone.server.calls.wait_until_empty()
-            assert call.hung is Hung.API
-            pitches = heard_pitches(call)
-            assert pitches[0] == pytest.approx(GREETING_HZ, rel=0.05)
-            assert pitches[-1] == pytest.approx(600, rel=0.05)
-            assert phone.count("ended_total", reason="goodbye") == 1
-            assert phone.count("messages_set_aside_total") <= 1, "a frame, where the numbers begin anew"
-
-    on_asyncio(be)
+    async with exchange() as phone:
+        call = phone.place(caller, ids=made_ids(without), conditions=Conditions(without=without, digits="1", digits_at_s=1.0))
+        await phone.hold(call)
+        assert call.hung is Hung.API
+        pitches = heard_pitches(call)
+        assert pitches[0] == pytest.approx(GREETING_HZ, rel=0.05)
+        assert pitches[-1] == pytest.approx(600, rel=0.05)
+        assert phone.count("ended_total", reason="goodbye") == 1
+        assert phone.count("messages_set_aside_total") <= 1, "a frame, where the numbers begin anew"
     assert log.of("refused") == []
 
 
-def test_on_a_line_that_sends_no_marks_back_a_long_answer_is_heard_to_its_end_once(log: Lines) -> None:
+async def test_on_a_line_that_sends_no_marks_back_a_long_answer_is_heard_to_its_end_once(log: Lines) -> None:
     """R58: the clock says what is heard; nobody is cut off for want of marks."""
     without = frozenset({"marks"})
-
-    async def be() -> None:
-        async with exchange(model=ToneModel(greeting_ms=5_000), policy=phone_policy(stall_ms=2_000)) as phone:
-            call = phone.place(ToneCaller(600, ((6_000, 6_500),), length_ms=9_000), conditions=Conditions(without=without))
-            await phone.dial(call)
-            await phone.server.calls.wait_until_empty()
-            heard = [hz for hz in heard_pitches(call, 1) if hz == pytest.approx(GREETING_HZ, rel=0.05)]
-            assert len(heard) in range(245, 252), "5 s in frames of 20 ms, be there gaps between them or none"
-
-    on_asyncio(be)
+    async with exchange(model=ToneModel(greeting_ms=5_000), policy=phone_policy(stall_ms=2_000)) as phone:
+        call = phone.place(ToneCaller(600, ((6_000, 6_500),), length_ms=9_000), conditions=Conditions(without=without))
+        await phone.hold(call)
+        heard = [hz for hz in heard_pitches(call, 1) if hz == pytest.approx(GREETING_HZ, rel=0.05)]
+        assert len(heard) in range(245, 252), "5 s in frames of 20 ms, be there gaps between them or none"
     assert not [line for line in log.of("call_log") if line.get("code") == "playout_without_progress"]
 
 
@@ -322,131 +276,102 @@ L16 = {"mediaFormat": {"encoding": "audio/x-l16"}}
 
 
 @pytest.mark.parametrize(("start", "words"), [(L16, "not mu-law"), ({"callSid": None}, "malformed start")])
-def test_a_start_that_cannot_be_used_is_logged_as_that(start: dict[str, Any], words: str, log: Lines) -> None:
-    from websockets.asyncio.client import connect
-
+async def test_a_start_that_cannot_be_used_is_logged_as_that(start: dict[str, Any], words: str, log: Lines) -> None:
     good = {"accountSid": "AC1", "streamSid": "MZ1", "callSid": "CA1"}
-
-    async def be() -> None:
-        async with exchange(token=None) as phone, connect(phone.server.url.replace("http", "ws") + "/stream") as stream:
-            await stream.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": {**good, **start}}))
-            await stream.close()
-            await _until(lambda: phone.count("refused_total", why="no_start") == 1)
-
-    on_asyncio(be)
+    async with exchange(token=None) as phone, connect(phone.stream_url) as stream:
+        await stream.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": {**good, **start}}))
+        await stream.close()
+        await until(lambda: phone.count("refused_total", why="no_start") == 1)
     assert words in log.of("refused")[0]["words"]
 
 
-def test_a_mistyped_webhook_is_answered_logged_and_counted(log: Lines) -> None:
-    from websockets.asyncio.client import connect
-    from websockets.exceptions import InvalidStatus
-
-    async def be() -> None:
-        async with exchange() as phone, httpx.AsyncClient(base_url=phone.server.url) as client:
-            path = await client.post("/voices")
-            method = await client.get("/voice")
-            assert (path.status_code, method.status_code, method.headers["allow"]) == (404, 405, "POST")
-            assert "POST /voice" in path.text
-            with pytest.raises(InvalidStatus, match="403"):
-                async with connect(phone.server.url.replace("http", "ws") + "/streams"):
-                    pass
-            assert phone.count("refused_total", why="wrong_address") == 3
-
-    on_asyncio(be)
+async def test_a_mistyped_webhook_is_answered_logged_and_counted(log: Lines) -> None:
+    async with exchange() as phone, httpx.AsyncClient(base_url=phone.server.url) as client:
+        path = await client.post("/voices")
+        method = await client.get("/voice")
+        assert (path.status_code, method.status_code, method.headers["allow"]) == (404, 405, "POST")
+        assert "POST /voice" in path.text
+        with pytest.raises(InvalidStatus, match="403"):
+            async with connect(phone.server.url.replace("http", "ws") + "/streams"):
+                pass
+        assert phone.count("refused_total", why="wrong_address") == 3
     assert [line["words"].partition(":")[0] for line in log.of("refused")] == ["POST /voices", "GET /voice", "a stream at /streams"]
 
 
-def test_a_call_beyond_the_last_place_hears_busy(log: Lines) -> None:
-    async def be() -> None:
-        async with exchange(max_calls=1) as phone:
-            first, second = phone.place(Silent(100)), phone.place(Silent(10))
-
-            async def follow() -> None:
-                await _until(lambda: first.stream is not None)
-                await phone.dial(second)
-                assert second.rejected == "busy"
-                async with httpx.AsyncClient(trust_env=False) as client:
-                    health = await client.get(f"{phone.server.url}/healthz")
-                assert (health.status_code, health.json()) == (200, {"status": "busy", "places": 1, "places_taken": 1})
-                first.end(Hung.CALLER)
-
-            await at_once([partial(phone.dial, first), follow])
-            await phone.server.calls.wait_until_empty()
-            third = await phone.dial(phone.place(Silent(5)))
-            assert third.rejected == ""
-            assert phone.count("refused_total", why="busy") == 1
-
-    on_asyncio(be)
+async def test_a_call_beyond_the_last_place_hears_busy(log: Lines) -> None:
+    async with exchange(max_calls=1) as phone:
+        first, second = phone.place(Silent(100)), phone.place(Silent(10))
+        async with phone.dialling(first):
+            await until(lambda: first.stream is not None)
+            await phone.dial(second)
+            assert second.rejected == "busy"
+            async with httpx.AsyncClient(trust_env=False) as client:
+                health = await client.get(f"{phone.server.url}/healthz")
+            assert (health.status_code, health.json()) == (200, {"status": "busy", "places": 1, "places_taken": 1})
+            first.end(Hung.CALLER)
+        third = await phone.dial(phone.place(Silent(5)))
+        assert third.rejected == ""
+        assert phone.count("refused_total", why="busy") == 1
     assert [line["why"] for line in log.of("refused")] == ["busy"]
 
 
-def test_a_stream_with_a_wrong_token_or_of_an_unknown_call_is_refused() -> None:
-    async def be() -> None:
-        async with exchange() as phone:
-            url = phone.server.url.replace("http", "ws") + "/stream"
-            unknown = phone.place(Silent(100))
-            await unknown.dial(url, {"token": "x"})
-            assert (unknown.hung, unknown.stream is not None) == (Hung.CUT_OFF, True)
-            announced, ids = phone.place(Silent(100)), Ids()
-            phone.server.calls.announce(announced.application.ids.call)
-            await announced.dial(url, {"token": "guessed"})
-            assert announced.hung is Hung.CUT_OFF
-            token = phone.server.calls.announce(ids.call)
-            once, again = phone.place(Silent(5), ids=ids), phone.place(Silent(5), ids=ids)
-            await once.dial(url, {"token": token})
-            assert once.hung is Hung.CALLER
-            await again.dial(url, {"token": token})
-            assert again.hung is Hung.CUT_OFF, "a token is good for one stream"
-            assert phone.count("refused_total", why="unknown_call") == 2
-            assert phone.count("refused_total", why="wrong_token") == 1
-            assert phone.count("began_total") == 1
-
-    on_asyncio(be)
+async def test_a_stream_with_a_wrong_token_or_of_an_unknown_call_is_refused() -> None:
+    async with exchange() as phone:
+        url = phone.stream_url
+        unknown = phone.place(Silent(100))
+        await unknown.dial(url, {"token": "x"})
+        assert (unknown.hung, unknown.stream is not None) == (Hung.CUT_OFF, True)
+        announced, ids = phone.place(Silent(100)), Ids()
+        phone.server.calls.announce(announced.application.ids.call)
+        await announced.dial(url, {"token": "guessed"})
+        assert announced.hung is Hung.CUT_OFF
+        token = phone.server.calls.announce(ids.call)
+        once, again = phone.place(Silent(5), ids=ids), phone.place(Silent(5), ids=ids)
+        await once.dial(url, {"token": token})
+        assert once.hung is Hung.CALLER
+        await again.dial(url, {"token": token})
+        assert again.hung is Hung.CUT_OFF, "a token is good for one stream"
+        assert phone.count("refused_total", why="unknown_call") == 2
+        assert phone.count("refused_total", why="wrong_token") == 1
+        assert phone.count("began_total") == 1
 
 
 @pytest.mark.parametrize("token", [None, "another token"])
-def test_nothing_that_twilio_has_not_signed_is_taken(token: str | None) -> None:
-    async def be() -> None:
-        async with exchange() as phone:
-            with pytest.raises(CallFailed, match="403"):
-                await phone.dial(phone.place(Silent(5), token=token))
-            url = phone.server.url.replace("http", "ws") + "/stream"
-            with pytest.raises(CallFailed, match="31920"):
-                await phone.place(Silent(5), token=token).dial(url, {"token": "x"})
-            async with httpx.AsyncClient() as client:
-                status = await client.post(f"{phone.server.url}/status", data={"CallSid": "CA1", "CallStatus": "completed"})
-            assert status.status_code == 403
-            assert phone.count("refused_total", why="wrong_signature") == 3
-
-    on_asyncio(be)
+async def test_nothing_that_twilio_has_not_signed_is_taken(token: str | None) -> None:
+    async with exchange() as phone:
+        with pytest.raises(CallFailed, match="403"):
+            await phone.dial(phone.place(Silent(5), token=token))
+        url = phone.stream_url
+        with pytest.raises(CallFailed, match="31920"):
+            await phone.place(Silent(5), token=token).dial(url, {"token": "x"})
+        async with httpx.AsyncClient() as client:
+            status = await client.post(f"{phone.server.url}/status", data={"CallSid": "CA1", "CallStatus": "completed"})
+        assert status.status_code == 403
+        assert phone.count("refused_total", why="wrong_signature") == 3
 
 
-def test_the_signature_is_that_of_the_public_url() -> None:
+async def test_the_signature_is_that_of_the_public_url() -> None:
     """A proxy in front changes host and scheme; what Twilio signed is the URL that it was given."""
     ids = Ids()
-
-    async def be() -> None:
-        async with exchange(public_url="https://phone.example.com/line") as phone, httpx.AsyncClient() as client:
-            twilio = http.Application(ids, token=TOKEN)
-            fields = twilio._fields("ringing")
-            public = "https://phone.example.com/line/voice"
-            for signed, query, status in (
-                (f"{phone.server.url}/voice", "", 403),
-                (f"{public}?a=1%202&b", "?a=1%202", 403),
-                (f"{public}?a=1%202&b", "?a=1%202&b", 200),
-                (public, "", 200),
-            ):
-                answer = await client.post(f"{phone.server.url}/voice{query}", data=fields, headers=twilio.headers(signed, fields))
-                assert answer.status_code == status
-            [stream] = http.read_twiml(answer.content, "https://phone.example.com/line/voice")
-            assert isinstance(stream, http.Stream)
-            assert (stream.url, stream.status_callback) == (
-                "wss://phone.example.com/line/stream",
-                "https://phone.example.com/line/status",
-            )
-            assert list(stream.parameters) == ["token"]
-
-    on_asyncio(be)
+    async with exchange(public_url="https://phone.example.com/line") as phone, httpx.AsyncClient() as client:
+        twilio = http.Application(ids, token=TOKEN)
+        fields = twilio._fields("ringing")
+        public = "https://phone.example.com/line/voice"
+        for signed, query, status in (
+            (f"{phone.server.url}/voice", "", 403),
+            (f"{public}?a=1%202&b", "?a=1%202", 403),
+            (f"{public}?a=1%202&b", "?a=1%202&b", 200),
+            (public, "", 200),
+        ):
+            answer = await client.post(f"{phone.server.url}/voice{query}", data=fields, headers=twilio.headers(signed, fields))
+            assert answer.status_code == status
+        [stream] = http.read_twiml(answer.content, "https://phone.example.com/line/voice")
+        assert isinstance(stream, http.Stream)
+        assert (stream.url, stream.status_callback) == (
+            "wss://phone.example.com/line/stream",
+            "https://phone.example.com/line/status",
+        )
+        assert list(stream.parameters) == ["token"]
 
 
 BAD_FORMS = (
@@ -459,116 +384,87 @@ BAD_FORMS = (
 )
 
 
-def test_a_form_that_is_none_is_refused() -> None:
-    async def be() -> None:
-        async with exchange(token=None, account="AC1") as phone, httpx.AsyncClient() as client:
-            for body, status in BAD_FORMS:
-                answer = await client.post(f"{phone.server.url}/voice", content=body)
-                assert (answer.status_code, len(answer.text.splitlines())) == (status, 1)
-            assert phone.count("places_taken") == 0
-            assert phone.count("refused_total", why="bad_request") == len(BAD_FORMS) - 1
-
-    on_asyncio(be)
+async def test_a_form_that_is_none_is_refused() -> None:
+    async with exchange(token=None, account="AC1") as phone, httpx.AsyncClient() as client:
+        for body, status in BAD_FORMS:
+            answer = await client.post(f"{phone.server.url}/voice", content=body)
+            assert (answer.status_code, len(answer.text.splitlines())) == (status, 1)
+        assert phone.count("places_taken") == 0
+        assert phone.count("refused_total", why="bad_request") == len(BAD_FORMS) - 1
 
 
-def test_a_form_that_does_not_come_whole_is_given_up(log: Lines) -> None:
+async def test_a_form_that_does_not_come_whole_is_given_up(log: Lines) -> None:
     """Too slow, or cut off: neither holds a task for long, nor fills the log."""
     head = (
         b"POST /voice HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 50\r\n\r\nCallSid="
     )
-
-    async def be() -> None:
-        async with exchange(token=None, start_s=0.2) as phone:
-            port = int(phone.server.url.rpartition(":")[2])
-            async with await anyio.connect_tcp("127.0.0.1", port) as slow, await anyio.connect_tcp("127.0.0.1", port) as cut:
-                await slow.send(head)
-                await cut.send(head)
-                await cut.aclose()
-                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
-                    await slow.receive()
-            assert phone.count("refused_total", why="silent") == 1
-
-    on_asyncio(be)
+    async with exchange(token=None, start_s=0.2) as phone:
+        port = int(phone.server.url.rpartition(":")[2])
+        async with await anyio.connect_tcp("127.0.0.1", port) as slow, await anyio.connect_tcp("127.0.0.1", port) as cut:
+            await slow.send(head)
+            await cut.send(head)
+            await cut.aclose()
+            with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+                await slow.receive()
+        assert phone.count("refused_total", why="silent") == 1
     assert {line["event"] for line in log.lines} == {"refused"}
 
 
-def test_the_answer_to_a_webhook_is_well_formed_whatever_the_host_says() -> None:
+async def test_the_answer_to_a_webhook_is_well_formed_whatever_the_host_says() -> None:
     """Where no public URL is set the Host header names the stream; what a proxy says of itself is not believed."""
     fields = http.Application(Ids())._fields("ringing")
     said = {"Host": 'a"b&c.d', "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Forwarded": "host=evil.example"}
-
-    async def be() -> None:
-        async with exchange() as phone, httpx.AsyncClient() as client:
-            signed = {**said, "X-Twilio-Signature": sign('http://a"b&c.d/voice?x=1', fields.items(), TOKEN)}
-            answer = await client.post(f"{phone.server.url}/voice?x=1", data=fields, headers=signed)
-            [stream] = http.read_twiml(answer.content, f"{phone.server.url}/voice")
-            assert isinstance(stream, http.Stream)
-            assert (stream.url, stream.status_callback) == ('ws://a"b&c.d/stream', 'http://a"b&c.d/status')
-
-    on_asyncio(be)
+    async with exchange() as phone, httpx.AsyncClient() as client:
+        signed = {**said, "X-Twilio-Signature": sign('http://a"b&c.d/voice?x=1', fields.items(), TOKEN)}
+        answer = await client.post(f"{phone.server.url}/voice?x=1", data=fields, headers=signed)
+        [stream] = http.read_twiml(answer.content, f"{phone.server.url}/voice")
+        assert isinstance(stream, http.Stream)
+        assert (stream.url, stream.status_callback) == ('ws://a"b&c.d/stream', 'http://a"b&c.d/status')
 
 
-def test_a_host_that_is_none_is_not_signed() -> None:
-    async def be() -> None:
-        async with exchange() as phone, httpx.AsyncClient() as client:
-            for host in ("[", "a:b", "a:99999"):
-                answer = await client.post(f"{phone.server.url}/voice", data={"CallSid": "CA1"}, headers={"Host": host})
-                assert answer.status_code == 403
-
-    on_asyncio(be)
+async def test_a_host_that_is_none_is_not_signed() -> None:
+    async with exchange() as phone, httpx.AsyncClient() as client:
+        for host in ("[", "a:b", "a:99999"):
+            answer = await client.post(f"{phone.server.url}/voice", data={"CallSid": "CA1"}, headers={"Host": host})
+            assert answer.status_code == 403
 
 
-def test_a_stream_of_what_is_no_message_harms_itself_alone(log: Lines) -> None:
+async def test_a_stream_of_what_is_no_message_harms_itself_alone(log: Lines) -> None:
     """Binary and odd frames are set aside; text that is no UTF-8 closes that stream, as WebSockets demand."""
-    from websockets.asyncio.client import connect
-
     start = {"accountSid": "AC1", "streamSid": "MZ1", "callSid": "CA1", "mediaFormat": _MULAW}
     odd = (b"\x00" * 160, "[", '{"event": "media"}', '{"event": "start", "start": {}}', "x" * 60_000)
-
-    async def be() -> None:
-        async with exchange(token=None) as phone:
-            call = phone.place(Silent(60), token=None)
-
-            async def disturb() -> None:
-                await _until(lambda: phone.count("began_total") == 1)
-                start["customParameters"] = {"token": phone.server.calls.announce("CA1")}
-                async with connect(phone.server.url.replace("http", "ws") + "/stream") as stream:
-                    await stream.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
-                    for message in odd:
-                        await stream.send(message)
-                    await _until(lambda: phone.count("began_total") == 2)
-                    await stream.send(b"\xff\xfe", text=True)
-                    await stream.wait_closed()
-                    assert stream.close_code == 1007
-
-            await at_once([partial(phone.dial, call), disturb])
-            await phone.server.calls.wait_until_empty()
-            assert (call.hung, call.duration_ms) == (Hung.CALLER, 1_200)
-            assert phone.count("messages_set_aside_total") == len(odd)
-            assert phone.count("crashed_total") == 0
-
-    on_asyncio(be)
+    async with exchange(token=None) as phone:
+        call = phone.place(Silent(60), token=None)
+        async with phone.dialling(call):
+            await until(lambda: phone.count("began_total") == 1)
+            start["customParameters"] = {"token": phone.server.calls.announce("CA1")}
+            async with connect(phone.stream_url) as stream:
+                await stream.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+                for message in odd:
+                    await stream.send(message)
+                await until(lambda: phone.count("began_total") == 2)
+                await stream.send(b"\xff\xfe", text=True)
+                await stream.wait_closed()
+                assert stream.close_code == 1007
+        assert (call.hung, call.duration_ms) == (Hung.CALLER, 1_200)
+        assert phone.count("messages_set_aside_total") == len(odd)
+        assert phone.count("crashed_total") == 0
 
 
 _MULAW = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 
 
-def test_a_stream_that_never_starts_is_closed() -> None:
-    async def be() -> None:
-        from websockets.asyncio.client import connect
-
-        async with exchange(token=None, start_s=0.2) as phone:
-            url = phone.server.url.replace("http", "ws") + "/stream"
-            async with connect(url) as silent, connect(url) as early, connect(url) as large:
-                await early.close()
-                await large.send("x" * 70_000)
-                await silent.wait_closed()
-                await large.wait_closed()
-                assert (silent.close_code, large.close_code) == (1008, 1009)
-                assert "no start" in (silent.close_reason or "")
-            await _until(lambda: phone.count("refused_total", why="no_start") == 3)
-
-    on_asyncio(be)
+async def test_a_stream_that_never_starts_is_closed() -> None:
+    async with exchange(token=None, start_s=1.0) as phone:
+        url = phone.stream_url
+        async with connect(url) as silent, connect(url) as early, connect(url) as large:
+            await early.close()
+            await large.send("x" * 70_000)
+            await silent.wait_closed()
+            await large.wait_closed()
+            assert (silent.close_code, large.close_code) == (1008, 1009)
+            assert "no start" in (silent.close_reason or "")
+        await until(lambda: phone.count("refused_total", why="no_start") == 3)
 
 
 # What goes wrong.
@@ -603,26 +499,18 @@ class Bug:
         """Nothing."""
 
 
-def test_a_call_that_crashes_is_closed_alone_and_told(log: Lines) -> None:
+async def test_a_call_that_crashes_is_closed_alone_and_told(log: Lines) -> None:
     """R87: the other call lasts; the log has the crash with its call, and not the text of the exception, which may hold speech."""
-
-    async def be() -> None:
-        async with exchange(agent=Faulty) as phone:
-            first, second = phone.place(Silent(500)), phone.place(Silent(60))
-
-            async def follow() -> None:
-                await _until(lambda: first.stream is not None)
-                await phone.dial(second)
-
-            await at_once([partial(phone.dial, first), follow])
-            await phone.server.calls.wait_until_empty()
-            assert first.hung is Hung.API, "a bug's caller is hung up on, once"
-            assert second.hung is Hung.CALLER
-            assert second.duration_ms == 1_200
-            assert phone.count("crashed_total") == 1
-            assert phone.count("ended_total", reason="internal") == 1
-
-    on_asyncio(be)
+    async with exchange(agent=Faulty) as phone:
+        first, second = phone.place(Silent(500)), phone.place(Silent(60))
+        async with phone.dialling(first):
+            await until(lambda: first.stream is not None)
+            await phone.dial(second)
+        assert first.hung is Hung.API, "a bug's caller is hung up on, once"
+        assert second.hung is Hung.CALLER
+        assert second.duration_ms == 1_200
+        assert phone.count("crashed_total") == 1
+        assert phone.count("ended_total", reason="internal") == 1
     [crash] = log.of("call_crashed")
     assert crash["type"] == "ValueError"
     assert any("test_phone_server.py" in place for place in crash["where"])
@@ -659,15 +547,10 @@ class Grumbler:
         return [Grumbling()]
 
 
-def test_the_log_has_the_servers_own_words_as_a_terminal_has(log: Lines) -> None:
+async def test_the_log_has_the_servers_own_words_as_a_terminal_has(log: Lines) -> None:
     """R96, R108: cut, and without a phone number or our key."""
-
-    async def be() -> None:
-        async with exchange(agent=Grumbler) as phone:
-            await phone.dial(phone.place(Silent(60)))
-            await phone.server.calls.wait_until_empty()
-
-    on_asyncio(be)
+    async with exchange(agent=Grumbler) as phone:
+        await phone.hold(phone.place(Silent(60)))
     said = "out of memory, call … or send …"
     assert {line["code"]: line["words"] for line in log.of("call_log")} == {
         "voice_fallback": f"http://tts.local: {said}; it speaks now",
@@ -675,162 +558,111 @@ def test_the_log_has_the_servers_own_words_as_a_terminal_has(log: Lines) -> None
     }
 
 
-def test_an_agent_that_cannot_be_made_costs_its_call_alone(log: Lines) -> None:
+async def test_an_agent_that_cannot_be_made_costs_its_call_alone(log: Lines) -> None:
     class Broken(Faulty):
         def ports(self, line: TwilioLine) -> list[Port]:
             raise KeyError("x")
 
-    async def be() -> None:
-        async with exchange(agent=Broken) as phone:
-            call = await phone.dial(phone.place(Silent(100)))
-            assert call.hung is Hung.CUT_OFF
-            await phone.server.calls.wait_until_empty()
-            assert phone.count("crashed_total") == 1
-
-    on_asyncio(be)
+    async with exchange(agent=Broken) as phone:
+        call = await phone.hold(phone.place(Silent(100)))
+        assert call.hung is Hung.CUT_OFF
+        assert phone.count("crashed_total") == 1
     assert [line["reason"] for line in log.of("call_ended")] == ["never_began"]
 
 
-def test_a_hang_up_that_twilio_refuses_ends_the_stream_all_the_same(log: Lines) -> None:
-    async def be() -> None:
-        async with exchange(policy=phone_policy(greeting=False)) as phone:
-            call = phone.place(ToneCaller(700, ((100, 900),)))
-            phone.rest.calls.clear()
-            await phone.dial(call)
-            await phone.server.calls.wait_until_empty()
-            assert call.hung is Hung.APPLICATION
-            assert phone.count("ended_total", reason="goodbye") == 1
-            assert phone.count("hang_ups_failed_total") == 1
-
-    on_asyncio(be)
+async def test_a_hang_up_that_twilio_refuses_ends_the_stream_all_the_same(log: Lines) -> None:
+    async with exchange(policy=phone_policy(greeting=False)) as phone:
+        call = phone.place(ToneCaller(700, ((100, 900),)))
+        phone.rest.calls.clear()
+        await phone.hold(call)
+        assert call.hung is Hung.APPLICATION
+        assert phone.count("ended_total", reason="goodbye") == 1
+        assert phone.count("hang_ups_failed_total") == 1
     assert "404" in log.of("hang_up_failed")[0]["words"]
 
 
-def test_what_twilio_calls_over_is_over() -> None:
+async def test_what_twilio_calls_over_is_over() -> None:
     """A stream whose end is lost does not hold its place: the status of the call closes it."""
-
-    async def be() -> None:
-        async with exchange(token=None) as phone, httpx.AsyncClient() as client:
-            call = phone.place(Silent(1_000), token=None)
-
-            async def complete() -> None:
-                await _until(lambda: phone.count("began_total") == 1)
-                fields = http.Application(call.application.ids)._fields("completed")
-                assert (await client.post(f"{phone.server.url}/status", data=fields)).status_code == 204
-
-            await at_once([partial(phone.dial, call), complete])
-            await phone.server.calls.wait_until_empty()
-            assert call.hung is Hung.APPLICATION
-            assert phone.count("ended_total", reason="caller_hung_up") == 1
-
-    on_asyncio(be)
+    async with exchange(token=None) as phone, httpx.AsyncClient() as client:
+        call = phone.place(Silent(1_000), token=None)
+        async with phone.dialling(call):
+            await until(lambda: phone.count("began_total") == 1)
+            fields = http.Application(call.application.ids)._fields("completed")
+            assert (await client.post(f"{phone.server.url}/status", data=fields)).status_code == 204
+        assert call.hung is Hung.APPLICATION
+        assert phone.count("ended_total", reason="caller_hung_up") == 1
 
 
-def test_a_call_that_ends_before_its_stream_frees_its_place() -> None:
-    async def be() -> None:
-        async with exchange(token=None, max_calls=1) as phone, httpx.AsyncClient() as client:
-            twilio = http.Application(Ids())
-            await client.post(f"{phone.server.url}/voice", data=twilio._fields("ringing"))
-            assert phone.count("places_taken") == 1
-            await client.post(f"{phone.server.url}/status", data=twilio._fields("canceled"))
-            assert phone.count("places_taken") == 0
-
-    on_asyncio(be)
+async def test_a_call_that_ends_before_its_stream_frees_its_place() -> None:
+    async with exchange(token=None, max_calls=1) as phone, httpx.AsyncClient() as client:
+        twilio = http.Application(Ids())
+        await client.post(f"{phone.server.url}/voice", data=twilio._fields("ringing"))
+        assert phone.count("places_taken") == 1
+        await client.post(f"{phone.server.url}/status", data=twilio._fields("canceled"))
+        assert phone.count("places_taken") == 0
 
 
 # The end of the server.
 
 
-def test_a_draining_server_ends_its_calls_politely_and_takes_no_new_one(log: Lines) -> None:
+async def test_a_draining_server_ends_its_calls_politely_and_takes_no_new_one(log: Lines) -> None:
     """What is being said is heard to its end; a caller who rings meanwhile hears busy, and a load balancer is told."""
-
-    async def be() -> None:
-        async with exchange(model=ToneModel(greeting_ms=1_500)) as phone, httpx.AsyncClient() as client:
-            call = phone.place(Silent(1_000))
-
-            async def drain() -> None:
-                await _until(lambda: call.stream is not None and call.stream.counts["frames of the agent"] > 5)
-                assert (await client.get(f"{phone.server.url}/healthz")).status_code == 200
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(phone.server.drain, 20.0)
-                    await _until(lambda: phone.server.calls.draining)
-                    health = await client.get(f"{phone.server.url}/healthz")
-                    assert (health.status_code, health.json()) == (503, {"status": "draining", "places": 20, "places_taken": 1})
-                    assert (await phone.dial(phone.place(Silent(5)))).rejected == "busy"
-
-            await at_once([partial(phone.dial, call), drain])
-            assert call.hung is Hung.API
-            assert call.stream is not None
-            assert call.stream.buffer.played >= 1_500 // 20
-            assert phone.count("ended_total", reason="application") == 1
-            assert phone.count("refused_total", why="draining") == 1
-
-    on_asyncio(be)
+    async with exchange(model=ToneModel(greeting_ms=1_500)) as phone, httpx.AsyncClient() as client:
+        call = phone.place(Silent(1_000))
+        async with phone.dialling(call):
+            await until_spoken_to(call)
+            assert (await client.get(f"{phone.server.url}/healthz")).status_code == 200
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(phone.server.drain, 20.0)
+                await until(lambda: phone.server.calls.draining)
+                health = await client.get(f"{phone.server.url}/healthz")
+                assert (health.status_code, health.json()) == (503, {"status": "draining", "places": 20, "places_taken": 1})
+                assert (await phone.dial(phone.place(Silent(5)))).rejected == "busy"
+        assert call.hung is Hung.API
+        assert call.stream is not None
+        assert call.stream.buffer.played >= 1_500 // 20
+        assert phone.count("ended_total", reason="application") == 1
+        assert phone.count("refused_total", why="draining") == 1
     assert [line["cut_off"] for line in log.of("drain_ended")] == [0]
 
 
-def test_a_drained_call_whose_caller_speaks_is_answered_once_more_and_then_ended() -> None:
+async def test_a_drained_call_whose_caller_speaks_is_answered_once_more_and_then_ended() -> None:
     """The turn withdraws the hang-up (R45), and the server asks again."""
-
-    async def be() -> None:
-        async with exchange(model=ToneModel(greeting_ms=3_000, answer_ms=600)) as phone:
-            call = phone.place(ToneCaller(700, ((900, 1_300),)))
-
-            async def drain() -> None:
-                await _until(lambda: call.stream is not None and call.stream.counts["frames of the agent"] > 5)
-                await phone.server.drain(20.0)
-
-            await at_once([partial(phone.dial, call), drain])
-            assert call.hung is Hung.API
-            assert heard_pitches(call)[-1] == pytest.approx(700, abs=20)
-            assert phone.count("ended_total", reason="application") == 1
-
-    on_asyncio(be)
+    async with exchange(model=ToneModel(greeting_ms=3_000, answer_ms=600)) as phone:
+        call = phone.place(ToneCaller(700, ((900, 1_300),)))
+        async with phone.dialling(call):
+            await until_spoken_to(call)
+            await phone.server.drain(20.0)
+        assert call.hung is Hung.API
+        assert heard_pitches(call)[-1] == pytest.approx(700, abs=20)
+        assert phone.count("ended_total", reason="application") == 1
 
 
-def test_a_call_that_does_not_end_is_cut_off_at_the_deadline(log: Lines) -> None:
-    async def be() -> None:
-        async with exchange(model=ToneModel(greeting_ms=20_000)) as phone:
-            call = phone.place(Silent(1_000))
-
-            async def drain() -> None:
-                await _until(lambda: call.stream is not None and call.stream.counts["frames of the agent"] > 5)
-                assert await phone.server.drain(0.3) == 1
-
-            await at_once([partial(phone.dial, call), drain])
-            assert call.hung is Hung.CUT_OFF
-            assert not phone.model.connections
-
-    on_asyncio(be)
+async def test_a_call_that_does_not_end_is_cut_off_at_the_deadline(log: Lines) -> None:
+    async with exchange(model=ToneModel(greeting_ms=20_000)) as phone:
+        call = phone.place(Silent(1_000))
+        async with phone.dialling(call):
+            await until_spoken_to(call)
+            assert await phone.server.drain(0.3) == 1
+        assert call.hung is Hung.CUT_OFF
+        assert not phone.model.connections
     assert [line["detail"] for line in log.of("call_ended")] == ["stopped from outside"]
 
 
-async def _until(holds: Any) -> None:
-    """Wait until something holds."""
-    with anyio.fail_after(PATIENCE_S):
-        while not holds():
-            await anyio.sleep(0.005)
-
-
-def test_the_trace_context_of_the_webhook_is_that_of_the_calls_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_trace_context_of_the_webhook_is_that_of_the_calls_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     exported = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exported))
     monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: provider)
     given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-    async def be() -> None:
-        async with exchange(model=ToneModel(answer_ms=200)) as phone, httpx.AsyncClient(trust_env=False) as client:
-            call = phone.place(ToneCaller(700, ((900, 1_300),), hears=4))
-            # A proxy in front adds its trace; the webhook is told twice, and the second time without.
-            ids, url = call.application.ids, f"{phone.server.url}/voice"
-            fields = {"CallSid": ids.call, "AccountSid": ids.account}
-            signed = {"X-Twilio-Signature": sign(url, fields.items(), TOKEN), "traceparent": given}
-            assert (await client.post(url, data=fields, headers=signed)).status_code == 200
-            await phone.dial(call)
-            await phone.server.calls.wait_until_empty()
-
-    on_asyncio(be)
+    async with exchange(model=ToneModel(answer_ms=200)) as phone, httpx.AsyncClient(trust_env=False) as client:
+        call = phone.place(ToneCaller(700, ((900, 1_300),), hears=4))
+        # A proxy in front adds its trace; the webhook is told twice, and the second time without.
+        ids, url = call.application.ids, f"{phone.server.url}/voice"
+        fields = {"CallSid": ids.call, "AccountSid": ids.account}
+        signed = {"X-Twilio-Signature": sign(url, fields.items(), TOKEN), "traceparent": given}
+        assert (await client.post(url, data=fields, headers=signed)).status_code == 200
+        await phone.hold(call)
     spans = exported.get_finished_spans()
     assert {format(span.context.trace_id, "032x") for span in spans if span.context} == {given.split("-")[1]}
     assert {span.name.partition(" ")[0] for span in spans} >= {"invoke_agent", "greeting", "turn", "chat"}

@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from adapters.tools import Tools
 from adapters.twilio.port import TwilioLine
 from fsm.call.effects import Effect
 from tests.shared import misbehaving
-from tests.shared.phone_model import ToneModel, exchange, on_asyncio, tone_server
+from tests.shared.phone_model import ToneModel, exchange, tone_server
 from tests.shared.phone_process import server
 from tests.shared.shell import PATIENCE_S
 from tests.shared.telephone import Silent
@@ -48,24 +47,20 @@ def interrupting() -> str:
 
 
 @pytest.mark.parametrize("tool", [leaving, interrupting])
-def test_a_tool_that_would_end_the_program_fails_alone(tool: Callable[..., Any]) -> None:
+async def test_a_tool_that_would_end_the_program_fails_alone(tool: Callable[..., Any]) -> None:
     """The model is told, its call goes on, and another call beside it never notices."""
-
-    async def be() -> None:
-        model = ToneModel(tools=(tool.__name__,))
-        async with exchange(model=model, agent=with_tools(tool)) as phone:
-            calls = [phone.place(Silent(60)) for _ in range(2)]
-            async with anyio.create_task_group() as tasks:
-                for call in calls:
-                    tasks.start_soon(phone.dial, call)
-            await phone.server.calls.wait_until_empty()
-            assert [call.hung for call in calls] == [Hung.CALLER] * 2
-            outputs = [message["item"]["output"] for message in model.received if message["type"] == "conversation.item.create"]
-            assert len(outputs) == 2
-            assert all("failed" in output for output in outputs)
-            assert phone.count("crashed_total") == 0
-
-    on_asyncio(be)
+    model = ToneModel(tools=(tool.__name__,))
+    async with exchange(model=model, agent=with_tools(tool)) as phone:
+        calls = [phone.place(Silent(60)) for _ in range(2)]
+        async with anyio.create_task_group() as tasks:
+            for call in calls:
+                tasks.start_soon(phone.dial, call)
+        await phone.server.calls.wait_until_empty()
+        assert [call.hung for call in calls] == [Hung.CALLER] * 2
+        outputs = [message["item"]["output"] for message in model.received if message["type"] == "conversation.item.create"]
+        assert len(outputs) == 2
+        assert all("failed" in output for output in outputs)
+        assert phone.count("crashed_total") == 0
 
 
 @attrs.define
@@ -100,25 +95,21 @@ class Deaf:
         """Nothing."""
 
 
-def test_a_port_that_hears_no_cancellation_holds_neither_a_place_nor_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_that_hears_no_cancellation_holds_neither_a_place_nor_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holding, "GRACE_S", 0.2)
     port = Deaf()
-
-    async def be() -> None:
-        async with exchange(agent=lambda agent: ForeignPorts(agent, lambda: port)) as phone:
-            call = await phone.dial(phone.place(Silent(20)))
-            assert call.hung is Hung.CALLER
-            with anyio.fail_after(PATIENCE_S):
-                await phone.server.calls.wait_until_empty()
-            assert phone.count("places_taken") == 0
-            assert phone.count("ended_total", reason="caller_hung_up") == 1
-            port.free = True
-
-    on_asyncio(be)
+    async with exchange(agent=lambda agent: ForeignPorts(agent, lambda: port)) as phone:
+        call = await phone.dial(phone.place(Silent(20)))
+        assert call.hung is Hung.CALLER
+        with anyio.fail_after(PATIENCE_S):
+            await phone.server.calls.wait_until_empty()
+        assert phone.count("places_taken") == 0
+        assert phone.count("ended_total", reason="caller_hung_up") == 1
+        port.free = True
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, OSError])
-def test_an_agent_that_fails_to_make_a_call_ends_that_call_alone(kind: type[BaseException]) -> None:
+async def test_an_agent_that_fails_to_make_a_call_ends_that_call_alone(kind: type[BaseException]) -> None:
     made: list[int] = []
 
     def port() -> Port:
@@ -129,14 +120,11 @@ def test_an_agent_that_fails_to_make_a_call_ends_that_call_alone(kind: type[Base
         other.free = True
         return other
 
-    async def be() -> None:
-        async with exchange(agent=lambda agent: ForeignPorts(agent, port)) as phone:
-            broken, fine = [await phone.dial(phone.place(Silent(20))) for _ in range(2)]
-            assert (broken.hung, fine.hung) == (Hung.CUT_OFF, Hung.CALLER)
-            assert phone.count("crashed_total") == 1
-            assert phone.count("places_taken") == 0
-
-    on_asyncio(be)
+    async with exchange(agent=lambda agent: ForeignPorts(agent, port)) as phone:
+        broken, fine = [await phone.dial(phone.place(Silent(20))) for _ in range(2)]
+        assert (broken.hung, fine.hung) == (Hung.CUT_OFF, Hung.CALLER)
+        assert phone.count("crashed_total") == 1
+        assert phone.count("places_taken") == 0
 
 
 async def _logged(log: list[str], event: str) -> dict[str, Any]:
@@ -150,44 +138,36 @@ async def _logged(log: list[str], event: str) -> dict[str, Any]:
             await anyio.sleep(0.01)
 
 
-def served(tools: tuple[str, ...], until: str, *, again: bool) -> tuple[int, list[str]]:
+async def served(tools: tuple[str, ...], until: str, *, again: bool) -> tuple[int, list[str]]:
     """The exit code and the log of a server, whose model calls tools, that is told to end once its log says something."""
-    came: list[tuple[int, list[str]]] = []
-
-    async def be() -> None:
-        async with tone_server(ToneModel(tools=tools)) as (url, _):
-            opened = server(
-                "--realtime",
-                url,
-                "--voice",
-                "realtime",
-                "--tools",
-                misbehaving.__file__,
-                "--drain-s",
-                0,
-                "--set",
-                "tool_ms=300",
-                "--set",
-                "tool_filler_ms=200",
-                MISBEHAVES_S="3600",
-            )
-            process, told, log = await to_thread.run_sync(opened.__enter__)
-            try:
-                call = Call(http.Application(Ids()), Silent(3_000), Conditions(), str)
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(_dial, call, told["ready"])
-                    await _logged(log, until)
-                    process.send_signal(signal.SIGTERM)
-                    while again and process.poll() is None:
-                        # Two that come at once are one.
-                        await anyio.sleep(0.05)
-                        process.send_signal(signal.SIGTERM)
-                    came.append((await to_thread.run_sync(process.wait), log))
-            finally:
-                await to_thread.run_sync(partial(opened.__exit__, None, None, None))
-
-    on_asyncio(be)
-    return came[0]
+    async with (
+        tone_server(ToneModel(tools=tools)) as (url, _),
+        server(
+            "--realtime",
+            url,
+            "--voice",
+            "realtime",
+            "--tools",
+            misbehaving.__file__,
+            "--drain-s",
+            0,
+            "--set",
+            "tool_ms=300",
+            "--set",
+            "tool_filler_ms=200",
+            MISBEHAVES_S="3600",
+        ) as (process, told, log),
+    ):
+        call = Call(http.Application(Ids()), Silent(3_000), Conditions(), str)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_dial, call, told["ready"])
+            await _logged(log, until)
+            process.send_signal(signal.SIGTERM)
+            while again and process.poll() is None:
+                # Two that come at once are one.
+                await anyio.sleep(0.05)
+                process.send_signal(signal.SIGTERM)
+            return await to_thread.run_sync(process.wait), log
 
 
 async def _dial(call: Call, url: str) -> None:
@@ -198,15 +178,15 @@ async def _dial(call: Call, url: str) -> None:
         print(f"the call ended with {error!r}")
 
 
-def test_a_drained_server_ends_although_tools_do_not() -> None:
+async def test_a_drained_server_ends_although_tools_do_not() -> None:
     """One hears no cancellation, one blocks a thread: each is given up and named, and one signal ends the server with 0."""
-    code, log = served(("deaf", "blocking"), "tool_stuck: blocking", again=False)
+    code, log = await served(("deaf", "blocking"), "tool_stuck: blocking", again=False)
     assert code == 0
     assert any("tool_stuck: deaf" in line for line in log)
 
 
-def test_a_loop_that_a_tool_blocks_is_named_and_two_signals_end_it() -> None:
-    code, log = served(("standing",), 'standing"', again=True)
+async def test_a_loop_that_a_tool_blocks_is_named_and_two_signals_end_it() -> None:
+    code, log = await served(("standing",), 'standing"', again=True)
     assert code in (128 + signal.SIGTERM, -signal.SIGTERM), "one more may come when Python has taken its handlers back"
     blocked = [json.loads(line)["where"][-1] for line in log if "loop_blocked" in line]
     assert any(place.endswith("standing") for place in blocked), "a busy machine may block it before"
@@ -217,30 +197,28 @@ def the_key_itself() -> str:
     return "done"
 
 
-def test_a_key_that_is_said_is_in_no_trace_of_a_telephone_call(tmp_path: Path) -> None:
+async def test_a_key_that_is_said_is_in_no_trace_of_a_telephone_call(tmp_path: Path) -> None:
     """What is called stays what it is: the tool of that name is run (R96)."""
     key = the_key_itself.__name__
 
     def keyed(agent: ServedAgent) -> ServedAgent:
         return attrs.evolve(with_tools(the_key_itself)(agent), key=key)
 
-    async def be() -> None:
-        model = ToneModel(tools=(key,))
-        async with exchange(model=model, agent=keyed, traces=tmp_path) as phone:
-            await phone.dial(phone.place(Silent(60)))
-            await phone.server.calls.wait_until_empty()
-        assert "done" in [message["item"]["output"] for message in model.received if message["type"] == "conversation.item.create"]
-
-    on_asyncio(be)
+    model = ToneModel(tools=(key,))
+    async with exchange(model=model, agent=keyed, traces=tmp_path) as phone:
+        await phone.dial(phone.place(Silent(60)))
+        await phone.server.calls.wait_until_empty()
+    assert "done" in [message["item"]["output"] for message in model.received if message["type"] == "conversation.item.create"]
     [trace] = tmp_path.iterdir()
     text = trace.read_text()
     assert "ToolCalled" in text
     assert key not in text
 
 
-def test_what_a_tool_leaves_behind_ends_neither_a_call_nor_the_server() -> None:
+async def test_what_a_tool_leaves_behind_ends_neither_a_call_nor_the_server() -> None:
     """It raises SystemExit or KeyboardInterrupt on the event loop, or anything in a thread, outside of all that waits for the tool."""
-    code, log = served(("leaving_an_end", "leaving_an_interrupt", "leaving_a_thread", "blocking"), "tool_stuck: blocking", again=False)
+    tools = ("leaving_an_end", "leaving_an_interrupt", "leaving_a_thread", "blocking")
+    code, log = await served(tools, "tool_stuck: blocking", again=False)
     assert code == 0
     assert len([line for line in log if "left behind" in line]) == 2
     assert [json.loads(line)["type"] for line in log if "thread_failed" in line] == ["ZeroDivisionError"]

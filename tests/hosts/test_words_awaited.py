@@ -37,7 +37,7 @@ def realtime_url() -> Iterator[str]:
         server.communicate(timeout=PATIENCE_S)
 
 
-def test_yeah_lets_the_voice_go_on_and_a_question_interrupts(realtime_url: str, tmp_path: Path) -> None:
+async def test_yeah_lets_the_voice_go_on_and_a_question_interrupts(realtime_url: str, tmp_path: Path) -> None:
     """R29, R74, R94: both were held at their first sound."""
     policy = Policy(**PATIENT, voice="realtime", greeting_protected=False, interruption_words_ms=5_000)
     voice = Voice.load()
@@ -51,11 +51,8 @@ def test_yeah_lets_the_voice_go_on_and_a_question_interrupts(realtime_url: str, 
         said.extend(type(effect).__name__ for effect in answer.effects if isinstance(effect, fx.Hold | fx.Resume | fx.Flush))
         said.extend([event.text] if isinstance(event, ev.Transcribed) else [])
 
-    async def main() -> None:
-        with anyio.fail_after(PATIENCE_S):
-            await Driver(start(policy, "words"), [device, llm, Prompter()], [watch]).run()
-
-    anyio.run(main)
+    with anyio.fail_after(PATIENCE_S):
+        await Driver(start(policy, "words"), [device, llm, Prompter()], [watch]).run()
     interrupted = ["Hold", "Flush", "Resume"]
     [yeah, question, goodbye] = (text for text in said if text.islower())
     assert yeah == "yeah"

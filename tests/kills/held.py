@@ -72,7 +72,7 @@ async def lost(moment: str, how: str = "kill", voice: str = "realtime") -> Outco
         options = ("--port", port, "--workers", WORKERS, "--cluster", nats.proxied, "--public-url", url, "--twilio-api", rest)
         options += ("--voice", voice, "--tools", hours.__file__)
         variables = {"TWILIO_AUTH_TOKEN": TOKEN, "TWILIO_ACCOUNT_SID": ids.account, "HOURS_RUN": str(ran)}
-        _, told, log = await anyio.to_thread.run_sync(lambda: stack.enter_context(server(*options, **variables)))
+        _, told, log = await stack.enter_async_context(server(*options, **variables))
         assert told.get("ready") == f"{url}/voice", (told, log)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_dial, call, f"{url}/voice")

@@ -29,6 +29,7 @@ from tests.shared.shell import (
     at,
     at_most,
     drive,
+    each_backend,
     run_on,
     silent_policy,
 )
@@ -165,38 +166,33 @@ def test_a_deadline_that_has_passed_is_answered_before_the_event() -> None:
     assert onlooker.events()[-3:] == ["CalibrationExpired", "SpeechStarted", "CallerHungUp"]
 
 
-def test_events_are_stamped_with_the_calls_own_clock() -> None:
+@pytest.mark.virtual_time
+async def test_events_are_stamped_with_the_calls_own_clock() -> None:
     """R55."""
     onlooker = Onlooker()
-
-    async def main() -> None:
-        await anyio.sleep(1234.5)
-        await Driver(start(silent_policy()), [Puppet(hung_up_after(ANSWER))], [onlooker]).run()
-
-    run_on("trio", main)
+    await anyio.sleep(1234.5)
+    await Driver(start(silent_policy()), [Puppet(hung_up_after(ANSWER))], [onlooker]).run()
     stamped = {type(event).__name__: event.at_ms for event, _ in onlooker.steps}
     assert stamped["LineOpened"] == pytest.approx(0)
     assert stamped["ResponseCreated"] == pytest.approx(600)
     assert stamped["CallerHungUp"] == pytest.approx(1000)
 
 
-def test_a_deadline_passes_whatever_the_clock_shows() -> None:
+@pytest.mark.virtual_time
+async def test_a_deadline_passes_whatever_the_clock_shows() -> None:
     """Seconds to milliseconds and back is not exact: a deadline that has passed for the sleep has passed for the call."""
     limits = range(1000, 1300)
     lengths: list[float] = []
-
-    async def main() -> None:
-        for limit in limits:
-            await anyio.sleep(0.1234567)
-            began_s = anyio.current_time()
-            await Driver(start(silent_policy(line_ms=limit, closing_ms=100)), [Puppet()]).run()
-            lengths.append((anyio.current_time() - began_s) * 1000)
-
-    run_on("trio", main)
+    for limit in limits:
+        await anyio.sleep(0.1234567)
+        began_s = anyio.current_time()
+        await Driver(start(silent_policy(line_ms=limit, closing_ms=100)), [Puppet()]).run()
+        lengths.append((anyio.current_time() - began_s) * 1000)
     assert lengths == pytest.approx([limit + 100 for limit in limits])
 
 
-def test_a_call_of_ten_minutes_needs_no_real_time() -> None:
+@pytest.mark.virtual_time
+async def test_a_call_of_ten_minutes_needs_no_real_time() -> None:
     turns = [
         at(minute * 60_000 + ms, event, *fields)
         for minute in range(10)
@@ -212,20 +208,16 @@ def test_a_call_of_ten_minutes_needs_no_real_time() -> None:
     ]
     port, length_s = Puppet((*OPENING, *turns, at(600_000, ev.CallerHungUp))), 0.0
     began_s = time.monotonic()
-
-    async def main() -> None:
-        nonlocal length_s
-        await Driver(start(silent_policy(idle_ms=600_000, call_ms=700_000)), [port]).run()
-        length_s = anyio.current_time()
-
-    run_on("trio", main)
+    await Driver(start(silent_policy(idle_ms=600_000, call_ms=700_000)), [port]).run()
+    length_s = anyio.current_time()
     assert length_s == pytest.approx(600)
     assert time.monotonic() - began_s < 60
     assert len(port.of(fx.CreateResponse)) == 10
     assert port.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.CALLER_HUNG_UP)]
 
 
-def test_a_machine_that_slept_wakes_to_the_deadlines_that_people_mean() -> None:
+@pytest.mark.virtual_time
+async def test_a_machine_that_slept_wakes_to_the_deadlines_that_people_mean() -> None:
     """The event loop's clock stood still: the call has lasted an hour for everybody else, and ends as one that reached its maximum."""
     slept_s = 0.0
 
@@ -237,11 +229,7 @@ def test_a_machine_that_slept_wakes_to_the_deadlines_that_people_mean() -> None:
             await anyio.sleep_forever()
 
     port, ended = Lid(OPENING), list[Call]()
-
-    async def main() -> None:
-        ended.append(await Driver(start(silent_policy(closing_ms=100)), [port], asleep_s=lambda: slept_s).run())
-
-    run_on("trio", main)
+    ended.append(await Driver(start(silent_policy(closing_ms=100)), [port], asleep_s=lambda: slept_s).run())
     assert port.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.LIMIT)]
 
 
@@ -375,8 +363,9 @@ def test_of_two_bugs_the_first_is_raised() -> None:
         drive("trio", [late, Buggy([at(10, ev.SessionOpened)], on=fx.ConfigureSession)])
 
 
-@both_backends
-def test_a_bug_in_one_call_touches_no_other(backend: str) -> None:
+@pytest.mark.virtual_time
+@each_backend
+async def test_a_bug_in_one_call_touches_no_other() -> None:
     """R87."""
     fine = Puppet([*OPENING, at(30, ev.CallerHungUp)])
     ended: dict[str, Any] = {}
@@ -387,12 +376,9 @@ def test_a_bug_in_one_call_touches_no_other(backend: str) -> None:
         except Bug as bug:
             ended[name] = bug
 
-    async def main() -> None:
-        async with anyio.create_task_group() as group:
-            group.start_soon(hold, "fine", fine)
-            group.start_soon(hold, "broken", Buggy(OPENING))
-
-    run_on(backend, main)
+    async with anyio.create_task_group() as group:
+        group.start_soon(hold, "fine", fine)
+        group.start_soon(hold, "broken", Buggy(OPENING))
     assert isinstance(ended["broken"], Bug)
     assert ended["fine"].phase.state is CLOSED
     assert fine.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.CALLER_HUNG_UP)]
@@ -435,25 +421,21 @@ def test_what_is_posted_after_the_end_does_nothing(backend: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ["closed", "cancelled", "bug"])
-@both_backends
-def test_no_task_is_left(backend: str, ending: str) -> None:
+@pytest.mark.virtual_time
+@each_backend
+async def test_no_task_is_left(anyio_backend_name: str, ending: str) -> None:
     def tasks() -> int:
-        return len(asyncio.all_tasks()) if backend == "asyncio" else trio.lowlevel.current_statistics().tasks_living
+        return len(asyncio.all_tasks()) if anyio_backend_name == "asyncio" else trio.lowlevel.current_statistics().tasks_living
 
     ports: dict[str, Callable[[], Puppet]] = {
         "closed": lambda: Puppet([*OPENING, GONE]),
         "cancelled": lambda: Puppet(OPENING),
         "bug": lambda: Buggy(OPENING),
     }
-
-    async def main() -> tuple[int, int]:
-        before = tasks()
-        with anyio.move_on_after(0.2):
-            try:
-                await Driver(start(QUICK), [Puppet(), ports[ending](), Leaver()]).run()
-            except Bug:
-                assert ending == "bug"
-        return before, tasks()
-
-    before, after = run_on(backend, main)
-    assert after == before
+    before = tasks()
+    with anyio.move_on_after(0.2):
+        try:
+            await Driver(start(QUICK), [Puppet(), ports[ending](), Leaver()]).run()
+        except Bug:
+            assert ending == "bug"
+    assert tasks() == before

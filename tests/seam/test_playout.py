@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -12,15 +13,12 @@ from adapters.seam.frames import Arrived, Emptied, Part, Progressed, RanOut, Sen
 from adapters.seam.playout import Playout, Refusal
 from adapters.seam.ports import FRAME_BYTES
 from fsm.call.events import AudioArrived, Event, Heard, PlayoutFinished, PlayoutProgressed, PlayoutStopped, QueueEmptied, SentenceStarted
+from tests.shared.shell import level
 
 FRAME_SAMPLES = FRAME_BYTES // 2
 SAMPLES_A_MS = 24
 SILENCE = bytes(FRAME_BYTES)
-
-
-def sound(ms: float, value: int = 1) -> bytes:
-    """So many milliseconds of one value."""
-    return array("h", [value] * round(ms * SAMPLES_A_MS)).tobytes()
+sound = partial(level, value=1)
 
 
 def admitted(*response_ids: str) -> Playout:
@@ -208,12 +206,12 @@ def test_a_response_flushed_before_it_was_admitted_stays_refused() -> None:
 
 def test_a_flush_leaves_the_next_response_in_the_queue() -> None:
     playout = admitted("old", "new")
-    playout.play("old", sound(100, 1))
-    playout.play("new", sound(40, 2))
+    playout.play("old", level(100, 1))
+    playout.play("new", level(40, 2))
     playout.next_frame()
     assert flush(playout, "old") == (20, 100)
     assert (playout.dropped, playout.queued) == (len(sound(80)), len(sound(40)))
-    assert take(playout, 3) == sound(40, 2) + SILENCE
+    assert take(playout, 3) == level(40, 2) + SILENCE
 
 
 def test_the_second_flush_of_a_response_gives_the_figures_of_the_first() -> None:
@@ -234,9 +232,9 @@ def test_padding_is_not_played_sound() -> None:
 
 def test_the_frame_after_one_response_goes_on_with_the_next_without_a_gap() -> None:
     playout = admitted("a", "b")
-    playout.play("a", sound(5, 1))
-    playout.play("b", sound(15, 2))
-    assert playout.next_frame().whole == sound(5, 1) + sound(15, 2)
+    playout.play("a", level(5, 1))
+    playout.play("b", level(15, 2))
+    assert playout.next_frame().whole == level(5, 1) + level(15, 2)
     assert playout.sounding == {"a": 240, "b": 720}
 
 
@@ -256,11 +254,11 @@ def test_ten_minutes_may_be_queued_and_no_sample_more() -> None:
 def test_a_response_that_was_cut_because_the_queue_was_full_gets_no_hole() -> None:
     playout = Playout(limit_ms=100)
     playout.admit("a")
-    assert playout.play("a", sound(80, 1))
-    assert not playout.play("a", sound(40, 2))
-    assert not playout.play("a", sound(20, 3))
-    assert take(playout, 5) == sound(80, 1) + SILENCE
-    assert not playout.play("a", sound(20, 4))
+    assert playout.play("a", level(80, 1))
+    assert not playout.play("a", level(40, 2))
+    assert not playout.play("a", level(20, 3))
+    assert take(playout, 5) == level(80, 1) + SILENCE
+    assert not playout.play("a", level(20, 4))
     assert flush(playout, "a") == (80, 160)
 
 
@@ -314,9 +312,9 @@ def test_nothing_is_told_of_silence_until_there_is_sound_and_it_is_played_all_th
     """R91: an answer of silence alone was not heard; what was told late would be heard late."""
     playout = admitted("a")
     for _ in range(3):
-        assert playout.play("a", sound(20, 0), ("i1", 0))
+        assert playout.play("a", level(20, 0), ("i1", 0))
     assert (take(playout, 2), playout.facts()) == (SILENCE * 2, [])
-    playout.play("a", sound(20, 0) + sound(20), ("i2", 0))
+    playout.play("a", level(20, 0) + sound(20), ("i2", 0))
     assert playout.facts() == [Arrived("a", "i2", 0)]
     assert take(playout, 4) == SILENCE * 2 + sound(20) + SILENCE
     assert playout.facts() == [Progressed("a", 60.0), RanOut("a", 100.0)]
@@ -325,7 +323,7 @@ def test_nothing_is_told_of_silence_until_there_is_sound_and_it_is_played_all_th
 def test_an_answer_of_silence_alone_runs_out_untold_and_had_no_sound() -> None:
     """R91."""
     playout = admitted("a")
-    playout.play("a", sound(20, 0))
+    playout.play("a", level(20, 0))
     take(playout, 3)
     assert playout.facts() == []
     playout.flush("a")
@@ -339,13 +337,13 @@ def test_silence_that_lasts_is_a_pause_of_four_seconds_and_what_comes_then_is_he
     playout = admitted("a")
     playout.play("a", sound(heard_ms))
     for _ in range(8_000 // piece_ms):
-        assert playout.play("a", sound(piece_ms, 0))
+        assert playout.play("a", level(piece_ms, 0))
     assert playout.queued == len(sound(heard_ms + 4_000))
     assert playout.refused == {Refusal.LASTING_SILENCE: len(sound(4_000))}
     take(playout, (heard_ms + 4_000) // 20 + 1)
     assert [fact for fact in playout.facts() if isinstance(fact, RanOut)] == [RanOut("a", 4_020.0)] * bool(heard_ms)
-    playout.play("a", sound(20, 7))
-    assert take(playout, 1) == sound(20, 7)
+    playout.play("a", level(20, 7))
+    assert take(playout, 1) == level(20, 7)
     assert playout.handed_over == playout.played + playout.queued + playout.dropped + sum(playout.refused.values())
 
 

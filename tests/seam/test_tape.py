@@ -3,19 +3,14 @@
 import math
 import random
 
-import numpy as np
 import pytest
 
 from adapters.seam.frames import Arrived, Emptied, Fact, Frame, Progressed, RanOut, SentenceBegan, Stopped
 from adapters.seam.playout import Playout
-from adapters.seam.ports import PCM, RATE_HZ
+from adapters.seam.ports import PCM
 from adapters.seam.tape import Tape
 from fsm.call.events import Heard
-
-
-def sound(ms: float, seed: int = 1) -> bytes:
-    """So many milliseconds in which every sample can be told from the others."""
-    return np.random.default_rng(seed).integers(-20_000, 20_000, round(ms * RATE_HZ / 1000), dtype=np.int16).tobytes()
+from tests.shared.shell import distinct as sound
 
 
 class Ear:

@@ -27,7 +27,7 @@ from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.rest import Calls as RestCalls
 from adapters.standin.twilio.stream import Conditions
 from fsm.call.policy import Policy
-from tests.shared.shell import PATIENCE_S, PATIENT, at_most
+from tests.shared.shell import PATIENT, until
 from tests.shared.telephone import QUIET, serving
 
 TOKEN = "12345678901234567890123456789012"
@@ -277,6 +277,25 @@ class Exchange:
         await call.dial(f"{self.server.url}/voice", {})
         return call
 
+    async def hold(self, call: Call) -> Call:
+        """Hold it, until the server has let it go."""
+        await self.dial(call)
+        await self.server.calls.wait_until_empty()
+        return call
+
+    @asynccontextmanager
+    async def dialling(self, call: Call) -> AsyncIterator[None]:
+        """Hold it while the block acts; both end before the server has let it go."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.dial, call)
+            yield
+        await self.server.calls.wait_until_empty()
+
+    @property
+    def stream_url(self) -> str:
+        """Where a media stream goes to."""
+        return self.server.url.replace("http", "ws") + "/stream"
+
     def count(self, name: str, **labels: str) -> float:
         """The value of a metric."""
         return self.server.metrics.registry.get_sample_value(f"callfsm_{name}", labels) or 0.0
@@ -308,14 +327,13 @@ def phone_policy(**settings: Any) -> Policy:
     return Policy(**{**PATIENT, "voice": "realtime", "greeting_protected": False, **quick, **settings})
 
 
+async def until_spoken_to(call: Call) -> None:
+    """Wait until the caller has had more than 100 ms of the agent."""
+    await until(lambda: call.stream is not None and call.stream.counts["frames of the agent"] > 5)
+
+
 async def at_once(works: Iterable[Callable[[], Awaitable[Any]]]) -> None:
     """Do things side by side."""
     async with anyio.create_task_group() as tasks:
         for work in works:
             tasks.start_soon(work)
-
-
-def on_asyncio(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Run it in real time, on the one event loop that uvicorn knows; what hangs fails."""
-    with at_most(2 * PATIENCE_S):
-        return anyio.run(work)

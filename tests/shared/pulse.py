@@ -15,15 +15,19 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
+import anyio
 import attrs
 import numpy as np
 import numpy.typing as npt
 
+from adapters.audio.device import SoundDevice
 from adapters.seam.ports import RATE_HZ
+from fsm.call import effects as fx, events as ev
 from tests.shared.shell import PATIENCE_S
 
 ALSA = """\
@@ -44,16 +48,66 @@ APART_MS = 40.0
 """How far a told or estimated position may be from the heard one; usually it is 1 ms, with a player 5."""
 
 
-def retaken(claim: Callable[..., None]) -> Callable[..., None]:
+def tone(seconds: float) -> bytes:
+    """A tone of 440 Hz."""
+    return (8_000 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * RATE_HZ)) / RATE_HZ)).astype("<i2").tobytes()
+
+
+class DeviceCall:
+    """A device without a core: what it posts, and a way to wait for it."""
+
+    def __init__(self, device: SoundDevice) -> None:
+        self.device = device
+        self.posted: list[ev.Event] = []
+        self._changed = anyio.Event()
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """It runs from its opening on while the block lasts; then we hang up."""
+        with anyio.fail_after(PATIENCE_S):
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.device.run, self.post)
+                await self.until_posted(ev.LineOpened)
+                yield
+                self.device.do(fx.HangUp(fx.Reason.GOODBYE))
+
+    async def say(self, seconds: float, response_id: str = "r1") -> None:
+        """Let the agent say something, and wait until it is heard."""
+        self.device.do(fx.Admit(response_id))
+        self.device.play(response_id, tone(seconds), item_id="item")
+        await self.until_posted(ev.PlayoutProgressed)
+
+    def post(self, event: Callable[..., ev.Event], *args: Any) -> None:
+        """Keep it."""
+        self.posted.append(event(0.0, *args))
+        self.change()
+
+    async def until(self, met: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        while not met():
+            await self._changed.wait()
+
+    async def until_posted(self, kind: type[ev.Event]) -> Any:
+        """Wait until an event of a kind has been posted."""
+        await self.until(lambda: any(isinstance(event, kind) for event in self.posted))
+        return next(event for event in self.posted if isinstance(event, kind))
+
+    def change(self) -> None:
+        """Something is other than before."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
+def retaken(claim: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     """A claim about when sound is heard, which a take of real sound must show: a busy machine spoils a take or two, a fault each."""
 
     @functools.wraps(claim)
-    def take(*, tmp_path: Path, **fixtures: object) -> None:
+    async def take(*, tmp_path: Path, **fixtures: object) -> None:
         for number in range(TAKES):
             folder = tmp_path / f"take{number}"
             folder.mkdir()
             try:
-                claim(tmp_path=folder, **fixtures)
+                await claim(tmp_path=folder, **fixtures)
             except AssertionError:
                 if number == TAKES - 1:
                     raise

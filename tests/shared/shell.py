@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import wave
+from array import array
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ import anyio
 import attrs
 import numpy as np
 import numpy.typing as npt
+import pytest
 from trio.testing import MockClock
 
 from adapters.seam.driver import Driver
 from adapters.seam.ports import RATE_HZ, Port, Post
+from adapters.telling.trace import Trace, TraceWriter, read_trace
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call, start
@@ -25,6 +28,8 @@ from fsm.engine.machine import Step
 
 ROOT = Path(__file__).parents[2]
 BACKENDS = ("asyncio", "trio")
+each_backend = pytest.mark.parametrize("anyio_backend", BACKENDS, indirect=True)
+"""A test that is a coroutine, run on both."""
 PATIENCE_S = 300.0
 """How long anything in a test may take before it counts as hung."""
 
@@ -153,7 +158,7 @@ PATIENTLY = tuple(word for name, value in PATIENT.items() for word in ("--set", 
 def run_on(backend: str, main: Callable[[], Awaitable[Any]]) -> Any:
     """Run `main`: on trio with a virtual clock, which passes no real time; on asyncio with the real one."""
     options = {"clock": MockClock(autojump_threshold=0)} if backend == "trio" else {}
-    with at_most(PATIENCE_S):
+    with at_most(2 * PATIENCE_S):
         return anyio.run(main, backend=backend, backend_options=options)
 
 
@@ -167,6 +172,22 @@ def drive(backend: str, ports: Iterable[Port], *watches: Any, policy: Policy | N
 
     ended: Call = run_on(backend, main)
     return ended
+
+
+def traced(path: Path, script: Iterable[Said], *watches: Any, policy: Policy | None = None, call_id: str = "call") -> Trace:
+    """The trace of a call of this script, written as it happened and read again."""
+    policy = policy or silent_policy()
+    writer = TraceWriter(path, start(policy, call_id))
+    drive("trio", [Puppet(script)], writer, *watches, policy=policy, call_id=call_id)
+    writer.close()
+    return read_trace(path)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until it does; what never does fails."""
+    with anyio.fail_after(PATIENCE_S):
+        while not holds():
+            await anyio.sleep(0.005)
 
 
 @contextmanager
@@ -249,10 +270,20 @@ def _parent(entry: Path) -> int:
 # Sound.
 
 
-def write_wav(path: Path, pcm: bytes, rate_hz: int = RATE_HZ) -> Path:
-    """Write mono s16 sound."""
+def level(ms: float, value: int = 3_000) -> bytes:
+    """So many milliseconds of one value, at 24 kHz."""
+    return array("h", [value] * round(ms * RATE_HZ / 1000)).tobytes()
+
+
+def distinct(ms: float, seed: int = 1) -> bytes:
+    """So many milliseconds in which every sample can be told from the others, and none is silence."""
+    return np.random.default_rng(seed).integers(1, 20_000, round(ms * RATE_HZ / 1000), dtype=np.int16).tobytes()
+
+
+def write_wav(path: Path, pcm: bytes, rate_hz: int = RATE_HZ, channels: int = 1, width: int = 2) -> Path:
+    """Write sound: mono s16, unless it is said to be other."""
     with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, rate_hz, 0, "NONE", "not compressed"))
+        file.setparams((channels, width, rate_hz, 0, "NONE", "not compressed"))
         file.writeframes(pcm)
     return path
 

@@ -17,19 +17,17 @@ import anyio
 import attrs
 import httpx
 import numpy as np
-import pytest
 from anyio.abc import ByteStream, SocketAttribute
 
 from adapters.audio.wav import WavStream
 from adapters.seam.ports import Port
 from fsm.call.events import Event
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import PATIENCE_S, each_backend as each_backend
 
 LONG_MS = 60_000
 """A synthesis that never ends by itself within a test."""
 ROOT = Path(__file__).parents[2]
 
-each_backend = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 Samples = np.ndarray[Any, np.dtype[np.int16]]
 
 

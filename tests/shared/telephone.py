@@ -1,15 +1,13 @@
 """What the tests of the telephone share: a line in virtual time, between the port and Twilio's stand-in; no claim is here."""
 
 import socket
-from array import array
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
 import attrs
-import trio.testing
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -19,24 +17,10 @@ from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.stream import Caller, Conditions, Hung, SocketClosed, Stream
 from adapters.twilio.port import TwilioLine, answer
 from fsm.call.events import Event
+from tests.shared.shell import level as sound, run_on
 
 IDS = Ids("AC" + "0" * 32, "CA" + "1" * 32, "MZ" + "2" * 32)
 QUIET = b"\xff" * 160
-
-
-def sound(ms: float, value: int = 3_000) -> bytes:
-    """So many milliseconds of one value, at 24 kHz."""
-    return array("h", [value] * round(ms * 24)).tobytes()
-
-
-def in_virtual_time(work: Callable[[], Awaitable[Any]], limit_s: float = 2_000) -> Any:
-    """Run it on trio's clock, which jumps to whatever is waited for; what hangs fails."""
-
-    async def within_limit() -> Any:
-        with anyio.fail_after(limit_s):
-            return await work()
-
-    return anyio.run(within_limit, backend="trio", backend_options={"clock": trio.testing.MockClock(autojump_threshold=0)})
 
 
 class Wire:
@@ -215,7 +199,7 @@ def call(
                 act(line, stream)
         held.append(Held(line, stream, noted, wire.sent, ended[0]))
 
-    in_virtual_time(hold)
+    run_on("trio", hold)
     return held[0]
 
 

@@ -8,9 +8,9 @@ import pytest
 from adapters.telling.latency import MARKS, Timing
 from adapters.telling.report import report_on
 from adapters.telling.trace import read_trace
-from fsm import Policy, start, step
+from fsm import start
 from fsm.call import events as ev
-from tests.shared.shell import BARGE_IN, ROOT, Onlooker, Puppet, Said, at, drive, silent_policy
+from tests.shared.shell import BARGE_IN, ROOT, Onlooker, Puppet, Said, at, drive, silent_policy, traced
 
 OPENED = (at(0, ev.LineOpened), at(0, ev.SessionConfirmed), at(0, ev.VadCalibrated))
 SPOKEN = (at(0, ev.SpeechStarted, "u1"), at(500, ev.SpeechStopped, "u1"), at(530, ev.TurnCommitted, "u1"))
@@ -18,9 +18,14 @@ SPOKEN = (at(0, ev.SpeechStarted, "u1"), at(500, ev.SpeechStopped, "u1"), at(530
 
 def timed(script: Iterable[Said], **settings: object) -> Timing:
     """The times of a call of this script, driven to its end."""
-    policy, timing, looker = silent_policy(**settings), Timing(), Onlooker()
-    drive("trio", [Puppet((*script, at(30_000, ev.CallerHungUp)))], looker, policy=policy)
-    call = start(policy)
+    looker = Onlooker()
+    drive("trio", [Puppet((*script, at(30_000, ev.CallerHungUp)))], looker, policy=silent_policy(**settings))
+    return timing_of(looker)
+
+
+def timing_of(looker: Onlooker) -> Timing:
+    """The times of a call that was looked at."""
+    timing, call = Timing(), start(looker.steps[0][1].snapshot.policy)
     for event, answer in looker.steps:
         timing.tell(call, event, answer)
         call = answer.snapshot
@@ -111,19 +116,9 @@ def test_parts_make_up_the_whole_in_a_recorded_call() -> None:
 
 
 def test_a_live_call_and_its_trace_are_timed_alike(tmp_path: Path) -> None:
-    from adapters.telling.trace import TraceWriter
-
-    policy, looker = Policy(greeting=False, voice="realtime"), Onlooker()
-    writer = TraceWriter(tmp_path / "call.trace", start(policy))
-    drive("trio", [Puppet((*BARGE_IN, at(9000, ev.CallerHungUp)))], writer, looker, policy=policy)
-    writer.close()
-    live, call = Timing(), start(policy)
-    for event, _ in looker.steps:
-        answer = step(call, event)
-        live.tell(call, event, answer)
-        call = answer.snapshot
-    live.finish()
-    told = report_on(read_trace(tmp_path / "call.trace"))
+    looker = Onlooker()
+    told = report_on(traced(tmp_path / "call.trace", (*BARGE_IN, at(9000, ev.CallerHungUp)), looker))
+    live = timing_of(looker)
     assert (told.waits, told.interruptions) == (live.waits, live.interruptions)
     assert told.interruptions
 

@@ -1,8 +1,10 @@
 """Claims about a call's page: what it says is what the trace says, also of a cut one; and nothing private is in one that is redacted."""
 
+import base64
 import json
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from adapters.telling import folder
-from adapters.telling.page.document import REGIONS, document_of
+from adapters.telling.page.document import REGIONS, Telling, document_of
 from adapters.telling.page.html import page
 from adapters.telling.page.plain import Plain
 from adapters.telling.page.sound import sound_of
@@ -22,7 +24,7 @@ from fsm.call import events as ev
 from fsm.call.effects import Reason
 from fsm.call.machine import CALL
 from fsm.call.snapshot import Call
-from tests.shared.shell import BARGE_IN, ROOT, Puppet, at, drive, silent_policy
+from tests.shared.shell import BARGE_IN, ROOT, at, silent_policy, traced
 
 RECORDED = ROOT / "tests/bench/recorded.trace"
 TABLES = {region["name"]: region for region in tables()["regions"]}
@@ -169,9 +171,6 @@ def test_a_page_asks_nothing_of_anybody(document: dict[str, Any]) -> None:
 
 
 def test_sound_comes_back_as_it_was(tmp_path: Path) -> None:
-    import base64
-    import zlib
-
     t = np.arange(24_000) / 24_000
     tone = (8_000 * np.sin(2 * np.pi * 300 * t)).astype("<i2")
     told = sound_of(tone.tobytes(), bytes(tone.nbytes), 70.0)
@@ -189,20 +188,9 @@ def test_sound_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_call_is_told_alike_while_it_happens_and_afterwards(tmp_path: Path) -> None:
     """A page that looks on is given the very steps that the page of the trace has."""
-    from adapters.telling.page.document import Telling
-
-    policy = silent_policy()
-    live, steps = Telling(start(policy)), []
-    writer = TraceWriter(tmp_path / "call.trace", start(policy))
-    drive(
-        "trio",
-        [Puppet((*BARGE_IN, at(9000, ev.CallerHungUp)))],
-        writer,
-        lambda event, answer: steps.append(live.step(event, answer)),
-        policy=policy,
-    )
-    writer.close()
-    later = document_of(read_trace(tmp_path / "call.trace"))
+    live, steps = Telling(start(silent_policy())), []
+    script = (*BARGE_IN, at(9000, ev.CallerHungUp))
+    later = document_of(traced(tmp_path / "call.trace", script, lambda event, answer: steps.append(live.step(event, answer))))
     assert (live.head(), steps, live.end()) == (
         {key: later[key] for key in ("callfsm_page", "tables", "call")},
         later["steps"],

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapters.telling import folder
@@ -12,7 +13,7 @@ from adapters.telling.trace import Trace, read_trace
 from fsm.call.machine import CALL
 from fsm.call.snapshot import Call
 from tests.shared.browser import Browser, Tab, chromium
-from tests.shared.shell import ROOT
+from tests.shared.shell import ROOT, write_wav
 
 RECORDED = ROOT / "tests/bench/recorded.trace"
 STATES = "[...document.querySelectorAll('.states tbody tr:not(.record)')].map(row => [row.cells[0].innerText, row.cells[1].innerText])"
@@ -59,14 +60,8 @@ def tab(opened: Tab, told: Path) -> Iterator[Tab]:
 
 def stereo(path: Path) -> None:
     """Three seconds of a tone on both sides."""
-    import wave
-
-    import numpy as np
-
     tone = (9_000 * np.sin(np.arange(72_000) / 20)).astype("<i2")
-    with wave.open(str(path), "wb") as file:
-        file.setparams((2, 2, 24_000, 0, "NONE", "not compressed"))
-        file.writeframes(np.stack([tone, tone], axis=1).tobytes())
+    write_wav(path, np.stack([tone, tone], axis=1).tobytes(), channels=2)
 
 
 @pytest.fixture(scope="module")

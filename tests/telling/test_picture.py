@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import wave
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +18,7 @@ from adapters.telling.picture.parts import CAPTION_LINES, Scale, envelope, outli
 from adapters.telling.picture.style import WIDTH, paint_of
 from adapters.telling.picture.text import BOLD, Wrapped, clean, elided, width_of, wrapped
 from adapters.telling.picture.timeline import draw, read_stereo
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import PATIENCE_S, write_wav
 
 RATE_HZ = 24_000
 SVG = "{http://www.w3.org/2000/svg}"
@@ -471,24 +470,15 @@ def test_bad_data_is_refused_in_one_line(make: object, words: str) -> None:
         make()
 
 
-def write_wav(path: Path, channels: int, rate_hz: int, frames: bytes) -> None:
-    """A 16-bit WAV."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes(frames)
-
-
 def test_the_callers_sound_is_left_and_the_agents_right(tmp_path: Path) -> None:
-    write_wav(tmp_path / "call.wav", 2, RATE_HZ, np.array([[1, -2], [3, -4]], dtype="<i2").tobytes())
+    write_wav(tmp_path / "call.wav", np.array([[1, -2], [3, -4]], dtype="<i2").tobytes(), channels=2)
     caller, agent = read_stereo(tmp_path / "call.wav")
     assert np.frombuffer(caller, "<i2").tolist() == [1, 3]
     assert np.frombuffer(agent, "<i2").tolist() == [-2, -4]
 
 
 def test_another_file_is_refused_with_what_it_is(tmp_path: Path) -> None:
-    write_wav(tmp_path / "mono.wav", 1, 8_000, b"\0\0")
+    write_wav(tmp_path / "mono.wav", b"\0\0", 8_000)
     with pytest.raises(ValueError, match=r"mono\.wav has 1 channel\(s\) of 16 bits at 8000 Hz: give a call\.wav, which has 2 channels"):
         read_stereo(tmp_path / "mono.wav")
     for content in (b"", b"RIFF", b"no sound at all"):

@@ -5,26 +5,20 @@ from pathlib import Path
 import pytest
 
 from adapters.telling.report import Report, report_on
-from adapters.telling.trace import TraceWriter, read_trace
 from fsm.call import events as ev
-from fsm.call.policy import Policy
-from fsm.call.snapshot import start
-from tests.shared.shell import ANSWER, BARGE_IN, OPENING, Puppet, Said, at, drive, silent_policy
+from tests.shared.shell import ANSWER, BARGE_IN, OPENING, Said, at, silent_policy, traced
 
 END = at(9000, ev.CallerHungUp)
 
 
 def told(path: Path, script: tuple[Said, ...], *, old_audio_ms: float | None = None, **policy: object) -> Report:
     """The report on a call of this script."""
-    settings: Policy = silent_policy(**policy)
-    writer = TraceWriter(path / "call.trace", start(settings))
-    drive("trio", [Puppet(script)], writer, policy=settings)
-    writer.close()
+    trace = traced(path / "call.trace", script, policy=silent_policy(**policy))
 
     def old_audio(_: float, __: str) -> float | None:
         return old_audio_ms
 
-    return report_on(read_trace(path / "call.trace"), old_audio)
+    return report_on(trace, old_audio)
 
 
 def test_an_interruption_is_told_from_the_callers_first_sound(tmp_path: Path) -> None:

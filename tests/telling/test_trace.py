@@ -13,7 +13,7 @@ from adapters.telling.trace import VERSION, Trace, TraceError, TraceWriter, Trac
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
-from tests.shared.shell import ANSWER, BARGE_IN, Onlooker, Puppet, Said, at, drive, silent_policy
+from tests.shared.shell import ANSWER, BARGE_IN, Onlooker, Puppet, Said, at, drive, silent_policy, traced
 
 CALL: tuple[Said, ...] = (
     *BARGE_IN,
@@ -28,9 +28,8 @@ POLICY = silent_policy(interruption_min_ms=120.5)
 
 def recorded(path: Path, script: tuple[Said, ...] = CALL, policy: Policy = POLICY) -> Onlooker:
     """Hold a call whose trace goes to `path`."""
-    writer, onlooker = TraceWriter(path, start(policy, "call-7")), Onlooker()
-    drive("trio", [Puppet(script)], writer, onlooker, policy=policy, call_id="call-7")
-    writer.close()
+    onlooker = Onlooker()
+    traced(path, script, onlooker, policy=policy, call_id="call-7")
     return onlooker
 
 

@@ -7,22 +7,18 @@ import pytest
 
 from adapters.telling.claim import claim_of
 from adapters.telling.nexts import nexts
-from adapters.telling.trace import Trace, TraceWriter, answer_to_json, read_trace, trace_in
+from adapters.telling.trace import Trace, answer_to_json, read_trace, trace_in
 from adapters.telling.whatif import future_of
-from fsm import start, step
+from fsm import step
 from fsm.call import events as ev
 from fsm.call.states import CLOSED
-from tests.shared.shell import BARGE_IN, ROOT, Puppet, at, drive, silent_policy
+from tests.shared.shell import BARGE_IN, ROOT, at, traced
 
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Trace:
     """A call with one barge-in, decided after 150 ms."""
-    policy = silent_policy()
-    writer = TraceWriter(tmp_path / "call.trace", start(policy))
-    drive("trio", [Puppet((*BARGE_IN, at(9_000, ev.CallerHungUp)))], writer, policy=policy)
-    writer.close()
-    return read_trace(tmp_path / "call.trace")
+    return traced(tmp_path / "call.trace", (*BARGE_IN, at(9_000, ev.CallerHungUp)))
 
 
 @pytest.mark.parametrize("path", [None, ROOT / "tests/bench/recorded.trace"], ids=["a script", "a recorded call"])

@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Awaitable, Callable
-from functools import partial
+from typing import Any
 
 import anyio
 import attrs
@@ -35,7 +35,7 @@ from fsm.call.events import (
     SentenceStarted,
     VadCalibrated,
 )
-from tests.shared.telephone import IDS, Act, ApplicationEnd, Held, Log, Silent, Wire, call, do, in_virtual_time, sound, speak
+from tests.shared.telephone import IDS, Act, ApplicationEnd, Held, Log, Silent, Wire, call, do, sound, speak
 
 HANG_UP = do(HangUp(Reason.GOODBYE))
 
@@ -62,6 +62,12 @@ def twice(act: Act) -> Act:
         act(line, stream)
 
     return act_twice
+
+
+async def answered(wire: Wire, channel: ApplicationEnd | None = None, **settings: Any) -> TwilioLine:
+    """A line whose stream has begun."""
+    await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
+    return TwilioLine(await answer(channel or wire.channel), **settings)
 
 
 def events_of(text: list[str]) -> list[str]:
@@ -134,10 +140,11 @@ def test_an_ear_of_either_format_hears_the_caller() -> None:
     assert np.frombuffer(ears[1].frames[-1], "<i2").mean() == pytest.approx(2_000, rel=0.05)
 
 
-def test_a_line_of_pcm_refuses_an_ear_and_a_voice_of_another_format() -> None:
+@pytest.mark.virtual_time
+async def test_a_line_of_pcm_refuses_an_ear_and_a_voice_of_another_format() -> None:
     ear: Ear = Recorder(sound=PCMU)
     with pytest.raises(ValueError, match="carries pcm, not pcmu"):
-        in_virtual_time(partial(Device([ear]).run, Log().post))
+        await Device([ear]).run(Log().post)
     with pytest.raises(ValueError, match="carries pcm, not pcmu"):
         Device(tape=Tape(Playout(sound=PCMU)))
 
@@ -153,13 +160,10 @@ def test_a_long_answer_is_sent_in_few_messages() -> None:
 # The line.
 
 
-def test_it_is_a_port_and_a_speaker() -> None:
-    async def make() -> TwilioLine:
-        wire = Wire()
-        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
-        return TwilioLine(await answer(wire.channel))
-
-    line = in_virtual_time(make)
+@pytest.mark.virtual_time
+async def test_it_is_a_port_and_a_speaker() -> None:
+    wire = Wire()
+    line = await answered(wire)
     as_port: Port = line
     as_speaker: Speaker = line
     assert as_port is as_speaker
@@ -498,18 +502,13 @@ def test_the_caller_hangs_up() -> None:
     assert held.hung is Hung.CALLER
 
 
-def test_a_socket_that_ends_is_a_caller_who_hung_up() -> None:
-    async def be() -> Log:
-        wire, log = Wire(), Log()
-        stream = Stream(wire.socket, IDS, {}, Silent(), Conditions())
-        await wire.socket.send(json.dumps({"event": "start", "start": stream._start()}))
-        line = TwilioLine(await answer(wire.channel))
-        wire.up.close()
-        await line.run(log.post)
-        assert wire.down.closed
-        return log
-
-    log: Log = in_virtual_time(be)
+@pytest.mark.virtual_time
+async def test_a_socket_that_ends_is_a_caller_who_hung_up() -> None:
+    wire, log = Wire(), Log()
+    line = await answered(wire)
+    wire.up.close()
+    await line.run(log.post)
+    assert wire.down.closed
     assert log.of(CallerHungUp) == [CallerHungUp(0.0, "closed with 1000")]
 
 
@@ -533,18 +532,13 @@ def test_a_hang_up_is_carried_out_once_and_then_told() -> None:
     assert held.hung is Hung.APPLICATION
 
 
-def test_a_hang_up_before_the_line_opens_ends_the_call_too() -> None:
+@pytest.mark.virtual_time
+async def test_a_hang_up_before_the_line_opens_ends_the_call_too() -> None:
     asked: list[int] = []
-
-    async def be() -> Log:
-        wire, log = Wire(), Log()
-        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
-        line = TwilioLine(await answer(wire.channel), hang_up=hanging_up(asked))
-        line.do(HangUp(Reason.APPLICATION))
-        await line.run(log.post)
-        return log
-
-    log: Log = in_virtual_time(be)
+    wire, log = Wire(), Log()
+    line = await answered(wire, hang_up=hanging_up(asked))
+    line.do(HangUp(Reason.APPLICATION))
+    await line.run(log.post)
     assert [type(event) for _, event in log.posted] == [LineClosed]
     assert asked == [1]
 
@@ -561,41 +555,33 @@ def test_a_hang_up_that_fails_or_hangs_is_counted_and_the_stream_is_closed() -> 
         assert held.hung is Hung.APPLICATION
 
 
-def test_a_hang_up_is_carried_out_even_when_the_call_is_torn_down() -> None:
+@pytest.mark.virtual_time
+async def test_a_hang_up_is_carried_out_even_when_the_call_is_torn_down() -> None:
     done: list[int] = []
 
     async def slow() -> None:
         await anyio.sleep(1)
         done.append(1)
 
-    async def be() -> None:
-        wire, log = Wire(), Log()
-        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
-        line = TwilioLine(await answer(wire.channel), hang_up=slow)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(line.run, log.post)
-            await anyio.sleep(0.1)
-            line.do(HangUp(Reason.GOODBYE))
-            await anyio.sleep(0.1)
-            tasks.cancel_scope.cancel()
-        assert wire.down.closed
-
-    in_virtual_time(be)
+    wire, log = Wire(), Log()
+    line = await answered(wire, hang_up=slow)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(line.run, log.post)
+        await anyio.sleep(0.1)
+        line.do(HangUp(Reason.GOODBYE))
+        await anyio.sleep(0.1)
+        tasks.cancel_scope.cancel()
+    assert wire.down.closed
     assert done == [1]
 
 
-def test_a_channel_that_takes_nothing_is_a_failed_device_and_can_still_be_hung_up() -> None:
+@pytest.mark.virtual_time
+async def test_a_channel_that_takes_nothing_is_a_failed_device_and_can_still_be_hung_up() -> None:
     asked: list[int] = []
-
-    async def be() -> Log:
-        wire, log = Wire(), Log()
-        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
-        line = TwilioLine(await answer(Stuck(wire)), hang_up=hanging_up(asked))
-        log.on[DeviceFailed] = lambda: line.do(HangUp(Reason.DEVICE_FAILED))
-        await line.run(log.post)
-        return log
-
-    log: Log = in_virtual_time(be)
+    wire, log = Wire(), Log()
+    line = await answered(wire, Stuck(wire), hang_up=hanging_up(asked))
+    log.on[DeviceFailed] = lambda: line.do(HangUp(Reason.DEVICE_FAILED))
+    await line.run(log.post)
     assert log.of(DeviceFailed, LineClosed) == [DeviceFailed(0.0, "the stream took nothing for 5 s"), LineClosed(0.0)]
     assert asked == [1]
 
@@ -644,19 +630,19 @@ EARLY = '{"event": "media", "streamSid": "MZ", "media": {"payload": "/w=="}}'
         ([ALAW], False, r"set aside: a start of sound that is not mu-law at 8 kHz \(1\)$"),
     ],
 )
-def test_a_stream_without_a_start_is_refused_in_one_line_that_says_what_was_set_aside(sent: list[str], close: bool, words: str) -> None:
-    async def be() -> None:
-        wire = Wire()
-        for text in ('{"event": "connected"}', *sent):
-            await wire.socket.send(text)
-        if close:
-            wire.up.close()
-        began_s = anyio.current_time()
-        with pytest.raises(LineError, match=words):
-            await answer(wire.channel)
-        assert anyio.current_time() - began_s == (0 if sent or close else 10), "nobody waits for another start"
-
-    in_virtual_time(be)
+@pytest.mark.virtual_time
+async def test_a_stream_without_a_start_is_refused_in_one_line_that_says_what_was_set_aside(
+    sent: list[str], close: bool, words: str
+) -> None:
+    wire = Wire()
+    for text in ('{"event": "connected"}', *sent):
+        await wire.socket.send(text)
+    if close:
+        wire.up.close()
+    began_s = anyio.current_time()
+    with pytest.raises(LineError, match=words):
+        await answer(wire.channel)
+    assert anyio.current_time() - began_s == (0 if sent or close else 10), "nobody waits for another start"
 
 
 # Figures.
@@ -701,38 +687,30 @@ def test_refused_sound_and_useless_messages_are_counted() -> None:
     assert held.line.counts["messages missing"] == held.stream.counts["frames of the caller lost"] > 0
 
 
-def test_why_a_message_of_the_stream_cannot_be_used_is_logged_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.virtual_time
+async def test_why_a_message_of_the_stream_cannot_be_used_is_logged_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
     """A caller whose sound cannot be read is not merely silent."""
-
-    async def be() -> None:
-        wire = Wire()
-        await wire.socket.send(EARLY)
-        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
-        line = TwilioLine(await answer(wire.channel))
-        odd = '{"event": "media", "media": {"track": "both_tracks", "payload": "/w=="}}'
-        for text in (odd, odd, EARLY, '{"event": "ping"}', '{"event": "dtmf", "dtmf": {"digits": "12"}}'):
-            await wire.socket.send(text)
-        wire.up.close()
-        await line.run(Log().post)
-
-    in_virtual_time(be)
+    wire = Wire()
+    await wire.socket.send(EARLY)
+    line = await answered(wire)
+    odd = '{"event": "media", "media": {"track": "both_tracks", "payload": "/w=="}}'
+    for text in (odd, odd, EARLY, '{"event": "ping"}', '{"event": "dtmf", "dtmf": {"digits": "12"}}'):
+        await wire.socket.send(text)
+    wire.up.close()
+    await line.run(Log().post)
     reasons = [record.getMessage().rpartition(": ")[2] for record in caplog.records if record.name == "callfsm.twilio"]
     assert reasons == ["malformed media", "of another stream", "malformed dtmf"]
 
 
-def test_what_was_done_before_the_line_opened_is_told_then() -> None:
-    async def be() -> Log:
-        wire, log = Wire(), Log()
-        await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
-        line = TwilioLine(await answer(wire.channel))
-        line.do(Admit("a"))
-        line.play("a", sound(20), item_id="i")
-        line.do(Flush("b"))
-        wire.up.close()
-        await line.run(log.post)
-        return log
-
-    log: Log = in_virtual_time(be)
+@pytest.mark.virtual_time
+async def test_what_was_done_before_the_line_opened_is_told_then() -> None:
+    wire, log = Wire(), Log()
+    line = await answered(wire)
+    line.do(Admit("a"))
+    line.play("a", sound(20), item_id="i")
+    line.do(Flush("b"))
+    wire.up.close()
+    await line.run(log.post)
     assert log.of(AudioArrived, PlayoutStopped) == [AudioArrived(0.0, "a", "i"), PlayoutStopped(0.0, "b", 0.0, 0.0)]
 
 
@@ -761,11 +739,9 @@ def test_sound_that_comes_in_pieces_is_one_voice() -> None:
     assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "a", 400.0), PlayoutFinished(0.0, "b", 100.0)]
 
 
-def test_a_closed_channel_says_so() -> None:
-    async def be() -> None:
-        wire = Wire()
-        await wire.channel.close()
-        with pytest.raises(ChannelClosed):
-            await wire.channel.send("{}")
-
-    in_virtual_time(be)
+@pytest.mark.virtual_time
+async def test_a_closed_channel_says_so() -> None:
+    wire = Wire()
+    await wire.channel.close()
+    with pytest.raises(ChannelClosed):
+        await wire.channel.send("{}")
