@@ -20,6 +20,7 @@ from fsm.call.policy import Between, OneOf, Policy
 if TYPE_CHECKING:
     from adapters.chatterbox.servers import Server
     from adapters.chatterbox.voice import Voice
+    from adapters.hosts.phone.agent import LineSound, ServedAgent
     from adapters.realtime.settings import RealtimeSettings
     from adapters.tools import Tools
 
@@ -42,6 +43,13 @@ class Chosen:
     key: str | None = attrs.field(repr=False)
     voice: "Voice"
     tools: "Tools | None"
+
+    def served(self, line_sound: "LineSound") -> "ServedAgent":
+        """It as the agent of each call of a host; without a realtime server, of the stand-in's."""
+        from adapters.hosts.phone.agent import ServedAgent
+
+        given = {field.name: getattr(self, field.name) for field in attrs.fields(Chosen)}
+        return ServedAgent(**{**given, "realtime_url": self.realtime_url or "", "line_sound": line_sound})
 
 
 def add_agent(parser: argparse.ArgumentParser, *, voice: str) -> None:

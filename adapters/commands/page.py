@@ -35,23 +35,12 @@ def _page(options: argparse.Namespace) -> int:
 
     from adapters.hosts.embedded import StandInError
     from adapters.hosts.ending import Ending, FirmLoop
-    from adapters.hosts.phone.agent import ServedAgent
     from adapters.realtime.websocket import WebSocketError
     from adapters.seam.errors import first_of
 
     refuse_port("--port", options.port)
     refuse_unwritable("--out", options.out)
-    given = chosen(options)
-    agent = ServedAgent(
-        policy=given.policy,
-        chained=given.chained,
-        settings=given.settings,
-        realtime_url=given.realtime_url or "",
-        key=given.key,
-        voice=given.voice,
-        tools=given.tools,
-        line_sound="pcm",
-    )
+    agent = chosen(options).served("pcm")
     refusal, end = "", Ending()
     try:
         with end:

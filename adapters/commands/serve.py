@@ -86,22 +86,11 @@ def _serve(options: argparse.Namespace) -> int:
     from adapters.hosts.embedded import StandInError
     from adapters.hosts.ending import Ending, FirmLoop
     from adapters.hosts.phone import service as phone_service
-    from adapters.hosts.phone.agent import ServedAgent
     from adapters.hosts.phone.log import logging_to, printing_to_log
     from adapters.realtime.websocket import WebSocketError
     from adapters.seam.errors import first_of
 
-    plan, answers = _plan(options), chosen(options)
-    agent = ServedAgent(
-        policy=answers.policy,
-        chained=answers.chained,
-        settings=answers.settings,
-        realtime_url=answers.realtime_url or "",
-        key=answers.key,
-        voice=answers.voice,
-        tools=answers.tools,
-        line_sound=options.line_sound,
-    )
+    plan, agent = _plan(options), chosen(options).served(options.line_sound)
     disable_created_metrics()  # type: ignore[no-untyped-call]
 
     async def serve() -> int:

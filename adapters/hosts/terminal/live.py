@@ -21,29 +21,24 @@ from adapters.chatterbox.port import Chatterbox, check as check_chatterbox
 from adapters.chatterbox.servers import Server
 from adapters.chatterbox.voice import Voice
 from adapters.hosts.embedded import StandIn, StandInError, stand_in
-from adapters.hosts.page.broadcast import Shown, Stage
+from adapters.hosts.page.broadcast import Stage
 from adapters.hosts.phone.agent import model_of
-from adapters.hosts.terminal.show import Show
+from adapters.hosts.terminal.follow import follow
 from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocketError
 from adapters.seam.device import CALIBRATION_MS, Device
-from adapters.seam.driver import Driver, Watch
 from adapters.seam.errors import first_of
 from adapters.seam.files import private_folder
 from adapters.seam.ports import Caller, Port, Post
 from adapters.standin.caller import WavCaller
 from adapters.standin.demo import demo_caller
-from adapters.telling.folder import tell
-from adapters.telling.spans import joined, spans_of
-from adapters.telling.trace import TraceError, Tracing
 from adapters.text.sentences import SentenceCutter
 from adapters.tools import Tools
 from fsm.call import effects as fx, events as ev
 from fsm.call.effects import Effect
 from fsm.call.policy import Policy
-from fsm.call.snapshot import Call, start
-from fsm.engine.machine import Step
+from fsm.call.snapshot import start
 
 
 class CannotStart(Exception):
@@ -196,45 +191,15 @@ def _ears(plan: Plan, device: Device) -> list[Port]:
 
 
 async def _drive(plan: Plan, console: Console, device: Device, ports: list[Port], stage: Stage | None) -> fx.Reason | None:
-    call = start(plan.policy, f"call-{time.strftime('%Y%m%d-%H%M%S')}")
-    began_s = anyio.current_time()
-
-    def old_audio(since_ms: float, response_id: str) -> float | None:
-        return device.sounded_after(began_s + since_ms / 1000, response_id)
-
-    def say_so(error: OSError) -> None:
-        console.print(f"{plan.out / 'call.trace'} ends here: {error.strerror}; make room, or give another --out", style="red", markup=False)
-
-    ends: list[fx.TellEnded] = []
-
-    def note_end(_: ev.Event, answer: Step[Call]) -> None:
-        ends.extend(effect for effect in answer.effects if isinstance(effect, fx.TellEnded))
-
-    trace = Tracing(plan.out / "call.trace", call, say_so, plan.key)
-    shown = Shown(call, lambda: driver.now_ms(), key=plan.key)
-    spans = spans_of(call, model_of(plan.realtime_url or "", plan.settings))
-    watches: list[Watch] = [trace, Show(console, call, old_audio, plan.key), note_end, *([shown] if stage else [])]
-    driver = Driver(call, joined(spans, ports, watches), watches)
-    if stage is not None:
-        stage.show(shown)
-        device.onlooker = shown.hear
+    call, model = start(plan.policy, f"call-{time.strftime('%Y%m%d-%H%M%S')}"), model_of(plan.realtime_url or "", plan.settings)
     try:
-        await driver.run()
+        ended = await follow(call, device, ports, console, plan.out, model=model, key=plan.key, stage=stage)
     finally:
-        trace.close()
-        shown.end()
-        if spans is not None:
-            spans.end(ends[0] if ends else None)
         _tell_of(device, console)
         for port in ports:
             if isinstance(port, Chatterbox) and (figures := port.figures.lines()):
                 console.print("voice: " + ", ".join(f"{name} {value}" for name, value in figures), style="dim", markup=False)
-        with anyio.CancelScope(shield=True):
-            try:
-                await to_thread.run_sync(tell, plan.out, old_audio)
-            except (OSError, TraceError) as error:
-                console.print(f"no picture and no summary: {error}", style="red", markup=False, soft_wrap=True)
-    return ends[0].reason if ends else None
+    return ended.reason if ended else None
 
 
 def _tell_of(device: Device, console: Console) -> None:
