@@ -218,6 +218,14 @@ SPEECH_FAULTS = (
     fault("speech: hang", 'name = "hang"', server="chatterbox", voices=SPOKEN),
     fault("speech: damaged_wav", 'name = "damaged_wav"', server="chatterbox", voices=SPOKEN),
     fault("speech: empty_wav", 'name = "empty_wav"', server="chatterbox", voices=SPOKEN),
+    fault("speech: silent_wav", 'name = "silent_wav"', server="chatterbox", voices=SPOKEN),
+    fault(
+        "speech: silent_wav for ever",
+        'name = "silent_wav"; nth = "every"',
+        server="chatterbox",
+        voices=SPOKEN,
+        reason=fx.Reason.VOICE_FAILED,
+    ),
     fault("speech: cut_off", 'name = "cut_off"; nth = 2', server="chatterbox", voices=SPOKEN),
     fault(
         "speech: lost_cancel",
@@ -249,6 +257,7 @@ SPEECH_SERVERS = (
         races=True,
     ),
     _speech("it stands still", dialect="devnen", without=("loop",)),
+    _speech("packed", dialect="travisvn", without=("plain_encoding",)),
     _speech("no default voice", dialect="devnen", without=("default_voice", "description")),
     _speech("bursts", 'name = "bursts"; nth = "every"; burst_ms = 200; pause_ms = 150', dialect="travisvn"),
     _speech("a wrong voice", 'name = "wrong_voice"'),

@@ -20,6 +20,8 @@ NO_WAV = "that is no WAV"
 _INTEGERS, _FLOATS, _A_LAW, _MU_LAW = 1, 3, 6, 7
 _KINDS = {(_INTEGERS, 8), (_INTEGERS, 16), (_INTEGERS, 24), (_INTEGERS, 32), (_FLOATS, 32), (_FLOATS, 64), (_A_LAW, 8), (_MU_LAW, 8)}
 """The samples that are understood: their kind and their bits."""
+_SILENCES = {(_INTEGERS, 8): b"\x80", (_A_LAW, 8): b"\xd5", (_MU_LAW, 8): b"\xff"}
+"""The octet that silence has, where it is not 0."""
 
 
 class WavError(ValueError):
@@ -43,7 +45,7 @@ class WavStream:
     Takes one or two channels of integers of 8 to 32 bits, floats of 32 or 64, mu-law or A-law at 4 to 384 kHz.
     With `whole` the declared size is
     believed, so that a file which stops short is told as such; without it, sound lasts as long as it comes. A last sample of which
-    a part is missing is left out.
+    a part is missing is left out. An RF64 is one whose true size stands in a part of its own (EBU Tech 3306).
     """
 
     def __init__(self, *, whole: bool = False, longest_s: int = MAX_AUDIO_S) -> None:
@@ -56,6 +58,8 @@ class WavStream:
         self._left = math.inf
         self._came = 0
         self._rest = b""
+        self.loud = False
+        """Has sound come that is more than silence?"""
 
     def feed(self, data: bytes) -> bytes:
         """The sound that these bytes complete; often none."""
@@ -102,20 +106,22 @@ class WavStream:
     def _read_header(self, head: bytes) -> bytes:
         """The sound behind the header once that is whole; until then nothing."""
         self._head = head
-        if not (b"RIFF".startswith(head[:4]) and b"WAVE".startswith(head[8:12])):
+        if not (any(name.startswith(head[:4]) for name in _NAMES) and b"WAVE".startswith(head[8:12])):
             raise WavError(f"{NO_WAV}{_likeness(head)}")
-        at, form = 12, b""
+        at, form, large = 12, b"", _UNKNOWN
         while at + 8 <= len(head):
             name, size = head[at : at + 4], struct.unpack_from("<I", head, at + 4)[0]
             at += 8
             if name == b"data":
                 self._format = _format_of(form, self._format)
-                self._declared = size
+                self._declared = size = large if size == _UNKNOWN else size
                 self._left = math.inf if size == 0 or size > self._most else size
                 self._part, self._head = _Part.SOUND, b""
                 return head[at:]
             if name == b"fmt ":
                 form = head[at : at + size]
+            elif name == b"ds64" and at + 16 <= len(head):
+                large = struct.unpack_from("<Q", head, at + 8)[0]
             at += size + size % 2
         if max(at, len(head)) > MAX_HEADER_BYTES:
             raise WavError(f"the WAV is damaged: there is no sound in its first {MAX_HEADER_BYTES} bytes")
@@ -152,10 +158,14 @@ class WavStream:
         samples = self._rest + data
         size = len(samples) - len(samples) % block
         self._rest = samples[size:]
+        self.loud = self.loud or bool(samples[:size].strip(self._format.silence))
         return self._format.pcm(samples[:size])
 
 
 _HEAD_BYTES = 12
+_NAMES = (b"RIFF", b"RF64")
+_UNKNOWN = 0xFFFF_FFFF
+"""A size that is not known, or stands elsewhere."""
 
 
 def _header_in(sound: bytes) -> int:
@@ -174,6 +184,7 @@ class _Format:
     def __init__(self, kind: int, channels: int, rate: int, bits: int) -> None:
         self.fields = (kind, channels, rate, bits)
         self.rate, self.block = rate, channels * bits // 8
+        self.silence = _SILENCES.get((kind, bits), b"\0")
         self._kind, self._bits, self._channels = kind, bits, channels
         self._resampler = None if rate == RATE_HZ else soxr.ResampleStream(rate, RATE_HZ, 1, dtype="int16", quality="HQ")
 

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
@@ -80,7 +81,7 @@ def client_of(server: Server) -> httpx.AsyncClient:
     root = root_of(server.url)
     # reading the certificates of all authorities takes 50 ms of the loop, and plain http without a proxy never looks at them
     verify = _trusted() if root.scheme == "https" or getproxies() else False
-    # sound does not shrink, and whoever packs it keeps back what should be heard; so what comes is read as it is
+    # sound does not shrink, and whoever packs it keeps back what should be heard; what comes packed all the same is unpacked
     headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {server.key}"} if server.key else {})}
     limits, timeout = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_S), httpx.Timeout(None, connect=CONNECT_S)
     try:
@@ -132,16 +133,32 @@ async def read_through(response: httpx.Response, take: Callable[[bytes], None]) 
     innermost, and left to the garbage collector by an exception of ours.
     """
     fault: Fault | None = None
+    unpacked = _unpacking(response.headers.get("Content-Encoding", ""))
     with anyio.CancelScope() as scope:
         async for chunk in response.aiter_raw():
             if fault is None:
                 try:
-                    take(chunk)
+                    take(unpacked(chunk))
                 except Fault as error:
                     fault = error
                     scope.cancel()
     if fault is not None:
         raise fault
+
+
+def _unpacking(encoding: str) -> Callable[[bytes], bytes]:
+    """What unpacks the next part of a body; Fault when it is none."""
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return bytes
+    packed = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def unpacked(part: bytes) -> bytes:
+        try:
+            return packed.decompress(part)
+        except zlib.error:
+            raise Fault("the answer is packed, and cannot be unpacked", Blame.SERVER) from None
+
+    return unpacked
 
 
 async def refusal(response: httpx.Response, key: str | None = None, said: str = "") -> Fault:

@@ -281,7 +281,10 @@ class _Reading:
     audio_ms: float = 0.0
 
     async def read(self, response: httpx.Response, scope: anyio.CancelScope, *, streams: bool) -> None:
-        """Decode an answer to its end; what streams is heard as it comes, and may then take as long as it goes on without a gap."""
+        """Decode an answer to its end; what streams is heard as it comes, and may then take as long as it goes on without a gap.
+
+        Silence alone is nothing to hear, and no sentence (R91).
+        """
         wav, kept, head = WavStream(whole=not streams), b"", b""
         wrong: WavError | None = None
 
@@ -294,7 +297,7 @@ class _Reading:
                 wrong = error
             if wrong is not None and (kept or self.audio_ms or len(head) >= HEAD_BYTES):
                 raise self._no_sound(wrong, head, response)
-            if streams and (kept if self.audio_ms else len(kept) >= LEAD_BYTES):
+            if streams and (kept if self.audio_ms else wav.loud and len(kept) >= LEAD_BYTES):
                 self._heard(kept, more=True)
                 kept = b""
                 lasting_s = min(self.audio_ms / 1000 * SLOWEST + GAP_S, MAX_AUDIO_S)
@@ -307,6 +310,8 @@ class _Reading:
             wrong = error
         if wrong is not None:
             raise self._no_sound(wrong, head, response)
+        if not wav.loud:
+            raise Fault(f"its sound is {PCM.ms_of(len(kept)) / 1000:.1f} s of silence alone", Blame.MOMENT)
         self.last_s = anyio.current_time()
         self._heard(kept, more=False)
 

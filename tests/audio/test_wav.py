@@ -22,6 +22,26 @@ def chunked(kind: int, bits: int, sound: bytes, *, channels: int = 1, extensible
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body
 
 
+def rf64(sound: bytes, after: bytes = b"") -> bytes:
+    """A WAV whose sizes stand in a part of their own."""
+    small = chunked(1, 16, sound, after=after)[12:].replace(b"data" + struct.pack("<I", len(sound)), b"data\xff\xff\xff\xff")
+    sizes = b"ds64" + struct.pack("<IQQQI", 28, len(small) + 40, len(sound), len(sound) // 2, 0)
+    return b"RF64\xff\xff\xff\xffWAVE" + sizes + small
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_an_rf64_is_heard_to_its_true_end(size: int, whole: bool) -> None:
+    body, stream = rf64(sine(0.1).tobytes(), after=b"LIST\4\0\0\0odd!"), WavStream(whole=whole)
+    heard = b"".join(stream.feed(body[at : at + size]) for at in range(0, len(body), size)) + stream.end()
+    assert heard == sine(0.1).tobytes()
+
+
+def test_an_rf64_that_stops_short_is_told_as_that() -> None:
+    with pytest.raises(WavError, match="cut off: 4800 bytes are declared and 4798 came"):
+        wav_to_pcm(rf64(sine(0.1).tobytes())[:-2])
+
+
 G711 = {
     6: {0xD5: 8, 0x55: -8, 0xD4: 24, 0xAA: 32_256, 0x2A: -32_256, 0x80: 5_504, 0x00: -5_504},
     7: {0xFF: 0, 0x7F: 0, 0xFE: 8, 0x80: 32_124, 0x00: -32_124, 0x8F: 16_764, 0x0F: -16_764},
@@ -34,6 +54,16 @@ def test_the_telephones_eight_bits_are_understood(kind: int) -> None:
     octets, samples = bytes(G711[kind]), list(G711[kind].values())
     stream = WavStream(whole=True)
     assert np.frombuffer(stream.feed(chunked(kind, 8, octets)) + stream.end(), "<i2").tolist() == samples
+
+
+@pytest.mark.parametrize(("kind", "bits", "octet"), [(1, 16, 0), (1, 24, 0), (1, 8, 0x80), (3, 32, 0), (6, 8, 0xD5), (7, 8, 0xFF)])
+def test_silence_is_told_from_sound_in_each_kind_of_samples(kind: int, bits: int, octet: int) -> None:
+    """R91."""
+    silence, stream = bytes([octet]) * (bits // 8 * 100), WavStream()
+    stream.feed(chunked(kind, bits, silence))
+    assert not stream.loud
+    stream.feed(silence[:-1] + bytes([octet ^ 1]) + silence)
+    assert stream.loud
 
 
 @pytest.mark.parametrize(

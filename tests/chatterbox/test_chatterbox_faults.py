@@ -16,7 +16,21 @@ from adapters.chatterbox.port import Chatterbox, check
 from adapters.chatterbox.servers import DIALECTS, Server as Asked
 from fsm.call.effects import Synthesise
 from fsm.call.events import ErrorReceived, SynthesisDiscarded, SynthesisFailed
-from tests.shared.speech import Ends, Played, Reply, Request, always, answering, each_backend, free_port, never, running, sine, wav
+from tests.shared.speech import (
+    PATIENCE_S,
+    Ends,
+    Played,
+    Reply,
+    Request,
+    always,
+    answering,
+    each_backend,
+    free_port,
+    never,
+    running,
+    sine,
+    wav,
+)
 
 SOUND = wav(sine(1))
 
@@ -57,6 +71,15 @@ async def saying(text: str, *urls: str | Asked, **settings: float) -> AsyncItera
     async with running(port, ends):
         port.do(Synthesise("s", "r", text))
         yield ends, port
+
+
+async def sound_of(ends: Ends, session_id: str, size: int) -> bytes:
+    """The sound of a sentence, once there is so much of it."""
+    with anyio.fail_after(PATIENCE_S):
+        while len(ends.pcm(session_id)) < size:
+            await ends.until(Played, session_id)
+            await anyio.sleep(0.01)
+    return ends.pcm(session_id)
 
 
 @each_backend
@@ -164,16 +187,52 @@ async def test_what_is_no_sound_says_what_it_is(anyio_backend: str, reply: Reply
 
 
 @each_backend
-async def test_sound_is_asked_for_unpacked(anyio_backend: str) -> None:
+@pytest.mark.parametrize("dialect", ["seed", "travisvn"])
+async def test_sound_is_asked_for_unpacked_and_heard_where_it_comes_packed_all_the_same(dialect: str, anyio_backend: str) -> None:
     heads: list[str] = []
 
     async def packs(request: Request) -> Reply:
         heads.append(request.head)
-        return Reply(200, gzip.compress(SOUND), headers=("Content-Encoding: gzip",))
+        packed = gzip.compress(SOUND)
+        return Reply(parts=(packed[:1_000], packed[1_000:]), headers=("Content-Encoding: gzip",))
 
-    async with answering(packs) as url, saying("Hello.", url) as (ends, _):
-        assert (await ends.until(SynthesisFailed, "s")).reason == "that is no WAV but gzip"
+    async with answering(packs) as url, saying("Hello.", Asked(url=url, dialect=dialect)) as (ends, _):
+        assert await sound_of(ends, "s", len(SOUND) - 44) == SOUND[44:]
     assert "Accept-Encoding: identity" in heads[0]
+
+
+@each_backend
+async def test_what_is_called_packed_and_is_not_says_so(anyio_backend: str) -> None:
+    async with answering(Scripted([Reply(200, SOUND, headers=("Content-Encoding: gzip",))])) as url, saying("Hello.", url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the answer is packed, and cannot be unpacked"
+
+
+SILENCES = {"of zeros": wav(np.zeros(24_000, "<i2")), "at another rate": wav(np.zeros(22_050, "<i2"), rate=22_050)}
+
+
+@each_backend
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("dialect", ["seed", "travisvn"])
+@pytest.mark.parametrize("silence", SILENCES)
+async def test_a_sentence_of_silence_alone_is_none(silence: str, dialect: str, anyio_backend: str) -> None:
+    """R91: it was heard as nothing, and remembered as said; a model that fails so once may do it well the next time."""
+    server = Scripted([Reply(200, SILENCES[silence]), Reply(200, SOUND)], field=DIALECTS[dialect].text)
+    async with answering(server) as url, saying("Hello.", Asked(url=url, dialect=dialect)) as (ends, port):
+        assert await sound_of(ends, "s", len(SOUND) - 44) == SOUND[44:]
+        server.replies = [Reply(200, SILENCES[silence])]
+        port.do(Synthesise("s2", "r", "Hello."))
+        assert (await ends.until(SynthesisFailed, "s2")).reason == "its sound is 1.0 s of silence alone"
+
+
+@each_backend
+async def test_the_silence_before_a_voice_is_heard_with_it(anyio_backend: str) -> None:
+    quiet = wav(np.concatenate([np.zeros(12_000, "<i2"), sine(1)]))
+    parts = tuple(quiet[at : at + 4_800] for at in range(0, len(quiet), 4_800))
+    async with (
+        answering(Scripted([Reply(parts=parts)], field="input")) as url,
+        saying("Hello.", Asked(url=url, dialect="travisvn")) as (ends, _),
+    ):
+        assert await sound_of(ends, "s", len(quiet) - 44) == quiet[44:]
 
 
 @each_backend

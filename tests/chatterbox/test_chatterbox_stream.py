@@ -268,8 +268,8 @@ async def test_a_stream_that_trickles_is_given_up(anyio_backend: str, monkeypatc
 @each_backend
 async def test_a_stream_that_does_not_end_with_its_text_is_given_up(anyio_backend: str) -> None:
     """R97: a model that does not find its end."""
-    silence = streamed(wav(np.zeros(24_000 * 10, "<i2")))
-    gate = Gate((silence, *[silence[44:]] * 20))
+    noise = streamed(wav(np.ones(24_000 * 10, "<i2")))
+    gate = Gate((noise, *[noise[44:]] * 20))
     gate.open(20)
     async with streaming(gate) as (ends, _):
         told = await ends.until(ErrorReceived)

@@ -31,7 +31,8 @@ fault = [
   {name = "stereo", nth = 5},
   {name = "far_too_long", s = 121, nth = 6},
   {name = "cut_off", share = 0.5, nth = 7},
-  {name = "slow", ms = 300, nth = 8},
+  {name = "silent_wav", nth = 8},
+  {name = "slow", ms = 300, nth = 9},
 ]
 """
 
@@ -54,10 +55,13 @@ def test_each_fault_of_an_answer_strikes_when_its_script_says(tmp_path: Path) ->
             wav_to_pcm(said().content)
         with pytest.raises(httpx.RemoteProtocolError):
             said()
-        assert len(wav_to_pcm(said().content)) > 20_000
+        silent = wav_to_pcm(said().content)
+        assert len(silent) > 20_000
+        assert not any(silent)
+        assert any(wav_to_pcm(said().content))
     lines = server.lines()
     struck = [line["name"] for line in lines if line["event"] == "fault"]
-    assert struck == ["status", "damaged_wav", "empty_wav", "other_rate", "stereo", "far_too_long", "cut_off", "slow"]
+    assert struck == ["status", "damaged_wav", "empty_wav", "other_rate", "stereo", "far_too_long", "cut_off", "silent_wav", "slow"]
     begun, done = ([line["at_ms"] for line in lines if line["event"] == event][-1] for event in ("synthesising", "done"))
     assert done - begun >= 299
 

@@ -38,6 +38,7 @@ CHATTERBOX = Repertoire(
         "hang": Kind("it never ends", {}, SYNTHESIS),
         "damaged_wav": Kind("the WAV has no format", {}, SYNTHESIS),
         "empty_wav": Kind("the WAV holds no sound", {}, SYNTHESIS),
+        "silent_wav": Kind("the sound is silence alone", {}, SYNTHESIS),
         "other_rate": Kind("the WAV is of another rate", {"hz": Param(16_000, low=4_000, high=384_000)}, SYNTHESIS),
         "stereo": Kind("the WAV has two channels", {}, SYNTHESIS),
         "far_too_long": Kind("silence follows the sound up to `s`", {"s": Param(130, low=1, high=600)}, SYNTHESIS),
@@ -86,6 +87,8 @@ def spoiled(pcm: bytes, faults: dict[str, Fault]) -> Sound:
     """The sound of an answer, with what the faults do to it; the voice's own is 24 kHz, mono."""
     rate, channels = RATE_HZ, 1
     samples = np.frombuffer(b"" if "empty_wav" in faults else pcm, "<i2")
+    if "silent_wav" in faults:
+        samples = np.zeros_like(samples)
     if "other_rate" in faults:
         rate = faults["other_rate"]["hz"]
         samples = soxr.resample(samples, RATE_HZ, rate)

@@ -8,6 +8,7 @@ LACKS = {
     "plain_errors": "what went wrong is told in an object, {detail: {error, message}}",
     "default_voice": "devnen: it does not tell which voice is its default",
     "description": "it does not describe itself (/openapi.json)",
+    "plain_encoding": "it packs what it sends (gzip), whatever its client takes",
     "options": "it does not say which methods a path takes",
 }
 

@@ -18,9 +18,12 @@ import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.standin.chatterbox.dialects import DEFAULTS, DIALECTS, MAX_SYNTHESIS_MS, Refusal
 from adapters.standin.chatterbox.faults import CHATTERBOX
@@ -129,7 +132,18 @@ def _application(server: Service) -> Starlette:
         Refusal: partial(_refuse_in_words, server.without),
         ClientDisconnect: _nobody,
     }
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    packs = [Middleware(_Packs)] if "plain_encoding" in server.without else []
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers, middleware=packs)
+
+
+class _Packs:
+    """Packs every answer, as if its client had asked for that."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = GZipMiddleware(app, minimum_size=0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "headers": [(b"accept-encoding", b"gzip"), *scope.get("headers", ())]}, receive, send)
 
 
 async def _refuse(without: frozenset[str], request: Request, error: Exception) -> Response:
