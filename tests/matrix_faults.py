@@ -70,6 +70,13 @@ REALTIME_FAULTS = (
     _simple("server_error", codes=["server_error"]),
     fault("server_error on create", 'name = "server_error"; on = "response.create"', codes=["server_error"], owners=OURS),
     fault(
+        "server_error on create, naming nothing",
+        'name = "server_error"; on = "response.create"',
+        codes=["server_error"],
+        owners=OURS,
+        without=("error_event_id",),
+    ),
+    fault(
         "server_error on cancel",
         'name = "server_error"; on = "response.cancel"',
         codes=["server_error"],

@@ -14,7 +14,16 @@ from adapters.seam.base64 import octets_of
 from adapters.seam.errors import unkeyed
 from adapters.seam.waits import LONGEST_MS, UNSTATED_MS, duration_ms, field_wait_ms, is_rate_limit, stated_wait_ms
 from fsm.call import events as ev
-from fsm.call.effects import CancelResponse, CommitTurn, ConfigureSession, CreateResponse, DeleteItem, Effect, RewriteItem
+from fsm.call.effects import (
+    CancelResponse,
+    CommitTurn,
+    ConfigureSession,
+    CreateResponse,
+    DeleteItem,
+    Effect,
+    RewriteItem,
+    TruncateItem,
+)
 from fsm.call.guards import ACTIVE_ALREADY, FATAL, NOT_ACTIVE
 from fsm.call.response import HARMLESS
 
@@ -285,8 +294,15 @@ def made(memory: Memory, told: Told) -> list[Incoming]:
     return []
 
 
+def corrected(memory: Memory, _: Told) -> list[Incoming]:
+    """A correction of ours is answered."""
+    memory.open_corrections = max(memory.open_corrections - 1, 0)
+    return []
+
+
 def deleted(memory: Memory, told: Told) -> list[Incoming]:
     """An item is gone; what is to stand in its place is made."""
+    corrected(memory, told)
     return [Reply(*one) for one in memory.rewrites.deleted(told.text("item_id"))]
 
 
@@ -509,6 +525,8 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
     if refusal:
         memory.set_aside["error"] += 1
         return refusal
+    if isinstance(command, TruncateItem | DeleteItem | None):
+        corrected(memory, told)
     return [*_refused_items(memory, command), *note(memory, "error", message, code=code)]
 
 
@@ -544,9 +562,13 @@ def _race(words: str) -> str:
 
 
 def _is_about_a_response(memory: Memory, code: str, kind: str, told: Told) -> bool:
-    """Can an error that names no command be about nothing else than the response that is asked for: one too many, or too soon (R92)?"""
+    """Can an error that names no command be about nothing else than the response that is asked for?
+
+    It can where that is one too many, or too soon (R92), and where the server failed and nothing else is open.
+    """
     limits = is_rate_limit(code) or is_rate_limit(kind) or stated_wait_ms(told.message, memory.clock_s()) > 0
-    return limits or code == ACTIVE_ALREADY
+    failed = "server_error" in (code, kind) and memory.only_asks
+    return limits or failed or code == ACTIVE_ALREADY
 
 
 def _refused_items(memory: Memory, command: Effect | None) -> list[Incoming]:

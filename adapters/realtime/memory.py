@@ -116,6 +116,8 @@ class Memory:
     """Does the server tell that speech stopped? None: it has not shown yet."""
     open_commits: int = 0
     """How many commits of ours are not answered."""
+    open_corrections: int = 0
+    """How many truncates and deletes of ours are not answered."""
     asking: bool = False
     """Is a response asked for that was neither created nor refused?"""
     names_responses: bool = False
@@ -223,6 +225,12 @@ class Memory:
             return conversation == "none"
         awaited = self.asking or self.policy.create_response or response_id in self.responses
         return conversation is None and (self.names_conversations or not awaited)
+
+    @property
+    def only_asks(self) -> bool:
+        """Is nothing open but a response that is asked for, so that the failure of something is its own?"""
+        corrects = self.open_corrections or self.rewrites.under_way
+        return self.asking and not self.running and not self.open_commits and not corrects
 
     def is_told(self, kind: str) -> bool:
         """Is an error of this kind told, being one of the first few?"""

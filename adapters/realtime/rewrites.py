@@ -35,6 +35,11 @@ class Rewrites:
         self._under_way: Bounded[str, _Rewrite] = Bounded()
         self._numbers = itertools.count(1)
 
+    @property
+    def under_way(self) -> bool:
+        """Is there any?"""
+        return bool(self._under_way)
+
     def begin(self, effect: RewriteItem, after: str) -> list[dict[str, Any]]:
         """Rewrite an item, which stands behind the item `after`, empty where that is not known."""
         self._under_way[effect.item_id] = _Rewrite(effect, f"cf_item_{next(self._numbers)}", after)

@@ -186,7 +186,7 @@ _ITEMS = (
         for name, act, kinds in _OF_ITEMS
     ),
     told("conversation.item.deleted", ("item_id",), comes(m.deleted, Reply, why="what stands in its place is made now")),
-    told("conversation.item.truncated", (), aside("it answers a correction of ours")),
+    told("conversation.item.truncated", (), aside("it answers a correction of ours", act=m.corrected)),
     told("conversation.item.retrieved", (), aside("we retrieve nothing")),
 )
 _RESPONSES = (

@@ -29,6 +29,7 @@ from fsm.call.effects import (
     ProtectResponse,
     ReleaseResponse,
     RewriteItem,
+    TruncateItem,
 )
 from fsm.call.policy import Policy
 
@@ -83,6 +84,8 @@ class Wire:
                 return [self._numbered(effect, body) for body in setup.release(held=isinstance(effect, ProtectResponse))]
             case CommitTurn():
                 self.memory.open_commits += 1
+            case TruncateItem() | DeleteItem():
+                self.memory.open_corrections += 1
             case RewriteItem():
                 began = self.memory.rewrites.begin(effect, self.memory.previous.get(effect.item_id, ""))
                 return [self._spoken(DeleteItem(effect.item_id), body) for body in began]

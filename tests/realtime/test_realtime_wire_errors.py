@@ -16,7 +16,9 @@ from fsm.call.effects import (
     ConfigureSession,
     CreateResponse,
     DeleteItem,
+    Effect,
     ReleaseResponse,
+    RewriteItem,
     TruncateItem,
 )
 from fsm.call.events import ErrorReceived
@@ -143,6 +145,47 @@ def test_a_refused_commit_is_known_by_its_words(error: dict[str, Any]) -> None:
     say(made, CommitTurn())
     assert [one.event for one in hear(made, type="error", error=error)] == [events.CommitRefused]
     assert [one.event for one in hear(made, type="error", error=error)] == [ErrorReceived]
+
+
+@pytest.mark.parametrize("error", [{"type": "server_error", "message": "Sorry."}, {"code": "server_error", "message": "Sorry."}])
+def test_a_server_that_fails_while_nothing_else_is_open_has_refused_the_response(error: dict[str, Any]) -> None:
+    """R14: the caller waited six seconds for what would not come."""
+    made = confirmed()
+    told = Happened(ErrorReceived, ("server_error", "Sorry."))
+    assert hear(made, type="error", error=error) == [told]
+    say(made, CreateResponse(Cause.USER_TURN))
+    assert hear(made, type="error", error=error) == [told, Happened(events.CreateRefused, ("server_error",))]
+    assert hear(made, type="error", error=error) == [told], "once"
+
+
+@pytest.mark.parametrize("open_too", ["a response", "a commit", "a truncate", "a delete", "a rewrite"])
+def test_it_may_have_failed_in_something_else(open_too: str) -> None:
+    """R03: what it may be about is told once that is answered."""
+    made, error = confirmed(LOCAL), {"type": "server_error", "message": "Sorry."}
+    opened: dict[str, Effect] = {
+        "a commit": CommitTurn(),
+        "a truncate": TruncateItem("i1", 100),
+        "a delete": DeleteItem("i1"),
+        "a rewrite": RewriteItem("i1", "We"),
+    }
+    if open_too == "a response":
+        hear(made, type="response.created", response=RESPONSE)
+    else:
+        made.send(opened[open_too])
+    made.send(CreateResponse(Cause.USER_TURN))
+    assert [one.event for one in hear(made, type="error", error=error) if isinstance(one, Happened)] == [ErrorReceived]
+
+
+@pytest.mark.parametrize("answer", [{"type": "conversation.item.truncated"}, {"type": "error", "error": {"message": "What?"}}])
+def test_what_was_answered_is_not_open(answer: dict[str, Any]) -> None:
+    """R03."""
+    made = confirmed()
+    made.send(TruncateItem("i1", 100))
+    hear(made, **answer)
+    say(made, CreateResponse(Cause.USER_TURN))
+    assert events.CreateRefused in [
+        one.event for one in hear(made, type="error", error={"type": "server_error"}) if isinstance(one, Happened)
+    ]
 
 
 def test_a_command_may_be_named_beside_the_error() -> None:
