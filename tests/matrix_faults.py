@@ -209,48 +209,28 @@ SERVER_LACKS = (
     ),
     fault("errors that name nothing", without=("error_event_id",), races=True),
 )
-SPEECH_FAULTS = (
-    fault("speech: refuse", 'name = "refuse"; on = "tts"; ms = 400', server="chatterbox", voices=SPOKEN),
-    fault("speech: crash", 'name = "crash"; on = "tts"; nth = 2; ms = 300', server="chatterbox", voices=SPOKEN),
-    fault("speech: status 500", 'name = "status"; code = 500', server="chatterbox", voices=SPOKEN),
-    fault(
-        "speech: status 500 for ever",
-        'name = "status"; code = 500; nth = "every"',
-        server="chatterbox",
-        voices=SPOKEN,
-        reason=fx.Reason.VOICE_FAILED,
-    ),
-    fault("speech: status 503", 'name = "status"; code = 503', server="chatterbox", voices=SPOKEN),
-    fault("speech: slow", 'name = "slow"; ms = 700', server="chatterbox", voices=SPOKEN),
-    fault("speech: hang", 'name = "hang"', server="chatterbox", voices=SPOKEN),
-    fault("speech: damaged_wav", 'name = "damaged_wav"', server="chatterbox", voices=SPOKEN),
-    fault("speech: empty_wav", 'name = "empty_wav"', server="chatterbox", voices=SPOKEN),
-    fault("speech: silent_wav", 'name = "silent_wav"', server="chatterbox", voices=SPOKEN),
-    fault(
-        "speech: silent_wav for ever",
-        'name = "silent_wav"; nth = "every"',
-        server="chatterbox",
-        voices=SPOKEN,
-        reason=fx.Reason.VOICE_FAILED,
-    ),
-    fault("speech: cut_off", 'name = "cut_off"; nth = 2', server="chatterbox", voices=SPOKEN),
-    fault(
-        "speech: lost_cancel",
-        'name = "slow"; ms = 600; nth = 2',
-        'name = "lost_cancel"; nth = "every"',
-        server="chatterbox",
-        voices=SPOKEN,
-    ),
-    fault(
-        "speech: cancel_404", 'name = "slow"; ms = 600; nth = 2', 'name = "cancel_404"; nth = "every"', server="chatterbox", voices=SPOKEN
-    ),
-)
 
 
 def _speech(name: str, *strikes: str, **more: Any) -> Fault:
     return fault(f"speech: {name}", *strikes, server="chatterbox", voices=SPOKEN, **more)
 
 
+SPEECH_FAULTS = (
+    _speech("refuse", 'name = "refuse"; on = "tts"; ms = 400'),
+    _speech("crash", 'name = "crash"; on = "tts"; nth = 2; ms = 300'),
+    _speech("status 500", 'name = "status"; code = 500'),
+    _speech("status 500 for ever", 'name = "status"; code = 500; nth = "every"', reason=fx.Reason.VOICE_FAILED),
+    _speech("status 503", 'name = "status"; code = 503'),
+    _speech("slow", 'name = "slow"; ms = 700'),
+    _speech("hang", 'name = "hang"'),
+    _speech("damaged_wav", 'name = "damaged_wav"'),
+    _speech("empty_wav", 'name = "empty_wav"'),
+    _speech("silent_wav", 'name = "silent_wav"'),
+    _speech("silent_wav for ever", 'name = "silent_wav"; nth = "every"', reason=fx.Reason.VOICE_FAILED),
+    _speech("cut_off", 'name = "cut_off"; nth = 2'),
+    _speech("lost_cancel", 'name = "slow"; ms = 600; nth = 2', 'name = "lost_cancel"; nth = "every"'),
+    _speech("cancel_404", 'name = "slow"; ms = 600; nth = 2', 'name = "cancel_404"; nth = "every"'),
+)
 SPEECH_SERVERS = (
     *(
         # its first sentence comes late, so that the answer may be generated to its end just as it is interrupted
@@ -258,10 +238,7 @@ SPEECH_SERVERS = (
         for dialect in ("seed", "devnen", "travisvn")
     ),
     _speech(
-        "crash, then it loads its model",
-        'name = "crash"; on = "tts"; nth = 2; ms = 200; loading_ms = 500',
-        dialect="travisvn",
-        races=True,
+        "crash, then it loads its model", 'name = "crash"; on = "tts"; nth = 2; ms = 200; loading_ms = 500', dialect="travisvn", races=True
     ),
     _speech("it stands still", dialect="devnen", without=("loop",)),
     _speech("packed", dialect="travisvn", without=("plain_encoding",)),
