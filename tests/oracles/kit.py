@@ -7,6 +7,7 @@ declares, in that order, then a recording of each line that it wants said.
 import asyncio
 import logging
 import os
+import subprocess
 import sys
 import time
 import traceback
@@ -158,6 +159,16 @@ class Complaints(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the line."""
         self.lines.append(f"{record.levelname}: {record.getMessage()}"[:300])
+
+
+async def recorded(check: Checks, folder: Path) -> None:
+    """What a call of callfsm's left is what any other leaves, and replays."""
+    left = {path.name for path in folder.iterdir()}
+    wanted = {"call.svg", "call.trace", "call.wav", "summary.txt"}
+    check("the call left its sound, its picture, its summary and its trace", left >= wanted, left)
+    command = [sys.executable, "-m", "adapters.cli", "replay", str(folder / "call.trace")]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    check("the trace replays outside the framework", "every row and effect as recorded" in done.stdout, done.stdout + done.stderr)
 
 
 def sound_of(path: str) -> bytes:

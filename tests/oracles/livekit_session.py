@@ -128,12 +128,7 @@ async def hold(check: Checks, urls: list[str], lines: list[bytes]) -> None:
         await _in_text(check, urls[0], http)
     told = [event for kind, event in call.inbox.all if kind == "error"]
     check("the session told of no error", not told, told)
-    check(
-        f"each of {call.wire.kinds.total()} events is of a type that `openai` knows, and all are one story",
-        not call.wire.faults,
-        call.wire.faults,
-    )
-    check("the server sent no error", not call.wire.errors, call.wire.errors)
+    call.wire.tell(check)
     check("the package logged no complaint", not complaints.lines, complaints.lines)
 
 
@@ -146,7 +141,7 @@ async def _in_text(check: Checks, url: str, http: Any) -> None:
     check("a session in text is answered in text alone", "Bluebird Cycles" in answer.text and not answer.sound, answer.text)
     await call.session.aclose()
     await model.aclose()
-    check("its events are one story without an error", not call.wire.faults and not call.wire.errors, call.wire.faults + call.wire.errors)
+    call.wire.tell(check)
 
 
 async def _greeted(check: Checks, call: _Call) -> None:

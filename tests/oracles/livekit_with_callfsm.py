@@ -19,18 +19,16 @@ a cough interrupts nothing, a function and a handover work, and the call ends af
 # mypy: disable-error-code="import-not-found"
 
 import asyncio
-import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
 from pathlib import Path
 from typing import Any
 
-from kit import FRAME_BYTES, FRAME_MS, RATE_HZ, Checks, Complaints, Inbox, Microphone, oracle, soon
-from livekit import rtc
+from kit import FRAME_BYTES, FRAME_MS, RATE_HZ, Checks, Complaints, Inbox, Microphone, oracle, recorded, soon
 from livekit.agents import Agent, AgentSession, function_tool
 from livekit.agents.voice import io
+from livekit_ear import Ear
 from wire import Wire
 
 from adapters.hosts.frameworks.livekit import CallfsmModel
@@ -63,22 +61,6 @@ class Receptionist(Agent):
     async def fetch_mechanic(self) -> Any:
         """Fetch the mechanic."""
         return Mechanic(), "the mechanic is here"
-
-
-class Ear(io.AudioInput):
-    """The caller's frames."""
-
-    def __init__(self) -> None:
-        super().__init__(label="kit")
-        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def push(self, frame: bytes) -> None:
-        """The caller's next 20 ms."""
-        self._frames.put_nowait(frame)
-
-    async def __anext__(self) -> Any:
-        frame = await self._frames.get()
-        return rtc.AudioFrame(frame, RATE_HZ, 1, len(frame) // 2)
 
 
 class Loudspeaker(io.AudioOutput):
@@ -175,14 +157,10 @@ async def hold(check: Checks, urls: list[str], lines: list[bytes]) -> None:
         await session.aclose()
         playing.cancel()
         await model.aclose()
-        left = {path.name for path in (Path(folder) / "call").iterdir()}
-        check("the call left its sound, its picture, its summary and its trace", left >= {"call.svg", "call.trace", "call.wav"}, left)
-        command = [sys.executable, "-m", "adapters.cli", "replay", str(Path(folder) / "call" / "call.trace")]
-        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
-        check("the trace replays outside the framework", "every row and effect as recorded" in done.stdout, done.stdout + done.stderr)
+        await recorded(check, Path(folder) / "call")
     told = [event for event in inbox.all if event.type == "error"]
-    odd = wire.faults + wire.errors
-    check("nobody told of an error, and the server's events are one story", not told + odd, told + odd)
+    check("nobody told of an error", not told, told)
+    wire.tell(check)
     grave = [line for line in complaints.lines if "resume_false_interruption" not in line]
     check("the package logged no complaint", not grave, grave)
 

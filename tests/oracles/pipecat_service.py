@@ -120,12 +120,7 @@ async def hold(check: Checks, urls: list[str], lines: list[bytes]) -> None:
     await asyncio.wait_for(running, STEP_S)
     told = [frame.error for frame in call.inbox.all + call.upstream.all if isinstance(frame, frames.ErrorFrame)]
     check("the service told of no error", not told, told)
-    check(
-        f"each of {call.wire.kinds.total()} events is of a type that `openai` knows, and all are one story",
-        not call.wire.faults,
-        call.wire.faults,
-    )
-    check("the server sent no error", not call.wire.errors, call.wire.errors)
+    call.wire.tell(check)
     check("the package logged no complaint", not complaints, complaints)
 
 
@@ -149,7 +144,7 @@ async def _in_text(check: Checks, call: _Call) -> None:
     await asyncio.wait_for(running, STEP_S)
     text = "".join(frame.text for frame in call.inbox.all if isinstance(frame, frames.LLMTextFrame))
     check("a session in text is answered in text alone", text.startswith("We are open") and not call.spoken(), text)
-    check("its events are one story without an error", not call.wire.faults and not call.wire.errors, call.wire.faults + call.wire.errors)
+    call.wire.tell(check)
 
 
 async def _greeted(check: Checks, call: _Call) -> None:

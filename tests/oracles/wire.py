@@ -8,6 +8,7 @@ clients of the API rely on. No client and no socket in here.
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, get_args
 
 from openai.types.realtime import RealtimeServerEvent, RealtimeSessionCreateRequest, RealtimeSessionCreateResponse
@@ -61,6 +62,12 @@ class Wire:
             return None
         self.faults += [f"{event['type']} holds {name}, which the package does not know" for name in _unknown(typed)]
         return typed
+
+    def tell(self, check: Callable[..., None]) -> None:
+        """What it came to, as checks."""
+        knows = f"each of {self.kinds.total()} events is of a type that `openai` knows, and all are one story"
+        check(knows, not self.faults, self.faults)
+        check("the server sent no error", not self.errors, self.errors)
 
     # The story.
 

@@ -19,7 +19,6 @@ import time
 from typing import Any
 
 import aiohttp
-from livekit import rtc
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice import io
 from livekit.plugins import openai
@@ -30,6 +29,7 @@ from stage import RATE_HZ, Stage, stage
 from adapters.hosts.frameworks.livekit import CallfsmModel
 from adapters.realtime.settings import RealtimeSettings
 from fsm import Policy
+from tests.oracles.livekit_ear import Ear
 
 logging.disable(logging.CRITICAL)
 
@@ -44,22 +44,6 @@ class Model(openai.realtime.RealtimeModel):
         session = super().session(**choices)
         session.on("openai_server_event_received", self.scene.server)
         return session
-
-
-class Ear(io.AudioInput):
-    """The caller's frames."""
-
-    def __init__(self) -> None:
-        super().__init__(label="stage")
-        self._frames: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def push(self, frame: bytes) -> None:
-        """The caller's next 20 ms."""
-        self._frames.put_nowait(frame)
-
-    async def __anext__(self) -> Any:
-        frame = await self._frames.get()
-        return rtc.AudioFrame(frame, RATE_HZ, 1, len(frame) // 2)
 
 
 class Loudspeaker(io.AudioOutput):
