@@ -12,15 +12,12 @@ from adapters.commands import output
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
 from adapters.commands.common import Refused, add_page, command, refuse_port, refuse_used
 from adapters.commands.extras import need
-from fsm.call.effects import Reason
+from adapters.telling.steps import DUE_ENDS
 
 if TYPE_CHECKING:
     from adapters.hosts.embedded import StandIn
     from adapters.hosts.ending import Ending
     from adapters.hosts.page.broadcast import Stage
-
-DUE_ENDS = (Reason.CALLER_HUNG_UP, Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE, Reason.LIMIT)
-"""The ends that a call may have without anything being wrong; after any other the exit code is 1."""
 
 
 def add(commands: Any) -> None:

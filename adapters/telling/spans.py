@@ -20,6 +20,7 @@ from adapters.seam.bounded import Bounded
 from adapters.seam.driver import Watch
 from adapters.seam.ports import Port, Post
 from adapters.telling.latency import Timing, Wait
+from adapters.telling.steps import DUE_ENDS
 from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import Call
 from fsm.engine.machine import Step
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-DUE = frozenset({fx.Reason.CALLER_HUNG_UP, fx.Reason.GOODBYE, fx.Reason.APPLICATION, fx.Reason.IDLE, fx.Reason.LIMIT})
-"""The ends with which nothing is wrong."""
 _LOG = logging.getLogger("callfsm.spans")
 MOST_OPEN = 256
 """More responses, syntheses and tools than this are not under way at a time: of more no span is made."""
@@ -143,7 +142,7 @@ class Spans:
             self._turn[1].end(at_ns)
         if ended is not None:
             self._root.set_attribute("callfsm.reason", ended.reason.value)
-            if ended.reason not in DUE:
+            if ended.reason not in DUE_ENDS:
                 self._fail(self._root, ended.reason.name.lower())
         self._root.end(at_ns)
 

@@ -5,6 +5,9 @@ from fsm.call.snapshot import Call
 from fsm.call.states import CLEAR
 from fsm.engine.machine import Step
 
+DUE_ENDS = frozenset({fx.Reason.CALLER_HUNG_UP, fx.Reason.GOODBYE, fx.Reason.APPLICATION, fx.Reason.IDLE, fx.Reason.LIMIT})
+"""The ends that a call may have without anything being wrong."""
+
 
 def barged_in(before: Call, event: ev.Event, answer: Step[Call]) -> bool:
     """Did the caller interrupt what could be heard: by our decision, or by the server's own cancel, while we held the voice or before?"""

@@ -1,6 +1,5 @@
 """The virtual sound device: exact on a virtual clock, in order on a real one, and never without a readable recording."""
 
-import math
 import resource
 import signal
 import wave
@@ -17,7 +16,6 @@ import pytest
 import trio.testing
 
 from adapters.audio.wav_device import WavDevice
-from adapters.audio.wav_file import read_caller
 from adapters.seam.playout import Refusal
 from adapters.seam.ports import FRAME_BYTES, RATE_HZ, Ear, Port, Post, Speaker
 from adapters.standin.caller import At, Line, ScriptedCaller, WavCaller
@@ -36,7 +34,7 @@ from fsm.call.events import (
     SentenceStarted,
     VadCalibrated,
 )
-from tests.shared.shell import each_backend, level as sound, run_on, write_wav
+from tests.shared.shell import each_backend, level as sound, run_on
 
 SILENCE = bytes(FRAME_BYTES)
 
@@ -455,112 +453,3 @@ async def test_a_post_that_answers_a_frame_with_a_hang_up_ends_the_call_with_tha
     await device.run(poster)
     assert log.events()[-2:] == [PlayoutFinished(0, "r", 100), LineClosed(0)]
     assert len(ear.heard) == 6
-
-
-# Reading a caller's recording.
-
-
-def tone(rate: int, seconds: float = 0.5, hz: float = 440) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Half a second of a tone at half of full scale."""
-    return np.sin(2 * math.pi * hz * np.arange(round(rate * seconds)) / rate) * 0.5
-
-
-def encoded(samples: "np.ndarray[Any, np.dtype[np.float64]]", width: int) -> bytes:
-    """Samples from -1 to 1 as PCM of `width` bytes."""
-    if width == 1:
-        return bytes((np.rint(samples * 127) + 128).astype("u1").tobytes())
-    whole = np.rint(samples * (2 ** (8 * width - 1) - 1)).astype("<i8")
-    return bytes(whole.view("u1").reshape(-1, 8)[:, :width].tobytes())
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("width", [1, 2, 3, 4])
-@pytest.mark.parametrize("rate", [8_000, 24_000, 44_100])
-def test_any_usual_wav_is_read_as_the_same_sound(tmp_path: Path, rate: int, width: int, channels: int) -> None:
-    data = encoded(np.repeat(tone(rate), channels), width)
-    samples = np.frombuffer(read_caller(write_wav(tmp_path / "a.wav", data, rate, channels, width)), "<i2") / 32768
-    expected = tone(RATE_HZ)
-    assert abs(len(samples) - len(expected)) <= 1
-    middle = slice(2_000, 10_000)
-    assert np.abs(samples[middle] - expected[middle]).max() < 0.02
-
-
-def test_a_24_khz_mono_16_bit_wav_is_read_bit_for_bit(tmp_path: Path) -> None:
-    data = array("h", [-32768, 32767, 0, 1, -1, 12_345]).tobytes()
-    assert read_caller(write_wav(tmp_path / "a.wav", data)) == data
-
-
-def test_two_channels_are_averaged(tmp_path: Path) -> None:
-    data = array("h", [1_000, 3_000, -2_000, 0]).tobytes()
-    assert read_caller(write_wav(tmp_path / "a.wav", data, channels=2)) == array("h", [2_000, -1_000]).tobytes()
-
-
-def test_a_wav_cut_off_in_mid_sample_is_read_up_to_there(tmp_path: Path) -> None:
-    path = write_wav(tmp_path / "a.wav", sound(20))
-    path.write_bytes(path.read_bytes()[:-3])
-    assert read_caller(path) == sound(20)[:-4]
-
-
-def a_text(path: Path) -> None:
-    path.write_text("hello " * 20)
-
-
-def an_empty_file(path: Path) -> None:
-    path.touch()
-
-
-def a_wav_without_sound(path: Path) -> None:
-    write_wav(path, b"")
-
-
-def a_wav_of_six_channels(path: Path) -> None:
-    write_wav(path, bytes(120), channels=6)
-
-
-def a_wav_of_one_hertz(path: Path) -> None:
-    write_wav(path, bytes(120), rate_hz=1)
-
-
-def a_wav_of_40_bit_samples(path: Path) -> None:
-    data = bytearray(write_wav(path, bytes(120)).read_bytes())
-    data[34:36] = (40).to_bytes(2, "little")
-    path.write_bytes(data)
-
-
-def a_wav_of_a_law(path: Path) -> None:
-    data = bytearray(write_wav(path, bytes(120)).read_bytes())
-    data[20:22] = (6).to_bytes(2, "little")
-    path.write_bytes(data)
-
-
-def a_folder(path: Path) -> None:
-    path.mkdir()
-
-
-def nothing(_: Path) -> None:
-    """There is no such file."""
-
-
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (nothing, "can't be read .No such file or directory.; give the path"),
-        (a_folder, "can't be read .Is a directory.; give the path"),
-        (a_text, "that is no WAV; convert it with: ffmpeg"),
-        (an_empty_file, "that is no WAV: it is empty; convert it with"),
-        (a_wav_without_sound, "holds no sound; convert it"),
-        (a_wav_of_six_channels, "6 channels, 16 bits.*; convert it with"),
-        (a_wav_of_one_hertz, ", 1 Hz.*; convert it with"),
-        (a_wav_of_40_bit_samples, "1 channels, 40 bits.*; convert it with"),
-        (a_wav_of_a_law, "of kind 6 .*; convert it with"),
-    ],
-)
-def test_a_file_that_is_no_callers_wav_is_refused_in_one_line_that_says_what_to_do(
-    tmp_path: Path, make: Callable[[Path], None], says: str
-) -> None:
-    path = tmp_path / "caller.wav"
-    make(path)
-    with pytest.raises(ValueError, match=says) as caught:
-        read_caller(path)
-    assert str(caught.value).startswith(str(path))
-    assert "\n" not in str(caught.value)

@@ -31,8 +31,6 @@ from fsm.call.snapshot import Call, start
 from fsm.call.states import IN_PROGRESS, SILENT
 from fsm.engine.machine import Step
 
-DUE_ENDS = (Reason.CALLER_HUNG_UP, Reason.GOODBYE, Reason.APPLICATION, Reason.IDLE, Reason.LIMIT)
-"""The ends that a call may have without anything being wrong."""
 POLICY = Policy(voice="realtime", greeting=False)
 """What a framework's call is run by unless it is told otherwise: the caller speaks first, and we cancel what they interrupt."""
 _LOG = logging.getLogger("callfsm.frameworks")

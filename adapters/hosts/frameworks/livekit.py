@@ -16,13 +16,14 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Floor, Guard, is_generated
+from adapters.hosts.frameworks.guard import POLICY, CallFailed, Floor, Guard, is_generated
 from adapters.hosts.frameworks.livekit_context import LONGEST_ID, Conversation, wire_item
 from adapters.hosts.frameworks.words import Words
 from adapters.realtime.messages import Told
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam.bounded import Bounded
 from adapters.seam.frames import Run
+from adapters.telling.steps import DUE_ENDS
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call

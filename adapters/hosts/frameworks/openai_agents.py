@@ -17,12 +17,13 @@ from typing import Any
 
 import attrs
 
-from adapters.hosts.frameworks.guard import DUE_ENDS, POLICY, CallFailed, Guard, is_generated
+from adapters.hosts.frameworks.guard import POLICY, CallFailed, Guard, is_generated
 from adapters.hosts.frameworks.words import cut_to_heard
 from adapters.realtime.messages import Told, value_at
 from adapters.realtime.settings import NO_TRANSCRIPTION, RealtimeSettings
 from adapters.seam.bounded import Bounded
 from adapters.seam.frames import Part, Run
+from adapters.telling.steps import DUE_ENDS
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
 from fsm.call.snapshot import Call
