@@ -11,15 +11,27 @@ from fsm.call.policy import Policy
 from fsm.call.snapshot import start
 
 
-def warnings(*events: ev.Event, key: str | None = None) -> list[str]:
-    """The warnings that a terminal shows of a call in which this happens."""
-    call, out = start(Policy(greeting=False, voice="chatterbox"), "c"), StringIO()
+def shown(*events: ev.Event, key: str | None = None, voice: str = "chatterbox") -> list[str]:
+    """What a terminal shows of a call in which this happens."""
+    call, out = start(Policy(greeting=False, voice=voice), "c"), StringIO()
     show = Show(Console(file=out, width=200), call, lambda *_: None, key=key)
     for event in (ev.LineOpened(0), ev.SessionConfirmed(0), ev.VadCalibrated(0), *events):
         answer = step(call, event)
         show(event, answer)
         call = answer.snapshot
-    return [line.partition("warning: ")[2] for line in out.getvalue().splitlines() if "warning" in line]
+    return out.getvalue().splitlines()
+
+
+def warnings(*events: ev.Event, key: str | None = None) -> list[str]:
+    """The warnings among that."""
+    return [line.partition("warning: ")[2] for line in shown(*events, key=key) if "warning" in line]
+
+
+def test_an_answer_without_words_is_no_line_of_what_is_said() -> None:
+    """R91: it stood there as if the agent had spoken."""
+    created = (ev.TurnCommitted(5, "u1"), ev.ResponseCreated(10, "r1"))
+    spoken = [shown(*created, ev.ResponseTranscribed(20, "r1", text), voice="realtime") for text in ("", "Hello.")]
+    assert [[line for line in lines if "agent" in line] for lines in spoken] == [[], [spoken[1][-1]]]
 
 
 def test_an_error_is_shown_with_the_servers_own_words_and_without_our_key() -> None:

@@ -63,7 +63,7 @@ class Show:
                 self._say(event, "caller", text)
             case ev.SentenceStarted(session_id=session_id):
                 self._say(event, "agent", self._texts.pop(session_id, ""))
-            case ev.ResponseTranscribed(text=text) if before.policy.voice == "realtime":
+            case ev.ResponseTranscribed(text=text) if text and before.policy.voice == "realtime":
                 self._say(event, "agent", text)
             case ev.SpeechStarted():
                 self._speech_ms = event.at_ms
