@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,32 @@ def add_page(parser: argparse.ArgumentParser, what: str) -> None:
     """Declare `--page`, which shows `what`."""
     text = f"show {what} on a page, at this port of 127.0.0.1 (default: a free one)"
     parser.add_argument("--page", type=int, nargs="?", const=0, metavar="PORT", help=text)
+
+
+def add_without(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare `--without`, which makes a stand-in a `what` that lacks something."""
+    text = f"be a compatible {what} that lacks this; may be given again; `--without help` lists the names"
+    parser.add_argument("--without", action="append", default=[], metavar="NAME", help=text)
+
+
+@contextmanager
+def refusing(give: str) -> Iterator[None]:
+    """Why a server could not begin, or go on, as a Refused: in its words, or those of a port or folder with what to `give` instead."""
+    from adapters.hosts.embedded import StandInError
+    from adapters.realtime.websocket import WebSocketError
+    from adapters.seam.errors import first_of
+
+    try:
+        yield
+        return
+    except* WebSocketError as group:
+        refusal = f"--realtime: {first_of(group)}"
+    except* (StandInError, ValueError) as group:
+        refusal = str(first_of(group))
+    except* OSError as group:
+        error = first_of(group)
+        refusal = f"{error.filename}: {error.strerror}; give {give}" if isinstance(error, OSError) and error.filename else str(error)
+    raise Refused(refusal)
 
 
 def refuse_port(option: str, port: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.commands import output
-from adapters.commands.common import Refused, command, refuse_used
+from adapters.commands.common import Refused, add_without, command, refuse_used
 from adapters.commands.extras import need
 
 if TYPE_CHECKING:
@@ -29,13 +29,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--loss", type=float, default=0.0, metavar="PERCENT", help="lose this share of the frames, both ways")
     parser.add_argument("--dtmf", default="", metavar="KEYS@S", help="press keys so many seconds into the call, e.g. 1234#@5.0")
     parser.add_argument("--hang-up-after", type=float, metavar="S", help="hang up then (default: 30 s after the caller's last word)")
-    parser.add_argument(
-        "--without",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="be a compatible carrier that lacks this; may be given again; `--without help` lists the names",
-    )
+    add_without(parser, "carrier")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same jitter and loss (default: 1)")
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a custom parameter of a ws:// stream")
     parser.add_argument("--called", metavar="NUMBER", help="the number that is called (default: +15005550001)")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.commands import output
 from adapters.commands.agent import add_agent, chosen, list_policy, with_stand_ins
-from adapters.commands.common import Refused, command, refuse_port, refuse_unwritable
+from adapters.commands.common import command, refuse_port, refuse_unwritable, refusing
 from adapters.commands.extras import need
 
 if TYPE_CHECKING:
@@ -33,27 +33,14 @@ def _page(options: argparse.Namespace) -> int:
     need("callfsm page", "serve", *(["stand-in"] if with_stand_ins(options) else []))
     import anyio
 
-    from adapters.hosts.embedded import StandInError
     from adapters.hosts.ending import Ending, FirmLoop
-    from adapters.realtime.websocket import WebSocketError
-    from adapters.seam.errors import first_of
 
     refuse_port("--port", options.port)
     refuse_unwritable("--out", options.out)
     agent = chosen(options).served("pcm")
-    refusal, end = "", Ending()
-    try:
-        with end:
-            return anyio.run(_serve, agent, options, end, backend_options={"loop_factory": FirmLoop})
-    except* WebSocketError as group:
-        refusal = f"--realtime: {first_of(group)}"
-    except* (StandInError, ValueError) as group:
-        refusal = str(first_of(group))
-    except* OSError as group:
-        error = first_of(group)
-        named = isinstance(error, OSError) and error.filename
-        refusal = f"{error.filename}: {error.strerror}; give another --port" if named and isinstance(error, OSError) else str(error)
-    raise Refused(refusal)
+    end = Ending()
+    with refusing("another --port"), end:
+        return anyio.run(_serve, agent, options, end, backend_options={"loop_factory": FirmLoop})
 
 
 def _has_screen() -> bool:

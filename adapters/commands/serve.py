@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from adapters.commands.agent import add_agent, chosen, list_policy, voice_of, with_stand_ins
-from adapters.commands.common import Refused, add_page, command, refuse_port, refuse_unwritable
+from adapters.commands.common import Refused, add_page, command, refuse_port, refuse_unwritable, refusing
 from adapters.commands.dial import ACCOUNT_VARIABLE, TOKEN_VARIABLE
 from adapters.commands.extras import need
 from adapters.commands.output import announce
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adapters.hosts.page.fleet import Fleet
 
 CLUSTER_VARIABLE = "CALLFSM_CLUSTER"
+OTHERS = "another --host and --port, --metrics-host and --metrics-port, --page or --traces"
 MAX_GAP = 500
 """The longest `--gap`; Twilio says some thousand characters, but nobody listens to so many."""
 
@@ -83,12 +84,9 @@ def _serve(options: argparse.Namespace) -> int:
     import anyio
     from prometheus_client import disable_created_metrics
 
-    from adapters.hosts.embedded import StandInError
     from adapters.hosts.ending import Ending, FirmLoop
     from adapters.hosts.phone import service as phone_service
     from adapters.hosts.phone.log import logging_to, printing_to_log
-    from adapters.realtime.websocket import WebSocketError
-    from adapters.seam.errors import first_of
 
     plan, agent = _plan(options), chosen(options).served(options.line_sound)
     disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -109,17 +107,9 @@ def _serve(options: argparse.Namespace) -> int:
             end.must_end(code)
             return code
 
-    refusal, end = "", Ending()
-    try:
-        with logging_to(), end:
-            return anyio.run(serve, backend_options={"loop_factory": FirmLoop})
-    except* WebSocketError as group:
-        refusal = f"--realtime: {first_of(group)}"
-    except* (StandInError, ValueError) as group:
-        refusal = str(first_of(group))
-    except* OSError as group:
-        refusal = _os_words(first_of(group))
-    raise Refused(refusal)
+    end = Ending()
+    with refusing(OTHERS), logging_to(), end:
+        return anyio.run(serve, backend_options={"loop_factory": FirmLoop})
 
 
 def _serve_with_workers(options: argparse.Namespace) -> int:
@@ -129,11 +119,10 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
     import anyio
 
     from adapters.cluster.nats import embedded
-    from adapters.hosts.embedded import StandInError, stand_in
+    from adapters.hosts.embedded import stand_in
     from adapters.hosts.ending import Ending
     from adapters.hosts.phone.log import logging_to
     from adapters.hosts.phone.workers import Workers
-    from adapters.seam.errors import first_of
 
     _plan(options)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
@@ -184,15 +173,9 @@ def _serve_with_workers(options: argparse.Namespace) -> int:
             end.must_end(code)
             return code
 
-    refusal, end = "", Ending()
-    try:
-        with logging_to(), end:
-            return anyio.run(serve)
-    except* StandInError as group:
-        refusal = str(first_of(group))
-    except* OSError as group:
-        refusal = _os_words(first_of(group))
-    raise Refused(refusal)
+    end = Ending()
+    with refusing(OTHERS), logging_to(), end:
+        return anyio.run(serve)
 
 
 def _end_with_parent() -> None:
@@ -353,10 +336,3 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _os_words(error: BaseException) -> str:
-    """What is wrong with a port or a folder; a server that is not there says so itself."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; give another --host and --port, --metrics-host and --metrics-port, --page or --traces"
-    return str(error)

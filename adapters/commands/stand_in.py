@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.commands.common import Refused, command
+from adapters.commands.common import Refused, add_without, command
 from adapters.commands.extras import need
 
 if TYPE_CHECKING:
@@ -37,13 +37,7 @@ def add(commands: Any) -> None:
         help="stop when standard input closes, as it does when the parent ends; a line of it is a script of faults, which begins then",
     )
     parser.add_argument("--words-per-s", type=float, help="realtime: how fast a text answer is written (default: 25)")
-    parser.add_argument(
-        "--without",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="be a compatible server that lacks this; may be given again; `--without help` lists the names",
-    )
+    add_without(parser, "server")
     parser.add_argument("--synthesis-ms", metavar="LOW:HIGH", help="chatterbox: how long a synthesis takes at least (default: 0:0)")
     parser.add_argument(
         "--dialect",
