@@ -10,6 +10,7 @@ from adapters.proof.world import (
     OWN_WORDS,
     SOUND,
     TURN,
+    Answer,
     Device,
     Sound,
     World,
@@ -246,7 +247,7 @@ def _true_reason(asked: Asking, world: World, reason: Reason) -> bool:
         if said is None:
             return True
         lasts = said.audible or (said.generated and not (said.cancelled or said.cut))
-        return not lasts and (said.sound >= Sound.HEARD or said.device is Device.SILENCED)
+        return not (lasts or _broken_off(asked, said)) and (said.sound >= Sound.HEARD or said.device is Device.SILENCED)
     if reason is Reason.SESSION_LOST and world.lost <= asked.policy.reconnects:
         return False
     if reason is Reason.VOICE_FAILED and world.unvoiced < asked.policy.voice_failures:
@@ -256,6 +257,12 @@ def _true_reason(asked: Asking, world: World, reason: Reason) -> bool:
     if reason is Reason.MODEL_FAILED and not (world.failures >= asked.policy.recoveries or again or is_fatal(event)):
         return False
     return isinstance(event, _REASONS[reason])
+
+
+def _broken_off(asked: Asking, goodbye: Answer) -> bool:
+    """Does the session go as the goodbye is generated, so that its last words may be missing (R42)?"""
+    before = asked.before.answer(goodbye.id)
+    return isinstance(asked.event, ev.SessionLost) and before is not None and before.generated
 
 
 def is_fatal(event: ev.Event) -> bool:
@@ -312,7 +319,9 @@ def _words(asked: Asking, world: World, reason: Reason) -> str | None:
         case Reason.MODEL_FAILED | Reason.VOICE_FAILED:
             said = event.reason if isinstance(event, ev.ResponseFailed | ev.ResponseIncomplete | ev.SynthesisFailed) else ""
             return said or "no answer came"
-    return event.reason if isinstance(event, ev.Ending | ev.SessionLost) else ""
+        case Reason.SESSION_LOST if isinstance(event, ev.SessionLost):
+            return event.reason
+    return event.reason if isinstance(event, ev.Ending) else ""
 
 
 DEMANDS: dict[type[fx.Effect], Callable[[Asking, World, Any], Iterator[Rule]]] = {

@@ -19,8 +19,10 @@ from adapters.proof.world import (
     Tool,
     World,
     has_spoken,
+    is_broken,
     is_notice,
     is_past,
+    may_follow,
     owe,
     sentence_lost,
     to_be_spoken,
@@ -84,9 +86,9 @@ def _plain(answer: Answer, due: frozenset[str]) -> Answer:
     if is_past(answer):
         sound = answer.sound if answer.device is Device.RETIRED else min(answer.sound, Sound.CAME)
         return Answer(answer.id, answer.cause, live=answer.live, completed=answer.completed, cancelled=answer.live, overdue=answer.overdue,
-            cut=answer.cut, device=answer.device, sound=sound, items=answer.items)  # fmt: skip
+            cut=answer.cut, called=answer.called, device=answer.device, sound=sound, items=answer.items)  # fmt: skip
     if not answer.live:
-        answer = answer._replace(cancelled=False, unsent=0, called=answer.called and answer.audible, over=False)
+        answer = answer._replace(cancelled=False, unsent=0, over=False)
     return answer._replace(pays=answer.pays & due)
 
 
@@ -129,7 +131,8 @@ def failed_to_pay(before: World, world: World, event: ev.Event, signals: tuple[t
     if not to_pay:
         return world
     alone = not ((before.owed | before.optional) & IN_CONVERSATION) - to_pay
-    counts = alone and bool(to_pay & IN_CONVERSATION) and ev.PlayoutStalled not in signals
+    # what a server that answers by itself knew of, nobody can tell
+    counts = alone and bool(to_pay & IN_CONVERSATION) and ev.PlayoutStalled not in signals and not policy.create_response
     sure = min(world.sure + counts, policy.recoveries)
     return world._replace(tried=world.tried | to_pay, sure=sure)
 
@@ -153,7 +156,7 @@ def _created(world: World, event: ev.ResponseCreated, policy: Policy, by_itself:
     if asked is not None:
         world = world._replace(asked=None if asked.crossed else asked._replace(crossed=True))
     ours = asked is not None and not asked.crossed
-    if world.stopped and not (ours or world.live) and sum(answer.audible for answer in world.answers) < 2:
+    if world.stopped and not (ours or world.live) and may_follow(world):
         world, pays = owe(_counted(world, policy), TURN, stopped=False, early=True), pays | {TURN}
     return world._replace(answers=(*world.answers, Answer(name, cause, pays, cut=cut, over=over)), auto=None)
 
@@ -288,7 +291,7 @@ def _goodbye(world: World, event: ev.GoodbyeSaid, policy: Policy) -> World:
     said = world.answer(event.response_id)
     if world.bye or said is None or said.cause is Cause.GREETING or world.turns < policy.least_turns:
         return world
-    heard = said is world.answers[-1] and was_heard_last(world, said)
+    heard = said is world.answers[-1] and was_heard_last(world, said) and not said.called
     lasts = said.completed or (said.live and not said.cancelled)
     counts = heard or (said.audible and lasts and not said.overdue)
     return world._replace(bye=said.id, why=Reason.GOODBYE, wish="") if counts else world
@@ -297,8 +300,8 @@ def _goodbye(world: World, event: ev.GoodbyeSaid, policy: Policy) -> World:
 def _wished(world: World, event: ev.HangupRequested, _: Policy) -> World:
     """The application wishes the end after a response, unless that was cut or broken off, or the caller has spoken since."""
     said = world.answer(event.response_id)
-    broken = said is not None and (said.cut or said.cancelled or said.overdue or not (said.live or said.completed))
-    since = has_spoken(world) or world.asked is not None or (said is not None and said is not world.answers[-1])
+    broken = said is not None and (said.cut or is_broken(said) or (said.live and said.device is Device.NEVER))
+    since = has_spoken(world) or world.asked is not None or world.failed or (said is not None and said is not world.answers[-1])
     past = said is not None and not (said.audible or said.live) and since
     if world.bye or broken or past:
         return world
@@ -307,7 +310,7 @@ def _wished(world: World, event: ev.HangupRequested, _: Policy) -> World:
 
 
 def _starts(world: World, _: ev.SpeechStarted, __: Policy) -> World:
-    asked = world.asked is not None and not world.asked.cut
+    asked = world.asked is not None and not (world.asked.cut or world.asked.crossed)
     alive = any(answer.audible or (answer.generated and not (answer.cancelled or answer.cut)) for answer in world.answers)
     if world.bye != "*" and not (asked or alive):
         world = world._replace(bye="")
@@ -406,7 +409,10 @@ def _overheard(world: World, item_id: str) -> World:
 
 
 def _dismissed(world: World, _: ev.TurnDismissed, __: Policy) -> World:
-    return world._replace(owed=world.owed - {TURN, SOUND}, optional=world.optional - {TURN, SOUND}, doubt="")
+    """No answer is owed to the turn; for which a greeting that is under way was needless, and may be said again if it fails."""
+    causes = [answer.cause for answer in world.answers if answer.generated or answer.audible] + ([world.asked.cause] if world.asked else [])
+    greets = {GREETING} if Cause.GREETING in causes else set()
+    return world._replace(owed=world.owed - {TURN, SOUND}, optional=(world.optional - {TURN, SOUND}) | greets, doubt="")
 
 
 def _noticed(world: World, event: ev.NoticeRequested, _: Policy) -> World:
@@ -495,6 +501,8 @@ def _confirmed(world: World, _: ev.SessionConfirmed, __: Policy) -> World:
 
 def session_lost(world: World, _: ev.SessionLost | fx.OpenSession, __: Policy) -> World:
     """The session is gone, and all that was under way in it."""
+    for answer in world.answers:
+        world = came_to_nothing(world, answer.id) if answer.live else world
     answers = tuple(answer._replace(live=False) if answer.live else answer for answer in world.answers)
     failed = world.failed or world.asked is not None or bool(world.live)
     world = world._replace(answers=answers, failed=failed, stopped=world.stopped or world.speaking, asked=None, auto=None)

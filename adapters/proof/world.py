@@ -320,6 +320,13 @@ def was_heard_last(world: World, said: Answer) -> bool:
     return said.completed and over and not (said.cut or said.overdue or since)
 
 
+def may_follow(world: World) -> bool:
+    """May the server's own answer be heard, now or behind what is heard? Not behind what is owed until it is heard (R93)."""
+    front = world.front
+    owed_yet = front is not None and ((front.notice and not is_broken(front)) or (front.sound <= Sound.CAME and WARNING in front.pays))
+    return sum(answer.audible for answer in world.answers) < 2 and not owed_yet
+
+
 def is_broken(answer: Answer) -> bool:
     """Did a response fail, or was it cancelled, and its end is awaited, or was too long?"""
     return answer.overdue or (answer.cancelled if answer.live else not answer.completed)

@@ -31,13 +31,13 @@ from fsm.call.guards import (
 from fsm.call.idle import gives_up_waiting
 from fsm.call.snapshot import Call, Hangup
 from fsm.call.states import (
-    CANCEL_IN_FLIGHT,
     CANCELLED,
     COMPLETED,
     CONFIGURING,
     CONNECTING,
     FAILED,
     GOODBYE,
+    GREETING_LOCK,
     IN_PROGRESS,
     INCOMPLETE,
     NOTHING,
@@ -83,8 +83,9 @@ def withdrawn_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) ->
 
 
 def of_greeting(call: Call, event: ev.GoodbyeSaid) -> bool:
-    """Is it the greeting that says goodbye (R48)?"""
-    return event.response_id == call.response.id and call.response.cause is Cause.GREETING
+    """Is it the greeting that says goodbye (R48), though another response may be to follow it?"""
+    followed = event.response_id == call.playout.id and call.phase.state is GREETING_LOCK
+    return followed or (event.response_id == call.response.id and call.response.cause is Cause.GREETING)
 
 
 def being_heard(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested | ev.ResponseCompleted) -> bool:
@@ -135,8 +136,18 @@ def ends_after_all(call: Call, event: ev.ResponseCompleted) -> bool:
 
 def goodbye_failed(call: Call, _: ev.AnswerFailed | ev.VoiceMissing) -> bool:
     """Is it the goodbye that failed, maybe with the end of one that was cancelled at its birth still awaited (R73)?"""
-    ended = call.response.ended[-1:] if call.response.state is CANCEL_IN_FLIGHT else ()
+    ended = call.response.ended[-1:] if call.response.state in CANCELLINGS else ()
     return call.hangup.id in (call.response.id, *ended)
+
+
+def goodbye_broken_off(call: Call, _: ev.SessionLost) -> bool:
+    """Was the goodbye generated yet as its session went, so that its last words may be missing (R42)?"""
+    return call.hangup.id == call.response.id and call.response.state in (IN_PROGRESS, *CANCELLINGS)
+
+
+def farewell_broken_off(call: Call, event: ev.SessionLost) -> bool:
+    """Was it one that is ours to say?"""
+    return goodbye_broken_off(call, event) and ours_to_say(call, None)
 
 
 def goodbye_heard_out(call: Call, event: ev.TakenUp) -> bool:
@@ -156,7 +167,7 @@ def ours_to_say(call: Call, _: object) -> bool:
 
 
 def farewell_failed(call: Call, event: ev.AnswerFailed | ev.VoiceMissing) -> bool:
-    """Did such a goodbye fail?"""
+    """Did a goodbye fail that is ours to say?"""
     return goodbye_failed(call, event) and ours_to_say(call, None)
 
 
@@ -352,6 +363,8 @@ HANGUP = region(
     row(LIVE,        (ev.SynthesisFailed, ev.SynthesisExpired), voice_lost, stay(voice_failed, raises(ev.HangupDue))),
     row(LIVE,        ev.SessionExpired,      unconfirmed,               stay(session_unconfirmed, raises(ev.HangupDue))),
     row(LIVE,        ev.SessionLost,         beyond_reconnecting,       stay(session_lost, raises(ev.HangupDue))),
+    row(GOODBYE,     ev.SessionLost,         farewell_broken_off,       go(PARTING)),
+    row(GOODBYE,     ev.SessionLost,         goodbye_broken_off,        go(STAYING)),
     row(LIVE,        ev.LimitExpired,        limit_reached,             stay(limit, raises(ev.HangupDue))),
     row(LIVE,        ev.LineExpired,         always,                    stay(no_line, raises(ev.HangupDue))),
 

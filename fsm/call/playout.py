@@ -17,6 +17,7 @@ from fsm.call.guards import (
     last_of_playout,
     last_sentence_lost,
     more_to_come,
+    notice_to_be_heard,
     notice_under_way,
     of_next,
     of_playout,
@@ -59,9 +60,10 @@ def no_audio(call: Call, _: ev.PlayoutExpired) -> bool:
 
 
 def last_word_lost(call: Call, event: ev.SynthesisEnded | ev.SynthesisExpired) -> bool:
-    """Does the only sentence of a completed response come to nothing, so that it was never heard (R91)?"""
-    completed = call.response.state is COMPLETED and call.response.id == call.playout.id
-    return completed and not calls_instead(call) and last_sentence_lost(call, event)
+    """Does the only sentence of what has ended come to nothing, so that it was never heard (R91)? A notice may have ended long since."""
+    ours = call.response.id == call.playout.id
+    to_be_heard = call.response.state is COMPLETED and not calls_instead(call) if ours else notice_to_be_heard(call)
+    return to_be_heard and unheard(call, None) and last_sentence_lost(call, event)
 
 
 def after_call(call: Call, _: ev.ToolsAnswered) -> bool:
@@ -200,7 +202,7 @@ PLAYOUT = region(
     row(ADMITTED,                ev.ResponseFailed,       asks_patience,        ignore("a voice of ours speaks of the wait (R92)")),
     row(UNHEARD,                 ev.ResponseEnded,        last_of_playout,      stay(raises(ev.PlayoutOver))),
     row((*UNHEARD, STARVED),     ev.SessionLost,          ends_with_session,    stay(raises(ev.PlayoutOver))),
-    row(ADMITTED,                UNSPOKEN,                last_word_lost,       stay(raises(ev.AnswerFailed), raises(ev.PlayoutOver))),
+    row((ADMITTED, STARVED),     UNSPOKEN,                last_word_lost,       stay(raises(ev.AnswerFailed), raises(ev.PlayoutOver))),
     row((ADMITTED, STARVED),     UNSPOKEN,                last_sentence_lost,   stay(raises(ev.PlayoutOver))),
     row((ADMITTED, PLAYING, STARVED), ev.PlayoutExpired,  stalled,              stay(raises(ev.PlayoutStalled))),
     row(ADMITTED,                ev.PlayoutExpired,       no_audio,             stay(raises(ev.VoiceMissing))),

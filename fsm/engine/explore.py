@@ -1,10 +1,11 @@
-"""The explorer: breadth-first over every state that moves lead to, with the shortest way to each; it knows nothing of calls.
+"""The explorer: breadth-first over every state that moves lead to, with the shortest way to each, or at random; it knows nothing of calls.
 
 A node is any hashable value. `moves` gives what can happen in it, `faults` what is wrong with it; both are the business of whoever
 explores. What is explored is finite only if its nodes are: that too is theirs to see to.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from random import Random
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import attrs
@@ -82,16 +83,60 @@ def explore(
                 _note(space, at, move.label, move.faults)
                 continue
             if move.target not in number:
-                target = number[move.target] = len(space.nodes)
-                space.nodes.append(move.target)
-                space.came_from.append(at)
-                space.came_by.append(move.label)
-                space.depth.append(space.depth[at] + 1)
-                _note(space, target, None, faults(move.target))
+                number[move.target] = _met(space, at, move)
+                _note(space, number[move.target], None, faults(move.target))
         at += 1
     space.explored = at
     space.complete = at == len(space.nodes)
     return space
+
+
+def wander(
+    start: N,
+    move: Callable[[N, Random], Move[N] | None],
+    faults: Callable[[N], Sequence[str]],
+    news: Callable[[], Hashable],
+    *,
+    steps: int,
+    length: int,
+    rng: Random,
+) -> Space[N]:
+    """Go at random, in walks of `length` steps, each from a node to which a step led that brought news; `steps` in all.
+
+    `move` is one thing that happens in a node, None if nothing came of it; `news` says of the last one what it was like, and what it was
+    never like before is news (coverage-guided, as fuzzers go). A walk begins the likelier in a node the later that was found.
+    """
+    space = Space([start])
+    number, met, begins = {start: 0}, {news()}, [0]
+    _note(space, 0, None, faults(start))
+    for step in range(steps):
+        if step % length == 0:
+            at = begins[int(len(begins) * rng.random() ** 0.5)]
+        taken = move(space.nodes[at], rng)
+        if taken is None:
+            continue
+        space.moves += 1
+        if taken.faults:
+            _note(space, at, taken.label, taken.faults)
+            continue
+        if taken.target not in number:
+            number[taken.target] = _met(space, at, taken)
+            _note(space, number[taken.target], None, faults(taken.target))
+        at = number[taken.target]
+        if news() not in met:
+            met.add(news())
+            begins.append(at)
+    space.explored = len(space.nodes)
+    return space
+
+
+def _met(space: Space[N], at: int, move: Move[N]) -> int:
+    """The number of the node that is met for the first time."""
+    space.nodes.append(move.target)
+    space.came_from.append(at)
+    space.came_by.append(move.label)
+    space.depth.append(space.depth[at] + 1)
+    return len(space.nodes) - 1
 
 
 def _note(space: Space[N], node: int, label: Any, rules: Sequence[str]) -> None:

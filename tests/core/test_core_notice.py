@@ -1,7 +1,10 @@
 """Claims about what the agent says unasked, notices, fillers and prompts, and about silent answers and early goodbyes (R16, R36, R46)."""
 
+from itertools import product
+
 from fsm import events as ev, states
 from fsm.call.effects import (
+    Admit,
     CancelResponse,
     Cause,
     CreateResponse,
@@ -14,7 +17,8 @@ from fsm.call.effects import (
     SendToolResult,
     TellEnded,
 )
-from tests.shared.core import Script, answering, asked, begun, caller_says, hear, heard_out, idle, interrupted, playing_out, speaking
+from fsm.call.snapshot import Debt
+from tests.shared.core import Script, answering, asked, begun, caller_says, hear, heard_out, idle, interrupted, playing_out, put, speaking
 
 NOTICE = CreateResponse(Cause.NOTICE, "This call is recorded.")
 FILLER = CreateResponse(Cause.TOOL_FILLER)
@@ -235,6 +239,36 @@ def test_a_notice_that_calls_a_tool_and_is_not_said_is_asked_for_again() -> None
             script.post(ev.ToolFinished, "t1", "found")
         script.post(ev.ResponseCompleted, "n1")
         assert notices(script) == ["one"]
+
+
+def test_a_notice_whose_sentence_is_lost_behind_its_tool_is_asked_for_again() -> None:
+    """R91, R93: also where the tool answered before anything of it was heard, or the server said something meanwhile that was not heard."""
+    for answers_first, server_speaks in product((False, True), (False, True)):
+        script = noticed(idle(voice="chatterbox"))
+        script.post(ev.ResponseCreated, "n1")
+        script.post(ev.ToolCalled, "t1", "look_up", "{}", "n1")
+        if answers_first:
+            script.post(ev.ToolFinished, "t1", "found")
+        script.post(ev.SentenceCut, "n1", 1, "This call is recorded.", "i1")
+        script.post(ev.ResponseCompleted, "n1")
+        if server_speaks:
+            assert script.post(ev.ResponseCreated, "r2") == [CancelResponse("r2")]
+        script.post(ev.SynthesisFailed, "call.n1.1", "boom")
+        assert notices(script) == ["This call is recorded."]
+
+
+def test_nothing_follows_a_notice_before_it_is_heard() -> None:
+    """R93: nor a warning; so whatever becomes of it, it is not lost to what the server says by itself, and that is asked for again."""
+    warned = put(put(answering(), "pending", states.NOTHING, asked=(Debt(Cause.LIMIT_WARNING),)), "response", states.COMPLETED)
+    noted = hear(answered(noticed(idle())))
+    noted.post(ev.ResponseCompleted, "r1")
+    for script in (warned, noted):
+        script.post(ev.TurnCommitted, "u2")
+        assert script.post(ev.ResponseCreated, "r2") == [CancelResponse("r2")]
+        assert [debt.cause for debt in script.call.pending.owed] == [Cause.USER_TURN]
+    after = put(hear(answering()), "pending", states.NOTHING, asked=(Debt(Cause.LIMIT_WARNING),))
+    after.post(ev.ResponseCompleted, "r1")
+    assert Admit("r2") in after.post(ev.ResponseCreated, "r2")
 
 
 def test_a_long_tool_is_told_to_the_caller() -> None:

@@ -268,7 +268,7 @@ def test_a_device_that_plays_nothing_is_stalled_in_every_state_in_which_it_shoul
 
 def test_the_loss_of_the_only_sentence_is_a_failed_answer() -> None:
     """R77, R91: however it is lost; not where another waits, or more is generated, or it is another response's; then the voice waits."""
-    for state in (states.ADMITTED, states.STARVED):
+    for state, heard in ((states.ADMITTED, False), (states.STARVED, True), (states.STARVED, False)):
         for lost in (ev.SynthesisFailed, ev.SynthesisDiscarded, None):
             for status, response_id, queue, session_id, over in (
                 (states.COMPLETED, "r1", (), ONE, True),
@@ -281,14 +281,14 @@ def test_the_loss_of_the_only_sentence_is_a_failed_answer() -> None:
             ):
                 if lost is None and session_id != ONE:
                     continue
-                script = put(put(reading(), "playout", state), "response", status, id=response_id)
+                script = put(put(reading(), "playout", state, heard=heard), "response", status, id=response_id)
                 script = put(script, "synthesis", states.SYNTHESISING, queue=queue)
                 if lost is None:
                     expired(script, "synthesis")
                 else:
                     now(script, lost, session_id)
                 script.expects(playout=states.SILENT if over else state)
-                failed = over and state is states.ADMITTED and status is states.COMPLETED and response_id == "r1"
+                failed = over and not heard and status is states.COMPLETED and response_id == "r1"
                 script.expects(pending=states.PAUSED if failed else states.NOTHING)
 
 

@@ -7,7 +7,7 @@ from fsm.call.effects import AddEntry, Cause, Flush, Reason, ReleaseResponse
 from fsm.call.guards import CANCELLINGS
 from fsm.call.playout import LEADING
 from fsm.call.snapshot import Debt
-from tests.shared.core import Script, answering, asked, expired, hear, idle, now, playing_out, put, reading, speaking
+from tests.shared.core import Script, answering, asked, expired, greeting, hear, idle, now, playing_out, put, reading, speaking
 
 ONE = "call.r1.1"
 TURN = Debt(Cause.USER_TURN, item_id="u1")
@@ -50,6 +50,18 @@ def test_a_goodbye_that_was_heard_ends_the_call_and_one_that_is_heard_waits() ->
     )
     now(behind_greeting, ev.GoodbyeSaid, "r1")
     behind_greeting.expects(hangup=states.GOODBYE)
+
+
+def test_a_greeting_that_says_goodbye_ends_no_call_though_an_answer_is_to_follow_it() -> None:
+    """R48."""
+    script = hear(greeting("g1", greeting_protected=False), "g1")
+    now(script, ev.ResponseCompleted, "g1")
+    put(put(script, "playout", states.PLAYING, next_id="r2"), "response", states.IN_PROGRESS, id="r2", cause=Cause.USER_TURN)
+    put(script, "turn", states.QUIET, turns=2)
+    now(script, ev.GoodbyeSaid, "g1")
+    script.expects(hangup=states.STAYING, phase=states.GREETING_LOCK)
+    now(script, ev.GoodbyeSaid, "r2")
+    script.expects(hangup=states.GOODBYE)
 
 
 def test_a_wished_end_that_names_nothing_is_withdrawn_by_nothing() -> None:
@@ -103,6 +115,39 @@ def test_a_goodbye_that_failed_is_none_whatever_came_after_it() -> None:
         put(script, "playout", states.PLAYING, next_id="r2")
         now(script, ev.GoodbyeSaid, "r1")
         script.expects(hangup=states.STAYING)
+
+
+def test_a_goodbye_whose_session_goes_before_its_end_is_none() -> None:
+    """R42: its last words may be missing, though all that came of it was heard; where the end is our wish, another goodbye is said."""
+    for status in (states.IN_PROGRESS, states.CANCEL_IN_FLIGHT):
+        for says, left in ((ev.GoodbyeSaid, states.STAYING), (ev.HangupRequested, states.PARTING)):
+            script = hear(answering())
+            now(script, says, "r1")
+            now(put(put(script, "playout", states.STARVED), "response", status), ev.SessionLost, "1006")
+            script.expects(hangup=left, playout=states.STARVED if status is states.CANCEL_IN_FLIGHT else states.SILENT)
+    whole = playing_out()
+    now(whole, ev.GoodbyeSaid, "r1")
+    now(whole, ev.SessionLost, "1006")
+    whole.expects(hangup=states.GOODBYE)
+    now(whole, ev.PlayoutFinished, "r1", 1000.0)
+    assert over(whole)
+
+
+def test_a_notice_that_is_the_goodbye_and_is_lost_is_said_again_whatever_the_server_said_meanwhile() -> None:
+    """R42, R73, R93: the wished end is behind the next that is said."""
+    for interrupts, state in (("server", states.SPEAKING), ("client", states.QUIET)):
+        script = idle(voice="chatterbox", interrupts=interrupts)
+        for kind, *words in (
+            (ev.NoticeRequested, "This call is recorded."),
+            (ev.ResponseCreated, "r1"),
+            (ev.SentenceCut, "r1", 1, "This call is recorded.", "i1"),
+            (ev.ResponseCompleted, "r1"),
+            (ev.HangupRequested, "", "done"),
+        ):
+            now(script, kind, *words)
+        now(put(script, "turn", state), ev.ResponseCreated, "r2")
+        now(script, ev.SynthesisFailed, ONE, "boom")
+        script.expects(hangup=states.PARTING, pending=states.PAUSED)
 
 
 def test_a_goodbye_that_the_caller_cut_off_is_none_though_they_said_nothing() -> None:

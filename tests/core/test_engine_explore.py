@@ -1,10 +1,11 @@
 """Claims about the explorer: everything reachable once, by a shortest way, each rule's nearest fault."""
 
 from collections.abc import Iterable
+from random import Random
 
 from hypothesis import given, settings, strategies as st
 
-from fsm.engine.explore import Fault, Move, Space, explore
+from fsm.engine.explore import Fault, Move, Space, explore, wander
 
 STEADY = settings(max_examples=200, derandomize=True, database=None)
 SIZE = 8
@@ -91,3 +92,44 @@ def test_progress_is_told_once_in_a_thousand_nodes() -> None:
     told: list[int] = []
     explore(0, lambda node: [Move("on", node + 1)], spotless, most=2500, watch=lambda _, at: told.append(at))
     assert told == [0, 1000, 2000]
+
+
+def climbing(node: int, rng: Random) -> Move[int] | None:
+    """One up one time in two, else nothing comes of it or it is down to the start again; 25 is the top."""
+    if rng.random() < 0.5:
+        return Move("+1", node + 1, ("too high",) if node == 25 else ())
+    return Move("0", 0) if rng.random() < 0.5 else None
+
+
+def walked(steps: int, news: bool, seed: int = 1) -> Space[int]:
+    """Walks of five steps, from where each new number was found, if that is news."""
+    seen: list[int] = []
+
+    def move(node: int, rng: Random) -> Move[int] | None:
+        taken = climbing(node, rng)
+        seen.append(node if taken is None else taken.target)
+        return taken
+
+    def told(node: int) -> list[str]:
+        return ["ten"] if node == 10 else []
+
+    return wander(0, move, told, lambda: seen[-1] if news and seen else 0, steps=steps, length=5, rng=Random(seed))
+
+
+def test_a_walk_goes_on_from_what_was_new_and_so_gets_further() -> None:
+    far, near = walked(2_000, news=True), walked(2_000, news=False)
+    assert max(near.nodes) < 6 < max(far.nodes)
+    assert [fault.rule for fault in far.faults] == ["ten", "too high"]
+    assert not far.complete
+    assert far.explored == len(far.nodes) == len(set(far.nodes))
+    assert far.moves < 2_000
+
+
+def test_a_walk_tells_a_way_to_each_of_its_nodes_and_is_the_same_for_the_same_seed() -> None:
+    space = walked(500, news=True)
+    for number, node in enumerate(space.nodes):
+        way = space.way_to(number)
+        assert len(way) == space.depth[number]
+        assert way == ["+1"] * node
+    assert walked(500, news=True) == space
+    assert walked(40, news=True, seed=1) != walked(40, news=True, seed=2)

@@ -184,7 +184,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 def explored(plan: Plan, look: Look = NEAR) -> Explored:
     """The plan explored on the sound tables; remembered."""
     model, most = Sound(plan, look.alike), look.most or plan.most
-    space = explore(model.start, model.moves, model.faults, most=most)
+    space = model.explored(most)
     broken = {fault.rule for fault in space.faults}
     if any(_restless(model, node) for node in space.nodes[:most:20]):
         broken.add(Rule.LIVELOCK)

@@ -1,7 +1,6 @@
 """Makes a failing simulated call small: leaves out settings and items while the same rule still breaks, and writes what is left."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import attrs
 
 from adapters.proof.sim.call import Parts, Simulated, simulate
 from adapters.proof.sim.plan import Item, Plan
+from adapters.proof.smaller import smallest
 from adapters.telling.trace import TraceWriter
 from fsm.call.events import Event
 from fsm.call.snapshot import Call, start
@@ -44,7 +44,8 @@ def shrink(failed: Simulated, parts: Parts | None = None) -> Simulated:
         best = held
         return True
 
-    _smallest([*failed.plan.settings, *failed.plan.items], fails)
+    parts_of: list[Part] = [*failed.plan.settings, *failed.plan.items]
+    smallest(parts_of, fails)
     return best
 
 
@@ -63,23 +64,6 @@ def write(failed: Simulated, folder: Path) -> tuple[Path, Path]:
 def lines(failed: Simulated) -> list[str]:
     """The end of the call in words: a line an event, with what was asked for."""
     return [_line(event, answer) for event, answer in failed.steps[-SHOWN:]]
-
-
-def _smallest(parts: list[Part], fails: Callable[[list[Part]], bool]) -> list[Part]:
-    """Zeller's ddmin, with complements alone: drop a part in `pieces`, ever finer, while it still fails."""
-    pieces = 2
-    while parts:
-        size = -(-len(parts) // pieces)
-        for at in range(0, len(parts), size):
-            kept = parts[:at] + parts[at + size :]
-            if fails(kept):
-                parts, pieces = kept, max(2, pieces - 1)
-                break
-        else:
-            if size <= 1:
-                break
-            pieces = min(len(parts), pieces * 2)
-    return parts
 
 
 def _plan_of(seed: int, parts: list[Part]) -> Plan | None:

@@ -131,7 +131,8 @@ def _life(world: World, plan: Plan, answer: Answer) -> Iterator[Happening]:
                 yield Happening(ev.ItemAdded(NOW, name, f"{name}.b"))
     elif len(answer.sentences) < plan.sentences:
         number = len(answer.sentences) + 1
-        yield Happening(sentence(name, number, "b" if "items" in plan.parts and number > 1 and not answer.cancelled else "a"))
+        last = answer.sentences[-1].item[-1] if answer.sentences else "a"
+        yield Happening(sentence(name, number, "b" if "items" in plan.parts and number > 1 and not answer.cancelled else last))
     if "mute" in plan.parts and answer.sound is Sound.NONE and not answer.words:
         yield Happening(ev.TextArrived(NOW, name))
     if "whole" in plan.parts and not answer.whole and (answer.sound or answer.sentences):
@@ -213,7 +214,7 @@ def _caller(world: World, plan: Plan) -> Iterator[Happening]:
             yield Happening(ev.SpeechStopped(NOW, new), 1)
     elif "turns" in plan.parts and world.confirmed:
         yield Happening(ev.TurnCommitted(NOW, new_turn(world, plan)))
-    if "listens" in plan.parts and ("turn" in world.owed or world.stopped):
+    if "listens" in plan.parts and ("turn" in world.owed or world.stopped) and not world.early:
         yield Happening(ev.BackchannelHeard(NOW, world.turn))
     if "listens" in plan.parts and world.turn:
         yield Happening(ev.BackchannelHeard(NOW, "u0"), 1)

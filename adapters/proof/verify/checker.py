@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from adapters.proof.laws import Rule
+from adapters.proof.smaller import smallest
 from adapters.proof.verify.alphabet import Happening
 from adapters.proof.verify.model import PATIENT, SETTLED, Model, Node
 from adapters.proof.verify.plans import Plan
@@ -18,7 +19,7 @@ from adapters.proof.verify.trace import Retold
 from fsm.call import states
 from fsm.call.machine import CALL
 from fsm.call.snapshot import Call
-from fsm.engine.explore import Fault, Space, explore
+from fsm.engine.explore import Fault, Space
 from fsm.engine.machine import Machine
 from fsm.engine.notation import NEVER, Region, Row, State
 
@@ -97,7 +98,7 @@ def check(plan: Plan, machine: Machine[Call] = CALL, *, most: int | None = None,
             watch(Progress(plan, len(space.nodes), at, model.steps, time.perf_counter() - began_s, space.depth[at]))
 
     with _uncollected():
-        space = explore(model.start, model.moves, model.faults, most=most or plan.most, watch=tell)
+        space = model.explored(most, tell)
         rests_ms, restless = longest_rest(model, space)
     faults = [*space.faults, *([] if restless is None else [Fault(Rule.LIVELOCK, restless, None)])]
     return Checked(
@@ -109,7 +110,7 @@ def check(plan: Plan, machine: Machine[Call] = CALL, *, most: int | None = None,
         complete=space.complete,
         explored=space.explored,
         rests_ms=rests_ms,
-        violations=tuple(_violation(plan, space, fault) for fault in faults),
+        violations=tuple(_violation(model, space, fault) for fault in faults),
         places=frozenset((row.region, row.declared) for rows in model.rows for row in rows),
         events=frozenset(model.kinds),
         moved=frozenset(pair for rows in model.rows for pair in combinations(dict.fromkeys(filter(None, map(_moves, rows))), 2)),
@@ -226,9 +227,11 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _violation(plan: Plan, space: Space[Node], fault: Fault) -> Violation:
-    last = () if fault.label is None else (fault.label,)
-    return Violation(fault.rule, plan, (*space.way_to(fault.node), *last))
+def _violation(model: Model, space: Space[Node], fault: Fault) -> Violation:
+    way = space.way_to(fault.node) + ([] if fault.label is None else [fault.label])
+    if model.plan.steps and fault.rule != Rule.LIVELOCK:
+        way = smallest(way, lambda kept: model.breaks(kept, fault.rule))
+    return Violation(fault.rule, model.plan, tuple(way))
 
 
 def _side_by_side(model: Model, space: Space[Node]) -> frozenset[tuple[str, str, str, str]]:

@@ -1,7 +1,8 @@
 """What can happen in a call and its world: the moves and faults that the explorer asks for, made with the real `step`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from random import Random
 from typing import NamedTuple, Self
 
 from adapters.proof.deadlines import untimely
@@ -17,7 +18,7 @@ from adapters.proof.world import World, begin
 from fsm.call import events as ev, states
 from fsm.call.guards import ACTIVE_ALREADY
 from fsm.call.snapshot import Call, start
-from fsm.engine.explore import Move
+from fsm.engine.explore import Move, Space, explore, wander
 from fsm.engine.machine import Machine, Step
 from fsm.engine.notation import NEVER, Row
 
@@ -47,6 +48,10 @@ BEGUN = (ev.LineOpened, ev.SessionOpened, ev.SessionConfirmed, ev.VadCalibrated)
 PATIENT = ("limit", "idle")
 """Deadlines that are no answer to a caller who waits; and so is the age of a session that stands."""
 SETTLED = (states.READY, states.AGED)
+LENGTH = 12
+"""How many steps a random walk goes before another begins."""
+FOLLOWED = 0.05
+"""How many of the steps that end a call are followed at random."""
 
 
 Waits = tuple[tuple[int, float, int], ...]
@@ -93,6 +98,13 @@ class Model:
         self._early: set[int] = set()
         self._least: dict[tuple[tuple[int, ...], Waits], int] = {}
 
+    def explored(self, most: int | None = None, watch: Callable[[Space[Node], int], None] | None = None) -> Space[Node]:
+        """What can be reached, as the plan says: the `most` nearest states, or those that some random steps meet."""
+        if self.plan.steps:
+            rng = Random(str(self.plan))
+            return wander(self.start, self.draw, self.faults, lambda: self.answered, steps=self.plan.steps, length=LENGTH, rng=rng)
+        return explore(self.start, self.moves, self.faults, most=most or self.plan.most, watch=watch)
+
     def on(self, machine: Machine[Call]) -> Self:
         """The same states, with the steps of another machine."""
         other = copy(self)
@@ -101,17 +113,48 @@ class Model:
 
     def moves(self, node: Node) -> Iterator[Move[Node]]:
         """Everything that can happen in a node and changes something."""
-        canon = self.canon
-        call, world = canon.call(node.numbers), canon.world(node.numbers)
-        left = self.plan.faults - node.spent
-        there = {answer.id for answer in world.answers}
-        known = tuple(sorted(name for name in canon.known(node.numbers) if name[0] == "r" and name not in there))
-        for happening in happenings(world, self.plan, known):
-            if happening.fault <= left and (move := self.after(node, call, world, happening)):
-                yield move
-        for happening in self.expiries(node, call):
+        call, world = self.canon.call(node.numbers), self.canon.world(node.numbers)
+        for happening in self.possible(node, call, world):
             if move := self.after(node, call, world, happening):
                 yield move
+
+    def breaks(self, way: Iterable[Happening], rule: str) -> bool:
+        """Can all of it happen, one after the other, and is the rule broken on the way?"""
+        node = self.start
+        for happening in way:
+            call, world = self.canon.call(node.numbers), self.canon.world(node.numbers)
+            if happening not in self.possible(node, call, world):
+                return False
+            move = self.after(node, call, world, happening)
+            if move is not None:
+                node = move.target
+                if rule in move.faults or (not move.faults and rule in self.faults(node)):
+                    return True
+        return False
+
+    def draw(self, node: Node, rng: Random) -> Move[Node] | None:
+        """One thing that can happen in a node, each kind of event as likely as another; None if nothing comes of it.
+
+        Few of the steps that end a call are followed.
+        """
+        call, world = self.canon.call(node.numbers), self.canon.world(node.numbers)
+        by: dict[type, list[Happening]] = {}
+        for happening in self.possible(node, call, world):
+            by.setdefault(type(happening.event), []).append(happening)
+        if not by:
+            return None
+        move = self.after(node, call, world, rng.choice(by[rng.choice(list(by))]))
+        if move is None or move.faults or not self.canon.world(move.target.numbers).told or rng.random() < FOLLOWED:
+            return move
+        return None
+
+    def possible(self, node: Node, call: Call, world: World) -> Iterator[Happening]:
+        """Everything that can happen in a node."""
+        left = self.plan.faults - node.spent
+        there = {answer.id for answer in world.answers}
+        known = tuple(sorted(name for name in self.canon.known(node.numbers) if name[0] == "r" and name not in there))
+        yield from (happening for happening in happenings(world, self.plan, known) if happening.fault <= left)
+        yield from self.expiries(node, call)
 
     def expiries(self, node: Node, call: Call) -> Iterator[Happening]:
         """The deadlines that may pass."""

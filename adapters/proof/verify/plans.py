@@ -37,7 +37,7 @@ CHOICES = ("voice", "interrupts", "create_response", "direction", "greeting", "g
 
 @attrs.frozen
 class Plan:
-    """One exploration; of its states the `most` nearest are explored, or all."""
+    """One exploration; of its states the `most` nearest are explored, or all; or some are met at random."""
 
     name: str
     parts: frozenset[str]
@@ -49,6 +49,8 @@ class Plan:
     sentences: int = 1
     notices: int = 1
     most: int | None = None
+    steps: int = 0
+    """How many steps are gone at random instead, from states whose step was new (`fsm.engine.explore.wander`)."""
 
     @property
     def still(self) -> frozenset[str]:
@@ -74,9 +76,12 @@ def plans(deep: bool = False, **policy: Any) -> list[Plan]:
             with suppress(ValueError):
                 made.append(_plan(name, parts, {**chosen, **settings, **policy}))
     found = list(dict.fromkeys(made))
-    if not deep:
-        found += _others(choices, {chosen_in(plan) for plan in found}, policy)
-    return [attrs.evolve(plan, faults=2, responses=3, most=DEEP_MOST) for plan in found] if deep else found
+    if deep:
+        found = [attrs.evolve(plan, faults=2, responses=3, most=DEEP_MOST) for plan in found]
+    for number, chosen in enumerate(choices):
+        with suppress(ValueError):
+            found.append(_walk(("", " opening", " answering")[number % 3], {**chosen, **policy}))
+    return [attrs.evolve(plan, steps=DEEP_WALKED) if deep and plan.steps else plan for plan in dict.fromkeys(found)]
 
 
 def chosen_in(plan: Plan) -> tuple[Any, ...]:
@@ -84,23 +89,19 @@ def chosen_in(plan: Plan) -> tuple[Any, ...]:
     return tuple(getattr(plan.policy, name) for name in CHOICES)
 
 
-def _others(choices: list[dict[str, Any]], seen: set[tuple[Any, ...]], policy: dict[str, Any]) -> list[Plan]:
-    """A short walk for each combination of choices that no plan has, of one kind of plan after the other."""
-    made = []
-    for number, chosen in enumerate(choices):
-        for name, parts, settings in _KINDS[number % len(_KINDS) :] + _KINDS[: number % len(_KINDS)]:
-            with suppress(ValueError):
-                plan = _plan(name, parts, {**chosen, **settings, **policy, "most": SHORT})
-                if chosen_in(plan) == tuple(chosen.values()) and chosen_in(plan) not in seen:
-                    seen.add(chosen_in(plan))
-                    made.append(plan)
-    return made
+def _walk(begins: str, chosen: dict[str, Any]) -> Plan:
+    """Everything that can happen, at random, with one combination of the choices."""
+    bounds = dict.fromkeys(("cancel_attempts", "recoveries", "tools_at_once", "queued_notices", "voice_failures", "dtmf_digits"), 2)
+    more = {"remembered_ids": 3, "queued_sentences": 4, "responses": 3, "sentences": 3}
+    return attrs.evolve(_plan("walk", _EVERYTHING + begins, {**bounds, **more, **chosen}), most=None, steps=WALKED)
 
 
 DAILY = 4
 """Of how many combinations of choices each kind of plan is walked in a daily run, about."""
-SHORT, MOST, DEEP_MOST = 100, 1_000, 100_000
+MOST, DEEP_MOST = 1_000, 100_000
 """How many of the nearest states of a plan are explored."""
+WALKED, DEEP_WALKED = 1_000, 100_000
+"""How many steps are gone at random with each combination of choices."""
 _BOUNDS = ("faults", "responses", "sentences", "notices", "most")
 _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("keypad", "turns keys", {"dtmf_digits": 2}),
@@ -190,6 +191,9 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 """The kinds of plans: what acts in each, besides responses, their sound and their end. `answering`: an answer is heard already; others
 begin as `model.FURTHER` says."""
+_EVERYTHING = (
+    "speech keys idle limit tools notices whole goodbye listens dismiss memory items progress outage takeup late twice unasked mute faults"
+)
 
 
 def combinations_of_choices() -> list[dict[str, Any]]:
