@@ -174,7 +174,8 @@ def _ended(world: World, event: Any, _: Policy) -> World:
         return world
     completed = isinstance(event, ev.ResponseCompleted)
     cut = answer.cut or isinstance(event, ev.ResponseCancelled)
-    paid = answer.pays if completed and answer.called and not (answer.notice or answer.cancelled) else frozenset()
+    unheard = answer.notice or answer.cancelled or answer.device is Device.NEVER
+    paid = answer.pays if completed and answer.called and not unheard else frozenset()
     world = world._replace(failed=world.failed or not completed, owed=world.owed - paid, optional=world.optional - paid)
     if isinstance(event, ev.ResponseCancelled):
         once = answer.pays & {GREETING}

@@ -266,9 +266,13 @@ def test_nothing_follows_a_notice_before_it_is_heard() -> None:
         script.post(ev.TurnCommitted, "u2")
         assert script.post(ev.ResponseCreated, "r2") == [CancelResponse("r2")]
         assert [debt.cause for debt in script.call.pending.owed] == [Cause.USER_TURN]
-    after = put(hear(answering()), "pending", states.NOTHING, asked=(Debt(Cause.LIMIT_WARNING),))
-    after.post(ev.ResponseCompleted, "r1")
-    assert Admit("r2") in after.post(ev.ResponseCreated, "r2")
+    being_warned = put(hear(answering()), "pending", states.NOTHING, asked=(Debt(Cause.LIMIT_WARNING),))
+    being_warned.post(ev.ResponseCompleted, "r1")
+    told = hear(answered(noticed(idle())))
+    told.post(ev.ResponseCompleted, "r1")
+    heard_out(told)
+    for script in (being_warned, told):
+        assert Admit("r2") in script.post(ev.ResponseCreated, "r2")
 
 
 def test_a_long_tool_is_told_to_the_caller() -> None:

@@ -62,6 +62,9 @@ def test_a_greeting_that_says_goodbye_ends_no_call_though_an_answer_is_to_follow
     script.expects(hangup=states.STAYING, phase=states.GREETING_LOCK)
     now(script, ev.GoodbyeSaid, "r2")
     script.expects(hangup=states.GOODBYE)
+    over_already = put(put(heard(), "response", states.COMPLETED, cause=Cause.GREETING), "turn", states.QUIET, turns=2)
+    now(over_already, ev.GoodbyeSaid, "r1")
+    over_already.expects(hangup=states.STAYING)
 
 
 def test_a_wished_end_that_names_nothing_is_withdrawn_by_nothing() -> None:
@@ -125,12 +128,15 @@ def test_a_goodbye_whose_session_goes_before_its_end_is_none() -> None:
             now(script, says, "r1")
             now(put(put(script, "playout", states.STARVED), "response", status), ev.SessionLost, "1006")
             script.expects(hangup=left, playout=states.STARVED if status is states.CANCEL_IN_FLIGHT else states.SILENT)
-    whole = playing_out()
-    now(whole, ev.GoodbyeSaid, "r1")
-    now(whole, ev.SessionLost, "1006")
-    whole.expects(hangup=states.GOODBYE)
-    now(whole, ev.PlayoutFinished, "r1", 1000.0)
-    assert over(whole)
+    for says in (ev.GoodbyeSaid, ev.HangupRequested):
+        whole, followed = playing_out(), playing_out()
+        put(put(followed, "playout", states.PLAYING, next_id="r2"), "response", states.IN_PROGRESS, id="r2")
+        for script in (whole, followed):
+            now(script, says, "r1")
+            now(script, ev.SessionLost, "1006")
+            script.expects(hangup=states.GOODBYE)
+        now(whole, ev.PlayoutFinished, "r1", 1000.0)
+        assert over(whole)
 
 
 def test_a_notice_that_is_the_goodbye_and_is_lost_is_said_again_whatever_the_server_said_meanwhile() -> None:
