@@ -148,11 +148,6 @@ def beyond_reconnecting(call: Call, event: ev.SessionLost) -> bool:
     return call.session.state is not LOST and not may_reconnect(call, event)
 
 
-def ends_with_session(call: Call, _: ev.SessionLost) -> bool:
-    """Can no more sound of what is heard come, now that the session is lost?"""
-    return heard_in_progress(call, None) and not sentences_to_come(call, None)
-
-
 def server_busy(_: Call, event: ev.CreateRefused) -> bool:
     """Was our response.create refused because the server still has an older response (R11)?"""
     return event.code == ACTIVE_ALREADY
@@ -259,11 +254,6 @@ def without_sound_to_follow(call: Call, event: ev.ResponseEnded) -> bool:
 def more_to_come(call: Call, _: object) -> bool:
     """May more sound of what is being heard come (R75)? A response lives until its own end, whatever of it has been heard (R08)."""
     return heard_in_progress(call, None) or sentences_to_come(call, None)
-
-
-def last_of_playout(call: Call, event: ev.ResponseEnded) -> bool:
-    """Is this the end of what is being heard, with no sentence left to speak?"""
-    return of_playout(call, event) and not sentences_to_come(call, None)
 
 
 def heard_out(call: Call, event: ev.TakenUp) -> bool:

@@ -10,11 +10,9 @@ from fsm.call.guards import (
     asks_patience,
     calls_instead,
     ended_before,
-    ends_with_session,
     followed_by_sound,
     heard_in_progress,
     heard_whole,
-    last_of_playout,
     last_sentence_lost,
     more_to_come,
     notice_to_be_heard,
@@ -37,6 +35,16 @@ LEADING = (ADMITTED, *SOUNDING, STARVED)
 """States in which another response may follow, and sentences are heard: not where the model's own words still bring no sound."""
 UNSPOKEN = (ev.SynthesisFailed, ev.SynthesisDiscarded, ev.SynthesisExpired)
 """What may become of a sentence that is not spoken."""
+
+
+def ends_with_session(call: Call, _: ev.SessionLost) -> bool:
+    """Can no more sound of what is heard come, now that the session is lost?"""
+    return heard_in_progress(call, None) and not sentences_to_come(call, None)
+
+
+def last_of_playout(call: Call, event: ev.ResponseEnded) -> bool:
+    """Is this the end of what is being heard, with no sentence left to speak?"""
+    return of_playout(call, event) and not sentences_to_come(call, None)
 
 
 def followed(call: Call, _: object) -> bool:

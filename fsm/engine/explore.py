@@ -5,7 +5,6 @@ explores. What is explored is finite only if its nodes are: that too is theirs t
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from random import Random
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import attrs
@@ -93,26 +92,27 @@ def explore(
 
 def wander(
     start: N,
-    move: Callable[[N, Random], Move[N] | None],
+    move: Callable[[N], Move[N] | None],
     faults: Callable[[N], Sequence[str]],
     news: Callable[[], Hashable],
     *,
     steps: int,
     length: int,
-    rng: Random,
+    chance: Callable[[], float],
 ) -> Space[N]:
     """Go at random, in walks of `length` steps, each from a node to which a step led that brought news; `steps` in all.
 
-    `move` is one thing that happens in a node, None if nothing came of it; `news` says of the last one what it was like, and what it was
-    never like before is news (coverage-guided, as fuzzers go). A walk begins the likelier in a node the later that was found.
+    `move` is one thing that happens in a node, by chance, None if nothing came of it; `news` says of the last one what it was like, and
+    what it was never like before is news (coverage-guided, as fuzzers go). `chance` gives a number from 0 up to 1: a walk begins the
+    likelier in a node the later that was found.
     """
     space = Space([start])
     number, met, begins = {start: 0}, {news()}, [0]
     _note(space, 0, None, faults(start))
     for step in range(steps):
         if step % length == 0:
-            at = begins[int(len(begins) * rng.random() ** 0.5)]
-        taken = move(space.nodes[at], rng)
+            at = begins[int(len(begins) * chance() ** 0.5)]
+        taken = move(space.nodes[at])
         if taken is None:
             continue
         space.moves += 1

@@ -105,7 +105,9 @@ def walked(steps: int, news: bool, seed: int = 1) -> Space[int]:
     """Walks of five steps, from where each new number was found, if that is news."""
     seen: list[int] = []
 
-    def move(node: int, rng: Random) -> Move[int] | None:
+    rng = Random(seed)
+
+    def move(node: int) -> Move[int] | None:
         taken = climbing(node, rng)
         seen.append(node if taken is None else taken.target)
         return taken
@@ -113,7 +115,7 @@ def walked(steps: int, news: bool, seed: int = 1) -> Space[int]:
     def told(node: int) -> list[str]:
         return ["ten"] if node == 10 else []
 
-    return wander(0, move, told, lambda: seen[-1] if news and seen else 0, steps=steps, length=5, rng=Random(seed))
+    return wander(0, move, told, lambda: seen[-1] if news and seen else 0, steps=steps, length=5, chance=rng.random)
 
 
 def test_a_walk_goes_on_from_what_was_new_and_so_gets_further() -> None:

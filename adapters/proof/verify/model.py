@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from functools import partial
 from random import Random
 from typing import NamedTuple, Self
 
@@ -102,7 +103,8 @@ class Model:
         """What can be reached, as the plan says: the `most` nearest states, or those that some random steps meet."""
         if self.plan.steps:
             rng = Random(str(self.plan))
-            return wander(self.start, self.draw, self.faults, lambda: self.answered, steps=self.plan.steps, length=LENGTH, rng=rng)
+            draw = partial(self.draw, rng)
+            return wander(self.start, draw, self.faults, lambda: self.answered, steps=self.plan.steps, length=LENGTH, chance=rng.random)
         return explore(self.start, self.moves, self.faults, most=most or self.plan.most, watch=watch)
 
     def on(self, machine: Machine[Call]) -> Self:
@@ -132,7 +134,7 @@ class Model:
                     return True
         return False
 
-    def draw(self, node: Node, rng: Random) -> Move[Node] | None:
+    def draw(self, rng: Random, node: Node) -> Move[Node] | None:
         """One thing that can happen in a node, each kind of event as likely as another; None if nothing comes of it.
 
         Few of the steps that end a call are followed.
