@@ -307,7 +307,7 @@ def _words(asked: Asking, world: World, reason: Reason) -> str | None:
     event = asked.event
     match reason:
         case Reason.APPLICATION:
-            return world.wish
+            return event.reason if isinstance(event, ev.HangupRequested) else world.wish
         case Reason.DEVICE_FAILED if isinstance(event, ev.PlayoutExpired):
             return "it plays nothing"
         case Reason.MODEL_FAILED if isinstance(event, ev.ResponseCompleted):

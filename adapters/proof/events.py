@@ -292,7 +292,7 @@ def _goodbye(world: World, event: ev.GoodbyeSaid, policy: Policy) -> World:
     said = world.answer(event.response_id)
     if world.bye or said is None or said.cause is Cause.GREETING or world.turns < policy.least_turns:
         return world
-    heard = said is world.answers[-1] and was_heard_last(world, said) and not said.called
+    heard = said is world.answers[-1] and was_heard_last(world, said) and not (said.called or world.failed)
     lasts = said.completed or (said.live and not said.cancelled)
     counts = heard or (said.audible and lasts and not said.overdue)
     return world._replace(bye=said.id, why=Reason.GOODBYE, wish="") if counts else world
@@ -312,7 +312,10 @@ def _wished(world: World, event: ev.HangupRequested, _: Policy) -> World:
 
 def _starts(world: World, _: ev.SpeechStarted, __: Policy) -> World:
     asked = world.asked is not None and not (world.asked.cut or world.asked.crossed)
-    alive = any(answer.audible or (answer.generated and not (answer.cancelled or answer.cut)) for answer in world.answers)
+    alive = any(
+        answer.audible or (answer.generated and answer.device is not Device.NEVER and not (answer.cancelled or answer.cut))
+        for answer in world.answers
+    )
     if world.bye != "*" and not (asked or alive):
         world = world._replace(bye="")
     return world._replace(speaking=True, stopped=False, early=False, alarm=False)
@@ -413,7 +416,8 @@ def _dismissed(world: World, _: ev.TurnDismissed, __: Policy) -> World:
     """No answer is owed to the turn; for which a greeting that is under way was needless, and may be said again if it fails."""
     causes = [answer.cause for answer in world.answers if answer.generated or answer.audible] + ([world.asked.cause] if world.asked else [])
     greets = {GREETING} if Cause.GREETING in causes else set()
-    return world._replace(owed=world.owed - {TURN, SOUND}, optional=(world.optional - {TURN, SOUND}) | greets, doubt="")
+    optional = (world.optional - {TURN, SOUND}) | greets
+    return world._replace(owed=world.owed - {TURN, SOUND}, optional=optional, doubt="", auto=None)
 
 
 def _noticed(world: World, event: ev.NoticeRequested, _: Policy) -> World:

@@ -185,8 +185,8 @@ def welcome(call: Call, event: ev.ResponseCreated) -> bool:
 def notice_to_be_heard(call: Call) -> bool:
     """Is what is heard a notice, or a warning of which nothing was heard, so that it is owed again if it fails, and nothing may follow (R93)?"""
     causes = {debt.cause for debt in call.pending.asked}
-    owed_yet = Cause.NOTICE in causes or (Cause.LIMIT_WARNING in causes and not call.playout.heard)
-    return owed_yet and call.playout.state in AUDIBLE
+    warns = Cause.LIMIT_WARNING in causes and not (call.playout.heard or calls_instead(call))
+    return call.playout.state in AUDIBLE and (Cause.NOTICE in causes or warns)
 
 
 def answers_by_itself(call: Call, event: ev.ResponseCreated) -> bool:

@@ -25,6 +25,7 @@ from fsm.call.states import (
     GREETING_LOCK,
     LISTENING,
     REQUESTED,
+    SILENT,
 )
 from fsm.engine.notation import Record, always, go, ignore, region, row
 
@@ -46,8 +47,9 @@ def greeting_accepted(call: Call, event: ev.ResponseCreated) -> bool:
 
 
 def cancelled_at_birth(call: Call, event: ev.ResponseCreated) -> bool:
-    """Is this new response one that must not be heard, so that the response status goes straight to its cancel?"""
-    return not known(call, event) and not welcome(call, event) and not in_progress(call, None)
+    """Is this new response one that must not be heard, so that the response status goes straight to its cancel, with nothing to be heard?"""
+    silent = call.playout.state is SILENT
+    return silent and not known(call, event) and not welcome(call, event) and not in_progress(call, None)
 
 
 def brings_sound(call: Call, event: ev.AudioArrived | ev.PlayoutProgressed) -> bool:

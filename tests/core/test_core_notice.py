@@ -271,8 +271,27 @@ def test_nothing_follows_a_notice_before_it_is_heard() -> None:
     told = hear(answered(noticed(idle())))
     told.post(ev.ResponseCompleted, "r1")
     heard_out(told)
-    for script in (being_warned, told):
+    calls_instead = put(answering(), "pending", states.NOTHING, asked=(Debt(Cause.LIMIT_WARNING),))
+    put(calls_instead, "response", states.COMPLETED, called=True)
+    for script in (being_warned, told, calls_instead):
         assert Admit("r2") in script.post(ev.ResponseCreated, "r2")
+
+
+def test_the_floor_is_the_agents_though_a_response_that_is_not_heard_ends_meanwhile() -> None:
+    """R27, R73: a notice to be heard is admitted already as the server's own answer is cancelled at its birth."""
+    script = noticed(idle(voice="chatterbox"))
+    for kind, *words in (
+        (ev.ResponseCreated, "n1"),
+        (ev.SentenceCut, "n1", 1, "This call is recorded.", "i1"),
+        (ev.SentenceSynthesised, "call.n1.1", 900.0),
+        (ev.ResponseCompleted, "n1"),
+        (ev.ResponseCreated, "r2"),
+        (ev.AudioArrived, "n1", "i1"),
+    ):
+        script.post(kind, *words)
+    script.expects(response=states.CANCEL_IN_FLIGHT, phase=states.AI_SPEAKING)
+    script.post(ev.ResponseCancelled, "r2")
+    script.expects(phase=states.AI_SPEAKING)
 
 
 def test_a_long_tool_is_told_to_the_caller() -> None:

@@ -92,7 +92,7 @@ def chosen_in(plan: Plan) -> tuple[Any, ...]:
 def _walk(begins: str, chosen: dict[str, Any]) -> Plan:
     """Everything that can happen, at random, with one combination of the choices."""
     bounds = dict.fromkeys(("cancel_attempts", "recoveries", "tools_at_once", "queued_notices", "voice_failures", "dtmf_digits"), 2)
-    more = {"remembered_ids": 3, "queued_sentences": 4, "responses": 3, "sentences": 3}
+    more = {"remembered_ids": 3, "queued_sentences": 8, "responses": 3, "sentences": 3}
     return attrs.evolve(_plan("walk", _EVERYTHING + begins, {**bounds, **more, **chosen}), most=None, steps=WALKED)
 
 
