@@ -292,6 +292,9 @@ def test_the_floor_is_the_agents_though_a_response_that_is_not_heard_ends_meanwh
     script.expects(response=states.CANCEL_IN_FLIGHT, phase=states.AI_SPEAKING)
     script.post(ev.ResponseCancelled, "r2")
     script.expects(phase=states.AI_SPEAKING)
+    generated = put(answering(), "playout", states.SILENT, id="")
+    generated.post(ev.ResponseCreated, "r2")
+    generated.expects(response=states.IN_PROGRESS, phase=states.LISTENING)
 
 
 def test_a_long_tool_is_told_to_the_caller() -> None:
