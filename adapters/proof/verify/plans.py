@@ -185,6 +185,7 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("idle", "idle opening outage", {"greeting": False, "most": 150}),
     ("limit", "limit turns notices dismiss unasked", {"greeting": True, "most": 200}),
     ("takeup", "takeup outage", {"greeting": False, "faults": 2, "most": 100}),
+    ("goodbye", "goodbye outage answering", {"greeting": False, "most": 100}),
     ("calling", "notices tools", {"greeting": False, "most": 200}),
     ("calling", "tools unasked answering", {"greeting": False, "most": 200}),
     ("calling", "turns goodbye tools", {"greeting": False, "most": 300}),
