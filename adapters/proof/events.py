@@ -507,7 +507,7 @@ def _confirmed(world: World, _: ev.SessionConfirmed, __: Policy) -> World:
 def session_lost(world: World, _: ev.SessionLost | fx.OpenSession, __: Policy) -> World:
     """The session is gone, and all that was under way in it."""
     for answer in world.answers:
-        world = came_to_nothing(world, answer.id) if answer.live else world
+        world = came_to_nothing(world, answer.id) if answer.generated else world
     answers = tuple(answer._replace(live=False) if answer.live else answer for answer in world.answers)
     failed = world.failed or world.asked is not None or bool(world.live)
     world = world._replace(answers=answers, failed=failed, stopped=world.stopped or world.speaking, asked=None, auto=None)
