@@ -23,6 +23,8 @@ MAX_CONNECTIONS = 8
 """One sentence plays while the next is synthesised; the rest are cancelled ones that a server without /cancel still works on."""
 MAX_ANSWER_BYTES = 1_000_000
 """The most that an answer without sound may hold: an /openapi.json takes some 100 kB."""
+MAX_UNPACKED_BYTES = 4_000_000
+"""The most that one part of a packed answer, of some 64 kB, may hold: zeros shrink to a thousandth, and are unpacked in memory."""
 CONNECT_S = 3.0
 """How long a connection may take to be made: a host that is down does not refuse."""
 TEXT_STATUSES = frozenset({400, 413, 422})
@@ -154,9 +156,12 @@ def _unpacking(encoding: str) -> Callable[[bytes], bytes]:
 
     def unpacked(part: bytes) -> bytes:
         try:
-            return packed.decompress(part)
+            whole = packed.decompress(part, MAX_UNPACKED_BYTES)
         except zlib.error:
             raise Fault("the answer is packed, and cannot be unpacked", Blame.SERVER) from None
+        if packed.unconsumed_tail:
+            raise Fault(f"the answer is packed, and a part of it is more than {MAX_UNPACKED_BYTES} bytes", Blame.SERVER)
+        return whole
 
     return unpacked
 

@@ -77,13 +77,7 @@ def explore(
         if watch is not None and at % 1000 == 0:
             watch(space, at)
         for move in moves(space.nodes[at]):
-            space.moves += 1
-            if move.faults:
-                _note(space, at, move.label, move.faults)
-                continue
-            if move.target not in number:
-                number[move.target] = _met(space, at, move)
-                _note(space, number[move.target], None, faults(move.target))
+            _take(space, number, at, move, faults)
         at += 1
     space.explored = at
     space.complete = at == len(space.nodes)
@@ -113,15 +107,8 @@ def wander(
         if step % length == 0:
             at = begins[int(len(begins) * chance() ** 0.5)]
         taken = move(space.nodes[at])
-        if taken is None:
+        if taken is None or not _take(space, number, at, taken, faults):
             continue
-        space.moves += 1
-        if taken.faults:
-            _note(space, at, taken.label, taken.faults)
-            continue
-        if taken.target not in number:
-            number[taken.target] = _met(space, at, taken)
-            _note(space, number[taken.target], None, faults(taken.target))
         at = number[taken.target]
         if news() not in met:
             met.add(news())
@@ -130,13 +117,20 @@ def wander(
     return space
 
 
-def _met(space: Space[N], at: int, move: Move[N]) -> int:
-    """The number of the node that is met for the first time."""
-    space.nodes.append(move.target)
-    space.came_from.append(at)
-    space.came_by.append(move.label)
-    space.depth.append(space.depth[at] + 1)
-    return len(space.nodes) - 1
+def _take(space: Space[N], number: dict[N, int], at: int, move: Move[N], faults: Callable[[N], Sequence[str]]) -> bool:
+    """Note a move, and the node that it leads to; False if it breaks a rule, and is not followed."""
+    space.moves += 1
+    if move.faults:
+        _note(space, at, move.label, move.faults)
+        return False
+    if move.target not in number:
+        number[move.target] = len(space.nodes)
+        space.nodes.append(move.target)
+        space.came_from.append(at)
+        space.came_by.append(move.label)
+        space.depth.append(space.depth[at] + 1)
+        _note(space, number[move.target], None, faults(move.target))
+    return True
 
 
 def _note(space: Space[N], node: int, label: Any, rules: Sequence[str]) -> None:

@@ -207,6 +207,13 @@ async def test_what_is_called_packed_and_is_not_says_so(anyio_backend: str) -> N
         assert (await ends.until(SynthesisFailed, "s")).reason == "the answer is packed, and cannot be unpacked"
 
 
+@each_backend
+async def test_what_unpacks_to_a_thousand_times_its_size_is_refused(anyio_backend: str) -> None:
+    bomb = gzip.compress(SOUND + bytes(60_000_000))
+    async with answering(Scripted([Reply(200, bomb, headers=("Content-Encoding: gzip",))])) as url, saying("Hello.", url) as (ends, _):
+        assert (await ends.until(SynthesisFailed, "s")).reason == "the answer is packed, and a part of it is more than 4000000 bytes"
+
+
 SILENCES = {"of zeros": wav(np.zeros(24_000, "<i2")), "at another rate": wav(np.zeros(22_050, "<i2"), rate=22_050)}
 
 

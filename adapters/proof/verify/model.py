@@ -50,9 +50,9 @@ PATIENT = ("limit", "idle")
 """Deadlines that are no answer to a caller who waits; and so is the age of a session that stands."""
 SETTLED = (states.READY, states.AGED)
 LENGTH = 12
-"""How many steps a random walk goes before another begins."""
+"""How many steps a random walk goes before another begins: few, as what is new is gone on from; no other number was tried."""
 FOLLOWED = 0.05
-"""How many of the steps that end a call are followed at random."""
+"""How many of the steps that end a call are followed at random: little can happen behind an end."""
 
 
 Waits = tuple[tuple[int, float, int], ...]

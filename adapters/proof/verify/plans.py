@@ -78,22 +78,17 @@ def plans(deep: bool = False, **policy: Any) -> list[Plan]:
     found = list(dict.fromkeys(made))
     if deep:
         found = [attrs.evolve(plan, faults=2, responses=3, most=DEEP_MOST) for plan in found]
+    walks = []
     for number, chosen in enumerate(choices):
         with suppress(ValueError):
-            found.append(_walk(("", " opening", " answering")[number % 3], {**chosen, **policy}))
-    return [attrs.evolve(plan, steps=DEEP_WALKED) if deep and plan.steps else plan for plan in dict.fromkeys(found)]
+            begins, steps = ("", " opening", " answering")[number % 3], DEEP_WALKED if deep else WALKED
+            walks.append(_plan("walk", EVERYTHING + begins, {**_WALK, **chosen, **policy, "steps": steps}))
+    return [*found, *dict.fromkeys(walks)]
 
 
 def chosen_in(plan: Plan) -> tuple[Any, ...]:
     """The choices that a plan's policy makes."""
     return tuple(getattr(plan.policy, name) for name in CHOICES)
-
-
-def _walk(begins: str, chosen: dict[str, Any]) -> Plan:
-    """Everything that can happen, at random, with one combination of the choices."""
-    bounds = dict.fromkeys(("cancel_attempts", "recoveries", "tools_at_once", "queued_notices", "voice_failures", "dtmf_digits"), 2)
-    more = {"remembered_ids": 3, "queued_sentences": 8, "responses": 3, "sentences": 3}
-    return attrs.evolve(_plan("walk", _EVERYTHING + begins, {**bounds, **more, **chosen}), most=None, steps=WALKED)
 
 
 DAILY = 4
@@ -102,7 +97,7 @@ MOST, DEEP_MOST = 1_000, 100_000
 """How many of the nearest states of a plan are explored."""
 WALKED, DEEP_WALKED = 1_000, 100_000
 """How many steps are gone at random with each combination of choices."""
-_BOUNDS = ("faults", "responses", "sentences", "notices", "most")
+_BOUNDS = ("faults", "responses", "sentences", "notices", "most", "steps")
 _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("keypad", "turns keys", {"dtmf_digits": 2}),
     ("keypad", "speech keys idle answering", {"greeting": False}),
@@ -192,9 +187,15 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 """The kinds of plans: what acts in each, besides responses, their sound and their end. `answering`: an answer is heard already; others
 begin as `model.FURTHER` says."""
-_EVERYTHING = (
+EVERYTHING = (
     "speech keys idle limit tools notices whole goodbye listens dismiss memory items progress outage takeup late twice unasked mute faults"
 )
+"""What acts in a random walk."""
+_WALK: dict[str, Any] = {
+    **dict.fromkeys(("cancel_attempts", "recoveries", "tools_at_once", "queued_notices", "voice_failures", "dtmf_digits"), 2),
+    **{"remembered_ids": 3, "queued_sentences": 8, "responses": 3, "sentences": 3, "most": None},
+}
+"""Its bounds: as many as three responses of two items need to be told apart."""
 
 
 def combinations_of_choices() -> list[dict[str, Any]]:
