@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import threading
 
-POLITENESS = 10
+POLITENESS = 5
 """By how much a worker's priority is lower than its parent's: its work is long, and a call that is held meanwhile is not to be late."""
 
 
