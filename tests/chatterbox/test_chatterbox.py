@@ -1,7 +1,6 @@
 """Claims about the Chatterbox port on asyncio and trio: a sentence from its text to its sound, against the stand-in's process."""
 
 import json
-from collections.abc import Iterator
 
 import anyio
 import numpy as np
@@ -26,31 +25,25 @@ from tests.shared.speech import (
     loudest_hz,
     never,
     running,
+    saying,
+    seed,
     sine,
-    stand_in,
+    voicing,
     wav,
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with stand_in(tmp_path_factory.mktemp("chatterbox")) as running_server:
-        yield running_server
-
-
 @each_backend
 async def test_a_synthesised_sentence_is_told_and_then_played(server: Server, anyio_backend: str) -> None:
-    ends, name = Ends(), f"told-{anyio_backend}"
-    port = Chatterbox(url=server.url, speaker=ends)
-    async with running(port, ends):
-        port.do(Synthesise(name, "response", "Hello there."))
+    name = f"told-{anyio_backend}"
+    async with saying("Hello there.", server.url, name=name) as (ends, _):
         await ends.until(Played, name)
     told, played = ends.seen
     assert isinstance(told, SentenceSynthesised)
     assert isinstance(played, Played)
     assert told.audio_ms == pytest.approx(len(played.pcm) / 48)
     assert told.audio_ms > 300
-    assert played.response_id == "response"
+    assert played.response_id == "r"
 
 
 @each_backend
@@ -70,31 +63,23 @@ def test_a_port_is_made_where_no_loop_runs(server: Server) -> None:
 
 @each_backend
 async def test_half_a_surrogate_pair_does_not_end_the_call(server: Server, anyio_backend: str) -> None:
-    ends, name = Ends(), f"surrogate-{anyio_backend}"
-    port = Chatterbox(url=server.url, speaker=ends)
-    async with running(port, ends):
-        port.do(Synthesise(name, "response", "Hello \ud83d there."))
+    name = f"surrogate-{anyio_backend}"
+    async with saying("Hello \ud83d there.", server.url, name=name) as (ends, _):
         await ends.until(Played, name)
 
 
 @each_backend
-async def test_the_sound_that_is_played_is_24_khz_mono_whatever_the_server_sends(anyio_backend: str) -> None:
-    ends = Ends()
+async def test_the_sound_that_is_played_is_24_khz_mono_whatever_the_server_sends() -> None:
     stereo = np.repeat(sine(1, 48_000), 2)
-    async with answering(always(200, wav(stereo, channels=2, rate=48_000))) as url:
-        port = Chatterbox(url=url, speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            played = await ends.until(Played, "s")
+    async with answering(always(200, wav(stereo, channels=2, rate=48_000))) as url, saying("Hello.", url) as (ends, _):
+        played = await ends.until(Played, "s")
     assert len(played.pcm) == pytest.approx(48_000, abs=4)
     assert loudest_hz(played.pcm) == pytest.approx(440, abs=2)
 
 
 @each_backend
-async def test_an_effect_after_the_run_does_nothing(server: Server, anyio_backend: str) -> None:
-    ends = Ends()
-    port = Chatterbox(url=server.url, speaker=ends)
-    async with running(port, ends):
+async def test_an_effect_after_the_run_does_nothing(server: Server) -> None:
+    async with voicing(server.url) as (ends, port):
         pass
     port.do(Synthesise("after", "r", "Hello."))
     port.do(CancelSynthesis("after"))
@@ -103,7 +88,7 @@ async def test_an_effect_after_the_run_does_nothing(server: Server, anyio_backen
 
 
 @each_backend
-async def test_an_id_in_synthesis_names_one_sentence(server: Server, anyio_backend: str) -> None:
+async def test_an_id_in_synthesis_names_one_sentence(server: Server) -> None:
     port = Chatterbox(url=server.url, speaker=Ends())
     port.do(Synthesise("twice", "r", "Hello."))
     with pytest.raises(ValueError, match="in synthesis already"):
@@ -120,10 +105,8 @@ def test_what_the_port_remembers_is_bounded(server: Server) -> None:
 
 @each_backend
 async def test_the_figures_say_how_fast_the_server_was(server: Server, anyio_backend: str) -> None:
-    ends, name = Ends(), f"figures-{anyio_backend}"
-    port = Chatterbox(url=Asked(url=server.url, fields={"synthesis_ms": 120}), speaker=ends)
-    async with running(port, ends):
-        port.do(Synthesise(name, "response", "Hello there."))
+    name = f"figures-{anyio_backend}"
+    async with saying("Hello there.", Asked(url=server.url, fields={"synthesis_ms": 120}), name=name) as (ends, port):
         await ends.until(Played, name)
     (sentence,) = port.figures.sentences
     assert sentence.synthesis_ms >= 119
@@ -132,20 +115,14 @@ async def test_the_figures_say_how_fast_the_server_was(server: Server, anyio_bac
 
 
 @each_backend
-async def test_a_lasting_silence_of_the_server_fails_the_sentence_in_time(anyio_backend: str) -> None:
-    ends = Ends()
-    async with answering(never) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends, timeout_s=0.2)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            reason = (await ends.until(SynthesisFailed, "s")).reason
-            assert 0 <= float(reason.removeprefix("no answer within ").removesuffix(" s")) <= 0.2, (
-                "what was left of its time as it was sent"
-            )
+async def test_a_lasting_silence_of_the_server_fails_the_sentence_in_time() -> None:
+    async with answering(never) as url, saying("Hello.", seed(url), timeout_s=0.2) as (ends, _):
+        reason = (await ends.until(SynthesisFailed, "s")).reason
+        assert 0 <= float(reason.removeprefix("no answer within ").removesuffix(" s")) <= 0.2, "what was left of its time as it was sent"
 
 
 @each_backend
-async def test_a_sentence_that_nobody_waits_for_any_more_is_stopped_at_the_server(anyio_backend: str) -> None:
+async def test_a_sentence_that_nobody_waits_for_any_more_is_stopped_at_the_server() -> None:
     cancelled = anyio.Event()
 
     async def hangs(request: Request) -> Reply:
@@ -154,18 +131,14 @@ async def test_a_sentence_that_nobody_waits_for_any_more_is_stopped_at_the_serve
             return Reply()
         return await never(request)
 
-    ends = Ends()
-    async with answering(hangs) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends, timeout_s=0.2)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await ends.until(SynthesisFailed, "s")
-            with anyio.fail_after(PATIENCE_S):
-                await cancelled.wait()
+    async with answering(hangs) as url, saying("Hello.", seed(url), timeout_s=0.2) as (ends, _):
+        await ends.until(SynthesisFailed, "s")
+        with anyio.fail_after(PATIENCE_S):
+            await cancelled.wait()
 
 
 @each_backend
-async def test_the_check_passes_a_server_that_is_there(server: Server, anyio_backend: str) -> None:
+async def test_the_check_passes_a_server_that_is_there(server: Server) -> None:
     assert await check(server.url) == "seed"
     async with answering(always(404)) as url:
         with pytest.raises(ConnectionError, match="shows no path that a speech server has, and answered 404"):
@@ -173,7 +146,7 @@ async def test_the_check_passes_a_server_that_is_there(server: Server, anyio_bac
 
 
 @each_backend
-async def test_the_check_asks_anew_what_is_there(anyio_backend: str) -> None:
+async def test_the_check_asks_anew_what_is_there() -> None:
     port, shown = free_port(), json.dumps({"paths": {"/v1/audio/speech": {}}}).encode()
     async with answering(always(200, shown), port=port) as url:
         assert await check(url) == "openai"
@@ -183,12 +156,12 @@ async def test_the_check_asks_anew_what_is_there(anyio_backend: str) -> None:
 
 
 @each_backend
-async def test_the_check_names_what_is_wrong(anyio_backend: str) -> None:
+async def test_the_check_names_what_is_wrong() -> None:
     with pytest.raises(ConnectionError, match=r"no Chatterbox server at http://127.0.0.1:\d+: the connection was refused"):
         await check(f"http://127.0.0.1:{free_port()}")
     async with answering(always(503)) as url:
         with pytest.raises(ConnectionError, match="answered 503"):
-            await check(Asked(url=url, dialect="seed"))
+            await check(seed(url))
         with pytest.raises(ConnectionError, match="answered 503"):
             await check(url)
     async with answering(always(401)) as url:

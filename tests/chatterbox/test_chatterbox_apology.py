@@ -1,5 +1,7 @@
 """Claims about the recorded apology: heard once, in the place of the last sentence that may fail, before that is told."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,10 @@ from adapters.chatterbox.apology import Apology, read_apology
 from adapters.chatterbox.feed import Feed
 from adapters.chatterbox.figures import Count, Figures
 from adapters.chatterbox.port import Chatterbox
-from adapters.chatterbox.servers import Server as Asked
 from fsm.call.effects import CancelSynthesis, Flush, Hold, Resume, Synthesise
 from fsm.call.events import ErrorReceived, SynthesisCancelAnswered, SynthesisDiscarded, SynthesisFailed
-from tests.shared.shell import callfsm, run_on
-from tests.shared.speech import Ends, Played, Reply, Request, always, answering, each_backend, never, running, sine, wav
+from tests.shared.shell import callfsm
+from tests.shared.speech import Answers, Ends, Played, Reply, Request, always, answering, each_backend, never, seed, sine, voicing, wav
 
 SORRY = sine(0.02).tobytes()
 
@@ -27,8 +28,10 @@ def short_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chatterbox_apology, "TAIL_S", 0.01)
 
 
-def sorry(url: str, ends: Ends, *, after: int, **settings: Any) -> Chatterbox:
-    return Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends, apology=Apology(SORRY, after), **settings)
+@asynccontextmanager
+async def apologising(answers: Answers, *, after: int, **settings: Any) -> AsyncIterator[tuple[Ends, Chatterbox]]:
+    async with answering(answers) as url, voicing(seed(url), apology=Apology(SORRY, after), **settings) as (ends, port):
+        yield ends, port
 
 
 async def fail(port: Chatterbox, ends: Ends, *names: str) -> None:
@@ -38,14 +41,11 @@ async def fail(port: Chatterbox, ends: Ends, *names: str) -> None:
 
 
 @each_backend
-async def test_the_apology_is_heard_in_the_place_of_the_last_sentence_that_may_fail(anyio_backend: str) -> None:
-    ends = Ends()
-    async with answering(always(401)) as url:
-        port = sorry(url, ends, after=3)
-        async with running(port, ends):
-            await fail(port, ends, "one", "two")
-            assert ends.of(Played) == []
-            await fail(port, ends, "three")
+async def test_the_apology_is_heard_in_the_place_of_the_last_sentence_that_may_fail() -> None:
+    async with apologising(always(401), after=3) as (ends, port):
+        await fail(port, ends, "one", "two")
+        assert ends.of(Played) == []
+        await fail(port, ends, "three")
     assert ends.of(Played) == [Played("r", SORRY, "")], "it is no sentence, so that the model is not told of one"
     assert isinstance(ends.seen[-1], SynthesisFailed), "told when it was heard"
     assert [(told.code, told.message) for told in ends.of(ErrorReceived)] == [
@@ -55,44 +55,38 @@ async def test_the_apology_is_heard_in_the_place_of_the_last_sentence_that_may_f
 
 
 @each_backend
-async def test_a_sentence_that_succeeds_puts_the_apology_off(anyio_backend: str) -> None:
+async def test_a_sentence_that_succeeds_puts_the_apology_off() -> None:
     replies = [Reply(401), Reply(200, wav(sine(0.1))), Reply(401), Reply(401)]
 
     async def answers(_: Request) -> Reply:
         return replies.pop(0)
 
-    ends = Ends()
-    async with answering(answers) as url:
-        port = sorry(url, ends, after=2)
-        async with running(port, ends):
-            await fail(port, ends, "one")
-            port.do(Synthesise("two", "r", "Hello."))
-            await ends.until(Played, "two")
-            await fail(port, ends, "three")
-            assert port.figures.counts[Count.APOLOGISED] == 0
-            await fail(port, ends, "four")
+    async with apologising(answers, after=2) as (ends, port):
+        await fail(port, ends, "one")
+        port.do(Synthesise("two", "r", "Hello."))
+        await ends.until(Played, "two")
+        await fail(port, ends, "three")
+        assert port.figures.counts[Count.APOLOGISED] == 0
+        await fail(port, ends, "four")
     assert port.figures.counts[Count.APOLOGISED] == 1
 
 
 @each_backend
-async def test_an_apology_that_is_interrupted_is_not_heard_again(anyio_backend: str) -> None:
-    ends = Ends()
-    async with answering(always(401)) as url:
-        port = sorry(url, ends, after=1)
-        async with running(port, ends):
-            port.do(Synthesise("one", "r", "Hello."))
-            await ends.until(Played)
-            port.do(Flush("r"))
-            port.do(CancelSynthesis("one"))
-            await ends.until(SynthesisDiscarded, "one")
-            assert (await ends.until(SynthesisCancelAnswered, "one")).outcome == "not needed"
-            await fail(port, ends, "two")
+async def test_an_apology_that_is_interrupted_is_not_heard_again() -> None:
+    async with apologising(always(401), after=1) as (ends, port):
+        port.do(Synthesise("one", "r", "Hello."))
+        await ends.until(Played)
+        port.do(Flush("r"))
+        port.do(CancelSynthesis("one"))
+        await ends.until(SynthesisDiscarded, "one")
+        assert (await ends.until(SynthesisCancelAnswered, "one")).outcome == "not needed"
+        await fail(port, ends, "two")
     assert len(ends.of(Played)) == 1
     assert len(ends.of(SynthesisFailed)) == 1
 
 
 @each_backend
-async def test_a_sentence_that_was_cancelled_calls_for_no_apology_however_it_ends(anyio_backend: str) -> None:
+async def test_a_sentence_that_was_cancelled_calls_for_no_apology_however_it_ends() -> None:
     posted, cancelled = anyio.Event(), anyio.Event()
 
     async def answers(request: Request) -> Reply:
@@ -103,85 +97,64 @@ async def test_a_sentence_that_was_cancelled_calls_for_no_apology_however_it_end
         await cancelled.wait()
         return Reply(401)
 
-    ends = Ends()
-    async with answering(answers) as url:
-        port = sorry(url, ends, after=1)
-        async with running(port, ends):
-            port.do(Synthesise("one", "r", "Hello."))
-            await posted.wait()
-            port.do(CancelSynthesis("one"))
-            await ends.until(SynthesisDiscarded, "one")
-            assert port.figures.counts[Count.APOLOGISED] == 0
-            await fail(port, ends, "two")
+    async with apologising(answers, after=1) as (ends, port):
+        port.do(Synthesise("one", "r", "Hello."))
+        await posted.wait()
+        port.do(CancelSynthesis("one"))
+        await ends.until(SynthesisDiscarded, "one")
+        assert port.figures.counts[Count.APOLOGISED] == 0
+        await fail(port, ends, "two")
     assert port.figures.counts[Count.APOLOGISED] == 1
 
 
 @each_backend
-async def test_an_apology_that_may_not_be_heard_holds_nothing_up(anyio_backend: str) -> None:
-    ends = Ends()
-    ends.refuses = True
-    async with answering(always(401)) as url:
-        port = sorry(url, ends, after=1)
-        async with running(port, ends):
-            await fail(port, ends, "one")
+async def test_an_apology_that_may_not_be_heard_holds_nothing_up() -> None:
+    async with apologising(always(401), after=1) as (ends, port):
+        ends.refuses = True
+        await fail(port, ends, "one")
     assert ends.of(ErrorReceived) == []
 
 
 @each_backend
-async def test_a_server_that_hangs_leaves_time_for_the_apology(anyio_backend: str) -> None:
+async def test_a_server_that_hangs_leaves_time_for_the_apology() -> None:
     """All of it must fit into the core's deadline for the sentence."""
-    ends = Ends()
-    async with answering(never) as url:
-        port = sorry(url, ends, after=2, timeout_s=0.1)
-        async with running(port, ends):
-            await fail(port, ends, "one", "two")
+    async with apologising(never, after=2, timeout_s=0.1) as (ends, port):
+        await fail(port, ends, "one", "two")
     first_s, last_s = (float(failed.reason.removeprefix("no answer within ").removesuffix(" s")) for failed in ends.of(SynthesisFailed))
     assert last_s <= 0.1 - 0.03 < first_s <= 0.1
 
 
-def test_the_end_of_the_sound_is_reckoned_with_every_hold_and_flush() -> None:
+@pytest.mark.virtual_time
+async def test_the_end_of_the_sound_is_reckoned_with_every_hold_and_flush() -> None:
     """On a virtual clock, which makes the times exact."""
-    monotonic: list[float] = []
-
-    async def main() -> None:
-        began_s, feed = anyio.current_time(), Feed(Ends(), Figures())
-
-        async def heard() -> None:
-            await feed.heard()
-            monotonic.append(anyio.current_time() - began_s)
-
-        feed.play("flushed", bytes(48_000 * 60))
-        feed.follow(Flush("flushed"))
-        feed.play("r", bytes(48_000))
-        async with anyio.create_task_group() as group:
-            group.start_soon(heard)
-            await anyio.sleep(0.25)
-            feed.follow(Hold())
-            await anyio.sleep(5)
-            feed.play("r", bytes(24_000))
-            feed.follow(Flush("of another response"))
-            feed.follow(Resume())
-
-    run_on("trio", main)
-    assert monotonic == [pytest.approx(1 + 0.5 + 5 + 0.01)]
+    began_s, feed = anyio.current_time(), Feed(Ends(), Figures())
+    feed.play("flushed", bytes(48_000 * 60))
+    feed.follow(Flush("flushed"))
+    feed.play("r", bytes(48_000))
+    async with anyio.create_task_group() as group:
+        group.start_soon(feed.heard)
+        await anyio.sleep(0.25)
+        feed.follow(Hold())
+        await anyio.sleep(5)
+        feed.play("r", bytes(24_000))
+        feed.follow(Flush("of another response"))
+        feed.follow(Resume())
+    assert anyio.current_time() - began_s == pytest.approx(1 + 0.5 + 5 + 0.01)
 
 
-def test_a_held_speaker_is_not_filled_with_silence() -> None:
+@pytest.mark.virtual_time
+async def test_a_held_speaker_is_not_filled_with_silence() -> None:
     ends = Ends()
-
-    async def main() -> None:
-        feed = Feed(ends, Figures())
-        feed.play("r", bytes(4_800), "s")
-        async with anyio.create_task_group() as group:
-            group.start_soon(feed.fill, "r", "s")
-            feed.follow(Hold())
-            await anyio.sleep(60)
-            assert len(ends.of(Played)) == 1
-            feed.follow(Resume())
-            await anyio.sleep(0.05)
-            group.cancel_scope.cancel()
-
-    run_on("trio", main)
+    feed = Feed(ends, Figures())
+    feed.play("r", bytes(4_800), "s")
+    async with anyio.create_task_group() as group:
+        group.start_soon(feed.fill, "r", "s")
+        feed.follow(Hold())
+        await anyio.sleep(60)
+        assert len(ends.of(Played)) == 1
+        feed.follow(Resume())
+        await anyio.sleep(0.05)
+        group.cancel_scope.cancel()
     assert len(ends.of(Played)) == 2
 
 

@@ -1,19 +1,16 @@
 """Claims about cancels in the Chatterbox port: silent at once, never behind a synthesis, each with its outcome as an event and a figure."""
 
-from collections.abc import Iterator
-
 import anyio
 import pytest
 
 from adapters.chatterbox.figures import Count
 from adapters.chatterbox.http import MAX_CONNECTIONS
-from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.servers import Server as Asked
 from fsm.call.effects import CancelSynthesis, Synthesise
 from fsm.call.events import SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded
+from tests.shared.shell import until
 from tests.shared.speech import (
     LONG_MS,
-    Ends,
     Hangs,
     Played,
     Reply,
@@ -22,17 +19,12 @@ from tests.shared.speech import (
     always,
     answering,
     each_backend,
-    running,
+    saying,
+    seed,
     sine,
-    stand_in,
+    voicing,
     wav,
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with stand_in(tmp_path_factory.mktemp("chatterbox")) as running_server:
-        yield running_server
 
 
 def slow(url: str) -> Asked:
@@ -41,10 +33,8 @@ def slow(url: str) -> Asked:
 
 @each_backend
 async def test_a_cancel_during_synthesis_discards_it_and_nothing_is_played(server: Server, anyio_backend: str) -> None:
-    ends, name = Ends(), f"call 1 {anyio_backend}? 100% #é"
-    port = Chatterbox(url=slow(server.url), speaker=ends)
-    async with running(port, ends):
-        port.do(Synthesise(name, "response", "Hello there."))
+    name = f"call 1 {anyio_backend}? 100% #é"
+    async with saying("Hello there.", slow(server.url), name=name) as (ends, port):
         await server.until(name, "synthesising")
         port.do(CancelSynthesis(name))
         assert (await ends.until(SynthesisCancelAnswered, name)).outcome == "acknowledged"
@@ -55,10 +45,8 @@ async def test_a_cancel_during_synthesis_discards_it_and_nothing_is_played(serve
 
 @each_backend
 async def test_a_session_cancelled_before_its_post_is_never_posted(server: Server, anyio_backend: str) -> None:
-    ends, name, fence = Ends(), f"withdrawn-{anyio_backend}", f"fence-{anyio_backend}"
-    port = Chatterbox(url=server.url, speaker=ends)
-    async with running(port, ends):
-        port.do(Synthesise(name, "response", "Hello there."))
+    name, fence = f"withdrawn-{anyio_backend}", f"fence-{anyio_backend}"
+    async with saying("Hello there.", server.url, name=name) as (ends, port):
         port.do(CancelSynthesis(name))
         port.do(Synthesise(fence, "response", "Hello there."))
         await ends.until(SynthesisDiscarded, name)
@@ -69,7 +57,7 @@ async def test_a_session_cancelled_before_its_post_is_never_posted(server: Serve
 
 
 @each_backend
-async def test_a_session_cancelled_between_two_attempts_is_posted_no_more(anyio_backend: str) -> None:
+async def test_a_session_cancelled_between_two_attempts_is_posted_no_more() -> None:
     posts = 0
 
     async def busy(request: Request) -> Reply:
@@ -77,24 +65,18 @@ async def test_a_session_cancelled_between_two_attempts_is_posted_no_more(anyio_
         posts += request.method == "POST"
         return Reply(503, headers=("Retry-After: 5",))
 
-    ends = Ends()
-    async with answering(busy) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            while not port.figures.counts[Count.RETRIED]:
-                await anyio.wait_all_tasks_blocked()
-            port.do(CancelSynthesis("s"))
-            assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "not needed"
-            await ends.until(SynthesisDiscarded, "s")
+    async with answering(busy) as url, saying("Hello.", seed(url)) as (ends, port):
+        await until(lambda: port.figures.counts[Count.RETRIED])
+        port.do(CancelSynthesis("s"))
+        assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "not needed"
+        await ends.until(SynthesisDiscarded, "s")
     assert posts == 1
 
 
 @each_backend
 async def test_a_session_that_was_cancelled_before_it_was_asked_for_is_silent(server: Server, anyio_backend: str) -> None:
-    ends, name = Ends(), f"foretold-{anyio_backend}"
-    port = Chatterbox(url=server.url, speaker=ends)
-    async with running(port, ends):
+    name = f"foretold-{anyio_backend}"
+    async with voicing(server.url) as (ends, port):
         port.do(CancelSynthesis(name))
         port.do(Synthesise(name, "response", "Hello there."))
         await ends.until(SynthesisDiscarded, name)
@@ -105,10 +87,8 @@ async def test_a_session_that_was_cancelled_before_it_was_asked_for_is_silent(se
 
 @each_backend
 async def test_a_cancel_after_the_answer_is_too_late(server: Server, anyio_backend: str) -> None:
-    ends, name = Ends(), f"late-{anyio_backend}"
-    port = Chatterbox(url=server.url, speaker=ends)
-    async with running(port, ends):
-        port.do(Synthesise(name, "response", "Hello there."))
+    name = f"late-{anyio_backend}"
+    async with saying("Hello there.", server.url, name=name) as (ends, port):
         await ends.until(Played, name)
         port.do(CancelSynthesis(name))
         assert (await ends.until(SynthesisCancelAnswered, name)).outcome == "too late"
@@ -117,10 +97,8 @@ async def test_a_cancel_after_the_answer_is_too_late(server: Server, anyio_backe
 
 @each_backend
 async def test_a_cancel_never_waits_behind_a_synthesis(server: Server, anyio_backend: str) -> None:
-    ends = Ends()
     names = [f"full-{anyio_backend}-{count}" for count in range(MAX_CONNECTIONS + 1)]
-    port = Chatterbox(url=slow(server.url), speaker=ends)
-    async with running(port, ends):
+    async with voicing(slow(server.url)) as (ends, port):
         for name in names[:-1]:
             port.do(Synthesise(name, "response", "Hello there."))
         for name in names[:-1]:
@@ -133,7 +111,7 @@ async def test_a_cancel_never_waits_behind_a_synthesis(server: Server, anyio_bac
 
 
 @each_backend
-async def test_a_wav_that_comes_after_its_cancel_is_dropped(anyio_backend: str) -> None:
+async def test_a_wav_that_comes_after_its_cancel_is_dropped() -> None:
     posted, cancelled = anyio.Event(), anyio.Event()
 
     async def too_late(request: Request) -> Reply:
@@ -144,15 +122,11 @@ async def test_a_wav_that_comes_after_its_cancel_is_dropped(anyio_backend: str) 
         await cancelled.wait()
         return Reply(200, wav(sine(1)))
 
-    ends = Ends()
-    async with answering(too_late) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await posted.wait()
-            port.do(CancelSynthesis("s"))
-            await ends.until(SynthesisDiscarded, "s")
-            assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "too late"
+    async with answering(too_late) as url, saying("Hello.", seed(url)) as (ends, port):
+        await posted.wait()
+        port.do(CancelSynthesis("s"))
+        await ends.until(SynthesisDiscarded, "s")
+        assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "too late"
     assert ends.played == []
 
 
@@ -171,67 +145,52 @@ async def test_a_wav_that_comes_after_its_cancel_is_dropped(anyio_backend: str) 
         (307, b"", "failed"),
     ],
 )
-async def test_every_answer_to_a_cancel_has_an_outcome(anyio_backend: str, status: int, body: bytes, outcome: str) -> None:
-    ends, hangs = Ends(), Hangs(Reply(status, body))
-    async with answering(hangs) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends, timeout_s=60)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await hangs.came.wait()
-            port.do(CancelSynthesis("s"))
-            assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == outcome
-            if outcome in ("unsupported", "failed"):
-                await ends.until(SynthesisDiscarded, "s")
+async def test_every_answer_to_a_cancel_has_an_outcome(status: int, body: bytes, outcome: str) -> None:
+    hangs = Hangs(Reply(status, body))
+    async with answering(hangs) as url, saying("Hello.", seed(url), timeout_s=60) as (ends, port):
+        await hangs.came.wait()
+        port.do(CancelSynthesis("s"))
+        assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == outcome
+        if outcome in ("unsupported", "failed"):
+            await ends.until(SynthesisDiscarded, "s")
     assert [cancel.outcome for cancel in port.figures.cancels] == [outcome]
 
 
 @each_backend
-async def test_an_id_unknown_to_the_server_after_its_answer_is_too_late(anyio_backend: str) -> None:
-    ends = Ends()
-    async with answering(always(200, b'{"cancelled": false, "state": "unknown"}')) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends)
-        async with running(port, ends):
-            port.do(CancelSynthesis("s"))
-            assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "too late"
+async def test_an_id_unknown_to_the_server_after_its_answer_is_too_late() -> None:
+    async with answering(always(200, b'{"cancelled": false, "state": "unknown"}')) as url, voicing(seed(url)) as (ends, port):
+        port.do(CancelSynthesis("s"))
+        assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "too late"
 
 
 @each_backend
-async def test_a_cancel_that_is_never_answered_has_failed_in_time_and_the_connection_is_closed(anyio_backend: str) -> None:
-    ends, hangs = Ends(), Hangs()
-    async with answering(hangs) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends, timeout_s=60, cancel_timeout_s=0.1)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await hangs.came.wait()
-            port.do(CancelSynthesis("s"))
-            assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "failed"
-            await ends.until(SynthesisDiscarded, "s")
+async def test_a_cancel_that_is_never_answered_has_failed_in_time_and_the_connection_is_closed() -> None:
+    hangs = Hangs()
+    async with answering(hangs) as url, saying("Hello.", seed(url), timeout_s=60, cancel_timeout_s=0.1) as (ends, port):
+        await hangs.came.wait()
+        port.do(CancelSynthesis("s"))
+        assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "failed"
+        await ends.until(SynthesisDiscarded, "s")
 
 
 @each_backend
 @pytest.mark.parametrize("dialect", ["devnen", "travisvn", "openai"])
-async def test_a_server_without_cancels_is_told_by_closing_the_connection(anyio_backend: str, dialect: str) -> None:
-    ends, hangs = Ends(), Hangs()
-    async with answering(hangs) as url:
-        port = Chatterbox(url=Asked(url=url, dialect=dialect, voice="a.wav"), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await hangs.came.wait()
-            port.do(CancelSynthesis("s"))
-            await ends.until(SynthesisDiscarded, "s")
-            outcome = (await ends.until(SynthesisCancelAnswered, "s")).outcome
+async def test_a_server_without_cancels_is_told_by_closing_the_connection(dialect: str) -> None:
+    hangs = Hangs()
+    async with answering(hangs) as url, saying("Hello.", Asked(url=url, dialect=dialect, voice="a.wav")) as (ends, port):
+        await hangs.came.wait()
+        port.do(CancelSynthesis("s"))
+        await ends.until(SynthesisDiscarded, "s")
+        outcome = (await ends.until(SynthesisCancelAnswered, "s")).outcome
     assert outcome == ("unsupported" if dialect == "devnen" else "closed"), "what streams stops there, and that is told"
     assert len(hangs.paths) == 1
 
 
 @each_backend
 async def test_what_a_cancel_spared_is_reckoned_from_the_servers_pace(server: Server, anyio_backend: str) -> None:
-    ends = Ends()
     names = [f"{word}-{anyio_backend}" for word in ("pace", "cut", "never", "late")]
     asked = Asked(url=server.url, dialect="seed", fields={"synthesis_ms": 400})
-    port = Chatterbox(url=asked, speaker=ends)
-    async with running(port, ends):
-        port.do(Synthesise(names[0], "response", "Hello there."))
+    async with saying("Hello there.", asked, name=names[0]) as (ends, port):
         await ends.until(Played, names[0])
         port.do(Synthesise(names[1], "response", "Hello there. " * 3))
         await server.until(names[1], "synthesising")
@@ -254,10 +213,8 @@ async def test_what_a_cancel_spared_is_reckoned_from_the_servers_pace(server: Se
 
 @each_backend
 async def test_what_a_cancel_spared_is_not_known_before_the_first_sentence(server: Server, anyio_backend: str) -> None:
-    ends, name = Ends(), f"unknown-{anyio_backend}"
-    port = Chatterbox(url=slow(server.url), speaker=ends)
-    async with running(port, ends):
-        port.do(Synthesise(name, "response", "Hello there."))
+    name = f"unknown-{anyio_backend}"
+    async with saying("Hello there.", slow(server.url), name=name) as (ends, port):
         await server.until(name, "synthesising")
         port.do(CancelSynthesis(name))
         await ends.until(SynthesisCancelAnswered, name)

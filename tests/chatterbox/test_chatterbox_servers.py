@@ -5,30 +5,25 @@ from typing import Any
 import attrs
 import pytest
 
-from adapters.chatterbox.port import Chatterbox, check
+from adapters.chatterbox.port import check
 from adapters.chatterbox.servers import DIALECTS, Health, Server as Asked, health_of, root_of
-from fsm.call.effects import Synthesise
 from fsm.call.events import SynthesisFailed
-from tests.shared.speech import Ends, Played, Reply, Request, answering, each_backend, running, sine, wav
+from tests.shared.speech import Played, Reply, Request, answering, each_backend, saying, sine, wav
 
 KEY = "sk-known"
 
 
 @each_backend
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_dialect_that_is_named_is_not_asked_for(anyio_backend: str, dialect: str) -> None:
+async def test_a_dialect_that_is_named_is_not_asked_for(dialect: str) -> None:
     paths: list[str] = []
 
     async def answers(request: Request) -> Reply:
         paths.append(request.path)
         return Reply(200, wav(sine(0.2)))
 
-    ends = Ends()
-    async with answering(answers) as url:
-        port = Chatterbox(url=Asked(url=url, dialect=dialect, voice="v"), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await ends.until(Played, "s")
+    async with answering(answers) as url, saying("Hello.", Asked(url=url, dialect=dialect, voice="v")) as (ends, _):
+        await ends.until(Played, "s")
     assert paths == [DIALECTS[dialect].path]
 
 
@@ -72,13 +67,10 @@ class Noted:
         ),
     ],
 )
-async def test_a_text_is_asked_for_in_the_servers_own_fields(anyio_backend: str, server: dict[str, Any], fields: dict[str, Any]) -> None:
-    ends, noted = Ends(), Noted()
-    async with answering(noted) as url:
-        port = Chatterbox(url=Asked(url=url, **server), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await ends.until(Played, "s")
+async def test_a_text_is_asked_for_in_the_servers_own_fields(server: dict[str, Any], fields: dict[str, Any]) -> None:
+    noted = Noted()
+    async with answering(noted) as url, saying("Hello.", Asked(url=url, **server)) as (ends, _):
+        await ends.until(Played, "s")
     assert [request.json() for request in noted.asked] == [fields]
 
 
@@ -94,13 +86,13 @@ async def test_a_text_is_asked_for_in_the_servers_own_fields(anyio_backend: str,
         (b"<html>", "seed"),
     ],
 )
-async def test_a_servers_description_shows_its_dialect(anyio_backend: str, openapi: bytes, dialect: str) -> None:
+async def test_a_servers_description_shows_its_dialect(openapi: bytes, dialect: str) -> None:
     async with answering(Noted(openapi)) as url:
         assert await check(url) == dialect
 
 
 @each_backend
-async def test_a_catch_all_answer_to_options_is_not_taken_for_a_server(anyio_backend: str) -> None:
+async def test_a_catch_all_answer_to_options_is_not_taken_for_a_server() -> None:
     async def answers(request: Request) -> Reply:
         return Reply(200 if request.method == "OPTIONS" or request.path == "/v1/models" else 404)
 
@@ -110,7 +102,7 @@ async def test_a_catch_all_answer_to_options_is_not_taken_for_a_server(anyio_bac
 
 @each_backend
 @pytest.mark.parametrize("status", [400, 404, 405, 418, 429])
-async def test_a_server_that_refuses_every_probe_is_none_before_the_call(anyio_backend: str, status: int) -> None:
+async def test_a_server_that_refuses_every_probe_is_none_before_the_call(status: int) -> None:
     """One that is named is asked for sound all the same: it may have no path for its health."""
 
     async def answers(_: Request) -> Reply:
@@ -125,7 +117,7 @@ async def test_a_server_that_refuses_every_probe_is_none_before_the_call(anyio_b
 
 
 @each_backend
-async def test_a_server_that_was_ill_at_the_start_is_asked_again_what_it_is(anyio_backend: str) -> None:
+async def test_a_server_that_was_ill_at_the_start_is_asked_again_what_it_is() -> None:
     noted = Noted(b'{"paths": {"/v1/audio/speech": {}}}')
     ill = True
 
@@ -136,29 +128,23 @@ async def test_a_server_that_was_ill_at_the_start_is_asked_again_what_it_is(anyi
             return Reply(503)
         return await noted(request)
 
-    ends = Ends()
-    async with answering(answers) as url:
-        port = Chatterbox(url=url, speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await ends.until(Played, "s")
+    async with answering(answers) as url, saying("Hello.", url) as (ends, _):
+        await ends.until(Played, "s")
     assert [request.path for request in noted.asked if request.method == "POST"] == ["/v1/audio/speech"]
 
 
 @each_backend
-async def test_the_key_goes_with_each_request_and_is_shown_nowhere(anyio_backend: str) -> None:
+async def test_the_key_goes_with_each_request_and_is_shown_nowhere() -> None:
     heads: list[str] = []
 
     async def answers(request: Request) -> Reply:
         heads.append(request.head)
         return Reply(401, b'{"error": {"message": "opensesame42 is a wrong key"}}')
 
-    ends, key = Ends(), "opensesame42"
+    key = "opensesame42"
     async with answering(answers) as url:
         asked = Asked(url=url, dialect="openai", key=key)
-        port = Chatterbox(url=asked, speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
+        async with saying("Hello.", asked) as (ends, port):
             failed = await ends.until(SynthesisFailed, "s")
         with pytest.raises(ConnectionError) as refused:
             await check(asked)

@@ -24,8 +24,8 @@ from fsm.call.effects import CancelSynthesis, Flush, Synthesise
 from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisCancelAnswered, SynthesisDiscarded, SynthesisFailed
 from fsm.call.policy import Policy
 from fsm.call.snapshot import start
-from tests.shared.shell import PATIENCE_S, Puppet, at, channels
-from tests.shared.speech import Ends, Played, Reply, Request, answering, each_backend, loudest_hz, running, sine, streamed, wav
+from tests.shared.shell import PATIENCE_S, Puppet, at, channels, until
+from tests.shared.speech import Ends, Played, Reply, Request, answering, each_backend, loudest_hz, saying, sine, streamed, wav
 
 SOUND = streamed(wav(sine(1)))
 TEXT = "A sentence of some length."
@@ -60,12 +60,8 @@ class Gate:
 
 @asynccontextmanager
 async def streaming(gate: Gate) -> AsyncIterator[tuple[Ends, Chatterbox]]:
-    ends = Ends()
-    async with answering(gate) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="openai"), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", TEXT))
-            yield ends, port
+    async with answering(gate) as url, saying(TEXT, Asked(url=url, dialect="openai")) as (ends, port):
+        yield ends, port
 
 
 def halved(body: bytes = SOUND) -> tuple[bytes, bytes]:
@@ -78,26 +74,24 @@ def sounding(pcm: bytes) -> bytes:
 
 
 @each_backend
-async def test_a_streamed_sentence_is_heard_from_its_first_piece_on(anyio_backend: str) -> None:
+async def test_a_streamed_sentence_is_heard_from_its_first_piece_on() -> None:
     gate = Gate(halved())
     async with streaming(gate) as (ends, port):
         first = await ends.until(Played, "s")
         assert first.pcm == SOUND[44:24_044]
         gate.open()
-        while port.figures.counts[Count.SYNTHESISED] < 1:
-            await anyio.wait_all_tasks_blocked()
+        await until(lambda: port.figures.counts[Count.SYNTHESISED] >= 1)
     assert sounding(ends.pcm("s")) == SOUND[44:]
 
 
 @each_backend
-async def test_a_streamed_sentence_is_told_once_before_its_sound_with_a_reckoned_length(anyio_backend: str) -> None:
+async def test_a_streamed_sentence_is_told_once_before_its_sound_with_a_reckoned_length() -> None:
     gate = Gate(halved())
     async with streaming(gate) as (ends, port):
         await ends.until(Played, "s")
         told = ends.seen[0]
         gate.open()
-        while port.figures.counts[Count.SYNTHESISED] < 1:
-            await anyio.wait_all_tasks_blocked()
+        await until(lambda: port.figures.counts[Count.SYNTHESISED] >= 1)
         port.do(Synthesise("next", "r", TEXT))
         gate.open()
         reckoned = await ends.until(SentenceSynthesised, "next")
@@ -109,32 +103,30 @@ async def test_a_streamed_sentence_is_told_once_before_its_sound_with_a_reckoned
 
 @each_backend
 @pytest.mark.parametrize("size", [1, 7, 45, 1_023])
-async def test_the_pieces_may_end_anywhere(anyio_backend: str, size: int) -> None:
+async def test_the_pieces_may_end_anywhere(size: int) -> None:
     body = streamed(wav(sine(0.02 if size < 40 else 0.5)))
     gate = Gate(tuple(body[start : start + size] for start in range(0, len(body), size)))
     gate.open(len(gate.pieces))
     async with streaming(gate) as (ends, port):
-        while port.figures.counts[Count.SYNTHESISED] < 1:
-            await anyio.wait_all_tasks_blocked()
+        await until(lambda: port.figures.counts[Count.SYNTHESISED] >= 1)
     assert all(len(fact.pcm) % 2 == 0 for fact in ends.of(Played))
     assert sounding(ends.pcm("s")) == body[44:]
 
 
 @each_backend
-async def test_a_stream_of_another_rate_and_two_channels_keeps_its_pitch(anyio_backend: str) -> None:
+async def test_a_stream_of_another_rate_and_two_channels_keeps_its_pitch() -> None:
     body = streamed(wav(np.repeat(sine(1, 44_100), 2), channels=2, rate=44_100))
     gate = Gate(tuple(body[start : start + 9_999] for start in range(0, len(body), 9_999)))
     gate.open(len(gate.pieces))
     async with streaming(gate) as (ends, port):
-        while port.figures.counts[Count.SYNTHESISED] < 1:
-            await anyio.wait_all_tasks_blocked()
+        await until(lambda: port.figures.counts[Count.SYNTHESISED] >= 1)
     pcm = sounding(ends.pcm("s"))
     assert loudest_hz(pcm) == pytest.approx(440, abs=2)
     assert len(pcm) == pytest.approx(48_000, abs=10)
 
 
 @each_backend
-async def test_a_flush_stops_the_rest_of_a_stream(anyio_backend: str) -> None:
+async def test_a_flush_stops_the_rest_of_a_stream() -> None:
     gate = Gate(halved())
     async with streaming(gate) as (ends, port):
         await ends.until(Played, "s")
@@ -144,37 +136,34 @@ async def test_a_flush_stops_the_rest_of_a_stream(anyio_backend: str) -> None:
         heard = len(ends.pcm("s"))
         gate.open()
         assert (await ends.until(SynthesisCancelAnswered, "s")).outcome == "closed"
-        while port._sessions:
-            await anyio.wait_all_tasks_blocked()
+        await until(lambda: not port._sessions)
     assert len(ends.pcm("s")) == heard
     assert not ends.of(SynthesisDiscarded) + ends.of(SynthesisFailed) + ends.of(ErrorReceived)
 
 
 @each_backend
-async def test_a_speaker_that_refuses_stops_the_rest_of_a_stream(anyio_backend: str) -> None:
+async def test_a_speaker_that_refuses_stops_the_rest_of_a_stream() -> None:
     gate = Gate((*halved(), b"\0\0"))
     async with streaming(gate) as (ends, port):
         await ends.until(Played, "s")
         ends.refuses = True
         gate.open()
         await ends.until(SynthesisCancelAnswered, "s")
-        while port._sessions:
-            await anyio.wait_all_tasks_blocked()
+        await until(lambda: not port._sessions)
 
 
 @each_backend
-async def test_a_cancel_before_the_first_sound_discards_a_stream(anyio_backend: str) -> None:
+async def test_a_cancel_before_the_first_sound_discards_a_stream() -> None:
     gate = Gate((SOUND[:44], SOUND[44:]))
     async with streaming(gate) as (ends, port):
-        while not gate.said:
-            await anyio.wait_all_tasks_blocked()
+        await until(lambda: gate.said)
         port.do(CancelSynthesis("s"))
         await ends.until(SynthesisDiscarded, "s")
     assert ends.played == []
 
 
 @each_backend
-async def test_the_next_sentence_is_posted_when_the_stream_before_it_has_ended(anyio_backend: str) -> None:
+async def test_the_next_sentence_is_posted_when_the_stream_before_it_has_ended() -> None:
     gate = Gate(halved())
     async with streaming(gate) as (ends, port):
         await ends.until(Played, "s")
@@ -188,21 +177,19 @@ async def test_the_next_sentence_is_posted_when_the_stream_before_it_has_ended(a
 
 
 @each_backend
-async def test_a_slow_stream_is_filled_with_silence_so_that_the_speaker_never_runs_dry(anyio_backend: str) -> None:
+async def test_a_slow_stream_is_filled_with_silence_so_that_the_speaker_never_runs_dry() -> None:
     gate = Gate((SOUND[:6_044], SOUND[6_044:]))
     async with streaming(gate) as (ends, port):
-        while port.figures.counts[Count.FILLED] < 3:
-            await anyio.sleep(0.01)
+        await until(lambda: port.figures.counts[Count.FILLED] >= 3)
         gate.open()
-        while port.figures.counts[Count.SYNTHESISED] < 1:
-            await anyio.wait_all_tasks_blocked()
+        await until(lambda: port.figures.counts[Count.SYNTHESISED] >= 1)
         filled = port.figures.counts[Count.FILLED]
     assert len(ends.pcm("s")) == 48_000 + filled * 4_800
     assert sounding(ends.pcm("s")) == SOUND[44:]
 
 
 @each_backend
-async def test_a_stream_that_is_cut_off_is_told_and_not_said_again(anyio_backend: str) -> None:
+async def test_a_stream_that_is_cut_off_is_told_and_not_said_again() -> None:
     gate = Gate((SOUND[:24_044],), whole=False)
     async with streaming(gate) as (ends, _):
         told = await ends.until(ErrorReceived)
@@ -212,7 +199,7 @@ async def test_a_stream_that_is_cut_off_is_told_and_not_said_again(anyio_backend
 
 
 @each_backend
-async def test_a_stream_that_is_cut_off_before_any_sound_is_tried_again(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_that_is_cut_off_before_any_sound_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chatterbox_source, "PAUSES_S", (0.01, 0.01))
     gate = Gate((SOUND[:44],), whole=False)
     async with streaming(gate) as (ends, _):
@@ -222,30 +209,25 @@ async def test_a_stream_that_is_cut_off_before_any_sound_is_tried_again(anyio_ba
 
 @each_backend
 @pytest.mark.parametrize("status", [201, 206])
-async def test_any_success_brings_sound(anyio_backend: str, status: int) -> None:
+async def test_any_success_brings_sound(status: int) -> None:
     async def answer(_: Request) -> Reply:
         return Reply(status, SOUND)
 
-    ends = Ends()
-    async with answering(answer) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="openai"), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", TEXT))
-            await ends.until(Played, "s")
-            while port.figures.counts[Count.SYNTHESISED] < 1:
-                await anyio.sleep(0.01)
+    async with answering(answer) as url, saying(TEXT, Asked(url=url, dialect="openai")) as (ends, port):
+        await ends.until(Played, "s")
+        await until(lambda: port.figures.counts[Count.SYNTHESISED] >= 1)
     assert ends.pcm("s") == SOUND[44:]
 
 
 @each_backend
-async def test_a_stream_that_stops_coming_is_given_up(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_that_stops_coming_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chatterbox_source, "GAP_S", 0.1)
     async with streaming(Gate(halved())) as (ends, _):
         assert (await ends.until(ErrorReceived)).message == "s: its sound came too slowly, or none for 0.1 s"
 
 
 @each_backend
-async def test_a_stream_that_trickles_is_given_up(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stream_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece of it comes in time, but what is heard is silence."""
     monkeypatch.setattr(chatterbox_source, "GAP_S", 0.2)
     pieces = (SOUND[:6_044], *(SOUND[at : at + 2] for at in range(6_044, 7_044, 2)))
@@ -257,16 +239,12 @@ async def test_a_stream_that_trickles_is_given_up(anyio_backend: str, monkeypatc
         await anyio.sleep(0.1 if number else 0.0)
 
     monkeypatch.setattr(chatterbox_source, "SLOWEST", 1.0)
-    ends = Ends()
-    async with answering(trickles) as url:
-        port = Chatterbox(url=Asked(url=url, dialect="openai"), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", TEXT))
-            assert (await ends.until(ErrorReceived)).message == "s: its sound came too slowly, or none for 0.2 s"
+    async with answering(trickles) as url, saying(TEXT, Asked(url=url, dialect="openai")) as (ends, _):
+        assert (await ends.until(ErrorReceived)).message == "s: its sound came too slowly, or none for 0.2 s"
 
 
 @each_backend
-async def test_a_stream_that_does_not_end_with_its_text_is_given_up(anyio_backend: str) -> None:
+async def test_a_stream_that_does_not_end_with_its_text_is_given_up() -> None:
     """R97: a model that does not find its end."""
     noise = streamed(wav(np.ones(24_000 * 10, "<i2")))
     gate = Gate((noise, *[noise[44:]] * 20))
@@ -278,7 +256,7 @@ async def test_a_stream_that_does_not_end_with_its_text_is_given_up(anyio_backen
 
 
 @each_backend
-async def test_a_call_hears_slowly_streamed_sentences_to_their_end(anyio_backend: str, tmp_path: Path) -> None:
+async def test_a_call_hears_slowly_streamed_sentences_to_their_end(tmp_path: Path) -> None:
     """The real tables, driver and device: two sentences, the first in three pieces with pauses that empty the device's queue."""
     tone = streamed(wav(sine(0.9)))
     edges = (0, 14_444, 28_844, len(tone))

@@ -14,8 +14,8 @@ from adapters.chatterbox.port import Chatterbox, check
 from adapters.chatterbox.servers import DIALECTS, Server as Asked, detail_of, names_voice
 from fsm.call.effects import Hold, Resume, Synthesise
 from fsm.call.events import ErrorReceived, SentenceSynthesised, SynthesisFailed
+from tests.shared.shell import until
 from tests.shared.speech import (
-    PATIENCE_S,
     Answers,
     Ends,
     Played,
@@ -24,14 +24,17 @@ from tests.shared.speech import (
     answering,
     each_backend,
     free_port,
+    never,
     running,
+    saying,
+    seed,
     sine,
     stand_in,
+    voicing,
     wav,
 )
 
 SOUND = wav(sine(0.2))
-on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 LOADING = '[[fault]]\nname = "loading"\non = "tts"\nms = 1000\n'
 
 
@@ -45,28 +48,21 @@ def _strangers(monkeypatch: pytest.MonkeyPatch) -> None:
 # A model that is being loaded.
 
 
-@on_asyncio
 @pytest.mark.parametrize("dialect", ["seed", "devnen", "travisvn"])
-async def test_a_server_that_loads_its_model_is_waited_for(tmp_path: Path, anyio_backend: str, dialect: str) -> None:
+async def test_a_server_that_loads_its_model_is_waited_for(tmp_path: Path, dialect: str) -> None:
     """Within the sentence's time, whether it answers 503 meanwhile, or 200 and breaks off."""
-    ends = Ends()
     with stand_in(tmp_path, "--dialect", dialect, faults=LOADING) as server:
         assert await check(server.url) == dialect, "it is there"
-        port = Chatterbox(url=server.url, speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Good morning to you."))
+        async with saying("Good morning to you.", server.url) as (ends, port):
             await ends.until(Played, "s")
     assert ends.of(SynthesisFailed) == []
     assert port.figures.counts[Count.WAITED] > 0
 
 
-@on_asyncio
-async def test_a_server_that_is_started_again_and_loads_its_model_loses_no_sentence(tmp_path: Path, anyio_backend: str) -> None:
-    ends = Ends()
+async def test_a_server_that_is_started_again_and_loads_its_model_loses_no_sentence(tmp_path: Path) -> None:
     crash = '[[fault]]\nname = "crash"\non = "tts"\nnth = 2\nms = 300\nloading_ms = 1200\n'
     with stand_in(tmp_path, "--dialect", "travisvn", faults=crash) as server:
-        port = Chatterbox(url=server.url, speaker=ends)
-        async with running(port, ends):
+        async with voicing(server.url) as (ends, port):
             for name in ("one", "two"):
                 port.do(Synthesise(name, "r", "Good morning to you."))
                 await ends.until(Played, name)
@@ -74,25 +70,22 @@ async def test_a_server_that_is_started_again_and_loads_its_model_loses_no_sente
 
 
 @each_backend
-async def test_a_model_that_takes_longer_than_the_sentence_fails_it_and_says_so(anyio_backend: str) -> None:
+async def test_a_model_that_takes_longer_than_the_sentence_fails_it_and_says_so() -> None:
     loading = b'{"status": "initializing", "initialization_progress": "Loading TTS model"}'
-    async with answering(_by_path(Reply(503), {"/health": Reply(200, loading)})) as url:
-        ends = Ends()
-        port = Chatterbox(url=Asked(url=url, dialect="seed"), speaker=ends, timeout_s=0.3)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            failed = await ends.until(SynthesisFailed, "s")
+    async with (
+        answering(_by_path(Reply(503), {"/health": Reply(200, loading)})) as url,
+        saying("Hello.", seed(url), timeout_s=0.3) as (ends, _),
+    ):
+        failed = await ends.until(SynthesisFailed, "s")
     assert failed.reason == "the server loads its model: Loading TTS model"
 
 
 @each_backend
-async def test_a_model_that_could_not_be_loaded_is_not_waited_for(anyio_backend: str) -> None:
+async def test_a_model_that_could_not_be_loaded_is_not_waited_for() -> None:
     ill = b'{"status": "error", "model_loaded": false, "initialization_error": "no room on the GPU"}'
     async with answering(_by_path(Reply(500), {"/health": Reply(200, ill)})) as url:
-        ends, server = Ends(), Asked(url=url, dialect="seed")
-        port = Chatterbox(url=server, speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
+        server = seed(url)
+        async with saying("Hello.", server) as (ends, port):
             assert (await ends.until(SynthesisFailed, "s")).reason == "the server is ill: no room on the GPU"
         assert port.figures.counts[Count.POSTED] == 1
         with pytest.raises(ConnectionError, match="is ill: no room on the GPU: look at its log"):
@@ -100,23 +93,22 @@ async def test_a_model_that_could_not_be_loaded_is_not_waited_for(anyio_backend:
 
 
 @each_backend
-async def test_a_fallback_speaks_at_once_while_the_first_server_loads(anyio_backend: str) -> None:
+async def test_a_fallback_speaks_at_once_while_the_first_server_loads() -> None:
     first = _by_path(Reply(503), {"/health": Reply(200, b'{"status": "loading"}')})
-    async with answering(first) as url, answering(_by_path(Reply(200, SOUND))) as other:
-        ends = Ends()
-        port = Chatterbox(url=Asked(url=url, dialect="seed"), fallback=Asked(url=other, dialect="seed"), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await ends.until(Played, "s")
+    async with (
+        answering(first) as url,
+        answering(_by_path(Reply(200, SOUND))) as other,
+        saying("Hello.", seed(url), fallback=seed(other)) as (ends, port),
+    ):
+        await ends.until(Played, "s")
     assert port.figures.counts[Count.WAITED] == 0
 
 
 # A server that does nothing else while it synthesises.
 
 
-@on_asyncio
 async def test_a_server_that_stands_still_while_it_synthesises_costs_a_second_call_patience(
-    tmp_path: Path, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its questions are not answered in time, and its greeting is heard all the same; so is a check passed."""
     monkeypatch.setattr(chatterbox_source, "PROBE_S", 0.2)
@@ -126,7 +118,7 @@ async def test_a_server_that_stands_still_while_it_synthesises_costs_a_second_ca
         second = Chatterbox(url=server.url, speaker=ends)
         async with running(first, ends), running(second, ends), anyio.create_task_group() as group:
             first.do(Synthesise("one", "r", "Good morning to you."))
-            await server_has(server, "synthesising")
+            await until(lambda: any(event == "synthesising" for _, event in server.log()))
             second.do(Synthesise("two", "q", "Good evening to you."))
             group.start_soon(check, server.url)
             await ends.until(Played, "one")
@@ -135,17 +127,11 @@ async def test_a_server_that_stands_still_while_it_synthesises_costs_a_second_ca
 
 
 @each_backend
-async def test_a_server_that_takes_connections_and_never_answers_is_told_from_one_that_is_gone(
-    anyio_backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_server_that_takes_connections_and_never_answers_is_told_from_one_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chatterbox_source, "PROBE_S", 0.05)
     monkeypatch.setattr(chatterbox_port, "PATIENCE_S", 0.2)
 
-    async def hangs(_: Request) -> Reply:
-        await anyio.sleep_forever()
-        raise AssertionError
-
-    async with answering(hangs) as url:
+    async with answering(never) as url:
         with pytest.raises(ConnectionError, match=r"takes connections and answers nothing within 0.2 s: it is busy, or it hangs$"):
             await check(url)
     with pytest.raises(ConnectionError, match=r"the connection was refused; start it or correct the url$"):
@@ -175,28 +161,22 @@ class Counted:
 
 
 @each_backend
-async def test_what_a_server_is_is_asked_once_in_a_process(anyio_backend: str) -> None:
+async def test_what_a_server_is_is_asked_once_in_a_process() -> None:
     server = Counted("devnen", {"/get_predefined_voices": Reply(200, b'[{"filename": "a.wav"}]')})
     async with answering(server) as url:
         for name in ("one", "two"):
-            ends = Ends()
-            port = Chatterbox(url=url, speaker=ends)
-            async with running(port, ends):
-                port.do(Synthesise(name, "r", "Hello."))
+            async with saying("Hello.", url, name=name) as (ends, _):
                 await ends.until(Played, name)
     assert server.asked == ["GET /openapi.json", "GET /api/ui/initial-data", "GET /get_predefined_voices", "POST /tts", "POST /tts"]
 
 
 @each_backend
-async def test_another_server_at_the_same_address_is_found_out(anyio_backend: str) -> None:
+async def test_another_server_at_the_same_address_is_found_out() -> None:
     port_number = free_port()
     for dialect in ("travisvn", "seed", "openai"):
-        ends, server = Ends(), Counted(dialect)
-        async with answering(server, port=port_number) as url:
-            port = Chatterbox(url=url, speaker=ends)
-            async with running(port, ends):
-                port.do(Synthesise("s", "r", "Hello."))
-                await ends.until(Played, "s")
+        server = Counted(dialect)
+        async with answering(server, port=port_number) as url, saying("Hello.", url) as (ends, _):
+            await ends.until(Played, "s")
         assert len(server.fields) == 1
 
 
@@ -213,40 +193,31 @@ VOICES = [{"filename": "a.wav"}, {"filename": "b.wav"}]
         ({"config": None}, "a.wav"),
     ],
 )
-async def test_a_servers_default_voice_is_its_default(anyio_backend: str, told: object, voice: str) -> None:
+async def test_a_servers_default_voice_is_its_default(told: object, voice: str) -> None:
     voices = json.dumps(VOICES).encode()
     replies = {"/api/ui/initial-data": Reply(200, json.dumps(told).encode()), "/get_predefined_voices": Reply(200, voices)}
-    ends, server = Ends(), Counted("devnen", replies)
-    async with answering(server) as url:
-        port = Chatterbox(url=url, speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "[laugh] [x] Hello."))
-            await ends.until(Played, "s")
+    server = Counted("devnen", replies)
+    async with answering(server) as url, saying("[laugh] [x] Hello.", url) as (ends, _):
+        await ends.until(Played, "s")
     assert [(one["predefined_voice_id"], one["text"]) for one in server.fields] == [(voice, "[laugh] Hello.")]
 
 
 # Sound that comes in bursts.
 
 
-@on_asyncio
-async def test_a_pause_that_nobody_hears_gives_no_stream_up(tmp_path: Path, anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_pause_that_nobody_hears_gives_no_stream_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pause is longer than the gap that is borne, but what came lasts until then."""
     monkeypatch.setattr(chatterbox_source, "GAP_S", 0.5)
-    ends = Ends()
     bursts = '[[fault]]\nname = "bursts"\nburst_ms = 1000\npause_ms = 800\n'
     with stand_in(tmp_path, "--dialect", "travisvn", faults=bursts) as server:
-        port = Chatterbox(url=server.url, speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Good morning to you, and a very nice day to all of your friends at home."))
+        async with saying("Good morning to you, and a very nice day to all of your friends at home.", server.url) as (ends, port):
             await ends.until(SentenceSynthesised, "s")
-            with anyio.fail_after(PATIENCE_S):
-                while port._sessions:
-                    await anyio.sleep(0.05)
+            await until(lambda: not port._sessions)
     assert ends.of(ErrorReceived) == []
 
 
 @each_backend
-async def test_the_time_that_the_voice_is_held_is_no_gap(anyio_backend: str) -> None:
+async def test_the_time_that_the_voice_is_held_is_no_gap() -> None:
     feed = Feed(Ends(), Figures())
     feed.play("r", bytes(48 * 100), "s")
     with anyio.CancelScope() as scope:
@@ -307,25 +278,21 @@ def test_a_refusal_that_names_the_voice_is_not_the_texts_fault(body: bytes, is_v
 
 @each_backend
 @pytest.mark.parametrize("status", [400, 404, 422])
-async def test_a_voice_that_the_server_does_not_have_is_said_by_the_fallback(anyio_backend: str, status: int) -> None:
+async def test_a_voice_that_the_server_does_not_have_is_said_by_the_fallback(status: int) -> None:
     first = _by_path(Reply(status, b'{"detail": {"message": "Unknown voice: mum"}}'))
-    async with answering(first) as url, answering(_by_path(Reply(200, SOUND))) as other:
-        ends = Ends()
-        port = Chatterbox(url=Asked(url=url, dialect="seed", voice="mum"), fallback=Asked(url=other, dialect="seed"), speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
-            await ends.until(Played, "s")
+    async with (
+        answering(first) as url,
+        answering(_by_path(Reply(200, SOUND))) as other,
+        saying("Hello.", Asked(url=url, dialect="seed", voice="mum"), fallback=seed(other)) as (ends, _),
+    ):
+        await ends.until(Played, "s")
     assert ": Unknown voice: mum; " in ends.of(ErrorReceived)[0].message
 
 
-@on_asyncio
-async def test_errors_in_objects_reach_whoever_calls(tmp_path: Path, anyio_backend: str) -> None:
-    ends = Ends()
+async def test_errors_in_objects_reach_whoever_calls(tmp_path: Path) -> None:
     fault = '[[fault]]\nname = "status"\ncode = 410\n'
     with stand_in(tmp_path, "--without", "plain_errors", faults=fault) as server:
-        port = Chatterbox(url=server.url, speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello."))
+        async with saying("Hello.", server.url) as (ends, _):
             failed = await ends.until(SynthesisFailed, "s")
     assert failed.reason == "the server answered 410: a fault of the script"
 
@@ -335,10 +302,3 @@ def _by_path(reply: Reply, more: dict[str, Reply] | None = None) -> Answers:
         return (more or {}).get(request.path, reply)
 
     return answers
-
-
-async def server_has(server: "object", event: str) -> None:
-    """Come back once its log says so, without asking it anything."""
-    with anyio.fail_after(PATIENCE_S):
-        while event not in [name for _, name in server.log()]:  # type: ignore[attr-defined]
-            await anyio.sleep(0.02)

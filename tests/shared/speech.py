@@ -1,4 +1,4 @@
-"""What the tests of the Chatterbox port share: both ends of the port, the stand-in's process, servers made of a script; no claim here."""
+"""What the tests of the Chatterbox port share: both its ends, the stand-in's process, servers made of a script; no claim is here."""
 
 import io
 import json
@@ -20,7 +20,10 @@ import numpy as np
 from anyio.abc import ByteStream, SocketAttribute
 
 from adapters.audio.wav import WavStream
+from adapters.chatterbox.port import Chatterbox
+from adapters.chatterbox.servers import Server as Asked
 from adapters.seam.ports import Port
+from fsm.call.effects import Synthesise
 from fsm.call.events import Event
 from tests.shared.shell import PATIENCE_S, each_backend as each_backend
 
@@ -89,6 +92,28 @@ async def running(port: Port, ends: Ends) -> AsyncIterator[None]:
         group.start_soon(port.run, ends.post)
         yield
         group.cancel_scope.cancel()
+
+
+def seed(url: str) -> Asked:
+    """A server of the seed's kind, which is not asked what it is."""
+    return Asked(url=url, dialect="seed")
+
+
+@asynccontextmanager
+async def voicing(server: str | Asked, **settings: Any) -> AsyncIterator[tuple[Ends, Chatterbox]]:
+    """A port of this server at work, and both its ends."""
+    ends = Ends()
+    port = Chatterbox(url=server, speaker=ends, **settings)
+    async with running(port, ends):
+        yield ends, port
+
+
+@asynccontextmanager
+async def saying(text: str, server: str | Asked, *, name: str = "s", **settings: Any) -> AsyncIterator[tuple[Ends, Chatterbox]]:
+    """The same, and it is asked for one sentence."""
+    async with voicing(server, **settings) as (ends, port):
+        port.do(Synthesise(name, "r", text))
+        yield ends, port
 
 
 class Server:

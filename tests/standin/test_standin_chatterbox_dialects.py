@@ -10,14 +10,14 @@ import httpx
 import numpy as np
 import pytest
 
-from adapters.chatterbox.port import Chatterbox, check
+from adapters.chatterbox.port import check
 from adapters.chatterbox.servers import DIALECTS as SPOKEN, Server as Asked
 from adapters.standin.chatterbox.dialects import DIALECTS, VOICES
 from fsm.call.effects import CancelSynthesis, Synthesise
 from fsm.call.events import SynthesisCancelAnswered, SynthesisDiscarded
-from tests.shared.speech import PATIENCE_S, Ends, Played, Server, each_backend, running, stand_in
+from tests.shared.shell import until
+from tests.shared.speech import PATIENCE_S, Played, Server, each_backend, saying, stand_in, voicing
 
-on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 KEY = "sk-stand-in"
 VALID: dict[str, dict[str, Any]] = {
     "devnen": {"text": "Hello there.", "voice_mode": "predefined", "predefined_voice_id": VOICES[0], "output_format": "wav"},
@@ -151,13 +151,11 @@ def test_a_client_that_leaves_a_stream_ends_the_work(servers: dict[str, Server])
 
 @each_backend
 @pytest.mark.parametrize("dialect", SPOKEN)
-async def test_a_server_is_found_out_and_speaks(servers: dict[str, Server], anyio_backend: str, dialect: str) -> None:
-    ends, asked = Ends(), Asked(url=servers[dialect].url, key=KEY)
+async def test_a_server_is_found_out_and_speaks(servers: dict[str, Server], dialect: str) -> None:
+    asked = Asked(url=servers[dialect].url, key=KEY)
     assert await check(asked) == dialect
     before = len(servers[dialect].lines())
-    port = Chatterbox(url=asked, speaker=ends)
-    async with running(port, ends):
-        port.do(Synthesise("s", "r", "Hello there, how are you?"))
+    async with saying("Hello there, how are you?", asked) as (ends, _):
         await ends.until(Played, "s")
     posts = [line for line in servers[dialect].lines()[before:] if line["event"] == "queued"]
     assert [line["path"] for line in posts] == [SPOKEN[dialect].path]
@@ -184,15 +182,11 @@ None: nobody knows, since only a closed connection told the server, or its pace 
 """
 
 
-@on_asyncio
 @pytest.mark.parametrize(("dialect", "moment"), CANCELS)
-async def test_every_cancel_is_told_and_counted_as_what_it_was(
-    servers: dict[str, Server], anyio_backend: str, dialect: str, moment: str
-) -> None:
+async def test_every_cancel_is_told_and_counted_as_what_it_was(servers: dict[str, Server], dialect: str, moment: str) -> None:
     outcome, saves, work = CANCELS[dialect, moment]
-    server, ends, name = servers[dialect], Ends(), f"cancelled {moment}"
-    port = Chatterbox(url=Asked(url=server.url, key=KEY, dialect=dialect), speaker=ends)
-    async with running(port, ends):
+    server, name = servers[dialect], f"cancelled {moment}"
+    async with voicing(Asked(url=server.url, key=KEY, dialect=dialect)) as (ends, port):
         if dialect == "seed":
             port.do(Synthesise(f"at its pace {moment}", "r", "Hello there."))
             await ends.until(Played)
@@ -201,8 +195,7 @@ async def test_every_cancel_is_told_and_counted_as_what_it_was(
         if moment == "during its synthesis":
             await happens(server, noted, "synthesising")
         elif moment == "after its sound":
-            while name not in {sentence.session_id for sentence in port.figures.sentences}:
-                await anyio.wait_all_tasks_blocked()
+            await until(lambda: name in {sentence.session_id for sentence in port.figures.sentences})
         noted = len(server.lines())
         port.do(CancelSynthesis(name))
         assert (await ends.until(SynthesisCancelAnswered, name)).outcome == outcome

@@ -10,16 +10,14 @@ import pytest
 from adapters.audio.wav import WavError
 from adapters.chatterbox import source as chatterbox_source
 from adapters.chatterbox.figures import Count
-from adapters.chatterbox.port import Chatterbox
 from adapters.chatterbox.servers import Server as Asked
 from adapters.standin.chatterbox.faults import CHATTERBOX
 from adapters.standin.faults import ScriptError, parse
 from fsm.call.effects import CancelSynthesis, Synthesise
 from fsm.call.events import ErrorReceived, SynthesisCancelAnswered, SynthesisDiscarded
 from tests.shared.shell import callfsm
-from tests.shared.speech import PATIENCE_S, Ends, Played, always, answering, running, sine, stand_in, wav, wav_to_pcm
+from tests.shared.speech import PATIENCE_S, Played, always, answering, saying, seed, sine, stand_in, voicing, wav, wav_to_pcm
 
-on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 on_trio = pytest.mark.parametrize("anyio_backend", ["trio"])
 
 SPOILED = """
@@ -67,11 +65,9 @@ def test_each_fault_of_an_answer_strikes_when_its_script_says(tmp_path: Path) ->
 
 
 @on_trio
-async def test_a_server_that_crashes_under_a_sentence_is_back_for_it(tmp_path: Path, anyio_backend: str) -> None:
-    ends = Ends()
+async def test_a_server_that_crashes_under_a_sentence_is_back_for_it(tmp_path: Path) -> None:
     with stand_in(tmp_path, faults='fault = [{name = "crash", on = "tts", nth = 2, ms = 300}]') as server:
-        port = Chatterbox(url=server.url, speaker=ends)
-        async with running(port, ends):
+        async with voicing(server.url) as (ends, port):
             for name in ("one", "two"):
                 port.do(Synthesise(name, "r", "Hello there."))
                 await ends.until(Played, name)
@@ -79,32 +75,26 @@ async def test_a_server_that_crashes_under_a_sentence_is_back_for_it(tmp_path: P
     assert port.figures.counts[Count.RETRIED] >= 1
 
 
-@on_asyncio
-async def test_a_fallback_of_another_kind_speaks_while_the_first_server_refuses(
-    tmp_path: Path, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_fallback_of_another_kind_speaks_while_the_first_server_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chatterbox_source, "PAUSES_S", (0.01,))
-    ends = Ends()
     refusing = 'fault = [{name = "refuse", on = "health", ms = 60000}]'
     with stand_in(tmp_path, faults=refusing) as first:
         async with httpx.AsyncClient(base_url=first.url, trust_env=False) as client:
             assert (await client.get("/health")).status_code == 200
-        async with answering(always(200, wav(sine(0.2)))) as second:
-            port = Chatterbox(url=Asked(url=first.url, dialect="seed"), speaker=ends, fallback=Asked(url=second, dialect="openai"))
-            async with running(port, ends):
-                port.do(Synthesise("s", "r", "Hello there."))
-                await ends.until(Played, "s")
-                told = await ends.until(ErrorReceived)
+        async with (
+            answering(always(200, wav(sine(0.2)))) as second,
+            saying("Hello there.", seed(first.url), fallback=Asked(url=second, dialect="openai")) as (ends, _),
+        ):
+            await ends.until(Played, "s")
+            told = await ends.until(ErrorReceived)
     assert (told.code, told.message) == ("voice_fallback", f"{first.url}: the connection was refused; {second} speaks now")
 
 
 @on_trio
-async def test_a_cancel_that_is_lost_or_unknown_is_told_as_such(tmp_path: Path, anyio_backend: str) -> None:
-    ends = Ends()
+async def test_a_cancel_that_is_lost_or_unknown_is_told_as_such(tmp_path: Path) -> None:
     script = 'fault = [{name = "hang", nth = "every"}, {name = "lost_cancel"}, {name = "cancel_404", nth = 2}]'
     with stand_in(tmp_path, faults=script) as server:
-        port = Chatterbox(url=server.url, speaker=ends, cancel_timeout_s=0.3)
-        async with running(port, ends):
+        async with voicing(server.url, cancel_timeout_s=0.3) as (ends, port):
             for name, outcome in (("lost", "failed"), ("unknown", "unsupported"), ("known", "acknowledged")):
                 port.do(Synthesise(name, "r", "Hello there."))
                 await server.until(name, "synthesising")
@@ -115,12 +105,9 @@ async def test_a_cancel_that_is_lost_or_unknown_is_told_as_such(tmp_path: Path, 
 
 
 @on_trio
-async def test_a_stream_that_is_cut_off_in_the_middle_is_told(tmp_path: Path, anyio_backend: str) -> None:
-    ends = Ends()
+async def test_a_stream_that_is_cut_off_in_the_middle_is_told(tmp_path: Path) -> None:
     with stand_in(tmp_path, "--dialect", "travisvn", faults='fault = [{name = "cut_off"}]') as server:
-        port = Chatterbox(url=server.url, speaker=ends)
-        async with running(port, ends):
-            port.do(Synthesise("s", "r", "Hello there, how are you today?"))
+        async with saying("Hello there, how are you today?", server.url) as (ends, _):
             assert (await ends.until(ErrorReceived)).code == "sentence_cut_off"
     assert ends.played == ["s"]
 
