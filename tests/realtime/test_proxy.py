@@ -10,16 +10,12 @@ from adapters.chatterbox.servers import Server
 from adapters.realtime.websocket import WebSocketError, connect
 from tests.realtime.test_websocket import certificate as certificate, echo, serving
 from tests.shared.proxies import ACCOUNT, connect_proxy, socks_proxy
+from tests.shared.shell import each_backend
 
-pytestmark = pytest.mark.anyio
+pytestmark = each_backend
 NAMES = ("http", "https", "all", "socks", "ws", "wss", "no")
 HOST = "realtime.invalid"
 """A name that nobody but the proxy knows."""
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture(autouse=True)

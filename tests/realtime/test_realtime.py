@@ -1,11 +1,8 @@
 """The realtime LLM against real servers on loopback, on asyncio and trio."""
 
-import asyncio
 import base64
-import contextlib
 import json
 import math
-import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,7 +16,6 @@ from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.websocket import WebSocketError
 from adapters.standin.realtime.connection import Pace
-from adapters.standin.realtime.server import serve as serve_standin
 from fsm.call import events as ev
 from fsm.call.effects import CancelResponse, Cause, CloseSession, CommitTurn, ConfigureSession, CreateResponse, Effect, TruncateItem
 from fsm.call.policy import Policy
@@ -37,15 +33,12 @@ from tests.shared.realtime import (
     played_out,
     running,
     scripted,
+    told_by,
 )
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import PATIENCE_S, each_backend
+from tests.shared.standin_client import serving
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+pytestmark = each_backend
 
 
 # The session.
@@ -116,8 +109,7 @@ async def test_the_end_of_the_socket_is_posted_once_with_its_code(code: int, rea
         server.set_up()
         server.ws.close(code, reason)
 
-    with scripted(script) as (url, _):
-        core = await played_out(llm_at(url))
+    core = await told_by(script)
     assert core.of(ev.SessionLost) == [ev.SessionLost(0.0, f"closed with {code} {reason}".strip())]
 
 
@@ -129,8 +121,7 @@ async def test_a_key_that_the_server_quotes_goes_nowhere() -> None:
         server.say("error", error={"type": "odd", "code": "odd", "message": "opensesame42 and sk-of-another are bad"})
         server.ws.close(1008, "opensesame42 and sk-of-another are bad")
 
-    with scripted(script) as (url, _):
-        core = await played_out(llm_at(url, key="opensesame42"))
+    core = await told_by(script, key="opensesame42")
     words = "… and sk-… are bad"
     assert core.of(ev.ErrorReceived) == [ev.ErrorReceived(0.0, "odd", words)]
     assert core.of(ev.SessionLost) == [ev.SessionLost(0.0, f"closed with 1008 {words}")]
@@ -147,14 +138,12 @@ async def test_what_the_model_calls_and_says_passes_as_it_is() -> None:
         server.say("response.output_item.done", response_id="r1", output_index=0, item=call)
         server.ws.close(1000)
 
-    with scripted(script) as (url, _):
-        core = await played_out(llm_at(url, key="none"))
+    core = await told_by(script, key="none")
     assert core.of(ev.ToolCalled) == [ev.ToolCalled(0.0, "c1", "look_up", arguments, "r1")]
 
 
 async def test_a_socket_that_breaks_off_is_posted_as_1006() -> None:
-    with scripted(lambda server: server.ws.socket.shutdown(socket.SHUT_RDWR)) as (url, _):
-        core = await played_out(llm_at(url))
+    core = await told_by(lambda server: server.ws.socket.shutdown(socket.SHUT_RDWR))
     assert core.events == [ev.SessionLost(0.0, "closed with 1006 the connection ended without a close frame")]
 
 
@@ -302,8 +291,7 @@ async def test_sound_goes_to_the_speaker_with_its_response_and_item() -> None:
             server.say("response.output_audio.delta", response_id="r1", item_id="i1", delta=base64.b64encode(pcm).decode())
 
     speaker = Loudspeaker()
-    with scripted(script) as (url, _):
-        core = await played_out(llm_at(url, speaker=speaker))
+    core = await told_by(script, speaker=speaker)
     assert speaker.played == [("r1", "i1", frame(1)), ("r1", "i1", frame(2))]
     assert core.events[2:-1] == [ev.ItemAdded(0.0, "r1", "i1")]
 
@@ -313,8 +301,7 @@ async def test_a_written_answer_is_posted_sentence_by_sentence_and_its_rest_befo
         server.set_up()
         server.respond("r1", "Hello th", "ere to you all. How are y", "ou on this day? Fi", "ne")
 
-    with scripted(script) as (url, _):
-        core = await played_out(llm_at(url, WRITING))
+    core = await told_by(script, WRITING)
     assert core.events[2:-1] == [
         ev.ResponseCreated(0.0, "r1"),
         ev.ItemAdded(0.0, "r1", "i1"),
@@ -331,8 +318,7 @@ async def test_the_rest_of_a_response_that_stopped_short_is_no_sentence(status: 
         server.set_up()
         server.respond("r1", "One is enough for us. Two thr", status=status)
 
-    with scripted(script) as (url, _):
-        core = await played_out(llm_at(url, WRITING))
+    core = await told_by(script, WRITING)
     assert [event.text for event in core.events if isinstance(event, ev.SentenceCut)] == ["One is enough for us."]
 
 
@@ -347,8 +333,7 @@ async def test_numbers_go_on_over_items_and_begin_anew_with_a_response() -> None
         server.say("response.output_text.delta", response_id="r1", item_id="i2", delta="That comes far too late. L")
         server.say("response.output_text.delta", response_id="r3", item_id="i4", delta="The fifth is long enough. S")
 
-    with scripted(script) as (url, _):
-        core = await played_out(llm_at(url, WRITING))
+    core = await told_by(script, WRITING)
     cuts = [(cut.response_id, cut.sentence, cut.text, cut.item_id) for cut in core.events if isinstance(cut, ev.SentenceCut)]
     assert cuts == [
         ("r1", 1, "First", "i1"),
@@ -383,8 +368,7 @@ async def test_a_fatal_error_is_posted_as_an_end() -> None:
         server.say("error", error={"type": "insufficient_quota", "code": "insufficient_quota", "message": "Pay."})
         server.stay()
 
-    with scripted(script) as (url, _):
-        core = await played_out(llm_at(url), {ev.ReceiverFailed: CloseSession()})
+    core = await told_by(script, answers={ev.ReceiverFailed: CloseSession()})
     assert core.of(ev.Ending) == [ev.ReceiverFailed(0.0, "insufficient_quota: Pay.")]
 
 
@@ -547,24 +531,10 @@ class Hum:
 
 @pytest.fixture(scope="module")
 def standin() -> Iterator[str]:
-    """The stand-in server on a loop of its own; its URL."""
-    ready: queue.Queue[str] = queue.Queue()
-    loop = asyncio.new_event_loop()
+    """The stand-in server; its URL."""
     pace = Pace(first_token_s=0.01, words_per_s=1_000, audio_speed=100)
-    task = loop.create_task(serve_standin(port=0, key=KEY, pace=pace, on_ready=ready.put, voice=Hum()))
-
-    def serve_until_cancelled() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            loop.run_until_complete(task)
-
-    thread = threading.Thread(target=serve_until_cancelled)
-    thread.start()
-    try:
-        yield ready.get(timeout=PATIENCE_S)
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(PATIENCE_S)
-        loop.close()
+    with serving(key=KEY, pace=pace, voice=Hum()) as url:
+        yield url
 
 
 @pytest.mark.parametrize("policy", [VOICE, WRITING], ids=["realtime", "chatterbox"])

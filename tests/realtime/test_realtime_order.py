@@ -4,11 +4,9 @@ import base64
 import itertools
 import json
 import threading
-import wave
 from pathlib import Path
 from typing import Any
 
-import anyio
 import numpy as np
 import pytest
 
@@ -19,7 +17,7 @@ from adapters.realtime.port import RealtimeLLM
 from adapters.realtime.settings import RealtimeSettings
 from adapters.realtime.wire import Wire
 from adapters.seam.driver import Driver
-from adapters.seam.ports import FRAME_BYTES, RATE_HZ, Port
+from adapters.seam.ports import FRAME_BYTES, RATE_HZ
 from adapters.text.sentences import SentenceCutter
 from fsm.call import effects as fx, events as ev
 from fsm.call.policy import Policy
@@ -27,7 +25,7 @@ from fsm.call.snapshot import Call, start
 from fsm.engine.machine import Step
 from tests.shared.phone_model import pitch, tone
 from tests.shared.realtime import Server, scripted
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import PATIENCE_S, channels
 
 VOICE, WRITING = Policy(voice="realtime", greeting=False), Policy(voice="chatterbox", greeting=False)
 ENDS = ("completed", "cancelled", "incomplete", "failed")
@@ -236,7 +234,7 @@ def two_items(server: Server) -> None:
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_a_call_hears_the_items_of_a_response_one_after_the_other(tmp_path: Path, interrupted: bool) -> None:
+async def test_a_call_hears_the_items_of_a_response_one_after_the_other(tmp_path: Path, interrupted: bool) -> None:
     """One who interrupts the first has it cut there, and the second, which came as well, forgotten."""
     policy = Policy(voice="realtime", greeting=False, calibration_ms=100, idle_ms=60_000)
     started = threading.Event()
@@ -261,13 +259,7 @@ def test_a_call_hears_the_items_of_a_response_one_after_the_other(tmp_path: Path
         device = WavDevice(tmp_path / "call.wav", Caller())
         llm = RealtimeLLM(url=url, key=None, settings=RealtimeSettings(), policy=policy, speaker=device, cutter=SentenceCutter)
         device.ears.append(llm)
-        ports: list[Port] = [device, llm]
-
-        async def hold() -> None:
-            with anyio.fail_after(PATIENCE_S):
-                await Driver(start(policy), ports, [watch]).run()
-
-        anyio.run(hold)
+        await Driver(start(policy), [device, llm], [watch]).run()
     corrections = [effect for effect in told if isinstance(effect, fx.TruncateItem | fx.DeleteItem)]
     if interrupted:
         cut, gone = corrections
@@ -276,15 +268,9 @@ def test_a_call_hears_the_items_of_a_response_one_after_the_other(tmp_path: Path
         assert gone == fx.DeleteItem("i1")
         return
     assert not corrections
-    agent = channel(tmp_path / "call.wav", 1)
+    _, agent = channels(tmp_path / "call.wav")
     loud = np.flatnonzero(np.abs(agent) > 1_000)
     heard = agent[loud[0] : loud[-1] + 1]
     assert len(heard) == pytest.approx(LONG_MS / 500 * RATE_HZ, abs=RATE_HZ / 100)
     half = len(heard) // 2
     assert [round(pitch(part, RATE_HZ), -1) for part in (heard[:half], heard[half:])] == [LOW, HIGH]
-
-
-def channel(path: Path, number: int) -> Any:
-    """A side of a call as it was recorded."""
-    with wave.open(str(path)) as sound:
-        return np.frombuffer(sound.readframes(sound.getnframes()), "<i2").reshape(-1, 2)[:, number].astype(float)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import anyio
 import pytest
 
 from adapters.hosts.phone.agent import ServedAgent
@@ -36,51 +35,41 @@ def showing(session: dict[str, Any]) -> Callable[[Server], None]:
     ("session", "openai", "is_chained"),
     [(UNASKED, False, True), (UNASKED_BETA, False, True), (PLAIN, False, False), ({}, False, False), (UNASKED, True, False)],
 )
-def test_a_server_that_transcribes_unasked_shows_itself_to_be_chained(session: dict[str, Any], openai: bool, is_chained: bool) -> None:
-    async def be() -> None:
-        with scripted(showing(session)) as (url, _):
-            llm = llm_at(url, openai=openai)
-            async with llm.checked():
-                assert await llm.is_chained() is is_chained
-
-    anyio.run(be)
-
-
-def test_one_that_says_nothing_shows_nothing() -> None:
-    async def be() -> None:
-        with scripted(Server.stay) as (url, _):
-            llm = llm_at(url)
-            async with llm.checked():
-                assert not await llm.is_chained(within_s=0.05)
-            assert not await llm.is_chained(within_s=0.05), "there is no connection that was checked"
-
-    anyio.run(be)
+async def test_a_server_that_transcribes_unasked_shows_itself_to_be_chained(
+    session: dict[str, Any], openai: bool, is_chained: bool
+) -> None:
+    with scripted(showing(session)) as (url, _):
+        llm = llm_at(url, openai=openai)
+        async with llm.checked():
+            assert await llm.is_chained() is is_chained
 
 
-def test_what_the_server_said_first_is_the_calls_too() -> None:
-    async def be() -> None:
-        with scripted(showing(UNASKED)) as (url, _):
-            llm = llm_at(url)
-            async with llm.checked():
-                assert await llm.is_chained()
-                answers = {ev.SessionOpened: ConfigureSession(), ev.SessionConfirmed: CloseSession()}
-                async with running(llm, answers) as core:
-                    await core.until(ev.SessionConfirmed)
-                assert [type(event) for event in core.events][:2] == [ev.SessionOpened, ev.SessionConfirmed]
+async def test_one_that_says_nothing_shows_nothing() -> None:
+    with scripted(Server.stay) as (url, _):
+        llm = llm_at(url)
+        async with llm.checked():
+            assert not await llm.is_chained(within_s=0.05)
+        assert not await llm.is_chained(within_s=0.05), "there is no connection that was checked"
 
-    anyio.run(be)
+
+async def test_what_the_server_said_first_is_the_calls_too() -> None:
+    with scripted(showing(UNASKED)) as (url, _):
+        llm = llm_at(url)
+        async with llm.checked():
+            assert await llm.is_chained()
+            answers = {ev.SessionOpened: ConfigureSession(), ev.SessionConfirmed: CloseSession()}
+            async with running(llm, answers) as core:
+                await core.until(ev.SessionConfirmed)
+            assert [type(event) for event in core.events][:2] == [ev.SessionOpened, ev.SessionConfirmed]
 
 
 @pytest.mark.parametrize(("session", "chained", "policy"), [(UNASKED, CHAINED, CHAINED), (PLAIN, CHAINED, QUICK), (UNASKED, None, QUICK)])
-def test_a_phone_server_waits_as_its_model_shows_unless_its_kind_was_named(
+async def test_a_phone_server_waits_as_its_model_shows_unless_its_kind_was_named(
     session: dict[str, Any], chained: Policy | None, policy: Policy
 ) -> None:
-    async def be() -> None:
-        with scripted(showing(session)) as (url, _):
-            found = await ServedAgent(policy=QUICK, chained=chained, settings=RealtimeSettings(), realtime_url=url).checked()
-            assert found.policy == policy
-
-    anyio.run(be)
+    with scripted(showing(session)) as (url, _):
+        found = await ServedAgent(policy=QUICK, chained=chained, settings=RealtimeSettings(), realtime_url=url).checked()
+        assert found.policy == policy
 
 
 def says_nothing(server: Server) -> None:
@@ -88,17 +77,13 @@ def says_nothing(server: Server) -> None:
     server.stay()
 
 
-def test_a_server_that_says_nothing_before_it_is_asked_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_says_nothing_before_it_is_asked_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """R102: whoever sends a session.update at once is answered; so are we."""
     monkeypatch.setattr(port, "SHOWN_S", 0.05)
-
-    async def be() -> None:
-        with scripted(says_nothing) as (url, _):
-            answers = {ev.SessionOpened: ConfigureSession(), ev.SessionConfirmed: CloseSession()}
-            async with running(llm_at(url), answers) as core:
-                await core.until(ev.SessionConfirmed)
-            llm = llm_at(url)
-            async with llm.checked():
-                assert await llm.refusal(PATIENCE_S) == ""
-
-    anyio.run(be)
+    with scripted(says_nothing) as (url, _):
+        answers = {ev.SessionOpened: ConfigureSession(), ev.SessionConfirmed: CloseSession()}
+        async with running(llm_at(url), answers) as core:
+            await core.until(ev.SessionConfirmed)
+        llm = llm_at(url)
+        async with llm.checked():
+            assert await llm.refusal(PATIENCE_S) == ""

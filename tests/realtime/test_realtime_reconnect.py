@@ -1,16 +1,18 @@
 """A session that is lost, or grown old, against real servers on loopback: what the next one is given, on asyncio and trio (R60, R85)."""
 
 import base64
+import queue
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import pytest
 
-from adapters.realtime.history import KEPT_ITEMS, History
-from adapters.realtime.incoming import Audio, Happened, SpokenDelta, TextDelta
 from adapters.realtime.outbox import KEPT_BEFORE_TURN, KEPT_UNANSWERED
+from adapters.realtime.port import RealtimeLLM
 from fsm.call import events as ev
 from fsm.call.effects import (
     AddEntry,
@@ -26,15 +28,10 @@ from fsm.call.effects import (
     TruncateItem,
 )
 from tests.shared.realtime import Core, Server, frame, llm_at, mute_server, running, scripted
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import PATIENCE_S, each_backend, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = each_backend
 AGAIN = {ev.SessionLost: OpenSession()}
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 class Servers:
@@ -52,15 +49,28 @@ class Servers:
             server.stay()
 
 
+@asynccontextmanager
+async def sessions(*scripts: Any) -> AsyncIterator[tuple[RealtimeLLM, Core, "queue.Queue[Server]"]]:
+    """A port that opens a session anew whenever one is lost, and where each session is put once it is over."""
+    with scripted(Servers(*scripts)) as (url, over):
+        llm = llm_at(url)
+        async with running(llm, AGAIN) as core:
+            yield llm, core, over
+
+
 def kinds(got: list[dict[str, Any]]) -> list[str]:
     return [message["type"] for message in got]
 
 
+def second_of(over: "queue.Queue[Server]") -> list[dict[str, Any]]:
+    """What the second session was sent, once it is over."""
+    _, second = (over.get(timeout=PATIENCE_S) for _ in range(2))
+    return second.got
+
+
 async def confirmed(core: Core, times: int) -> None:
     """Wait until the session was confirmed so often."""
-    with anyio.fail_after(PATIENCE_S):
-        while len(core.of(ev.SessionConfirmed)) < times:
-            await anyio.sleep(0.001)
+    await until(lambda: len(core.of(ev.SessionConfirmed)) >= times)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011])
@@ -71,10 +81,9 @@ async def test_a_lost_session_is_opened_anew_when_we_are_told_to(code: int) -> N
         server.set_up()
         server.ws.close(code)
 
-    with scripted(Servers(first, Server.set_up)) as (url, over):
-        async with running(llm_at(url), AGAIN) as core:
-            await confirmed(core, 2)
-        first_got, second_got = over.get(timeout=PATIENCE_S).got, over.get(timeout=PATIENCE_S).got
+    async with sessions(first, Server.set_up) as (_, core, over):
+        await confirmed(core, 2)
+    first_got, second_got = over.get(timeout=PATIENCE_S).got, over.get(timeout=PATIENCE_S).got
     assert kinds(first_got)[0] == kinds(second_got)[0] == "session.update"
     assert len(core.of(ev.SessionLost)) == 1
 
@@ -82,9 +91,7 @@ async def test_a_lost_session_is_opened_anew_when_we_are_told_to(code: int) -> N
 async def test_a_server_that_is_not_there_is_a_loss_each_time() -> None:
     with scripted(Server.stay, process_request=lambda ws, _: ws.respond(503, "busy")) as (url, _):
         async with running(llm_at(url), AGAIN) as core:
-            with anyio.fail_after(PATIENCE_S):
-                while len(core.of(ev.SessionLost)) < 3:
-                    await anyio.sleep(0.001)
+            await until(lambda: len(core.of(ev.SessionLost)) >= 3)
     assert "503" in core.of(ev.SessionLost)[0].reason  # type: ignore[attr-defined]
 
 
@@ -136,18 +143,15 @@ async def test_what_was_said_so_far_goes_to_the_new_session() -> None:
         server.expect("conversation.item.delete")
         server.say("input_audio_buffer.speech_stopped", item_id="")
 
-    with scripted(Servers(first, second)) as (url, over):
-        llm = llm_at(url)
-        async with running(llm, AGAIN) as core:
-            await core.until(ev.ToolCalled)
-            llm.do(SendToolResult("t1", "4"))
-            llm.do(AddEntry("12"))
-            llm.do(TruncateItem("a1", 500))
-            await confirmed(core, 2)
-            llm.do(TruncateItem("a1", 250))
-            await core.until(ev.SpeechStopped)
-        over.get(timeout=PATIENCE_S)
-        got = over.get(timeout=PATIENCE_S).got
+    async with sessions(first, second) as (llm, core, over):
+        await core.until(ev.ToolCalled)
+        llm.do(SendToolResult("t1", "4"))
+        llm.do(AddEntry("12"))
+        llm.do(TruncateItem("a1", 500))
+        await confirmed(core, 2)
+        llm.do(TruncateItem("a1", 250))
+        await core.until(ev.SpeechStopped)
+    got = second_of(over)
     items = [message["item"] for message in got if message["type"] == "conversation.item.create"]
     assert items[:5] == [
         {"id": "u1", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "Count, please."}]},
@@ -188,9 +192,7 @@ async def test_a_turn_that_was_cut_goes_to_the_new_session_whole() -> None:
             await core.until(ev.SpeechStarted)
             for number in range(60, 70):
                 llm.hear(frame(number))
-            with anyio.fail_after(PATIENCE_S):
-                while llm.counts["sent"] < 70:
-                    await anyio.sleep(0.001)
+            await until(lambda: llm.counts["sent"] >= 70)
             core.answers[ev.SessionLost] = None
             cut.set()
             await core.until(ev.SessionLost)
@@ -198,8 +200,7 @@ async def test_a_turn_that_was_cut_goes_to_the_new_session_whole() -> None:
                 llm.hear(frame(number))
             llm.do(OpenSession())
             await core.until(ev.TurnCommitted)
-        over.get(timeout=PATIENCE_S)
-        got = over.get(timeout=PATIENCE_S).got
+        got = second_of(over)
     heard = [base64.b64decode(message["audio"]) for message in got if message["type"] == "input_audio_buffer.append"]
     assert heard == [frame(number) for number in range(10, 75)]
     assert llm.counts["sent again"] == 60
@@ -224,20 +225,17 @@ async def test_what_a_silent_server_may_not_have_heard_goes_to_the_new_session()
             server.expect("input_audio_buffer.append")
         server.say("input_audio_buffer.committed", item_id="u1")
 
-    with scripted(Servers(first, second)) as (url, over):
-        llm = llm_at(url)
-        async with running(llm, AGAIN) as core:
-            await confirmed(core, 1)
-            with anyio.fail_after(PATIENCE_S):
-                for number in range(KEPT_BEFORE_TURN + 40 + KEPT_UNANSWERED + 20):
-                    if number == KEPT_BEFORE_TURN + 40:
-                        await core.until(ev.SpeechStopped)
-                    llm.hear(frame(number))
-                    while llm.counts["sent"] <= number:
-                        await anyio.sleep(0)
-            await core.until(ev.TurnCommitted)
-        over.get(timeout=PATIENCE_S)
-        got = over.get(timeout=PATIENCE_S).got
+    async with sessions(first, second) as (llm, core, over):
+        await confirmed(core, 1)
+        with anyio.fail_after(PATIENCE_S):
+            for number in range(KEPT_BEFORE_TURN + 40 + KEPT_UNANSWERED + 20):
+                if number == KEPT_BEFORE_TURN + 40:
+                    await core.until(ev.SpeechStopped)
+                llm.hear(frame(number))
+                while llm.counts["sent"] <= number:
+                    await anyio.sleep(0)
+        await core.until(ev.TurnCommitted)
+    got = second_of(over)
     heard = [base64.b64decode(message["audio"]) for message in got if message["type"] == "input_audio_buffer.append"]
     assert heard == [frame(number) for number in range(60, KEPT_BEFORE_TURN + 40 + KEPT_UNANSWERED + 20)]
 
@@ -252,14 +250,11 @@ async def test_a_turn_that_was_committed_is_not_sent_again() -> None:
         server.say("input_audio_buffer.committed", item_id="u1")
         server.ws.close(1011)
 
-    with scripted(Servers(first, Server.set_up)) as (url, over):
-        llm = llm_at(url)
-        async with running(llm, AGAIN) as core:
-            await core.until(ev.SpeechStarted)
-            llm.hear(frame(1))
-            await confirmed(core, 2)
-        over.get(timeout=PATIENCE_S)
-        got = over.get(timeout=PATIENCE_S).got
+    async with sessions(first, Server.set_up) as (llm, core, over):
+        await core.until(ev.SpeechStarted)
+        llm.hear(frame(1))
+        await confirmed(core, 2)
+    got = second_of(over)
     assert kinds(got) == ["session.update", "conversation.item.create"], "an item of the conversation, and no turn to answer"
     content = got[1]["item"]["content"]
     assert [base64.b64decode(part["audio"]) for part in content] == [frame(1)], "its words are not known yet, so its sound is given"
@@ -320,15 +315,12 @@ async def test_nothing_is_asked_about_an_item_that_the_new_session_was_not_given
         server.expect("input_audio_buffer.commit")
         server.say("input_audio_buffer.speech_stopped", item_id="")
 
-    with scripted(Servers(first, second)) as (url, over):
-        llm = llm_at(url)
-        async with running(llm, AGAIN) as core:
-            await confirmed(core, 2)
-            for effect in (TruncateItem("a1", 300), RewriteItem("a1", "words"), DeleteItem("a1"), CommitTurn()):
-                llm.do(effect)
-            await core.until(ev.SpeechStopped)
-        over.get(timeout=PATIENCE_S)
-        got = over.get(timeout=PATIENCE_S).got
+    async with sessions(first, second) as (llm, core, over):
+        await confirmed(core, 2)
+        for effect in (TruncateItem("a1", 300), RewriteItem("a1", "words"), DeleteItem("a1"), CommitTurn()):
+            llm.do(effect)
+        await core.until(ev.SpeechStopped)
+    got = second_of(over)
     assert kinds(got) == ["session.update", "input_audio_buffer.commit"]
 
 
@@ -349,69 +341,13 @@ async def test_an_answer_that_was_cut_by_the_loss_goes_to_the_new_session_as_far
         server.expect("conversation.item.create")
         server.say("input_audio_buffer.speech_stopped", item_id="")
 
-    with scripted(Servers(first, second)) as (url, over):
-        llm = llm_at(url)
-        async with running(llm, AGAIN) as core:
-            await confirmed(core, 2)
-            llm.do(TruncateItem("a1", 500))
-            await core.until(ev.SpeechStopped)
-        over.get(timeout=PATIENCE_S)
-        got = over.get(timeout=PATIENCE_S).got
+    async with sessions(first, second) as (llm, core, over):
+        await confirmed(core, 2)
+        llm.do(TruncateItem("a1", 500))
+        await core.until(ev.SpeechStopped)
+    got = second_of(over)
     items = [message["item"] for message in got if message["type"] == "conversation.item.create"]
     assert [item["content"][0]["text"] for item in items] == ["one two three four", "one two"]
-
-
-def test_what_is_still_told_of_an_interrupted_answer_was_not_heard() -> None:
-    """R34: its transcript is told when it is over, which is after the cut; late deltas come too."""
-    history = History()
-    for item_id, response_id in (("a1", "r1"), ("a2", "r2"), ("a3", "r3")):
-        history.hear(Audio(response_id, item_id, bytes(48 * 100)))
-        history.hear(SpokenDelta(response_id, item_id, "alpha beta"))
-    history.do(TruncateItem("a1", 50))
-    history.do(DeleteItem("a2"))
-    history.do(RewriteItem("a3", "alph"))
-    for item_id, response_id in (("a1", "r1"), ("a2", "r2"), ("a3", "r3")):
-        history.hear(Audio(response_id, item_id, bytes(48 * 100)))
-        history.hear(Happened(ev.ResponseTranscribed, (response_id, "alpha beta gamma delta")))
-    assert [item["content"][0]["text"] for item in history.items()] == ["alpha", "alph"]
-
-
-def test_the_sound_of_a_turn_is_kept_until_its_words_are_known() -> None:
-    """R07, R85: that of the last turn alone; one that is told twice keeps its sound."""
-    history = History()
-    for item_id, sound in (("u1", b"12"), ("u2", b"1234"), ("u2", b"")):
-        history.hear(Happened(ev.TurnCommitted, (item_id,)))
-        history.keep_sound(item_id, sound)
-    (told,) = history.items()
-    assert (told["id"], told["role"], told["content"]) == ("u2", "user", [{"type": "input_audio", "audio": "MTIzNA=="}])
-    history.hear(Happened(ev.Transcribed, ("u2", "A word.")))
-    assert [item["content"][0]["type"] for item in history.items()] == ["input_text"]
-
-
-def test_a_history_forgets_its_oldest() -> None:
-    """R07."""
-    history = History()
-    for number in range(KEPT_ITEMS + 5):
-        history.hear(Happened(ev.Transcribed, (f"u{number}", f"word {number}")))
-        history.hear(TextDelta(f"r{number}", f"a{number}", "x"))
-    assert len(history.items()) <= KEPT_ITEMS
-    assert history.items()[-1]["id"] == f"a{KEPT_ITEMS + 4}"
-
-
-def test_a_history_keeps_what_was_heard() -> None:
-    """R34, R71."""
-    history = History()
-    history.hear(Audio("r1", "a1", bytes(48 * 100)))
-    history.hear(Happened(ev.ResponseTranscribed, ("r1", "alpha beta gamma delta")))
-    history.hear(Happened(ev.ResponseTranscribed, ("r9", "of a response without an item")))
-    assert history.do(TruncateItem("a1", 25)) == TruncateItem("a1", 25)
-    assert [item["content"][0]["text"] for item in history.items()] == ["alpha"]
-    assert history.do(TruncateItem("a1", 100)) == RewriteItem("a1", "alpha")
-    history.do(RewriteItem("a1", "other words"))
-    assert history.items()[0]["content"][0]["text"] == "other words"
-    history.do(DeleteItem("a1"))
-    assert history.items() == []
-    assert history.do(TruncateItem("a1", 25)) is None
 
 
 async def test_a_session_that_is_told_to_have_expired_is_heard_no_longer() -> None:
@@ -423,9 +359,8 @@ async def test_a_session_that_is_told_to_have_expired_is_heard_no_longer() -> No
         server.say("input_audio_buffer.speech_started", item_id="late")
         server.stay()
 
-    with scripted(Servers(first, Server.set_up)) as (url, over):
-        async with running(llm_at(url), AGAIN) as core:
-            await confirmed(core, 2)
-        assert over.get(timeout=PATIENCE_S).ws.close_code == 1000
+    async with sessions(first, Server.set_up) as (_, core, over):
+        await confirmed(core, 2)
+    assert over.get(timeout=PATIENCE_S).ws.close_code == 1000
     assert core.of(ev.SessionLost) == [ev.SessionLost(0.0, "session_expired: 60 minutes are over.")]
     assert not core.of(ev.SpeechStarted)

@@ -31,7 +31,7 @@ from fsm.call.effects import (
 )
 from fsm.call.events import ErrorReceived, ResponseTranscribed
 from fsm.call.policy import Policy
-from tests.shared.wire import ADDED, RESPONSE, SERVER_OWNS, SETTINGS, SOUND, VOICE, confirmed, hear, say, wire
+from tests.shared.wire import ADDED, RESPONSE, SERVER_OWNS, SETTINGS, SOUND, VOICE, confirmed, hear, responding, say, wire
 
 # What the server says.
 
@@ -157,8 +157,7 @@ def test_a_wait_without_end_is_a_day(wait: str) -> None:
     """R92, R107: the event is one that a trace can hold."""
     error = {"code": "rate_limit_exceeded", "message": wait}
     for resets in ([], [{"remaining": 0, "reset_seconds": 1e308}]):
-        one = wire()
-        hear(one, type="response.created", response=RESPONSE)
+        one = responding()
         hear(one, type="rate_limits.updated", rate_limits=resets)
         told = {} if resets else error
         details = {"error": {"code": "rate_limit_exceeded", **told}}
@@ -181,8 +180,7 @@ def test_a_wait_without_end_is_a_day(wait: str) -> None:
 )
 def test_a_failed_response_waits_as_it_is_told_and_a_rate_limit_always(details: Any, wait_ms: float) -> None:
     """R92: in whatever field the wait stands; where a rate limit states none, asking at once would only use it up."""
-    one = wire()
-    hear(one, type="response.created", response=RESPONSE)
+    one = responding()
     [failed] = hear(one, type="response.done", response=RESPONSE | {"status": "failed", "status_details": details})
     assert failed.args[2] == wait_ms
 
@@ -273,8 +271,7 @@ def test_sound_is_heard_in_whatever_base64_it_is_written() -> None:
     sound = b"\xff\xfe\xfb\xf0" * 50
     wordings = (base64.encodebytes(sound), base64.urlsafe_b64encode(sound), base64.b64encode(sound).rstrip(b"="))
     for written in wordings:
-        one = confirmed()
-        hear(one, type="response.created", response=RESPONSE)
+        one = responding()
         *_, heard = hear(one, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=written.decode())
         assert isinstance(heard, Audio)
         assert heard.pcm == sound

@@ -24,7 +24,7 @@ from fsm.call.effects import (
 from fsm.call.events import ErrorReceived
 from fsm.call.guards import FATAL
 from fsm.call.policy import Policy
-from tests.shared.wire import CALL, LOCAL, RESPONSE, SERVER_OWNS, SETTINGS, TEXT, VOICE, confirmed, hear, refusal, say, wire
+from tests.shared.wire import CALL, LOCAL, RESPONSE, SERVER_OWNS, SETTINGS, TEXT, VOICE, confirmed, hear, refusal, responding, say, wire
 
 # Errors.
 
@@ -226,8 +226,7 @@ def test_a_rate_limit_that_names_nothing_refuses_the_response_that_is_asked_for(
 @pytest.mark.parametrize("named", [{"response_id": "r1", "item_id": "i1"}, {}])
 def test_a_response_of_which_nothing_can_be_heard_says_why(policy: Policy, told: list[dict[str, Any]], code: str, named: Any) -> None:
     """R91, R108: a call that ends as nothing is heard tells what is lacking."""
-    made = confirmed(policy)
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding(policy)
     for message in told:
         hear(made, **message, **named)
     *_, before, ended = [None, *hear(made, type="response.done", response=RESPONSE | {"status": "completed"})]
@@ -245,15 +244,13 @@ def test_a_turn_whose_words_nobody_asks_for_does_not_wait_for_them() -> None:
 @pytest.mark.parametrize("status", ["completed", "done", "finished", "succeeded", "in_progress", None])
 def test_a_response_that_is_whole_is_not_a_failure_for_what_its_status_is_called(status: str | None) -> None:
     """R97: it was heard, and is not asked for again."""
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     assert hear(made, type="response.done", response=RESPONSE | {"status": status}) == [Happened(events.ResponseCompleted, ("r1", ""))]
 
 
 def test_a_response_that_is_interrupted_is_cancelled_and_its_calls_are_not_run() -> None:
     """R90."""
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     ended = hear(made, type="response.done", response=RESPONSE | {"status": "interrupted", "output": [CALL]})
     assert ended == [Happened(events.ResponseCancelled, ("r1", ""))]
 
@@ -294,8 +291,7 @@ def test_a_response_that_only_its_end_tells_is_created_by_that_and_one_beside_th
 @pytest.mark.parametrize(("lacks", "words"), [(("id", "call_id"), "without its id"), (("name",), "without a name")])
 def test_a_tool_call_that_cannot_be_run_is_told(lacks: tuple[str, ...], words: str) -> None:
     """R84, R108."""
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     call = {name: value for name, value in CALL.items() if name not in lacks}
     told, ended = hear(made, type="response.done", response=RESPONSE | {"status": "completed", "output": [call]})
     assert told == Happened(ErrorReceived, ("malformed_event", f"a tool call {words} is not run"))

@@ -13,15 +13,14 @@ from fsm.call import events
 from fsm.call.effects import CancelResponse, Cause, CommitTurn, CreateResponse, SendToolResult
 from fsm.call.events import ErrorReceived
 from tests.shared.speech import wav
-from tests.shared.wire import CALL, LOCAL, RESPONSE, SOUND, TEXT, VOICE, confirmed, hear, say
+from tests.shared.wire import CALL, LOCAL, RESPONSE, SOUND, TEXT, VOICE, confirmed, hear, responding, say
 
 # How a response ends.
 
 
 def ended(response: dict[str, Any], kind: str = "response.done", **fields: Any) -> list[Any]:
     """What the end of a response comes to that was begun."""
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     return hear(made, type=kind, response=RESPONSE | response, **fields)
 
 
@@ -138,15 +137,13 @@ def test_a_call_that_a_later_response_only_tells_again_is_the_same() -> None:
 @pytest.mark.parametrize("arguments", ['{}{"day": "Monday"}', '{"day": "Monday"}{"day": "Monday"}', '{} {"day": "Monday"}\n{}'])
 def test_arguments_that_are_told_behind_an_empty_object_or_twice_are_one_object(arguments: str) -> None:
     """R89."""
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     [told, _] = hear(made, type="response.output_item.done", response_id="r1", item=CALL | {"arguments": arguments})
     assert told == Happened(events.ToolCalled, ("c1", "hours", '{"day": "Monday"}', "r1"))
 
 
 def test_arguments_of_which_nobody_can_say_which_are_meant_stay_as_they_are() -> None:
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     both = '{"day": "Monday"}{"day": "Tuesday"}'
     [told, _] = hear(made, type="response.output_item.done", response_id="r1", item=CALL | {"arguments": both})
     assert told.args[2] == both
@@ -271,8 +268,7 @@ def test_a_beginning_that_is_told_twice_is_no_other_response() -> None:
 
 def test_one_message_without_an_id_of_a_server_that_gives_ids_is_malformed() -> None:
     """R84."""
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     hear(made, type="response.done", response=RESPONSE)
     say(made, CreateResponse(Cause.USER_TURN))
     for message in ({"type": "response.created"}, {"type": "response.output_audio.delta", "delta": SOUND}):
@@ -283,8 +279,7 @@ def test_one_message_without_an_id_of_a_server_that_gives_ids_is_malformed() -> 
 
 
 def test_the_header_of_a_wav_before_each_piece_is_no_sound() -> None:
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     pieces = (wav(np.array([1, 2, 3], "<i2")), b"RIFF", wav(np.array([4], "<i2")))
     told = [
         one
@@ -301,8 +296,7 @@ def test_the_header_of_a_wav_before_each_piece_is_no_sound() -> None:
 @pytest.mark.parametrize(("sound", "told"), [(bytes(144_000), True), (bytes(143_998) + b"\1\0", False), (bytes(2), True)])
 def test_a_response_whose_sound_is_silence_alone_says_so(sound: bytes, told: bool) -> None:
     """R91: nothing else would tell why nothing is heard."""
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     for at in range(0, len(sound), 4_800):
         delta = base64.b64encode(sound[at : at + 4_800]).decode()
         hear(made, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=delta)

@@ -9,7 +9,7 @@ from adapters.realtime.incoming import Happened, TextDelta
 from fsm.call import events
 from fsm.call.events import ErrorReceived
 from fsm.call.policy import Policy
-from tests.shared.wire import CALL, RESPONSE, confirmed, hear
+from tests.shared.wire import CALL, RESPONSE, confirmed, hear, responding
 
 # A tool call in any message's form (R89).
 
@@ -56,8 +56,7 @@ def test_arguments_are_an_object_however_they_are_written(arguments: Any, said: 
 
 def test_a_call_may_be_written_as_chat_completions_writes_it() -> None:
     """R89."""
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     nested = {"type": "function_call", "id": "f1", "call_id": "c1", "function": {"name": "hours", "arguments": '{"a": 1}'}}
     came = hear(made, type="response.output_item.done", response_id="r1", item=nested)
     assert came[0] == Happened(events.ToolCalled, ("c1", "hours", '{"a": 1}', "r1"))
@@ -90,8 +89,7 @@ def test_arguments_of_two_calls_that_are_known_by_their_places_alone() -> None:
 
 def test_an_item_that_is_malformed_loses_its_response_no_end() -> None:
     """R84: what can be read of it counts."""
-    made = confirmed()
-    hear(made, type="response.created", response=RESPONSE)
+    made = responding()
     output = [{**CALL, "name": 7}, 3, {"type": ["message"]}, {**CALL, "id": "f2", "call_id": "c2"}]
     came = hear(made, type="response.done", response={**RESPONSE, "status": "completed", "output": output})
     assert [one.event for one in came] == [ErrorReceived, ErrorReceived, events.ToolCalled, events.ResponseCompleted]

@@ -21,20 +21,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 from websockets.utils import accept_key
 
-from adapters.realtime.transport import open_transport
 from adapters.realtime.websocket import FRAMES_HZ, TURN, WebSocket, WebSocketClosed, WebSocketError, connect
 from adapters.seam.budget import BURST_S
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import PATIENCE_S, each_backend, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = each_backend
 SECRET = "sk-verysecret"
 TOO_MUCH = "x" * 8_000_000
 """More than two sockets hold."""
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @contextlib.contextmanager
@@ -273,9 +267,7 @@ async def test_a_server_that_takes_its_bytes_late_gets_them_all_in_order_and_we_
             before = len(told)
             reading.set()
             assert await take(ws) == ",".join(f"{word} {len(TOO_MUCH) + 5}" for word in ("one  ", "two  ", "three"))
-            with anyio.fail_after(PATIENCE_S):
-                while len(told) == before:
-                    await anyio.sleep(0.01)
+            await until(lambda: len(told) > before)
             assert ws.has_room
 
 
@@ -544,81 +536,24 @@ def assert_plain(error: WebSocketError) -> None:
     assert len(str(error)) < 160
 
 
-async def test_a_connection_that_is_lost_before_anybody_looks_is_told_then() -> None:
-    """The far side goes as soon as it has come: its user hears of it once they are there to hear."""
-
-    class User:
-        def __init__(self) -> None:
-            self.told: list[bytes] = []
-
-        def received(self, data: bytes) -> None:
-            self.told.append(data)
-
-        def drained(self) -> None:
-            return
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        user = User()
-        transport = await open_transport("127.0.0.1", listener.getsockname()[1], None, user)
-        far, _ = listener.accept()
-        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        far.close()
-        for _ in range(20):
-            transport.write(b"x")
-            await anyio.sleep(0.005)
-        assert user.told == []
-        with anyio.fail_after(PATIENCE_S):
-            async with transport.carried():
-                while b"" not in user.told:
-                    await anyio.sleep(0.005)
-
-
 @pytest.mark.parametrize("ends", [False, True])
-def test_what_a_server_says_unasked_and_too_early_is_no_websocket(ends: bool) -> None:
+async def test_what_a_server_says_unasked_and_too_early_is_no_websocket(ends: bool) -> None:
     """An SMTP server greets at once; it may be read before we have asked, and may end there too (R59)."""
 
-    async def main() -> None:
-        async def greet(stream: anyio.abc.SocketStream) -> None:
-            async with stream:
-                await stream.send(b"220 mail.example ESMTP\r\n")
-                if not ends:
-                    await anyio.sleep_forever()
+    async def greet(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.send(b"220 mail.example ESMTP\r\n")
+            if not ends:
+                await anyio.sleep_forever()
 
-        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, greet)
-            port = listener.extra(anyio.abc.SocketAttribute.local_port)
-            for _ in range(20):
-                with pytest.raises(WebSocketError, match="is not a WebSocket server"):
-                    async with connect(f"ws://127.0.0.1:{port}/"):
-                        pass
-            tasks.cancel_scope.cancel()
-
-    anyio.run(main)
-
-
-def test_what_comes_before_a_connection_is_carried_waits_for_it() -> None:
-    """Some versions of asyncio read although they were told to pause."""
-    heard: list[bytes] = []
-
-    class User:
-        def received(self, data: bytes) -> None:
-            heard.append(data)
-
-        def drained(self) -> None:
-            """Nothing."""
-
-    async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            transport = await open_transport("127.0.0.1", listener.getsockname()[1], None, User())
-            accepted, _ = listener.accept()
-            with accepted:
-                transport.get_buffer(-1)[:5] = b"early"  # type: ignore[attr-defined]
-                transport.buffer_updated(5)  # type: ignore[attr-defined]
-                assert heard == []
-                async with transport.carried():
-                    assert heard == [b"early"]
-
-    anyio.run(main)
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, greet)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        for _ in range(20):
+            with pytest.raises(WebSocketError, match="is not a WebSocket server"):
+                async with connect(f"ws://127.0.0.1:{port}/"):
+                    pass
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_server_that_sends_faster_than_anybody_speaks_is_left_and_others_have_their_turn() -> None:

@@ -188,5 +188,11 @@ async def played_out(llm: RealtimeLLM, answers: dict[type[ev.Event], Effect] | N
     return core
 
 
+async def told_by(script: Script, *policy: Policy, answers: dict[type[ev.Event], Effect] | None = None, **options: Any) -> Core:
+    """What a port tells of a server that plays this script, until it ends by itself."""
+    with scripted(script) as (url, _):
+        return await played_out(llm_at(url, *policy, **options), answers)
+
+
 def frame(number: int) -> bytes:
     return number.to_bytes(2, "little") * (FRAME_BYTES // 2)

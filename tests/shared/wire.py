@@ -42,6 +42,13 @@ def confirmed(policy: Policy = VOICE) -> Wire:
     return made
 
 
+def responding(policy: Policy = VOICE) -> Wire:
+    """One whose server has begun to answer."""
+    made = confirmed(policy)
+    hear(made, type="response.created", response=RESPONSE)
+    return made
+
+
 def refusal(wire: Wire, effect: Effect, code: str, message: str = "because") -> list[Incoming]:
     """The answer to an effect's message with an error that names it."""
     event_id = say(wire, effect)["event_id"]
