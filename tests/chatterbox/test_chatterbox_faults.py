@@ -407,10 +407,12 @@ async def test_the_first_server_speaks_again_once_it_is_well() -> None:
         await ends.until(Played, "still")
         first.health = Reply(200, b'{"status": "ok"}')
         await until(lambda: len(ends.of(ErrorReceived)) >= 2)
+        await anyio.wait_all_tasks_blocked()
         assert port._sources._wait_s == pytest.approx(0.1), "it would be trusted later, should it fail again"
         port.do(Synthesise("again", "r", "Again."))
         await ends.until(Played, "again")
         await until(lambda: port.figures.counts[Count.SYNTHESISED] >= 3)
+        await anyio.wait_all_tasks_blocked()
         assert port._sources._wait_s == pytest.approx(0.05)
     assert (first.said, second.said) == (["Hello.", "Again."], ["Hello.", "Still."])
     assert [told.code for told in ends.of(ErrorReceived)] == ["voice_fallback", "voice_recovered"]

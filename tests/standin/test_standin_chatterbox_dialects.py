@@ -196,6 +196,7 @@ async def test_every_cancel_is_told_and_counted_as_what_it_was(servers: dict[str
             await happens(server, noted, "synthesising")
         elif moment == "after its sound":
             await until(lambda: name in {sentence.session_id for sentence in port.figures.sentences})
+            await anyio.wait_all_tasks_blocked()
         noted = len(server.lines())
         port.do(CancelSynthesis(name))
         assert (await ends.until(SynthesisCancelAnswered, name)).outcome == outcome
