@@ -93,6 +93,7 @@ REALTIME_FAULTS = (
         races=True,
     ),
     _simple("failed_response", 'code = "server_error"', codes=["server_error"]),
+    fault("failed without an end", 'name = "failed_response"', codes=["inference_failed"], without=("failed_end",)),
     fault("failed_response in the middle", f'name = "failed_response"; on = "{DELTA}"; nth = 4', codes=["server_error"]),
     fault(
         "no quota",

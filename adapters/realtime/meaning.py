@@ -30,6 +30,8 @@ from fsm.call.response import HARMLESS
 Act = Callable[[Memory, Told], list[Incoming]]
 MOST_WORDS = 300
 """How many characters of a server's words about an error are passed on."""
+_GENERATING = frozenset({"inference_failed", "prediction_failed", "tts_error"})
+"""The codes of errors that a server tells in the place of a response's end: its model failed, or its voice (read in LocalAI)."""
 _CUT_OFF = ("incomplete", "cancelled", "failed")
 """An item that ended so was not made to its end."""
 
@@ -510,6 +512,8 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
             refusal = [Happened(ev.ReceiverFailed, (reason,))]
         case ConfigureSession():
             refusal = [Happened(ev.SessionRefused, (reason,))]
+        case None if memory.running and code in _GENERATING:
+            refusal = _broken_off(memory, code, words, told)
         case CreateResponse() | None if command is not None or (memory.asking and _is_about_a_response(memory, code, kind, told)):
             memory.asking = False
             wait_ms = _wait_ms(memory, code, told.message)
@@ -528,6 +532,14 @@ def error(memory: Memory, told: Told) -> list[Incoming]:
     if isinstance(command, TruncateItem | DeleteItem | None):
         corrected(memory, told)
     return [*_refused_items(memory, command), *note(memory, "error", message, code=code)]
+
+
+def _broken_off(memory: Memory, code: str, words: str, told: Told) -> list[Incoming]:
+    """The response in progress has failed: an error says so, and no end of it will come (R15)."""
+    response_id, memory.running = memory.running, ""
+    memory.ended[response_id] = True
+    rest, wait_ms = memory.notes(response_id).order.end(), _wait_ms(memory, code, told.message)
+    return [*rest, *_own_words(memory, code, words, told_already=False), Happened(ev.ResponseFailed, (response_id, code, *wait_ms))]
 
 
 def _says_all(code: str, wait_ms: tuple[float, ...]) -> bool:

@@ -218,7 +218,11 @@ class Memory:
         return named in self.foreign
 
     def _is_beside(self, response: dict[str, Any], response_id: str) -> bool:
-        """Is a response in no conversation? One without, of a server that never named any, is unless it is awaited (R102)."""
+        """Is a response in no conversation? One without, of a server that never named any, is unless it is awaited (R102).
+
+        OpenAI's documentation has null for a response that was asked for beside the conversation, and an id for every other, so an
+        earlier response has named it. We ask for none beside: null from a server that names none is a field that it fills.
+        """
         conversation = response.get("conversation_id", "")
         if isinstance(conversation, str):
             self.names_conversations |= conversation not in ("", "none")

@@ -124,10 +124,13 @@ _SESSION = (
                 ev.CreateRefused,
                 ev.CancelRefused,
                 ev.CommitRefused,
+                *WAITED,
                 Reply,
                 ev.ErrorReceived,
+                ev.ResponseFailed,
             ),
-            why="the refusal of the command that it names (R03); of others the first few of a kind are told (R108)",
+            why="the refusal of the command that it names (R03), or the failure of the response in progress, which has no other end then; "
+            "of others the first few of a kind are told (R108)",
         ),
     ),
 )

@@ -24,7 +24,22 @@ from fsm.call.effects import (
 from fsm.call.events import ErrorReceived
 from fsm.call.guards import FATAL
 from fsm.call.policy import Policy
-from tests.shared.wire import CALL, LOCAL, RESPONSE, SERVER_OWNS, SETTINGS, TEXT, VOICE, confirmed, hear, refusal, responding, say, wire
+from tests.shared.wire import (
+    CALL,
+    LOCAL,
+    RESPONSE,
+    SERVER_OWNS,
+    SETTINGS,
+    SOUND,
+    TEXT,
+    VOICE,
+    confirmed,
+    hear,
+    refusal,
+    responding,
+    say,
+    wire,
+)
 
 # Errors.
 
@@ -155,6 +170,22 @@ def test_a_server_that_fails_while_nothing_else_is_open_has_refused_the_response
     assert hear(made, type="error", error=error) == [told]
     say(made, CreateResponse(Cause.USER_TURN))
     assert hear(made, type="error", error=error) == [told, Happened(events.CreateRefused, ("server_error",))]
+    assert hear(made, type="error", error=error) == [told], "once"
+
+
+@pytest.mark.parametrize("code", ["inference_failed", "prediction_failed", "tts_error"])
+def test_a_response_may_fail_by_an_error_alone(code: str) -> None:
+    """R15: its end never comes; what came of it ahead of its turn is heard, as with any end."""
+    made, error = confirmed(), {"type": "invalid_request_error", "code": code, "message": "backend error", "event_id": "i1"}
+    told = Happened(ErrorReceived, (code, "backend error"))
+    assert hear(made, type="error", error=error) == [told], "of no response"
+    say(made, CreateResponse(Cause.USER_TURN))
+    hear(made, type="response.created", response=RESPONSE)
+    late = {"response_id": "r1", "item_id": "i2", "output_index": 1, "delta": SOUND}
+    hear(made, type="response.output_item.added", response_id="r1", output_index=0, item={"id": "i1", "type": "message"})
+    hear(made, type="response.output_audio.delta", **late)
+    sound = Audio("r1", "i2", b"\x01\x02\x03\x04")
+    assert hear(made, type="error", error=error) == [sound, told, Happened(events.ResponseFailed, ("r1", code))]
     assert hear(made, type="error", error=error) == [told], "once"
 
 

@@ -519,6 +519,16 @@ async def test_a_session_is_told_without_its_formats_and_falsehoods_and_text_is_
     assert not {"item_id", "name"} & call.keys()
 
 
+async def test_a_response_fails_by_an_error_alone() -> None:
+    script = parse('fault = [{name = "failed_response"}]', REALTIME)
+    with serving(pace=QUICK, without=["failed_end"], faults=script) as url:
+        async with calling(url) as client:
+            await client.ask("Goodbye")
+            assert (await client.error())["code"] == "inference_failed"
+    assert client.of("response.created")
+    assert not client.of("response.done")
+
+
 async def test_a_call_and_a_turn_are_told_by_one_message_alone(question: bytes) -> None:
     with serving(pace=QUICK, without=["arguments", "committed", "early_hearing", "cancel_order", "assistant_items"]) as url:
         async with calling(url) as client:

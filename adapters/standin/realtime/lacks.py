@@ -85,6 +85,7 @@ LACKS = {
         "a call is told by its item alone", untold=("response.function_call_arguments.delta", "response.function_call_arguments.done")
     ),
     "text_ids": Lack("the ids that it makes are numbers"),
+    "failed_end": Lack("a response that fails has no end: an error that names nothing is told in its place"),
     "item_id": Lack("the events of a response do not name its item, but where it is added"),
     "early_hearing": Lack("the agent reads what was said: it knows of a turn with its transcript, which comes unasked"),
 }
@@ -143,6 +144,10 @@ class Lacks:
             event = event | {"session": self._session(event["session"])}
         if "committed" in self._names and kind.startswith("conversation.item.") and _at(event, ("item", "role")) == "user":
             return None
+        if kind == "response.done" and "failed_end" in self._names and event["response"]["status"] == "failed":
+            words = event["response"]["status_details"]["error"]["message"]
+            error = {"type": "invalid_request_error", "code": "inference_failed", "message": words, "param": None, "event_id": None}
+            return {"type": "error", "event_id": event["event_id"], "error": error}
         if kind == "response.done" and "output" in self._names:
             event = event | {"response": event["response"] | {"output": None}}
         if "conversation_id" in self._names and kind in ("response.created", "response.done"):
