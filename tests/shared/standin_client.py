@@ -19,24 +19,41 @@ from tests.shared.shell import PATIENCE_S
 
 SECOND = bytes(48_000)
 QUICK = Pace(first_token_s=0.02, words_per_s=150, audio_speed=10, transcript_s=0.05, hearing_s=60)
+WRITTEN = (
+    "response.created",
+    "rate_limits.updated",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_text.delta",
+    "response.output_text.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+)
+"""The kinds of events of an answer in text."""
 Json = dict[str, Any]
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The forecast for a place.",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1, "maximum": 7}, "unit": {"enum": ["C", "F"]}},
+        "required": ["city", "days", "unit"],
+    },
+}
 
 
 @contextmanager
-def faulty(script: str, **choices: Any) -> Iterator[str]:
-    """Serve with a fault script."""
-    with serving(faults=parse(script, REALTIME), **{"pace": QUICK, **choices}) as url:
-        yield url
-
-
-@contextmanager
-def serving(**choices: Any) -> Iterator[str]:
-    """Serve in a thread, on a free port."""
+def serving(*, faults: str = "", pace: Pace = QUICK, **choices: Any) -> Iterator[str]:
+    """Serve in a thread, on a free port, with a script of faults."""
     ready: queue.Queue[str] = queue.Queue()
     running: queue.Queue[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = queue.Queue()
 
     async def body() -> None:
-        task = asyncio.ensure_future(serve(port=0, on_ready=ready.put, **choices))
+        task = asyncio.ensure_future(serve(port=0, on_ready=ready.put, pace=pace, faults=parse(faults, REALTIME), **choices))
         running.put((asyncio.get_running_loop(), task))
         await asyncio.wait([task])
 
@@ -100,6 +117,16 @@ class Client:
         created: Json = (await self.until("response.created"))["response"]
         return created
 
+    async def done(self) -> Json:
+        """The next response that is over."""
+        response: Json = (await self.until("response.done"))["response"]
+        return response
+
+    async def answer(self, text: str, **response: Any) -> Json:
+        """Say something in text, and ask for the answer; it, once it is over."""
+        await self.ask(text, **response)
+        return await self.done()
+
     async def barrier(self) -> None:
         """Everything that the server sends because of what was sent so far has arrived."""
         await self.send("conversation.item.retrieve", item_id="nowhere", event_id="barrier")
@@ -117,10 +144,16 @@ class Client:
 
 
 @asynccontextmanager
+async def meeting(url: str, **options: Any) -> AsyncIterator[Client]:
+    """A connection, and nothing more."""
+    async with connect(url, **options) as socket:
+        yield Client(socket)
+
+
+@asynccontextmanager
 async def calling(url: str, **options: Any) -> AsyncIterator[Client]:
     """A connection with an open session that answers in text."""
-    async with connect(url + "?model=any-model", compression=None, **options) as socket:
-        client = Client(socket)
+    async with meeting(url + "?model=any-model", compression=None, **options) as client:
         created = await client.until("session.created")
         assert created["session"]["model"] == "any-model"
         await client.update(output_modalities=["text"])
@@ -136,3 +169,8 @@ def b64(data: bytes) -> str:
 def text_of(text: str) -> list[Json]:
     """The content of a message in text."""
     return [{"type": "input_text", "text": text}]
+
+
+def update(**session: Any) -> Json:
+    """A session.update."""
+    return {"type": "session.update", "session": {"type": "realtime", **session}}

@@ -3,11 +3,7 @@
 import asyncio
 import base64
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -20,31 +16,10 @@ from adapters.standin.dialogue import BluebirdCycles, Call, Say, Turn
 from adapters.standin.ears import Transcriber, decode, encode
 from adapters.standin.realtime.connection import Pace
 from adapters.standin.realtime.server import run_realtime
-from adapters.standin.voice import Voice
-from tests.shared.shell import PATIENCE_S
-from tests.shared.standin_client import QUICK, SECOND, Client, calling, serving, text_of
+from tests.shared.shell import PATIENCE_S, begin_callfsm
+from tests.shared.standin_client import QUICK, SECOND, WRITTEN, Client, calling, meeting, serving, text_of
 
-pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The stand-in is a process of its own, on asyncio."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def question() -> bytes:
-    """A caller's question."""
-    return b"".join(Voice.load().speak("What are your opening hours?"))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A quick stand-in."""
-    with serving(pace=QUICK) as url:
-        yield url
 
 
 # Hearing.
@@ -98,10 +73,10 @@ async def test_a_telephone_line_is_heard_and_answered_in_its_own_format(server: 
         told = await client.until("conversation.item.input_audio_transcription.completed")
         assert "opening hours" in told["transcript"]
         await client.send("response.cancel")
-        await client.until("response.done")
+        await client.done()
         await client.send("conversation.item.create", item={"type": "message", "role": "user", "content": text_of("goodbye")})
         await client.send("response.create")
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
     item_id = done["output"][0]["id"]
     sound = b"".join(base64.b64decode(one["delta"]) for one in client.of("response.output_audio.delta") if one["item_id"] == item_id)
     assert done["audio"]["output"]["format"] == {"type": kind}
@@ -154,7 +129,7 @@ async def test_the_sound_of_a_turn_is_what_lies_between_its_two_times(server: st
 async def test_a_transcript_is_told_only_to_a_client_that_asked(server: str, question: bytes) -> None:
     async with calling(server) as client:
         await client.hear(question, SECOND)
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
         await client.barrier()
     assert done["output"][0]["content"][0]["text"] == BluebirdCycles.HOURS, "the agent heard it all the same"
     assert not client.of("conversation.item.input_audio_transcription.completed")
@@ -168,7 +143,7 @@ async def test_a_turn_is_not_answered_by_itself_without_create_response(server: 
         await client.barrier()
         assert not client.of("response.created")
         await client.send("response.create")
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
     assert done["output"][0]["content"][0]["text"] == BluebirdCycles.HOURS
 
 
@@ -193,9 +168,9 @@ async def test_speech_interrupts_a_response(server: str, question: bytes) -> Non
         created = await client.ask("When are you open?", output_modalities=["audio"])
         await client.until("response.output_audio.delta")
         await client.hear(question)
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
         await client.hear(SECOND)
-        answer = (await client.until("response.done"))["response"]
+        answer = await client.done()
     assert (done["id"], done["status"]) == (created["id"], "cancelled")
     assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
     assert client.kinds().index("input_audio_buffer.speech_started") < client.kinds().index("response.done")
@@ -211,7 +186,7 @@ async def test_speech_does_not_interrupt_without_interrupt_response(server: str,
         await client.hear(question, SECOND)
         await client.until("input_audio_buffer.committed")
         refused = await client.error()
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
     assert (refused["code"], refused["event_id"]) == ("conversation_already_has_active_response", None)
     assert (done["id"], done["status"]) == (created["id"], "completed")
 
@@ -228,24 +203,12 @@ def assert_silent_after(client: Client, response_id: str) -> None:
 async def test_an_empty_conversation_is_greeted_in_text(server: str) -> None:
     async with calling(server) as client:
         await client.send("response.create", response={"metadata": {"cause": "greeting"}})
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
     text = BluebirdCycles.GREETING
     assert "".join(one["delta"] for one in client.of("response.output_text.delta")) == text
     assert client.of("response.output_text.done")[0]["text"] == done["output"][0]["content"][0]["text"] == text
     assert done["metadata"] == client.of("response.created")[0]["response"]["metadata"] == {"cause": "greeting"}
-    assert client.kinds() == [
-        "response.created",
-        "rate_limits.updated",
-        "response.output_item.added",
-        "conversation.item.added",
-        "response.content_part.added",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.content_part.done",
-        "conversation.item.done",
-        "response.output_item.done",
-        "response.done",
-    ]
+    assert client.kinds() == list(WRITTEN)
     assert len({event["event_id"] for event in client.events}) == len(client.events)
 
 
@@ -253,7 +216,7 @@ async def test_an_answer_in_sound_is_the_words_of_its_transcript(server: str) ->
     async with calling(server) as client:
         await client.update(output_modalities=["audio"])
         await client.send("response.create")
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
     deltas = [base64.b64decode(one["delta"]) for one in client.of("response.output_audio.delta")]
     assert "".join(one["delta"] for one in client.of("response.output_audio_transcript.delta")) == BluebirdCycles.GREETING
     assert done["output"][0]["content"] == [{"type": "output_audio", "transcript": BluebirdCycles.GREETING}]
@@ -276,9 +239,8 @@ async def test_a_cancelled_response_says_no_more(server: str) -> None:
         created = await client.ask("When are you open?", output_modalities=["audio"])
         await client.until("response.output_audio.delta")
         await client.send("response.cancel", response_id=created["id"])
-        done = (await client.until("response.done"))["response"]
-        await client.ask("Goodbye")
-        await client.until("response.done")
+        done = await client.done()
+        await client.answer("Goodbye")
     assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "client_cancelled")
     assert done["output"][0]["status"] == "incomplete"
     assert_silent_after(client, created["id"])
@@ -306,7 +268,7 @@ async def test_a_conversation_has_one_response_at_a_time_and_others_beside_it(se
         refused = await client.error()
         await client.send("response.create", response={"conversation": "none", "input": []})
         beside = (await client.until("response.created"))["response"]
-        done = [(await client.until("response.done"))["response"] for _ in range(2)]
+        done = [await client.done() for _ in range(2)]
     assert (refused["code"], refused["event_id"]) == ("conversation_already_has_active_response", "too-soon")
     assert first["id"] in refused["message"]
     assert {one["id"]: one["status"] for one in done} == {first["id"]: "completed", beside["id"]: "completed"}
@@ -317,8 +279,7 @@ async def test_a_conversation_has_one_response_at_a_time_and_others_beside_it(se
 
 async def test_a_response_that_reaches_its_limit_is_incomplete(server: str) -> None:
     async with calling(server) as client:
-        await client.ask("When are you open?", max_output_tokens=3)
-        done = (await client.until("response.done"))["response"]
+        done = await client.answer("When are you open?", max_output_tokens=3)
     assert (done["status"], done["status_details"]["reason"]) == ("incomplete", "max_output_tokens")
     assert done["output"][0]["content"][0]["text"] == "We are open"
 
@@ -337,16 +298,16 @@ class Odd:
 
 
 async def test_a_dialogue_may_call_a_function_and_a_broken_one_ends_that_call_alone() -> None:
-    with serving(pace=QUICK, dialogue=Odd()) as url:
+    with serving(dialogue=Odd()) as url:
         async with calling(url) as client, calling(url) as other:
             await client.ask("Are you open?")
-            call = (await client.until("response.done"))["response"]["output"][0]
+            call = (await client.done())["output"][0]
             assert (call["type"], call["name"], call["arguments"]) == ("function_call", "hours", '{"day": "Monday"}')
             assert client.of("response.function_call_arguments.done")[0]["call_id"] == call["call_id"]
             answer = {"type": "function_call_output", "call_id": call["call_id"], "output": "yes"}
             await client.send("conversation.item.create", item=answer)
             await client.send("response.create")
-            done = (await client.until("response.done"))["response"]
+            done = await client.done()
             assert done["output"][0]["content"][0]["text"] == "It said yes."
             with pytest.raises(ConnectionClosed) as closed:
                 await other.ask("break")
@@ -357,8 +318,7 @@ async def test_a_dialogue_may_call_a_function_and_a_broken_one_ends_that_call_al
 
 async def test_a_session_ends_when_its_time_is_up() -> None:
     with serving(pace=Pace(session_s=0.2)) as url:
-        async with connect(url) as socket:
-            client = Client(socket)
+        async with meeting(url) as client:
             assert (await client.error())["code"] == "session_expired"
             with pytest.raises(ConnectionClosed) as closed:
                 await client.until("nothing")
@@ -366,7 +326,7 @@ async def test_a_session_ends_when_its_time_is_up() -> None:
 
 
 async def test_a_key_and_the_right_path_open_the_door() -> None:
-    with serving(pace=QUICK, key="sk-mine") as url:
+    with serving(key="sk-mine") as url:
         for address, headers, status in ((url, {}, 401), (url, {"Authorization": "Bearer sk-other"}, 401), (url + "/x", {}, 404)):
             with pytest.raises(InvalidStatus) as refused:
                 async with connect(address, additional_headers=headers):
@@ -384,17 +344,7 @@ def test_a_taken_port_is_an_oserror(server: str) -> None:
 @pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT])
 async def test_the_process_says_one_line_writes_down_what_it_is_told_and_stops_quietly(tmp_path: Path, one: signal.Signals) -> None:
     log = tmp_path / "client.jsonl"
-    program = (
-        f"from pathlib import Path; from adapters.standin.realtime.server import run_realtime; run_realtime(0, log=Path({str(log)!r}))"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    process = begin_callfsm("stand-in", "realtime", "--log", log)
     try:
         assert process.stdout
         ready = await asyncio.to_thread(process.stdout.readline)

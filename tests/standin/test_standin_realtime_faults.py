@@ -3,10 +3,7 @@
 import asyncio
 import base64
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,29 +16,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.standin.dialogue import BluebirdCycles
 from adapters.standin.ears import Transcriber
-from adapters.standin.faults import parse
 from adapters.standin.realtime.faults import REALTIME
 from adapters.standin.realtime.lacks import LACKS
 from adapters.standin.realtime.responses import FAILURES
-from adapters.standin.voice import Voice
-from tests.shared.shell import PATIENCE_S
-from tests.shared.standin_client import QUICK, SECOND, Client, Json, calling, serving
+from tests.shared.shell import PATIENCE_S, begin_callfsm, callfsm
+from tests.shared.standin_client import SECOND, WRITTEN, Client, Json, calling, meeting, serving
 
-pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
 HOURS = "When are you open?"
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The stand-in is a process of its own, on asyncio."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def question() -> bytes:
-    """A caller's question."""
-    return b"".join(Voice.load().speak("What are your opening hours?"))
 
 
 class Hum:
@@ -76,8 +58,7 @@ class House:
 
     def at(self, script: str, **choices: Any) -> Any:
         """A server of this script; its URL."""
-        faults = parse(script, REALTIME)
-        return serving(pace=QUICK, voice=Hum(), transcriber=self._ears, log=self._log, faults=faults, **choices)
+        return serving(voice=Hum(), transcriber=self._ears, log=self._log, faults=script, **choices)
 
     def lines(self) -> list[Json]:
         """The log."""
@@ -155,8 +136,8 @@ async def test_events_are_lost_doubled_swapped_and_taken_from_another_response(h
     async with house.call(script) as client:
         await client.ask("Goodbye")
         created = client.events[-1]["response"]
-        await client.until("response.done")
-        await client.until("response.done")
+        await client.done()
+        await client.done()
     kinds = [event["type"] for event in client.events]
     assert "response.output_text.done" not in kinds
     assert kinds.index("rate_limits.updated") == kinds.index("response.created") - 1
@@ -169,59 +150,34 @@ async def test_events_are_lost_doubled_swapped_and_taken_from_another_response(h
     assert (its["id"], its["status"]) == ("resp_foreign", "completed")
 
 
-async def test_late_events_come_late_and_in_order(house: House) -> None:
-    async with house.call(fault("delay", on="session.updated", ms=300)) as client:
+@pytest.mark.parametrize("script", [fault("delay", on="session.updated", ms=300), fault("hiccup", on="response.created", ms=300)])
+async def test_late_events_come_late_and_in_order(house: House, script: str) -> None:
+    async with house.call(script) as client:
         began = asyncio.get_running_loop().time()
-        await client.ask("Goodbye")
-        await client.until("response.done")
+        await client.answer("Goodbye")
         took_s = asyncio.get_running_loop().time() - began
     assert took_s >= 0.3
-    assert (
-        client.kinds()[-10:]
-        == [
-            "response.created",
-            "rate_limits.updated",
-            "response.output_item.added",
-            "conversation.item.added",
-            "response.content_part.added",
-            "response.output_text.delta",
-            "response.output_text.done",
-            "response.content_part.done",
-            "conversation.item.done",
-            "response.output_item.done",
-            "response.done",
-        ][-10:]
-    )
-
-
-async def test_after_a_hiccup_all_comes_at_once(house: House) -> None:
-    async with house.call(fault("hiccup", on="response.created", ms=300)) as client:
-        began = asyncio.get_running_loop().time()
-        await client.ask("Goodbye")
-        await client.until("response.done")
-        took_s = asyncio.get_running_loop().time() - began
-    assert took_s >= 0.3
+    assert client.kinds()[-len(WRITTEN) :] == list(WRITTEN)
     assert "".join(event["delta"] for event in client.of("response.output_text.delta")) == BluebirdCycles.GOODBYE
 
 
 async def test_a_server_error_names_the_event_that_it_is_about_which_is_not_carried_out(house: House) -> None:
     script = fault("server_error", on="response.create") + fault("server_error", on="session.updated", code="oops")
     async with house.call(script) as client:
-        before = (await client.until("error"))["error"]
+        before = await client.error()
         await client.send("response.create", event_id="mine")
-        error = (await client.until("error"))["error"]
+        error = await client.error()
         await client.barrier()
         assert not client.of("response.created")
         await client.send("response.create")
-        await client.until("response.done")
+        await client.done()
     assert (before["type"], before["code"], before["event_id"]) == ("server_error", "oops", None)
     assert (error["type"], error["code"], error["event_id"]) == ("server_error", "server_error", "mine")
 
 
 async def test_rate_limits_are_told_without_harm(house: House) -> None:
     async with house.call(fault("rate_limits", on="response.done", limit="requests", remaining=3, reset_s=1.5)) as client:
-        await client.ask("Goodbye")
-        await client.until("response.done")
+        await client.answer("Goodbye")
         told = (await client.until("rate_limits.updated"))["rate_limits"]
     assert [(one["name"], one["remaining"], one["reset_seconds"]) for one in told] == [("requests", 3, 1.5), ("tokens", 15_000_000, 0.0)]
 
@@ -238,7 +194,7 @@ async def test_a_connection_ends_with_the_code_of_the_script_and_the_next_one_is
             assert len(client.of("response.output_text.delta")) == 3
         async with calling(url) as client:
             await client.send("response.create")
-            await client.until("response.done")
+            await client.done()
             await client.barrier()
     assert house.struck() == ["close"]
     closed = [line["closed"]["code"] for line in house.lines() if "closed" in line]
@@ -279,7 +235,7 @@ async def test_an_expired_session_says_so_and_is_closed_as_going_away(house: Hou
     words = "Your session hit the maximum duration of 60 minutes."
     async with house.call(fault("session_expired", on="response.created")) as client:
         await client.send("response.create")
-        error = (await client.until("error"))["error"]
+        error = await client.error()
         assert await closing(client) == (1001, words)
     assert (error["type"], error["code"], error["message"]) == ("invalid_request_error", "session_expired", words)
 
@@ -287,8 +243,7 @@ async def test_an_expired_session_says_so_and_is_closed_as_going_away(house: Hou
 async def test_the_limit_of_a_session_is_a_setting_and_holds_for_each_connection(house: House) -> None:
     with house.at("session_limit_s = 0.2") as url:
         for _ in range(2):
-            async with connect(url) as socket:
-                client = Client(socket)
+            async with meeting(url) as client:
                 assert (await client.error())["code"] == "session_expired"
                 assert await closing(client) == (1001, "Your session hit the maximum duration of 0.2 seconds.")
 
@@ -315,8 +270,7 @@ async def test_connections_are_refused_by_http_as_often_as_the_script_says(house
 async def test_a_crash_takes_the_process_and_leaves_the_log(tmp_path: Path) -> None:
     script, log = tmp_path / "crash.toml", tmp_path / "log.jsonl"
     script.write_text(fault("crash", on="response.create"))
-    command = [sys.executable, "-m", "adapters.cli", "stand-in", "realtime", "--faults", str(script), "--log", str(log)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    process = begin_callfsm("stand-in", "realtime", "--faults", script, "--log", log)
     try:
         assert process.stdout
         ready = await asyncio.to_thread(process.stdout.readline)
@@ -341,14 +295,12 @@ async def test_a_crash_takes_the_process_and_leaves_the_log(tmp_path: Path) -> N
 
 async def test_an_update_is_refused_or_never_answered(house: House) -> None:
     with house.at(fault("refuse_session") + fault("session_never_updated", connection=2)) as url:
-        async with connect(url) as socket:
-            client = Client(socket)
+        async with meeting(url) as client:
             await client.send("session.update", session={"type": "realtime"}, event_id="mine")
             error = await client.error()
             assert (error["code"], error["event_id"], error["param"]) == ("invalid_value", "mine", "session")
             await client.update(instructions="Be kind.")
-        async with connect(url) as socket:
-            client = Client(socket)
+        async with meeting(url) as client:
             await client.send("session.update", session={"type": "realtime", "instructions": "Be quick."})
             await client.barrier()
             assert not client.of("session.updated")
@@ -364,7 +316,7 @@ async def test_speech_is_told_twice_and_its_words_never(house: House, question: 
         failed = await client.until("conversation.item.input_audio_transcription.failed")
         for _ in range(2):
             # an answer comes after its turn was transcribed, so that the turns are counted in their order
-            await client.until("response.done")
+            await client.done()
             await client.hear(question, SECOND)
         told = await client.until("conversation.item.input_audio_transcription.completed")
     turns = [event["item_id"] for event in client.of("input_audio_buffer.committed")]
@@ -390,10 +342,8 @@ async def test_the_callers_words_come_late_and_the_answer_does_not_wait(house: H
 @pytest.mark.parametrize("code", ["server_error", "rate_limit_exceeded", "insufficient_quota", "of_another_kind"])
 async def test_a_response_fails_with_the_code_of_the_script_and_the_next_one_succeeds(house: House, code: str) -> None:
     async with house.call(fault("failed_response", code=code)) as client:
-        await client.ask(HOURS)
-        failed = (await client.until("response.done"))["response"]
-        await client.ask("Goodbye")
-        done = (await client.until("response.done"))["response"]
+        failed = await client.answer(HOURS)
+        done = await client.answer("Goodbye")
     error = failed["status_details"]["error"]
     assert (failed["status"], failed["output"], error["code"]) == ("failed", [], code)
     assert error["type"] == FAILURES.get(code, FAILURES["server_error"])[0]
@@ -408,7 +358,7 @@ async def test_a_response_fails_or_stops_in_its_middle(house: House) -> None:
         ends = []
         for _ in range(3):
             await client.ask(HOURS)
-            ends.append((await client.until("response.done"))["response"])
+            ends.append(await client.done())
     assert [(end["status"], end["status_details"].get("reason")) for end in ends] == [
         ("failed", None),
         ("incomplete", "content_filter"),
@@ -422,7 +372,7 @@ async def test_a_response_fails_or_stops_in_its_middle(house: House) -> None:
 async def test_a_silent_response_has_words_and_no_sound(house: House) -> None:
     async with house.call(fault("silent_response")) as client:
         first = await client.ask("Goodbye", output_modalities=["audio"])
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
         assert client.of("response.output_audio_transcript.delta") and not client.of("response.output_audio.delta")
         await client.ask("Goodbye", output_modalities=["audio"])
         await client.until("response.output_audio.delta")
@@ -431,11 +381,9 @@ async def test_a_silent_response_has_words_and_no_sound(house: House) -> None:
 
 async def test_a_response_comes_in_text_where_sound_is_due_and_one_in_several_items(house: House) -> None:
     async with house.call(fault("text_response") + fault("two_items", nth=1)) as client:
-        await client.ask("Goodbye", output_modalities=["audio"])
-        await client.until("response.done")
+        await client.answer("Goodbye", output_modalities=["audio"])
         assert client.of("response.output_text.delta") and not client.of("response.output_audio.delta")
-        await client.ask(HOURS, output_modalities=["audio"])
-        done = (await client.until("response.done"))["response"]
+        done = await client.answer(HOURS, output_modalities=["audio"])
     assert len(done["output"]) > 1
     assert {item["status"] for item in done["output"]} == {"completed"}
     assert len({event["item_id"] for event in client.of("response.output_audio.delta")}) == len(done["output"])
@@ -444,8 +392,7 @@ async def test_a_response_comes_in_text_where_sound_is_due_and_one_in_several_it
 async def test_a_failure_states_its_wait_and_errors_come_in_floods(house: House) -> None:
     script = fault("failed_response", code="rate_limit_exceeded", wait_s=1.5) + fault("error_flood", on="response.done", times=7)
     async with house.call(script) as client:
-        await client.ask(HOURS)
-        done = (await client.until("response.done"))["response"]
+        done = await client.answer(HOURS)
         for _ in range(7):
             assert (await client.error())["code"] is None
     assert done["status_details"]["error"]["message"].endswith("Please try again in 1.5s.")
@@ -453,16 +400,15 @@ async def test_a_failure_states_its_wait_and_errors_come_in_floods(house: House)
 
 async def test_an_empty_response_completes_and_a_stalled_one_lasts_until_it_is_cancelled(house: House) -> None:
     async with house.call(fault("empty_response") + fault("stalled_response", nth=2, words=2)) as client:
-        await client.ask("Goodbye")
-        empty = (await client.until("response.done"))["response"]
+        empty = await client.answer("Goodbye")
         await client.ask("Goodbye")
         await client.until("response.output_text.delta")
         await client.until("response.output_text.delta")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
-                await client.until("response.done")
+                await client.done()
         await client.send("response.cancel")
-        stalled = (await client.until("response.done"))["response"]
+        stalled = await client.done()
     assert (empty["status"], empty["output"]) == ("completed", [])
     assert (stalled["status"], stalled["output"][0]["content"][0]["text"]) == ("cancelled", "Thank you")
 
@@ -478,7 +424,7 @@ async def test_a_response_is_never_created_or_so_late_that_a_cancel_finds_nothin
         early = await client.error()
         await client.until("response.created")
         took_s = asyncio.get_running_loop().time() - began
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
     assert (early["code"], early["event_id"]) == ("response_cancel_not_active", "early")
     assert took_s >= 0.3
     assert done["status"] == "completed"
@@ -489,7 +435,7 @@ async def test_two_wishes_during_a_slow_creation_give_one_response_and_one_refus
         await client.send("response.create", event_id="first")
         await client.send("response.create", event_id="second")
         refused = await client.error()
-        await client.until("response.done")
+        await client.done()
     assert (refused["code"], refused["event_id"]) == ("conversation_already_has_active_response", "first")
     assert len(client.of("response.created")) == 1
 
@@ -506,7 +452,7 @@ async def test_a_slow_cancel_ends_late_and_the_response_counts_until_then(house:
             await client.send(kind, event_id=event_id)
         refused = [await client.error(), await client.error()]
         said = len(client.of("response.output_text.delta"))
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
         took_s = asyncio.get_running_loop().time() - began
     assert [(one["code"], one["event_id"]) for one in refused] == [
         ("response_cancel_not_active", "second"),
@@ -541,7 +487,7 @@ async def test_a_cancel_that_comes_as_the_response_completes_is_refused(house: H
         created = await client.ask(HOURS)
         await client.until("response.output_text.delta")
         await client.send("response.cancel", response_id=created["id"], event_id="late")
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
         refused = await client.error()
     assert done["status"] == "completed"
     assert (refused["code"], refused["event_id"]) == ("response_cancel_not_active", "late")
@@ -552,7 +498,7 @@ async def test_speech_meets_a_slow_cancel_with_stragglers_too(house: House, ques
         await client.ask(HOURS, output_modalities=["audio"])
         await client.until("response.output_audio.delta")
         await client.hear(question)
-        done = (await client.until("response.done"))["response"]
+        done = await client.done()
     kinds = [event["type"] for event in client.events]
     started = kinds.index("input_audio_buffer.speech_started")
     assert kinds[started + 1 :].count("response.output_audio.delta") == 2
@@ -573,21 +519,14 @@ async def test_speech_meets_a_slow_cancel_with_stragglers_too(house: House, ques
 def test_a_bad_script_or_name_is_one_line_and_exit_code_2(tmp_path: Path, options: list[str], says: str) -> None:
     (tmp_path / "FILE").write_text('[[fault]]\nname = "closed"\n')
     arguments = [str(tmp_path / option) if option == "FILE" else option for option in options]
-    told = subprocess.run(
-        [sys.executable, "-m", "adapters.cli", "stand-in", "realtime", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
+    told = callfsm("stand-in", "realtime", *arguments)
     assert (told.returncode, told.stdout, told.stderr.count("\n")) == (2, "", 1)
     assert says in told.stderr
 
 
 def test_the_command_lists_the_faults_and_the_lacks() -> None:
-    command = [sys.executable, "-m", "adapters.cli", "stand-in", "realtime"]
     for option, names in (("--faults", REALTIME.kinds), ("--without", LACKS)):
-        told = subprocess.run([*command, option, "help"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+        told = callfsm("stand-in", "realtime", option, "help")
         assert [line.split(" ")[0].rstrip(":") for line in told.stdout.splitlines()][-len(names) :] == list(names)
 
 

@@ -39,7 +39,6 @@ def run_chatterbox(
     *,
     synthesis_ms: tuple[int, int] = (0, 0),
     log: Path | None = None,
-    at_once: int = 1,
     dialect: str = "seed",
     faults: Script | None = None,
     key: str | None = None,
@@ -49,22 +48,20 @@ def run_chatterbox(
     """Serve until SIGTERM or SIGINT; prints the one line `ready http://127.0.0.1:PORT` once it listens.
 
     `port` 0 takes a free one. A synthesis lasts at least as long as a number within `synthesis_ms` that its text alone
-    decides, and `at_once` of them run at a time, the others queue, as on a GPU. `log` gets one JSON line for whatever
+    decides; one runs at a time, the others queue, as on a GPU. `log` gets one JSON line for whatever
     happens to a request, never its text. `without` names LACKS, `orders` are faults that come while it runs. With a `key` every request
     needs it (`Authorization: Bearer`).
     OSError when the port is taken, ValueError for a bad setting; main thread only.
     """
     if not 0 <= synthesis_ms[0] <= synthesis_ms[1] <= MAX_SYNTHESIS_MS:
         raise ValueError(f"synthesis_ms is {synthesis_ms!r}: it takes two numbers from 0 to {MAX_SYNTHESIS_MS}, the lower one first")
-    if at_once < 1:
-        raise ValueError(f"at_once is {at_once!r}: at least one synthesis has to run")
     if dialect not in DIALECTS:
         raise ValueError(f"dialect is {dialect!r}: it takes one of {', '.join(DIALECTS)}")
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", port)))
         lines = stack.enter_context(log.open("a", encoding="utf-8", buffering=1)) if log else None
         script = faults or Script(CHATTERBOX)
-        server = Service(Voice.load(), DIALECTS[dialect], script, key, synthesis_ms, at_once, lines, frozenset(without))
+        server = Service(Voice.load(), DIALECTS[dialect], script, key, synthesis_ms, 1, lines, frozenset(without))
         if orders is not None:
             orders.take = server.order
         stopped = threading.Event()
