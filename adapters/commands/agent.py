@@ -93,18 +93,19 @@ def list_policy() -> int:
     meanings = _meanings()
     for field in attrs.fields(Policy):
         default = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        print(f"{field.name}={default}   {_takes(field.name, field.validator)}\n    {meanings[field.name]}")
+        print(f"{field.name}={default}   {_takes(field)}\n    {meanings[field.name]}")
     return 0
 
 
-def _takes(name: str, validator: object) -> str:
+def _takes(field: "attrs.Attribute[Any]") -> str:
     """What a field takes: its choices, or its range and unit."""
+    validator = field.validator
     if isinstance(validator, OneOf):
         return " | ".join(validator.choices)
     if isinstance(validator, Between):
-        unit = " ms" if name.endswith("_ms") else ""
+        unit = " ms" if field.name.endswith("_ms") else ""
         return f"{'whole, ' if validator.whole else ''}{validator.low:,.10g} to {validator.high:,.10g}{unit}"
-    return "true | false"
+    return "true | false" if isinstance(field.default, bool) else "text"
 
 
 def _meanings() -> dict[str, str]:

@@ -17,6 +17,8 @@ _BETA_FIELDS = frozenset(("modalities", "input_audio_format", "output_audio_form
 _AT_THE_TOP = (("input", "turn_detection"), ("output", "voice"))
 """What xAI has at the session's top, and in which part of its sound the GA has it."""
 _BETA_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
+FORMAT_NAMES = {**_BETA_FORMATS, "audio/g711-ulaw": "audio/pcmu", "audio/g711-alaw": "audio/pcma"}
+"""What a format is called elsewhere, in small letters, and the GA calls it: by the beta, and by LiteLLM's proxy (read)."""
 
 
 def dialect_of(session: Any) -> str:

@@ -7,7 +7,7 @@ documentation has besides is the user's to give, in a file as it writes it.
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.realtime.dialects import GA, dialect_of, place_of_vad, spoken, understood
+from adapters.realtime.dialects import FORMAT_NAMES, GA, dialect_of, place_of_vad, spoken, understood
 from adapters.realtime.messages import value_at
 from adapters.realtime.settings import NO_TRANSCRIPTION, OPENAI_TRANSCRIPTION, OPENAI_VOICE, RealtimeSettings
 from adapters.seam.ports import PCM, PCMU, Sound
@@ -47,8 +47,8 @@ class SessionSetup:
     def has_sound(self, way: str) -> bool:
         """Has the server shown that its sound is what we want it to be, that of its input or its output?"""
         asked = FORMATS[self._ways[way]]
-        shown = value_at(self._shown, "audio", way, "format", "type")
-        return shown == asked["type"] and value_at(self._shown, "audio", way, "format", "rate") in (None, asked.get("rate"))
+        shown, rate = (value_at(self._shown, "audio", way, "format", name) for name in ("type", "rate"))
+        return _is_same(shown, asked["type"]) and (rate is None or _is_same(rate, asked.get("rate")))
 
     def modalities(self) -> list[str]:
         """What a response is to be given in."""
@@ -130,7 +130,7 @@ class SessionSetup:
         wanted += [(f"audio.input.turn_detection.{name}", vad[name]) for name in _RIGHTS] if vad else []
         for path, asked in wanted:
             got = value_at(told, *path.split("."))
-            if got is not None and got != asked and not _holds(got, asked):
+            if got is not None and not _is_same(got, asked) and not _holds(got, asked):
                 return _words(path, got, asked)
         return ""
 
@@ -158,6 +158,12 @@ def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
         before = both.get(name)
         both[name] = merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
     return both
+
+
+def _is_same(got: object, asked: object) -> bool:
+    """Is a value what was asked, however it is written: as text, in other letters, a format by a name of its own?"""
+    written = str(got).lower()
+    return got == asked or (isinstance(got, str) and FORMAT_NAMES.get(written, written) == str(asked).lower())
 
 
 def _holds(got: object, asked: object) -> bool:

@@ -118,6 +118,7 @@ def test_the_settings_of_a_call_are_listed_with_what_they_take_and_mean(here: He
     assert all(line.startswith("    ") and len(line) > 20 for line in lines[1::2])
     assert "interruption_min_ms=150   0 to 5,000 ms" in lines
     assert "greeting=true   true | false" in lines
+    assert "wait_words=One moment, please.   text" in lines
     assert "voice=chatterbox   chatterbox | realtime" in lines
 
 

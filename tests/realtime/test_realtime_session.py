@@ -89,6 +89,18 @@ def test_what_is_absent_or_null_contradicts_nothing(answer: Any) -> None:
     assert hear(wire, type="session.updated", session=answer) == [Happened(ev.SessionConfirmed)]
 
 
+@pytest.mark.parametrize(
+    ("form", "kind", "rate"),
+    [(PCM, "audio/PCM", "24000"), (PCM, "pcm16", 24_000.0), (PCMU, "audio/G711-ulaw", 8_000), (PCMU, "g711_ulaw", 8_000)],
+)
+def test_what_is_written_otherwise_contradicts_nothing(form: Sound, kind: str, rate: object) -> None:
+    """R102."""
+    wire, session = asked(form=form)
+    told = {way: {"format": {"type": kind, "rate": rate}} for way in ("input", "output")}
+    told["input"]["turn_detection"] = {name: str(value) for name, value in session["audio"]["input"]["turn_detection"].items()}
+    assert hear(wire, type="session.updated", session={"audio": told}) == [Happened(ev.SessionConfirmed)]
+
+
 def test_a_vad_that_is_told_to_be_none_is_not_the_one_that_we_asked_for() -> None:
     wire, _ = asked()
     (incoming,) = hear(wire, type="session.updated", session={"audio": {"input": {"turn_detection": None}}})
