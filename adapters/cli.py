@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from adapters.commands import call, case, devices, diagrams, dial, diff, output, page, replay, report, rules, serve, sim, stand_in, verify
-from adapters.commands.common import Refused
+from adapters.commands.common import Refused, refuse_no_text
 
 COMMANDS = (call, page, devices, serve, dial, stand_in, replay, report, case, rules, diagrams, diff, verify, sim)
 """The commands, in the order in which `--help` shows them; each module has an `add`."""
@@ -28,6 +28,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         options, unknown = _parser().parse_known_args(arguments)
         if unknown:
             options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        refuse_no_text(vars(options).values())
         _reach_ourselves_directly()
         options.given = list(sys.argv[1:] if arguments is None else arguments)[1:]
         return int(options.run(options))

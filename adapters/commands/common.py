@@ -2,13 +2,14 @@
 
 import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from adapters.seam.wellformed import well_formed
 from fsm.call.policy import Policy
 
 
@@ -55,6 +56,14 @@ def refusing(give: str) -> Iterator[None]:
         error = first_of(group)
         refusal = f"{error.filename}: {error.strerror}; give {give}" if isinstance(error, OSError) and error.filename else str(error)
     raise Refused(refusal)
+
+
+def refuse_no_text(values: Iterable[object]) -> None:
+    """Raise Refused for words that are none: the name of a file may be of any octets, what is said to a server may not."""
+    for value in values:
+        for words in value if isinstance(value, list) else [value]:
+            if isinstance(words, str) and well_formed(words) != words:
+                raise Refused(f"{words}: that is no text in UTF-8")
 
 
 def refuse_port(option: str, port: int) -> None:

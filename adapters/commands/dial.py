@@ -54,6 +54,8 @@ def _dial(options: argparse.Namespace) -> int:
     if not options.url:
         raise Refused("no URL: give one that begins with http:// (a webhook) or ws:// (a media stream)")
     _refuse_odd("URL", options.url, *http.WEB, *http.STREAM)
+    if options.parameter and options.url.lower().startswith("http"):
+        raise Refused(f"--parameter {options.parameter[0]}: it is for a ws:// stream; a webhook's answer has its own")
     if options.status_callback:
         _refuse_odd("--status-callback", options.status_callback, *http.WEB)
     if options.out:

@@ -1,5 +1,6 @@
 """Where a command's words go: a terminal of few letters, a pipe that closes or a full disk spoils the words, and nothing else."""
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 if TYPE_CHECKING:
     from rich.console import Console
 
+LONGEST = 2_000
+"""So many characters a complaint may have: somebody else's words may be in it (R108)."""
 _LOST: list[OSError] = []
 """What befell the words of an onlooker's console."""
 
@@ -51,6 +54,8 @@ def announce(line: str) -> None:
         print(line, flush=True)
     except OSError as error:
         _LOST.append(error)
+    except ValueError:
+        _LOST.append(_closed())
 
 
 def complain(words: str) -> None:
@@ -58,10 +63,15 @@ def complain(words: str) -> None:
 
     What would break the line or steer the terminal, in the name of a file perhaps, is written as its code.
     """
-    line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in words.rstrip("\n"))
+    words = words.rstrip("\n")
+    words = words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
+    line = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in words)
     try:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
+    except ValueError:  # somebody's code closed it, and with it not the descriptor
+        with suppress(OSError):
+            os.write(2, f"{line}\n".encode(errors="backslashreplace"))
     except OSError:
         _to_nothing(sys.stderr)  # else Python fails on what is left to be written, and its exit code is not ours
 
@@ -86,6 +96,11 @@ def lose(error: OSError, code: int = 0) -> int:
     return code or 1
 
 
+def _closed() -> OSError:
+    """What befell words for a stream that somebody's code closed: Python says no more than ValueError."""
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
 def _to_nothing(stream: TextIO | None) -> None:
     """From now on what is written there goes nowhere."""
     with suppress(OSError, ValueError, AttributeError):
@@ -108,10 +123,14 @@ class _Onlooker:
             return self._stream.write(text)
         except OSError as error:
             _LOST.append(error)
-            return len(text)
+        except ValueError:
+            _LOST.append(_closed())
+        return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except OSError as error:
             _LOST.append(error)
+        except ValueError:
+            _LOST.append(_closed())

@@ -260,7 +260,7 @@ def _plan(options: argparse.Namespace) -> Any:
     """What to serve, checked. Raises Refused."""
     import socket
 
-    from adapters.hosts.phone.rest import API
+    from adapters.hosts.phone.rest import API, root_of
     from adapters.hosts.phone.service import Listeners, Plan
 
     for name, value, low, high in (
@@ -285,6 +285,8 @@ def _plan(options: argparse.Namespace) -> Any:
         raise Refused("--gap: there is one process, so no call comes to another; give --workers or --cluster")
     if len(options.gap) > MAX_GAP or not options.gap.isprintable():
         raise Refused(f"--gap: it takes {MAX_GAP} printable characters at most, on one line")
+    with refusing("another --twilio-api"):
+        root_of(options.twilio_api or API)
     token, account = _secret(TOKEN_VARIABLE), _secret(ACCOUNT_VARIABLE)
     public_url = _public_url(options.public_url)
     reached = urlsplit(public_url).hostname or options.host

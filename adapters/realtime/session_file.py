@@ -31,7 +31,7 @@ MOST_MIB = 4
 def read_session_file(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of a JSON file: those of the session, and those of its turn detection. Raises ValueError in one line."""
     try:
-        held = read_json(read_whole(path, MOST_MIB).decode())
+        held = read_json(read_whole(path, MOST_MIB).decode("utf-8-sig"))
     except OSError as error:
         raise ValueError(f"{error.strerror}; give a JSON file with fields of the session") from None
     except ValueError as error:
@@ -50,6 +50,8 @@ def _parted(held: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     found = [place.pop("turn_detection") for place in (session, heard) if "turn_detection" in place]
     if not all(isinstance(one, Mapping) for one in found):
         raise ValueError("turn_detection must be an object; for a detector of our own give --vad local")
+    if not isinstance(session.get("tools", []), list):
+        raise ValueError("tools must be a list")
     turn_detection = {name: value for one in found for name, value in one.items()}
     for path, instead in OURS.items():
         if _holds({**session, "turn_detection": turn_detection}, path.split(".")):

@@ -159,7 +159,7 @@ def read(path: Path, repertoire: Repertoire) -> Script:
     try:
         with path.open("rb") as file:
             held = file.read((MOST_MIB << 20) + 1)
-        text = held.decode()
+        text = held.decode("utf-8-sig")
     except OSError as error:
         raise ScriptError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:

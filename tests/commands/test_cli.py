@@ -149,6 +149,15 @@ def test_whatever_a_file_of_tools_raises_is_told_in_one_line(here: Here, tmp_pat
     assert f"--tools ends.py: {told}" in one_line(here("call", *DIRECT, "--tools", "ends.py"))
 
 
+def test_what_a_file_of_tools_says_is_bounded_and_told_though_it_closed_what_it_could(here: Here, tmp_path: Path) -> None:
+    """R105, R108."""
+    (tmp_path / "long.py").write_text("raise ValueError('x' * 20_000)\n")
+    assert len(one_line(here("call", *DIRECT, "--tools", "long.py"))) < 2_100
+    (tmp_path / "mute.py").write_text("import sys\nsys.stdout.close()\nsys.stderr.close()\nraise ValueError('mute')\n")
+    done = callfsm("call", *DIRECT, "--tools", "mute.py", cwd=tmp_path)
+    assert "--tools mute.py: ValueError: mute" in one_line(done)
+
+
 def test_a_key_that_is_pressed_while_the_tools_are_read_ends_the_program(here: Here, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = here("call", *DIRECT, "--tools", "slow.py")
@@ -308,6 +317,9 @@ def test_a_key_is_never_shown(here: Here, variable: str) -> None:
         (("verify", "--set", "\x1b[31mred=1"), "--set \\x1b[31mred=1"),
         (("replay", "none.trace", "two\nlines"), "two\\nlines"),
         (("serve", "--max-calls", "1" + "0" * 400), "--max-calls 1000"),
+        (("serve", "--twilio-api", "foo"), "--twilio-api foo: it is no URL"),
+        (("dial", "ws://127.0.0.1:1/", "--called", "\udcff"), "\\udcff: that is no text in UTF-8"),
+        (("dial", "http://127.0.0.1:1/", "--parameter", "x=1"), "--parameter x=1: it is for a ws:// stream"),
     ],
     ids=str,
 )

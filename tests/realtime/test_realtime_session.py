@@ -294,6 +294,7 @@ def test_a_field_of_the_vad_is_merged_with_ours_in_either_dialect(tmp_path: Path
             ("{", "it is no JSON"),
             ("[]", "must hold an object"),
             ({"instructions": "x"}, "instructions is not for this file"),
+            ({"tools": {"type": "mcp"}}, "tools must be a list"),
         ],
         *[
             ({"output_modalities": ["text"]}, "output_modalities is not"),
@@ -307,6 +308,12 @@ def test_a_session_file_that_is_none_or_decides_too_much_is_refused_in_one_line(
     with pytest.raises(ValueError, match=words) as caught:
         read_session_file(written(tmp_path, held))
     assert "\n" not in str(caught.value)
+
+
+def test_a_session_file_may_begin_as_those_of_windows_do(tmp_path: Path) -> None:
+    file = tmp_path / "session.json"
+    file.write_text('{"speed": 1.1}', encoding="utf-8-sig")
+    assert read_session_file(file) == ({"speed": 1.1}, {})
 
 
 def test_a_session_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:

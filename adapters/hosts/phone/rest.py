@@ -1,7 +1,7 @@
 """Twilio's REST interface as far as a phone server needs it: a call is ended; one connection pool for all calls."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 
@@ -41,17 +41,19 @@ class TwilioRest:
             raise LineError(f"{self._client.base_url.host} answered {what} with {response.status_code}")
 
 
+def root_of(api: str) -> httpx.URL:
+    """The root of the interface, as https://api.twilio.com is one. Raises ValueError for what is no URL."""
+    with suppress(httpx.InvalidURL):
+        root = httpx.URL(api)
+        if root.scheme in ("http", "https") and root.host and 0 < (root.port or 80) < 65_536:
+            return root
+    raise ValueError(f"--twilio-api {api}: it is no URL; give one like {API}")
+
+
 @asynccontextmanager
 async def opened(api: str, token: str) -> AsyncIterator[TwilioRest]:
-    """The interface at `api`, the root that https://api.twilio.com is. Raises ValueError for a URL that is none."""
-    try:
-        client = httpx.AsyncClient(base_url=api, timeout=TIMEOUT_S)
-    except httpx.InvalidURL:
-        raise ValueError(f"--twilio-api {api}: it is no URL; give one like {API}") from None
-    root = client.base_url
-    if root.scheme not in ("http", "https") or not root.host or not 0 < (root.port or 80) < 65_536:
-        raise ValueError(f"--twilio-api {api}: it is no URL; give one like {API}")
-    async with client:
+    """The interface at `api`. Raises ValueError as `root_of` does."""
+    async with httpx.AsyncClient(base_url=root_of(api), timeout=TIMEOUT_S) as client:
         yield TwilioRest(client, token)
 
 
