@@ -27,7 +27,7 @@ from adapters.twilio.narrowband import Downsampler
 from fsm.call.effects import Hold, Resume
 from fsm.call.events import BargeInDetected, Event, SpeechStarted, SpeechStopped, VadCalibrated, VoiceHeard, VoicePaused
 from fsm.call.policy import Policy
-from tests.shared.shell import BACKENDS, PATIENCE_S
+from tests.shared.shell import each_backend
 
 Sound = npt.NDArray[np.float64]
 LEAD_S = 1.5
@@ -334,7 +334,7 @@ def test_the_least_duration_of_the_policy_is_the_detectors(tmp_path: Path) -> No
 # The key.
 
 
-def press(backend: str, *presses: bytes, turns: bool) -> list[type[Event]]:
+async def press(*presses: bytes, turns: bool) -> list[type[Event]]:
     """What is posted when these bytes come from a terminal, which is closed then."""
     posted: list[type[Event]] = []
 
@@ -343,29 +343,25 @@ def press(backend: str, *presses: bytes, turns: bool) -> list[type[Event]]:
 
     source, terminal = os.pipe()
 
-    async def main() -> None:
-        with anyio.fail_after(PATIENCE_S):
-            async with anyio.create_task_group() as group:
-                group.start_soon(PushToTalk(source, turns=turns).run, post)
-                for one in presses:
-                    os.write(terminal, one)
-                    await anyio.wait_all_tasks_blocked()
-                os.close(terminal)
-
-    anyio.run(main, backend=backend)
+    async with anyio.create_task_group() as group:
+        group.start_soon(PushToTalk(source, turns=turns).run, post)
+        for one in presses:
+            os.write(terminal, one)
+            await anyio.wait_all_tasks_blocked()
+        os.close(terminal)
     os.close(source)
     return posted
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_press_interrupts_and_the_next_one_ends_the_turn(backend: str) -> None:
-    assert press(backend, b"\n", b"well\n", turns=True) == [SpeechStarted, BargeInDetected, SpeechStopped]
-    assert press(backend, b"\n", b"\n", turns=False) == [BargeInDetected, BargeInDetected]
+@each_backend
+async def test_a_press_interrupts_and_the_next_one_ends_the_turn() -> None:
+    assert await press(b"\n", b"well\n", turns=True) == [SpeechStarted, BargeInDetected, SpeechStopped]
+    assert await press(b"\n", b"\n", turns=False) == [BargeInDetected, BargeInDetected]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_the_end_of_the_input_lets_go_of_the_key(backend: str) -> None:
-    assert press(backend, b"\n", turns=True) == [SpeechStarted, BargeInDetected, SpeechStopped]
+@each_backend
+async def test_the_end_of_the_input_lets_go_of_the_key() -> None:
+    assert await press(b"\n", turns=True) == [SpeechStarted, BargeInDetected, SpeechStopped]
 
 
 def test_only_what_is_said_while_the_key_is_down_is_heard() -> None:
@@ -382,7 +378,7 @@ def nobody(*_: Any) -> None:
     """Nothing is made of it."""
 
 
-def test_a_key_that_nobody_can_press_ends_quietly(tmp_path: Any) -> None:
+async def test_a_key_that_nobody_can_press_ends_quietly(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     with (tmp_path / "empty").open("rb") as file:
-        anyio.run(PushToTalk(file.fileno()).run, None)
+        await PushToTalk(file.fileno()).run(nobody)

@@ -47,7 +47,7 @@ async def machines(count: int, gap: str = "") -> AsyncIterator[tuple[list[PhoneS
             await stack.enter_async_context(client)
         with anyio.fail_after(PATIENCE_S):
             while len(await store.alive()) < count:
-                await anyio.sleep(0.02)
+                await anyio.sleep(0.05)
         yield servers, [partial(_post, client) for client in clients], store
 
 
@@ -78,20 +78,22 @@ async def test_a_machine_that_drains_lets_callers_in_where_another_has_room() ->
         assert BUSY in await other("/voice", sid(2))
 
 
-def test_a_caller_whose_call_comes_to_another_process_hears_what_the_operator_wants() -> None:
-    async def be(gap: str, heard: str) -> None:
-        async with machines(2, gap) as (_, (one, _), store):
-            call = start(Policy(greeting=False), "call_1")
-            await store.begin(sid(1), "w1", Record(call=call, began_unix_ms=0.0, told={}, owner=Owner(name="w1", epoch=1)))
-            assert f"<Response>{heard}<Connect>" in await one("/again?turn=1", sid(1))
-            assert "<Response><Connect>" in await one("/again?turn=1", sid(2)), "no machine has had this one yet"
-            await store.append(sid(1), event_line(OVER, step(call, OVER)), 1)
-            assert "<Hangup/>" in await one("/again?turn=1", sid(1))
-            assert "<Hangup/>" in await one("/again?turn=99", sid(2))
-
-    anyio.run(be, "One moment & I am back.", "<Say>One moment &amp; I am back.</Say>")
-    anyio.run(be, "https://example.com/wait.mp3", "<Play>https://example.com/wait.mp3</Play>")
-    anyio.run(be, "", "")
+@pytest.mark.parametrize(
+    ("gap", "heard"),
+    [
+        *[("One moment & I am back.", "<Say>One moment &amp; I am back.</Say>"), ("", "")],
+        ("https://example.com/wait.mp3", "<Play>https://example.com/wait.mp3</Play>"),
+    ],
+)
+async def test_a_caller_whose_call_comes_to_another_process_hears_what_the_operator_wants(gap: str, heard: str) -> None:
+    async with machines(2, gap) as (_, (one, _), store):
+        call = start(Policy(greeting=False), "call_1")
+        await store.begin(sid(1), "w1", Record(call=call, began_unix_ms=0.0, told={}, owner=Owner(name="w1", epoch=1)))
+        assert f"<Response>{heard}<Connect>" in await one("/again?turn=1", sid(1))
+        assert "<Response><Connect>" in await one("/again?turn=1", sid(2)), "no machine has had this one yet"
+        await store.append(sid(1), event_line(OVER, step(call, OVER)), 1)
+        assert "<Hangup/>" in await one("/again?turn=1", sid(1))
+        assert "<Hangup/>" in await one("/again?turn=99", sid(2))
 
 
 async def begun(store: Store, call_sid: str, name: str) -> None:
@@ -148,7 +150,7 @@ async def test_a_machine_that_may_redirect_nobody_leaves_the_dead_to_one_that_ma
         tasks.start_soon(WATCH, Membership(store, "living"), None)
         with anyio.fail_after(PATIENCE_S):
             while await store.calls_of("dead") != [sid(1)]:
-                await anyio.sleep(0.02)
+                await anyio.sleep(0.05)
         tasks.cancel_scope.cancel()
 
 

@@ -15,8 +15,6 @@ from adapters.cluster.store import Incompatible, Store, key_of, opened
 from fsm import Policy, events as ev, start, step
 from tests.shared.shell import PATIENCE_S, callfsm
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:

@@ -22,15 +22,12 @@ from tests.shared.shell import (
     BACKENDS,
     BARGE_IN,
     OPENING,
-    PATIENCE_S,
     Onlooker,
     Puppet,
     Said,
     at,
-    at_most,
     drive,
     each_backend,
-    run_on,
     silent_policy,
 )
 
@@ -147,22 +144,18 @@ def test_what_a_port_posts_while_it_performs_an_effect_comes_after_the_whole_ste
     assert order[flush : flush + 6] == ["Flush", "Resume", "CancelResponse", "[InterruptionExpired]", "TruncateItem", "[PlayoutStopped]"]
 
 
-def test_a_deadline_that_has_passed_is_answered_before_the_event() -> None:
-    clock = MockClock(autojump_threshold=0)
-
+@pytest.mark.virtual_time
+async def test_a_deadline_that_has_passed_is_answered_before_the_event() -> None:
     class Frozen(Puppet):
         async def after(self, post: Post) -> None:
+            clock = trio.lowlevel.current_clock()
+            assert isinstance(clock, MockClock)
             clock.jump(3.0)  # the process slept: nobody could run meanwhile
             post(ev.SpeechStarted, "u1")
             post(ev.CallerHungUp)
 
     onlooker = Onlooker()
-
-    async def main() -> None:
-        await Driver(start(silent_policy(calibration_ms=1000)), [Frozen(OPENING[:3])], [onlooker]).run()
-
-    with at_most(PATIENCE_S):
-        anyio.run(main, backend="trio", backend_options={"clock": clock})
+    await Driver(start(silent_policy(calibration_ms=1000)), [Frozen(OPENING[:3])], [onlooker]).run()
     assert onlooker.events()[-3:] == ["CalibrationExpired", "SpeechStarted", "CallerHungUp"]
 
 
@@ -384,17 +377,14 @@ async def test_a_bug_in_one_call_touches_no_other() -> None:
     assert fine.of(fx.TellEnded) == [fx.TellEnded(fx.Reason.CALLER_HUNG_UP)]
 
 
-@both_backends
-def test_whoever_cancels_the_driver_hangs_up(backend: str) -> None:
+@pytest.mark.virtual_time
+@each_backend
+async def test_whoever_cancels_the_driver_hangs_up() -> None:
     ports = [Puppet(OPENING), Puppet()]
     driver = Driver(start(silent_policy()), ports)
-
-    async def main() -> bool:
-        with anyio.move_on_after(0.05) as scope:
-            await driver.run()
-        return scope.cancelled_caught
-
-    assert run_on(backend, main)
+    with anyio.move_on_after(0.05) as scope:
+        await driver.run()
+    assert scope.cancelled_caught
     assert [port.ended for port in ports] == ["cancelled"] * 2
     assert driver.call.phase.state is CLOSED
     told = ports[0].of(fx.TellEnded)

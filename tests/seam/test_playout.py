@@ -1,6 +1,7 @@
 """What may be heard, what was heard, and what is said of it: the queue that every audio device shares."""
 
 from array import array
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -69,7 +70,7 @@ class Model:
     held: bool = False
     played: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(IDS, 0))
     handed: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(IDS, 0))
-    refused: int = 0
+    refused: Counter[Refusal] = attrs.field(factory=Counter)
     parts: list[Part] = attrs.field(factory=list)
     """The part of each sample that was handed over."""
 
@@ -104,7 +105,7 @@ def apply(playout: Playout, model: Model, operation: tuple[Any, ...]) -> None:
                 model.parts += [part] * size
                 model.handed[response_id] += size
             else:
-                model.refused += size
+                model.refused[Refusal.FLUSHED if response_id in model.flushed else Refusal.NOT_ADMITTED] += 2 * size
         case ("hold",):
             playout.hold()
             model.held = True
@@ -118,7 +119,9 @@ def apply(playout: Playout, model: Model, operation: tuple[Any, ...]) -> None:
             model.admitted.discard(response_id)
             model.queue = [sample for sample in model.queue if IDS[(sample - 1) // 10_000] != response_id]
         case ("frame",):
-            assert array("h", playout.next_frame().whole).tolist() == model.frame()
+            samples = model.frame()
+            assert array("h", playout.next_frame().whole).tolist() == samples
+            assert playout.sounding == Counter(IDS[(sample - 1) // 10_000] for sample in samples if sample for _ in range(2))
 
 
 @given(operations)
@@ -158,7 +161,7 @@ def test_the_bytes_handed_over_are_always_all_accounted_for(given_operations: li
         apply(playout, model, operation)
         assert playout.handed_over == playout.played + playout.queued + playout.dropped + sum(playout.refused.values())
         assert playout.queued == 2 * len(model.queue)
-        assert sum(playout.refused.values()) == 2 * model.refused
+        assert playout.refused == model.refused
 
 
 @given(operations)
@@ -169,73 +172,14 @@ def test_a_response_runs_out_once_a_stretch_and_with_nothing_of_it_left(given_op
         apply(playout, model, operation)
         for fact in playout.facts():
             match fact:
+                case Arrived(response_id):
+                    assert response_id in model.admitted
                 case Progressed(response_id, played_ms):
                     assert played_ms == model.played[response_id] / SAMPLES_A_MS
                     heard.add(response_id)
                 case RanOut(response_id, _):
                     assert response_id in heard
                     heard.discard(response_id)
-
-
-# What may be heard.
-
-
-def test_sound_of_a_response_never_admitted_is_refused_and_counted() -> None:
-    """R09, R57."""
-    playout = admitted("a")
-    assert not playout.play("b", sound(20))
-    assert take(playout, 2) == SILENCE * 2
-    assert playout.refused == {Refusal.NOT_ADMITTED: 960}
-    assert playout.facts() == []
-
-
-def test_a_flushed_response_stays_refused_even_when_it_is_admitted_again() -> None:
-    playout = admitted("a")
-    playout.flush("a")
-    playout.admit("a")
-    assert not playout.play("a", sound(20))
-    assert playout.refused == {Refusal.FLUSHED: 960}
-
-
-def test_a_response_flushed_before_it_was_admitted_stays_refused() -> None:
-    playout = Playout()
-    assert flush(playout, "a") == (0, 0)
-    playout.admit("a")
-    assert not playout.play("a", sound(20))
-
-
-def test_a_flush_leaves_the_next_response_in_the_queue() -> None:
-    playout = admitted("old", "new")
-    playout.play("old", level(100, 1))
-    playout.play("new", level(40, 2))
-    playout.next_frame()
-    assert flush(playout, "old") == (20, 100)
-    assert (playout.dropped, playout.queued) == (len(sound(80)), len(sound(40)))
-    assert take(playout, 3) == level(40, 2) + SILENCE
-
-
-def test_the_second_flush_of_a_response_gives_the_figures_of_the_first() -> None:
-    playout = admitted("a")
-    playout.play("a", sound(100))
-    take(playout, 2)
-    assert flush(playout, "a") == (40, 100)
-    playout.play("a", sound(100))
-    assert flush(playout, "a") == (40, 100)
-
-
-def test_padding_is_not_played_sound() -> None:
-    playout = admitted("a")
-    playout.play("a", sound(25))
-    take(playout, 3)
-    assert flush(playout, "a") == (25, 25)
-
-
-def test_the_frame_after_one_response_goes_on_with_the_next_without_a_gap() -> None:
-    playout = admitted("a", "b")
-    playout.play("a", level(5, 1))
-    playout.play("b", level(15, 2))
-    assert playout.next_frame().whole == level(5, 1) + level(15, 2)
-    assert playout.sounding == {"a": 240, "b": 720}
 
 
 # Bounds.

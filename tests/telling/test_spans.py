@@ -200,7 +200,8 @@ class Broken(SpanProcessor):
         raise RuntimeError("no room")
 
 
-def test_a_call_does_not_die_of_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.virtual_time
+async def test_a_call_does_not_die_of_an_exporter_that_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     provider, tools, ran = TracerProvider(), Tools(), list[str]()
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     spans = spans_of(start(silent_policy()), Model())
@@ -214,11 +215,8 @@ def test_a_call_does_not_die_of_an_exporter_that_fails(monkeypatch: pytest.Monke
         ran.append(day)
         return "found"
 
-    async def main() -> Call:
-        ports: list[Port] = [Puppet((*TOOLED, at(30_000, ev.CallerHungUp))), InSpans(tools, spans)]
-        return await Driver(start(silent_policy()), ports, [spans]).run()
-
-    assert run_on("trio", main).phase.state.name == "closed"
+    ports: list[Port] = [Puppet((*TOOLED, at(30_000, ev.CallerHungUp))), InSpans(tools, spans)]
+    assert (await Driver(start(silent_policy()), ports, [spans]).run()).phase.state.name == "closed"
     spans.end(None)
     assert ran == ["a secret"]
     assert {record.message.partition(":")[0] for record in caplog.records} == {"spans_failed", "onlooker_dropped"}
