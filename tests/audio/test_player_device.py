@@ -79,7 +79,6 @@ async def test_a_caller_at_the_end_of_their_recording_has_hung_up(pulse: Pulse, 
 async def test_a_player_that_ends_by_itself_is_begun_anew(pulse: Pulse, tmp_path: Path) -> None:
     call = Call(tmp_path / "call.wav")
     async with call.held():
-        assert call.player.pid is not None
         os.kill(call.player.pid, signal.SIGKILL)
         await call.say(0.3)
         await call.until_posted(ev.PlayoutFinished)
@@ -220,7 +219,6 @@ def test_a_player_dies_with_us_even_if_we_are_killed(pulse: Pulse, tmp_path: Pat
         text=True,
     )
     try:
-        assert process.stdout is not None
         assert process.stdout.readline() == "LineOpened\n"
         assert process.stdout.readline() == "VadCalibrated\n"
         [player] = descendants(process.pid)
@@ -249,7 +247,6 @@ def test_the_command_line_ties_a_player_to_the_callers_recording(pulse: Pulse, t
     assert isinstance(loudspeaker, Player)
     assert microphone is None
     device = live._device(plan, [WavCaller(bytes(960))], loudspeaker, microphone)
-    assert isinstance(device, SoundDevice)
     assert device.estimated
     [vad] = live._ears(plan, device)
     assert device.ears == [vad]

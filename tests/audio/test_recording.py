@@ -13,7 +13,7 @@ from tests.shared.shell import distinct as sound
 FRAME_S = 0.02
 
 
-def written(path: Path) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def written(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Both sides of a recording."""
     with wave.open(str(path), "rb") as file:
         assert file.getparams()[:3] == (2, 2, RATE_HZ)

@@ -301,7 +301,6 @@ def _converse(process: "subprocess.Popen[str]", system: Pulse, out: Path) -> tup
 
 def _follow(process: "subprocess.Popen[str]", words: str) -> None:
     """Read what a call tells until it tells this."""
-    assert process.stdout is not None
     told = []
     for line in process.stdout:
         told.append(line)

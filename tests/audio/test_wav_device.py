@@ -17,9 +17,9 @@ import trio.testing
 
 from adapters.audio.wav_device import WavDevice
 from adapters.seam.playout import Refusal
-from adapters.seam.ports import FRAME_BYTES, RATE_HZ, Ear, Port, Post, Speaker
+from adapters.seam.ports import FRAME_BYTES, RATE_HZ
 from adapters.standin.caller import At, Line, ScriptedCaller, WavCaller
-from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume, Retire
+from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume
 from fsm.call.events import (
     AudioArrived,
     CallerHungUp,
@@ -98,15 +98,6 @@ def admit_and_play(*sounds: tuple[str, bytes]) -> Callable[[WavDevice], None]:
 
 
 # The call's frame.
-
-
-def test_the_device_is_a_port_and_a_speaker_and_hears_for_any_ear(tmp_path: Path) -> None:
-    device = WavDevice(tmp_path / "call.wav", WavCaller(b""), [Cues({})])
-    port: Port = device
-    speaker: Speaker = device
-    ear: Ear = Cues({})
-    assert (port, speaker) == (device, device) and ear
-    assert device.performs == (Admit, Hold, Resume, Flush, Retire, HangUp)
 
 
 def test_frame_n_is_heard_at_n_times_20_ms_without_drift_for_ten_minutes(tmp_path: Path) -> None:
@@ -344,7 +335,6 @@ def test_an_effect_that_the_device_cannot_perform_is_named(tmp_path: Path) -> No
 @pytest.mark.virtual_time
 async def test_late_frames_come_at_once_and_in_order_and_the_schedule_stays(tmp_path: Path) -> None:
     clock = trio.lowlevel.current_clock()
-    assert isinstance(clock, trio.testing.MockClock)
     times: list[int] = []
 
     def note(_: int) -> None:
@@ -451,7 +441,6 @@ async def test_a_post_that_answers_a_frame_with_a_hang_up_ends_the_call_with_tha
         if event is PlayoutFinished:
             hang_up(device)
 
-    poster: Post = post
-    await device.run(poster)
+    await device.run(post)
     assert log.events()[-2:] == [PlayoutFinished(0, "r", 100), LineClosed(0)]
     assert len(ear.heard) == 6

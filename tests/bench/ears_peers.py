@@ -120,8 +120,7 @@ def _microphone(scene: Scene) -> np.ndarray:
         echo = np.fft.irfft(np.fft.rfft(agent, size) * np.fft.rfft(response, size), size)[: len(heard) - at]
         heard[at : at + len(echo)] += echo
     whole = heard[: int(scene.ends_ms * RATE_HZ / 1000)]
-    sound: np.ndarray = soxr.resample(np.clip(whole, -32_768, 32_767).astype("<i2"), RATE_HZ, HZ).astype("<i2")
-    return sound
+    return soxr.resample(np.clip(whole, -32_768, 32_767).astype("<i2"), RATE_HZ, HZ).astype("<i2")
 
 
 def peers_table(curves: list[Curve]) -> Table:

@@ -56,8 +56,7 @@ class Scene:
     @property
     def mine(self) -> Sound:
         """The sound itself."""
-        sound: Sound = self.sound[0](*self.sound[1:])[: LONGEST_MS * RATE_HZ // 1000] if self.sound else np.zeros(0)
-        return sound
+        return self.sound[0](*self.sound[1:])[: LONGEST_MS * RATE_HZ // 1000] if self.sound else np.zeros(0)
 
     @property
     def begins_ms(self) -> float:

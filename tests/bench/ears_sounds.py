@@ -28,8 +28,7 @@ NOISES = ("white", "pink", "babble", "street", "hum", "music")
 def at_rms(sound: Sound, rms: float) -> Sound:
     """The same sound at a level; that of speech is taken where it is loud."""
     parts = np.sqrt(np.mean(sound[: len(sound) // 480 * 480].reshape(-1, 480) ** 2, axis=1))
-    scaled: Sound = sound * (rms / np.sqrt(np.mean(parts[parts > parts.max() / 10] ** 2)))
-    return scaled
+    return sound * (rms / np.sqrt(np.mean(parts[parts > parts.max() / 10] ** 2)))
 
 
 @cache
@@ -87,8 +86,7 @@ def _hum(size: int, rng: Any) -> Sound:
     """The mains and its harmonics, with a little hiss."""
     seconds = np.arange(size) / RATE_HZ
     waves = sum(np.sin(2 * np.pi * 50 * n * seconds + rng.uniform(0, 6)) / n for n in range(1, 12))
-    hum: Sound = waves + 0.1 * rng.normal(0, 1, size)
-    return hum
+    return waves + 0.1 * rng.normal(0, 1, size)
 
 
 def _music(size: int, rng: Any) -> Sound:
@@ -129,8 +127,7 @@ def _glottal(ms: float, rng: Any, hz: float) -> Sound:
     source = (phase % 1.0) - 0.5 + 0.1 * rng.normal(0, 1, size)
     spectrum, at_hz = np.fft.rfft(source), np.fft.rfftfreq(size, 1 / RATE_HZ)
     mouth = sum(1 / (1 + ((at_hz - formant) / wide) ** 2) for formant, wide in ((700, 90), (1_200, 110), (2_600, 160)))
-    made: Sound = np.fft.irfft(spectrum * mouth, size) * np.minimum(1, time / 0.02) * np.exp(-2 * np.arange(size) / size)
-    return made
+    return np.fft.irfft(spectrum * mouth, size) * np.minimum(1, time / 0.02) * np.exp(-2 * np.arange(size) / size)
 
 
 def _repeated(parts: list[Sound], gap_ms: float) -> Sound:

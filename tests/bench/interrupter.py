@@ -36,7 +36,6 @@ async def main() -> None:
 
 
 async def _hold(ws: ServerConnection) -> None:
-    assert ws.request is not None
     wishes = parse_qs(urlsplit(ws.request.path).query)
     rounds, low_ms, high_ms = (int(wishes[name][0]) for name in ("rounds", "low_ms", "high_ms"))
     session = _Session(ws)

@@ -102,7 +102,6 @@ class PlainDevice:
     def play(self, response_id: str, pcm: bytes, *, item_id: str = "", content_index: int = 0, sentence: str = "") -> bool:
         """Queue sound."""
         taken = self.playout.play(response_id, pcm, (item_id, 0), sentence)
-        assert self._post is not None
         tell(self.playout.facts(), self._post)
         return taken
 

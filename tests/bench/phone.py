@@ -196,7 +196,6 @@ class Peer:
 
     async def send(self, order: dict[str, Any]) -> None:
         self.patience_s = order["seconds"] + ANSWER_S
-        assert self.process.stdin is not None
         await self.process.stdin.send(json.dumps(order).encode() + b"\n")
 
     async def answered(self) -> None:

@@ -96,7 +96,6 @@ class Wire(asyncio.Protocol):
 
     def _agree(self, request: bytes) -> None:
         found = re.search(rb"(?i)sec-websocket-key: *(\S+)", request)
-        assert found is not None
         accept = base64.b64encode(hashlib.sha1(found[1] + GUID).digest())
         self.transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -229,7 +228,6 @@ class Session(Wire):
         while (left_s := until_s - time.monotonic()) > 0:
             self.send(delta)
             await asyncio.sleep(min(left_s, PACE_S))
-        assert self.caller is not None
         self.caller.spoke_s = time.monotonic()
         self.say("input_audio_buffer.speech_started", item_id=item_id)
         await asyncio.wait_for(self.cancelled.wait(), 10)

@@ -33,7 +33,6 @@ async def begun(*arguments: object, environment: Mapping[str, str] | None = None
     """Python with these arguments, once it is `ready`; at the end of the block its input is closed, and it is killed."""
     command = [sys.executable, *map(str, arguments)]
     async with await anyio.open_process(command, stdin=PIPE, stdout=PIPE, stderr=errors, env=environment) as process:
-        assert process.stdout is not None
         lines, told = BufferedByteReceiveStream(process.stdout), dict[str, str]()
         try:
             with anyio.fail_after(START_S):

@@ -201,7 +201,6 @@ class Onlooker:
                 return
 
     def _ms_until(self, done: type[Effect]) -> float:
-        assert self._written_ns is not None
         return (self._device.done_ns[done] - self._written_ns) / 1e6
 
 

@@ -155,8 +155,7 @@ def _walk_through(call: Call, events: Events) -> Call:
 
 def _transitions_through(walker: Walker, call: Call, events: Events) -> Call:
     walker.stand(call)
-    end: Call = run(walker, events)
-    return end
+    return run(walker, events)
 
 
 _ENTERS = dict.fromkeys(CALL.events, Record)

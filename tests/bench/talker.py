@@ -31,7 +31,6 @@ async def main() -> None:
 
 
 async def _hold(ws: ServerConnection) -> None:
-    assert ws.request is not None
     seconds = float(parse_qs(urlsplit(ws.request.path).query)["seconds"][0])
     talk: asyncio.Task[None] | None = None
     try:

@@ -198,8 +198,8 @@ def _realtime(data: bytes) -> None:
     wire.send(ConfigureSession())
     for text in (_realtime_seeds()[2].decode(), data.decode(errors="replace"), *(seed.decode() for seed in _realtime_seeds()[8:9])):
         for told in wire.receive(text):
-            if isinstance(getattr(told, "event", None), type) and issubclass(told.event, ev.Event):  # type: ignore[union-attr]
-                call = step(call, told.event(10.0, *told.args)).snapshot  # type: ignore[union-attr]
+            if isinstance(getattr(told, "event", None), type) and issubclass(told.event, ev.Event):
+                call = step(call, told.event(10.0, *told.args)).snapshot
 
 
 def _wav(bits: int, channels: int, rate: int) -> bytes:

@@ -203,7 +203,6 @@ async def test_what_a_cancel_spared_is_reckoned_from_the_servers_pace(server: Se
         await ends.until(SynthesisCancelAnswered, names[0])
     took_ms = port.figures.sentences[0].synthesis_ms
     cut, never_sent, late = port.figures.cancels
-    assert cut.saved_ms is not None
     assert 0 < cut.saved_ms < took_ms * 39 / 12, "less than the whole time of a text of 39 letters"
     assert never_sent.saved_ms == pytest.approx(took_ms)
     assert (never_sent.outcome, never_sent.answered_ms < took_ms) == ("not needed", True)

@@ -76,8 +76,7 @@ def held(shelf: Shelf, *script: Any, during: Callable[[Driver, Puppet], Awaitabl
             tasks.cancel_scope.cancel()
         return driver.call
 
-    ended: Call = run_on("trio", main)
-    return ended
+    return run_on("trio", main)
 
 
 def test_everything_that_happens_is_on_record_in_its_order() -> None:
@@ -223,7 +222,6 @@ async def test_a_call_goes_on_at_the_time_of_its_first_event_before_any_deadline
 async def test_an_end_waits_for_the_record_unless_the_server_is_to_end_too(then: str, told: list[str]) -> None:
     """R86, R110: while the store is away the call may be another's."""
     done, shelf = list[str](), Shelf(shut=anyio.Event())
-    assert shelf.shut is not None
     journal, handler, calls = Journal(shelf.append, nothing_received), Handler("CA1", "CA1-1"), Calls(1)
     calls.handlers.add(handler)
     journal(ev.CallerHungUp(2.0), step(start(POLICY), ev.CallerHungUp(2.0)))

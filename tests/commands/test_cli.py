@@ -416,7 +416,6 @@ def test_a_call_that_failed_says_so_by_its_exit_code(tmp_path: Path) -> None:
     caller = silence(tmp_path / "caller.wav", 30.0)
     server = begin_callfsm("stand-in", "realtime", "--faults", tmp_path / "script.toml")
     try:
-        assert server.stdout is not None
         with at_most(PATIENCE_S):
             url = next(line.split()[-1] for line in server.stdout if "ready" in line)
         done = callfsm("call", "--realtime", url, "--voice", "realtime", "--caller", caller, "--out", tmp_path / "out")
@@ -469,7 +468,6 @@ def greeted(*arguments: object) -> "Iterator[tuple[subprocess.Popen[str], set[in
     """`callfsm call` as a process in whose call the greeting begins, and its children; nothing of it is left behind."""
     process, children = begin_callfsm("call", *arguments, *PATIENTLY), set[int]()
     try:
-        assert process.stdout is not None
         next(line for line in process.stdout if "greeting_lock" in line)
         children = descendants(process.pid)
         yield process, children

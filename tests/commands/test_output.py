@@ -209,7 +209,6 @@ def test_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
         text=True,
     )
     try:
-        assert process.stdout is not None
         next(iter(process.stdout))
         process.send_signal(signal.SIGHUP)
         process.communicate(timeout=PATIENCE_S)

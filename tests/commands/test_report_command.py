@@ -13,7 +13,6 @@ from tests.shared.shell import PATIENCE_S, begin_callfsm
 def test_a_call_whose_process_was_killed_is_replayed_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "call"
     process = begin_callfsm("call", "--out", out, "--voice", "realtime")
-    assert process.stdout is not None
     for line in process.stdout:
         # The terminal shows the first words of the call: its trace has lines by now.
         if " s  " in line and "agent" in line:

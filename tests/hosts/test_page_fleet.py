@@ -129,7 +129,6 @@ async def test_the_page_may_come_through_a_tunnel_to_another_port_and_by_no_othe
 async def test_serve_and_call_show_their_page_on_loopback_and_refuse_odd_options(tmp_path: Path) -> None:
     async with tone_server(ToneModel(answer_ms=300)) as (url, _):
         process = begin_callfsm("serve", "--realtime", url, "--port", 0, "--metrics-port", 0, "--page")
-        assert process.stdout is not None
         lines = [await anyio.to_thread.run_sync(process.stdout.readline) for _ in range(4)]
         page = Served(next(line.split()[1] for line in lines if line.startswith("page ")))
         async with page.socket("fleet") as socket:
@@ -156,7 +155,6 @@ async def test_a_call_of_the_command_line_is_watched_to_its_end(tmp_path: Path) 
     async with tone_server(ToneModel(answer_ms=300)) as (url, _):
         options = ("--voice", "realtime", "--realtime", url, "--caller", wav, "--out", tmp_path / "held", "--page")
         process = begin_callfsm("call", *options)
-        assert process.stdout is not None
         page = Served((await anyio.to_thread.run_sync(process.stdout.readline)).split()[1])
         async with page.socket("watch") as socket:
             told = await watched(socket, until="end")

@@ -239,7 +239,6 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_the_command_serves_its_page_until_it_is_told_to_end(tmp_path: Path) -> None:
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(tone_server(ToneModel())) as (url, _):
         process = begin_callfsm("page", "--realtime", url, "--out", tmp_path / "calls")
-        assert process.stdout is not None
         ready = process.stdout.readline()
         assert ready.startswith("ready http://127.0.0.1:")
         assert anyio.run(get, ready.split()[1]).status_code == 200

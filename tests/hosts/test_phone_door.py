@@ -36,12 +36,6 @@ HALF = b"POST /voice HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 FORM = b"POST /voice HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\nCall"
 
 
-def port_of(url: str) -> int:
-    port = httpx.URL(url).port
-    assert port is not None
-    return port
-
-
 async def until_closed(stream: SocketStream) -> bytes:
     """All that the server says until it closes."""
     said = b""
@@ -80,14 +74,13 @@ async def test_callers_come_in_past_any_number_of_connections_that_say_nothing_w
         silent = []
         for url in (phone.server.url, phone.server.metrics_url):
             for _ in range(WAITING + 50):
-                silent.append(await anyio.connect_tcp("127.0.0.1", port_of(url)))
+                silent.append(await anyio.connect_tcp("127.0.0.1", httpx.URL(url).port))
                 if words:
                     await silent[-1].send(words)
         for url in (f"{phone.server.url}/healthz", f"{phone.server.metrics_url}/healthz", f"{phone.server.metrics_url}/metrics"):
             assert (await client.get(url)).status_code == 200
         call = await phone.dial(phone.place(Silent(40)))
         assert call.hung is Hung.CALLER
-        assert call.stream is not None
         assert call.stream.counts["frames of the agent"] > 5
         assert phone.count("refused_total", why="silent") >= 100
         for stream in silent:
@@ -97,7 +90,7 @@ async def test_callers_come_in_past_any_number_of_connections_that_say_nothing_w
 @pytest.mark.parametrize("words", [b"", b"P", HALF, FORM])
 async def test_a_connection_that_says_nothing_whole_in_time_is_closed(words: bytes) -> None:
     async with door() as (one, refused):
-        stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
+        stream = await anyio.connect_tcp("127.0.0.1", httpx.URL(one.url).port)
         if words:
             await stream.send(words)
         await until_closed(stream)
@@ -106,7 +99,7 @@ async def test_a_connection_that_says_nothing_whole_in_time_is_closed(words: byt
 
 async def test_half_a_request_after_a_whole_one_has_the_same_time() -> None:
     async with door() as (one, refused):
-        stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
+        stream = await anyio.connect_tcp("127.0.0.1", httpx.URL(one.url).port)
         await stream.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert b"200 OK" in await stream.receive()
         await stream.send(HALF)
@@ -116,7 +109,7 @@ async def test_half_a_request_after_a_whole_one_has_the_same_time() -> None:
 
 async def test_a_connection_kept_for_the_next_request_is_closed_without_blame() -> None:
     async with door() as (one, refused):
-        stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
+        stream = await anyio.connect_tcp("127.0.0.1", httpx.URL(one.url).port)
         await stream.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert b"200 OK" in await until_closed(stream)
         assert refused == []
@@ -130,7 +123,7 @@ async def test_an_answer_that_nobody_takes_is_given_up(monkeypatch: pytest.Monke
         return Response(b"x" * 20_000_000)
 
     async with door(Route("/much", much)) as (one, refused):
-        stream = await anyio.connect_tcp("127.0.0.1", port_of(one.url))
+        stream = await anyio.connect_tcp("127.0.0.1", httpx.URL(one.url).port)
         await stream.send(b"GET /much HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         await until(lambda: refused and not one.server_state.tasks)
         await stream.aclose()
@@ -173,7 +166,7 @@ async def _pongs(ws: ClientConnection) -> None:
 async def _fragments(ws: ClientConnection) -> None:
     """One message without an end, of fragments without anything in them."""
     first = ws.protocol.state.name == "OPEN" and not getattr(ws, "begun", False)
-    ws.begun = True  # type: ignore[attr-defined]
+    ws.begun = True
     ws.transport.write(Frame(Opcode.TEXT if first else Opcode.CONT, b"", fin=False).serialize(mask=True))
     await anyio.sleep(0)
 
@@ -185,7 +178,7 @@ async def _large(ws: ClientConnection) -> None:
 @pytest.mark.parametrize("what", [_texts, _pings, _pongs, _fragments, _large])
 async def test_a_stream_that_sends_faster_than_anybody_speaks_is_told_so_and_closed(what: Callable[[ClientConnection], Any]) -> None:
     async with exchange(token=None, start_s=PATIENCE_S) as phone:
-        url = f"ws://127.0.0.1:{port_of(phone.server.url)}/stream"
+        url = f"ws://127.0.0.1:{httpx.URL(phone.server.url).port}/stream"
         async with connect(url, compression=None, ping_interval=None) as ws:
             sent = 0
             with contextlib.suppress(ConnectionClosed):
@@ -221,7 +214,7 @@ async def test_between_two_slices_of_a_flood_others_have_their_turn(frame: Frame
     flood = frame.serialize(mask=True) * 2_000
     async with (
         door(WebSocketRoute("/stream", listen)) as (one, _),
-        connect(f"ws://127.0.0.1:{port_of(one.url)}/stream", compression=None, ping_interval=None) as ws,
+        connect(f"ws://127.0.0.1:{httpx.URL(one.url).port}/stream", compression=None, ping_interval=None) as ws,
     ):
         ws.transport.write(flood)
         while came < 2_000:
@@ -265,7 +258,7 @@ async def test_without_a_token_only_this_machine_is_served(headers: dict[str, st
         form = {"CallSid": "CA1", "AccountSid": "AC1"}
         assert (await client.post(f"{phone.server.url}/voice", headers=headers, data=form)).status_code == status
         if status == 403:
-            port = port_of(phone.server.url)
+            port = httpx.URL(phone.server.url).port
             with socket.create_connection(("127.0.0.1", port)) as sock, pytest.raises(InvalidStatus) as refused:
                 sock.setblocking(False)
                 async with connect(f"ws://{headers['Host'].replace('[', 'a')}/stream", sock=sock, additional_headers=_origin(headers)):
@@ -295,7 +288,7 @@ async def test_a_stream_whose_end_nobody_takes_is_broken_off(monkeypatch: pytest
     """A client that is refused and reads nothing leaves nothing behind."""
     monkeypatch.setattr(doors, "ANSWER_S", 0.1)
     async with exchange(token=None, start_s=0.1) as phone:
-        url = f"ws://127.0.0.1:{port_of(phone.server.url)}/stream"
+        url = f"ws://127.0.0.1:{httpx.URL(phone.server.url).port}/stream"
         ws = await connect(url, compression=None, ping_interval=None)
         ws.transport.pause_reading()
         with anyio.fail_after(PATIENCE_S):

@@ -63,7 +63,6 @@ def test_a_server_whose_words_nobody_reads_serves_and_drains() -> None:
     )
     os.close(writing)
     try:
-        assert process.stderr is not None
         told = next(line for line in process.stderr if line.startswith(("ready ", "callfsm")))
         assert told.startswith("ready ")
         with urllib.request.urlopen(told.split()[1].replace("/voice", "/healthz"), timeout=PATIENCE_S) as answer:

@@ -57,7 +57,6 @@ def test_nothing_is_said_of_a_voice_that_said_nothing(tmp_path: Path) -> None:
 async def test_the_stand_ins_of_a_call_fail_as_its_page_asks(tmp_path: Path) -> None:
     wav = write_wav(tmp_path / "caller.wav", silence(20_000))
     process = begin_callfsm("call", "--voice", "realtime", "--caller", wav, "--out", tmp_path / "held", "--page")
-    assert process.stdout is not None
     page = (await anyio.to_thread.run_sync(process.stdout.readline)).split()[1]
     try:
         async with httpx.AsyncClient(trust_env=False) as client:

@@ -30,7 +30,6 @@ SCRIPT = (
 def realtime_url() -> Iterator[str]:
     server = begin_callfsm("stand-in", "realtime")
     try:
-        assert server.stdout is not None
         yield server.stdout.readline().removeprefix("ready ").strip()
     finally:
         server.terminate()

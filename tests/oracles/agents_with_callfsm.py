@@ -15,8 +15,6 @@ The example of `adapters/hosts/frameworks/FRAMEWORKS.md`, with checks: what the 
 # says = ["What are your opening hours?", "Sorry, how much is a puncture repair?", "Can I talk to the mechanic?", "Thank you, goodbye!"]
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import tempfile
 from collections import deque

@@ -1,7 +1,5 @@
 """Where LiveKit's session hears a caller who is no room: the frames that are pushed."""
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 from typing import Any
 

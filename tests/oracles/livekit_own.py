@@ -19,8 +19,6 @@ does not pass here, as a parrot cannot answer it, counts for nobody.
 # tests = "livekit/agents"
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import json
 import os

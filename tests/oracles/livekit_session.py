@@ -14,8 +14,6 @@ the server's events by `wire` besides.
 # says = ["What are your opening hours?", "Sorry, how much is a puncture repair?"]
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import json
 from typing import Any

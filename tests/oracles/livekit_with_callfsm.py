@@ -16,8 +16,6 @@ a cough interrupts nothing, a function and a handover work, and the call ends af
 # says = ["What are your opening hours?", "Sorry, how much is a puncture repair?", "Can I talk to the mechanic?", "Thank you, goodbye!"]
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import tempfile
 import time

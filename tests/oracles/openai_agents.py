@@ -13,8 +13,6 @@ Its session validates every event by the strict types of `openai`; we judge the 
 # says = ["What are your opening hours?", "Sorry, how much is a puncture repair?"]
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 from typing import Any
 

@@ -13,8 +13,6 @@ Every event is parsed into the package's own types and may hold no field that th
 # says = ["What are your opening hours?", "Sorry, how much is a puncture repair?"]
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import base64
 import json

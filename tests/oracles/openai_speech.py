@@ -3,8 +3,6 @@
 `python openai_speech.py http://127.0.0.1:PORT [KEY]`, in an environment of its own with `openai==3.52.0`.
 """
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import io
 import sys

@@ -14,8 +14,6 @@ every event and it takes any error for fatal; we judge the same texts by `wire` 
 # says = ["What are your opening hours?", "Sorry, how much is a puncture repair?"]
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 from itertools import takewhile
 from typing import Any

@@ -16,8 +16,6 @@ a cough interrupts nothing, and the pipeline ends after a goodbye that was heard
 # says = ["What are your opening hours?", "Sorry, how much is a puncture repair?", "Thank you, goodbye!"]
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import tempfile
 from collections import deque

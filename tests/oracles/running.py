@@ -142,7 +142,6 @@ def follow(command: list[str | Path], tell: Callable[[str], None]) -> tuple[int,
     held, broken = 0, []
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, **pipes, text=True, env={**os.environ, **QUIET}) as process:
-        assert process.stdout
         overdue = threading.Timer(RUN_S, process.kill)
         overdue.start()
         for line in process.stdout:

@@ -71,7 +71,7 @@ def serving(python: Path, oracle: Oracle, checkout: Path, log: Path) -> Iterator
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
         with tempfile.TemporaryDirectory(prefix="callfsm-server-") as folder:
             command = [python, oracle.script, checkout, folder]
-            process = subprocess.Popen(command, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
+            process = subprocess.Popen(command, text=True, start_new_session=True, **pipes)
             overdue = threading.Timer(START_S, process.kill)
             overdue.start()
             try:

@@ -13,8 +13,6 @@ the package writes; and has a call ended by the package's client.
 # stand-ins = []
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import sys
 import threading

@@ -13,8 +13,6 @@ the stand-in its sound, its clear, and its hang-up by REST. Then its messages an
 # stand-ins = []
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import json
 import math
 import sys
@@ -79,7 +77,6 @@ async def _call(check: Checks) -> None:
         port = next(iter(server.sockets)).getsockname()[1]
         await call.dial(f"ws://127.0.0.1:{port}/", {})
     stream = call.stream
-    assert stream is not None
     check("it hangs up by REST, and the stand-in obeys", call.hung is Hung.API, (call.hung, stream.words))
     check("the keys are understood", keys == ["7", "#"], keys)
     levels = {round(float(np.abs(np.frombuffer(sound, "<i2")).max()), -3) for sound in heard}

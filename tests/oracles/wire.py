@@ -4,8 +4,6 @@ The types come from the environment's own `openai` package, which every realtime
 clients of the API rely on. No client and no socket in here.
 """
 
-# mypy: disable-error-code="import-not-found"
-
 import json
 from collections import Counter
 from collections.abc import Callable

@@ -130,7 +130,7 @@ def test_the_end_of_a_response_lets_everything_be_heard_before_it(status: str) -
     told.end(status)
     assert told.heard == ["i0", "i1", "i2"]
     assert isinstance(told.events[-1], Happened)
-    assert issubclass(told.events[-1].event, ev.ResponseEnded)  # type: ignore[arg-type]
+    assert issubclass(told.events[-1].event, ev.ResponseEnded)
 
 
 def test_where_no_place_is_told_sound_is_heard_as_it_comes() -> None:

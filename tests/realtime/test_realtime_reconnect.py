@@ -92,7 +92,7 @@ async def test_a_server_that_is_not_there_is_a_loss_each_time() -> None:
     with scripted(Server.stay, process_request=lambda ws, _: ws.respond(503, "busy")) as (url, _):
         async with running(llm_at(url), AGAIN) as core:
             await until(lambda: len(core.of(ev.SessionLost)) >= 3)
-    assert "503" in core.of(ev.SessionLost)[0].reason  # type: ignore[attr-defined]
+    assert "503" in core.of(ev.SessionLost)[0].reason
 
 
 @pytest.mark.parametrize("by", ["Retry-After: 1", "x-ratelimit-reset-requests: 1s", "try again in 1.0 s", "r\u00e9essayez dans 1s"])

@@ -234,7 +234,6 @@ def test_a_response_is_told_whole_once_every_item_that_was_begun_is_done() -> No
 def test_what_cannot_be_understood_is_quarantined_and_counted(text: str) -> None:
     one = wire()
     (incoming,) = one.receive(text)
-    assert isinstance(incoming, Happened)
     assert (incoming.event, incoming.args[0]) == (ErrorReceived, "malformed_event")
     assert one.quarantined == {"malformed_event": 1}
 
@@ -261,7 +260,6 @@ def test_a_message_that_takes_long_to_take_in_is_set_aside_and_told(text: str) -
     one = wire()
     hear(one, type="response.created", response={"id": "r1"})
     (told,) = one.receive(text)
-    assert isinstance(told, Happened)
     assert (told.event, told.args[0]) == (ErrorReceived, "malformed_event")
     assert hear(one, type="input_audio_buffer.speech_started", item_id="i3") == [Happened(events.SpeechStarted, ("i3",))]
 
@@ -273,7 +271,6 @@ def test_sound_is_heard_in_whatever_base64_it_is_written() -> None:
     for written in wordings:
         one = responding()
         *_, heard = hear(one, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=written.decode())
-        assert isinstance(heard, Audio)
         assert heard.pcm == sound
     for written in (b"a", b"AA==AA==", b"AAA*"):
         [told] = hear(one, type="response.output_audio.delta", response_id="r1", item_id="i1", delta=written.decode())
@@ -449,7 +446,6 @@ def test_a_session_that_differs_from_what_was_asked_is_refused(path: str, value:
     one = wire()
     session = say(one, ConfigureSession())["session"]
     (incoming,) = hear(one, type="session.updated", session=changed(session, path, value))
-    assert isinstance(incoming, Happened)
     assert incoming.event is events.SessionRefused
     assert path.split(".")[-1] in incoming.args[0] or path.startswith("audio")
     assert not one.confirmed
@@ -525,7 +521,6 @@ def test_the_answer_to_the_released_greeting_confirms_nothing_a_second_time() ->
     assert hear(one, type="session.updated", session=one.memory.setup.asked()) == []
     assert one.quarantined == {}
     (incoming,) = hear(one, type="session.updated", session=before)
-    assert isinstance(incoming, Happened)
     assert incoming.event is ErrorReceived
     assert one.confirmed
 
@@ -661,7 +656,7 @@ def test_the_phrases_are_a_setting() -> None:
 )
 def test_a_bad_setting_is_refused_in_one_line_that_names_it(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{field} is .*: it takes ") as caught:
-        RealtimeSettings(**{field: value})  # type: ignore[arg-type]
+        RealtimeSettings(**{field: value})
     assert "\n" not in str(caught.value)
 
 

@@ -218,7 +218,6 @@ def test_a_response_without_an_id_is_cancelled_without_one() -> None:
     made = confirmed()
     say(made, CreateResponse(Cause.USER_TURN))
     [created] = hear(made, type="response.created")
-    assert isinstance(created, Happened)
     assert "response_id" not in say(made, CancelResponse(created.args[0]))
 
 

@@ -46,7 +46,7 @@ def test_arguments_are_an_object_however_they_are_written(arguments: Any, said: 
     """R89: as an object, as the text of a text, as null."""
     made = confirmed()
     of = {"response_id": "r1", "item_id": "f1", "call_id": "c1", "name": "hours", "arguments": arguments}
-    end = {"type": "response.done", "response": {**DONE["response"], "output": [{**CALL, "arguments": arguments}]}}  # type: ignore[dict-item]
+    end = {"type": "response.done", "response": {**DONE["response"], "output": [{**CALL, "arguments": arguments}]}}
     told = {"item": item(arguments=arguments), "arguments": {"type": "response.function_call_arguments.done", **of}, "end": end}
     came = [one for message in ({"type": "response.created", "response": RESPONSE}, told[form], DONE) for one in hear(made, **message)]
     assert [json.loads(one.args[2]) for one in came if one.event is events.ToolCalled] == [said]

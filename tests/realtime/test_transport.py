@@ -46,8 +46,8 @@ async def test_what_comes_before_a_connection_is_carried_waits_for_it() -> None:
         transport = await open_transport("127.0.0.1", listener.getsockname()[1], None, user)
         accepted, _ = listener.accept()
         with accepted:
-            transport.get_buffer(-1)[:5] = b"early"  # type: ignore[attr-defined]
-            transport.buffer_updated(5)  # type: ignore[attr-defined]
+            transport.get_buffer(-1)[:5] = b"early"
+            transport.buffer_updated(5)
             assert user.told == []
             async with transport.carried():
                 assert user.told == [b"early"]

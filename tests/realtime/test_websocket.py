@@ -34,7 +34,7 @@ TOO_MUCH = "x" * 8_000_000
 @contextlib.contextmanager
 def serving(handler: Callable[[ServerConnection], None], **options: object) -> Iterator[str]:
     """A WebSocket server in threads of its own; yields its URL."""
-    with serve(handler, "127.0.0.1", 0, **options) as server:  # type: ignore[arg-type]
+    with serve(handler, "127.0.0.1", 0, **options) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -218,7 +218,7 @@ def test_each_item_is_told_what_was_heard_of_it_wherever_it_is_cut(seed: int) ->
     assert stopped.played_ms == PCM.ms_of(len(ear.pcm()))
     left_ms, expected = stopped.played_ms, []
     for number, ms in enumerate(lengths):
-        expected.append(Heard(f"item_{number // 2}", number % 2, pytest.approx(min(left_ms, ms)), ms))  # type: ignore[arg-type]
+        expected.append(Heard(f"item_{number // 2}", number % 2, pytest.approx(min(left_ms, ms)), ms))
         left_ms -= min(left_ms, ms)
     assert list(stopped.items) == expected
 

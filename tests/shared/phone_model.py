@@ -228,7 +228,6 @@ class ToneCaller:
 
 def heard_pitches(call: Call, frames: int = WHOLE) -> list[float]:
     """The pitch of each 100 ms, or of so many frames of 20, of the agent's that the caller heard whole."""
-    assert call.stream is not None
     part: list[bytes] = []
     found = []
     for frame in call.stream.ears._agent:

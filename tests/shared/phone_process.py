@@ -30,8 +30,6 @@ async def server(*arguments: object, **how: Any) -> AsyncIterator[Served]:
 @contextmanager
 def _server(*arguments: object, patience_s: float = PATIENCE_S, **variables: str) -> Iterator[Served]:
     process = begin_callfsm("serve", *ANY_PORTS, *arguments, **variables)
-    assert process.stdout is not None
-    assert process.stderr is not None
     log: list[str] = []
     reader = threading.Thread(target=log.extend, args=(process.stderr,))
     reader.start()

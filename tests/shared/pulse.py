@@ -154,7 +154,6 @@ class Recorder:
         return Taken(np.frombuffer(bytes(self._sound[: len(self._sound) // 2 * 2]), "<i2"), start_s)
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
         while chunk := os.read(self._process.stdout.fileno(), 65_536):
             self._sound += chunk
             self._starts.append(time.monotonic() - len(self._sound) / 2 / RATE_HZ)
@@ -261,7 +260,7 @@ def sound_system(**settings: float) -> Iterator[Pulse]:
     from adapters.audio.library import load
 
     library = load()
-    pulse = Pulse(**settings)  # type: ignore[arg-type]
+    pulse = Pulse(**settings)
     before = {name: os.environ.get(name) for name in pulse.variables}
     os.environ.update(pulse.variables)
     try:
@@ -280,5 +279,5 @@ def sound_system(**settings: float) -> Iterator[Pulse]:
 
 def _again(library: object) -> None:
     """Have PortAudio look for devices again: it does so once, when it is loaded."""
-    library._terminate()  # type: ignore[attr-defined]
-    library._initialize()  # type: ignore[attr-defined]
+    library._terminate()
+    library._initialize()

@@ -83,7 +83,7 @@ def scripted(script: Script, **options: object) -> Iterator[tuple[str, "queue.Qu
         over.put(server)
         end.set()
 
-    with serve(handle, "127.0.0.1", 0, **options) as listener:  # type: ignore[arg-type]
+    with serve(handle, "127.0.0.1", 0, **options) as listener:
         thread = threading.Thread(target=listener.serve_forever)
         thread.start()
         try:

@@ -170,8 +170,7 @@ def drive(backend: str, ports: Iterable[Port], *watches: Any, policy: Policy | N
     async def main() -> Call:
         return await Driver(call, ports, watches).run()
 
-    ended: Call = run_on(backend, main)
-    return ended
+    return run_on(backend, main)
 
 
 def traced(path: Path, script: Iterable[Said], *watches: Any, policy: Policy | None = None, call_id: str = "call") -> Trace:

@@ -148,7 +148,6 @@ def stand_in(folder: Path, *arguments: str, faults: str = "", key: str = "") -> 
         command += ["--faults", str(folder / "faults.toml")]
     variables = {**os.environ, **({"CALLFSM_STAND_IN_KEY": key} if key else {})}
     process = subprocess.Popen(command, cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     try:
         yield Server(process.stdout.readline().removeprefix("ready ").strip(), log)
     finally:

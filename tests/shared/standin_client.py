@@ -90,14 +90,12 @@ class Client:
 
     async def error(self) -> Json:
         """The next error."""
-        error: Json = (await self.until("error"))["error"]
-        return error
+        return (await self.until("error"))["error"]
 
     async def update(self, **session: Any) -> Json:
         """Change the session; the settings in force."""
         await self.send("session.update", session={"type": "realtime", **session})
-        settings: Json = (await self.until("session.updated"))["session"]
-        return settings
+        return (await self.until("session.updated"))["session"]
 
     async def detect(self, **detection: Any) -> None:
         """Change the turn detection."""
@@ -114,13 +112,11 @@ class Client:
         content = [{"type": "input_text", "text": text}]
         await self.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
         await self.send("response.create", response=response)
-        created: Json = (await self.until("response.created"))["response"]
-        return created
+        return (await self.until("response.created"))["response"]
 
     async def done(self) -> Json:
         """The next response that is over."""
-        response: Json = (await self.until("response.done"))["response"]
-        return response
+        return (await self.until("response.done"))["response"]
 
     async def answer(self, text: str, **response: Any) -> Json:
         """Say something in text, and ask for the answer; it, once it is over."""

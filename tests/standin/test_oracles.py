@@ -201,8 +201,7 @@ def faults(openai_python: Path) -> dict[str, list[str]]:
     command = [openai_python, "-c", code]
     done = subprocess.run(command, input=json.dumps(stories), cwd=FOLDER, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, list[str]] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", STORIES)

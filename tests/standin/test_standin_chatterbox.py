@@ -46,8 +46,7 @@ class StandIn:
         return self.client.post("/v1/tts", json={"text": text, "session_id": session_id, "synthesis_ms": synthesis_ms})
 
     def cancel(self, session_id: str) -> dict[str, Any]:
-        answer: dict[str, Any] = self.client.post(f"/cancel/{session_id}").json()
-        return answer
+        return self.client.post(f"/cancel/{session_id}").json()
 
 
 @contextmanager
@@ -186,7 +185,6 @@ def test_health_says_ok(server: StandIn) -> None:
 def test_a_signal_ends_the_server_cleanly_even_during_a_synthesis(number: int, background: ThreadPoolExecutor, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     process = begin_callfsm("stand-in", "chatterbox", "--log", log)
-    assert process.stdout is not None
     url = process.stdout.readline().removeprefix("ready ").strip()
     with httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
         ending = StandIn(Server(url, log), client)

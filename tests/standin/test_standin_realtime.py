@@ -346,7 +346,6 @@ async def test_the_process_says_one_line_writes_down_what_it_is_told_and_stops_q
     log = tmp_path / "client.jsonl"
     process = begin_callfsm("stand-in", "realtime", "--log", log)
     try:
-        assert process.stdout
         ready = await asyncio.to_thread(process.stdout.readline)
         async with calling(ready.removeprefix("ready ").strip()) as client:
             await client.hear(SECOND)

@@ -272,7 +272,6 @@ async def test_a_crash_takes_the_process_and_leaves_the_log(tmp_path: Path) -> N
     script.write_text(fault("crash", on="response.create"))
     process = begin_callfsm("stand-in", "realtime", "--faults", script, "--log", log)
     try:
-        assert process.stdout
         ready = await asyncio.to_thread(process.stdout.readline)
         async with calling(ready.removeprefix("ready ").strip()) as client:
             await client.send("response.create")

@@ -37,7 +37,7 @@ def test_another_pitch_is_another_speaker_of_the_same_words(pitch: float) -> Non
 @pytest.mark.parametrize("settings", [{"pitch": 0.1}, {"pitch": 3.0}, {"pace": 0.1}, {"pitch": 0.7, "pace": 2.0}])
 def test_a_voice_that_no_one_has_is_refused_at_once(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="it takes a number from"):
-        Voice.load().speak("Hello.", **settings)  # type: ignore[arg-type]
+        Voice.load().speak("Hello.", **settings)
 
 
 def test_a_text_with_nothing_to_say_yields_nothing() -> None:

@@ -214,7 +214,6 @@ def test_a_missing_program_is_one_line_that_says_what_to_install(monkeypatch: py
 def test_a_diagram_fits_a_sheet_of_a4_in_type_that_can_be_read(part: Region) -> None:
     svg = MADE[f"{part.name}.svg"]
     size = re.match(r'<svg width="(\d+)pt" height="(\d+)pt"', svg)
-    assert size is not None
     short, long = sorted(map(int, size.groups()))
     assert (short <= A4_PT[0], long <= A4_PT[1]) == (True, True), (short, long)
     assert min(float(points) for points in re.findall(r'font-size="([\d.]+)"', svg)) >= 10

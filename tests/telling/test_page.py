@@ -39,8 +39,7 @@ def trace() -> Trace:
 @pytest.fixture(scope="module")
 def document(trace: Trace) -> dict[str, Any]:
     """The document as a page reads it."""
-    read: dict[str, Any] = json.loads(json.dumps(document_of(trace)))
-    return read
+    return json.loads(json.dumps(document_of(trace)))
 
 
 def snapshots(trace: Trace) -> Iterator[tuple[Call, ev.Event, Call]]:
@@ -174,7 +173,6 @@ def test_sound_comes_back_as_it_was(tmp_path: Path) -> None:
     t = np.arange(24_000) / 24_000
     tone = (8_000 * np.sin(2 * np.pi * 300 * t)).astype("<i2")
     told = sound_of(tone.tobytes(), bytes(tone.nbytes), 70.0)
-    assert told is not None
     codes = np.frombuffer(zlib.decompress(base64.b64decode(told["pcm"])), np.int8).astype(float)
     back = np.sign(codes) * (256 ** (np.abs(codes) / 127) - 1) / 255
     caller, agent = back[:12_000], back[12_000:]

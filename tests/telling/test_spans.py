@@ -71,8 +71,6 @@ def told(
 
 def ms(span: ReadableSpan) -> tuple[float, float]:
     """When a span begins and ends, on the call's clock."""
-    assert span.start_time is not None
-    assert span.end_time is not None
     return (span.start_time - ZERO_NS) / 1e6, (span.end_time - ZERO_NS) / 1e6
 
 
@@ -83,7 +81,6 @@ def attributes(span: ReadableSpan) -> dict[str, Any]:
 def test_a_turn_its_answer_and_its_interruption_are_spans_of_the_call_at_their_own_times() -> None:
     exported = told(BARGE_IN)
     root = exported.one("invoke_agent")
-    assert root.parent is not None
     assert format(root.parent.span_id, "016x") == PARENT.split("-")[2]
     assert {format(span.context.trace_id, "032x") for span in exported.spans() if span.context} == {PARENT.split("-")[1]}
     assert attributes(root)["gen_ai.conversation.id"] == "call"
@@ -93,8 +90,6 @@ def test_a_turn_its_answer_and_its_interruption_are_spans_of_the_call_at_their_o
     assert attributes(first)["callfsm.part.created_ms"] == pytest.approx(100)
     response = exported.one("chat gpt")
     assert ms(response) == pytest.approx((500, 1_750), abs=0.1)
-    assert response.parent is not None
-    assert first.context is not None
     assert response.parent.span_id == first.context.span_id
     known = attributes(response)
     assert known["gen_ai.response.id"] == "r1"
@@ -115,8 +110,6 @@ def test_a_sentences_synthesis_is_a_child_of_its_response() -> None:
     exported = told(script, voice="chatterbox")
     synthesis, response = exported.one("synthesis"), exported.one("chat gpt")
     assert ms(synthesis) == pytest.approx((700, 1_900), abs=0.1)
-    assert synthesis.parent is not None
-    assert response.context is not None
     assert synthesis.parent.span_id == response.context.span_id
     assert synthesis.status.status_code is StatusCode.ERROR
     assert attributes(synthesis)["callfsm.characters"] == len(SENTENCE)
@@ -146,9 +139,6 @@ def test_a_tool_runs_in_its_span_and_what_it_asks_carries_that(backend: str, pla
     tools.tool(look_up_plainly if plain else look_up)
     exported = told(TOOLED, backend=backend, tools=tools)
     tool, response = exported.one("execute_tool look_up"), exported.one("chat gpt")
-    assert tool.context is not None
-    assert response.context is not None
-    assert tool.parent is not None
     assert tool.parent.span_id == response.context.span_id
     assert seen == [{"traceparent": f"{PARENT[:36]}{tool.context.span_id:016x}-01"}]
     assert attributes(tool)["gen_ai.tool.call.id"] == "t1"
@@ -185,7 +175,6 @@ def test_where_nobody_makes_spans_there_are_none(monkeypatch: pytest.MonkeyPatch
     exported = Exported()
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: exported.provider)
     spans = spans_of(call, Model(), {"traceparent": "nonsense"})
-    assert spans is not None
     spans.end(None)
     assert exported.one("invoke_agent").parent is None
 
@@ -205,7 +194,6 @@ async def test_a_call_does_not_die_of_an_exporter_that_fails(monkeypatch: pytest
     provider, tools, ran = TracerProvider(), Tools(), list[str]()
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     spans = spans_of(start(silent_policy()), Model())
-    assert spans is not None
     provider.add_span_processor(Broken())
     assert spans_of(start(silent_policy()), Model()) is None
 

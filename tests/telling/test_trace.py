@@ -152,7 +152,6 @@ def test_an_effect_that_is_no_longer_asked_for_is_told(path: Path) -> None:
         line["effects"] = [effect for effect in line["effects"] if effect["effect"] != "CancelResponse"]
 
     difference = edited(path, forget_cancel).first_difference()
-    assert difference is not None
     assert "InterruptionExpired at 1620" in difference
     assert "effects were" in difference
     assert "CancelResponse" in difference
@@ -165,7 +164,6 @@ def test_a_row_that_moves_elsewhere_is_told(path: Path) -> None:
         lines[number]["moves"][0] = "playout:SILENT/ResponseCreated/welcome -> PLAYING"
 
     difference = edited(path, move).first_difference()
-    assert difference is not None
     assert difference.startswith(f"line {number + 1}, ResponseCreated")
     assert "moves were" in difference
 
@@ -175,7 +173,6 @@ def test_another_policy_answers_otherwise(path: Path) -> None:
         lines[0]["policy"]["interrupts"] = "server"
 
     difference = edited(path, change_owner).first_difference()
-    assert difference is not None
     assert "InterruptionExpired" in difference
 
 
@@ -185,7 +182,6 @@ def test_only_the_first_difference_is_told_in_one_line(path: Path) -> None:
             line["moves"] = ["elsewhere"]
 
     difference = edited(path, spoil).first_difference()
-    assert difference is not None
     assert difference.startswith("line 2, ")
     assert "\n" not in difference
 

@@ -14,7 +14,7 @@ from adapters.seam import mulaw
 from adapters.seam.channel import ChannelClosed
 from adapters.seam.device import Device
 from adapters.seam.playout import Playout
-from adapters.seam.ports import FRAME_BYTES, PCM, PCMU, Ear, Port, Sound, Speaker
+from adapters.seam.ports import FRAME_BYTES, PCM, PCMU, Sound
 from adapters.seam.tape import Tape
 from adapters.standin.twilio.stream import Conditions, Hung, Stream
 from adapters.twilio.marks import FarClock
@@ -122,7 +122,6 @@ def test_octets_pass_as_they_are_both_ways_and_are_counted_to_the_octet(seed: in
     assert b"".join(ear.frames) == caller
     assert {len(frame) for frame in ear.frames} == {160}
     [stopped] = held.log.of(PlayoutStopped)
-    assert isinstance(stopped, PlayoutStopped)
     heard = [frame for frame in held.stream.ears._agent if frame is not None]
     once = [frame for number, frame in enumerate(heard) if frame not in heard[:number]]
     assert len(heard) - len(once) <= 1, "at the hold one frame at most, which had just begun"
@@ -133,8 +132,7 @@ def test_octets_pass_as_they_are_both_ways_and_are_counted_to_the_octet(seed: in
 
 def test_an_ear_of_either_format_hears_the_caller() -> None:
     ears = [Recorder(sound=PCMU), Recorder(), Recorder(sound=PCM)]
-    as_ears: list[Ear] = list(ears)
-    call(caller=Silent(50, mulaw.encode(sound(20 / 3, 2_000))), ears=as_ears)
+    call(caller=Silent(50, mulaw.encode(sound(20 / 3, 2_000))), ears=ears)
     assert {len(frame) for frame in ears[0].frames} == {PCMU.frame_bytes}
     assert ears[1].frames == ears[2].frames
     assert np.frombuffer(ears[1].frames[-1], "<i2").mean() == pytest.approx(2_000, rel=0.05)
@@ -142,7 +140,7 @@ def test_an_ear_of_either_format_hears_the_caller() -> None:
 
 @pytest.mark.virtual_time
 async def test_a_line_of_pcm_refuses_an_ear_and_a_voice_of_another_format() -> None:
-    ear: Ear = Recorder(sound=PCMU)
+    ear = Recorder(sound=PCMU)
     with pytest.raises(ValueError, match="carries pcm, not pcmu"):
         await Device([ear]).run(Log().post)
     with pytest.raises(ValueError, match="carries pcm, not pcmu"):
@@ -160,16 +158,6 @@ def test_a_long_answer_is_sent_in_few_messages() -> None:
 # The line.
 
 
-@pytest.mark.virtual_time
-async def test_it_is_a_port_and_a_speaker() -> None:
-    wire = Wire()
-    line = await answered(wire)
-    as_port: Port = line
-    as_speaker: Speaker = line
-    assert as_port is as_speaker
-    assert repr(line) == f"<TwilioLine {IDS.call} not open>"
-
-
 def test_it_opens_at_once_and_knows_the_noise_after_half_a_second() -> None:
     held = call(caller=Silent(100), delay_ms=40)
     assert held.log.when(LineOpened) == 40
@@ -180,8 +168,7 @@ def test_it_opens_at_once_and_knows_the_noise_after_half_a_second() -> None:
 def test_every_ear_hears_the_caller() -> None:
     tone = (6_000 * np.sin(2 * np.pi * 500 * np.arange(160) / 8_000)).astype("<i2").tobytes()
     ears = [Recorder(), Recorder()]
-    as_ears: list[Ear] = list(ears)
-    call(caller=Silent(50, mulaw.encode(tone)), ears=as_ears)
+    call(caller=Silent(50, mulaw.encode(tone)), ears=ears)
     assert {len(frame) for frame in ears[0].frames} == {FRAME_BYTES}
     assert len(ears[0].frames) == 50
     assert ears[0].frames == ears[1].frames
@@ -349,7 +336,6 @@ def test_what_is_told_of_each_item_was_heard_of_it(delay_ms: float) -> None:
         delay_ms=delay_ms,
     )
     [stopped] = held.log.of(PlayoutStopped)
-    assert isinstance(stopped, PlayoutStopped)
     first, second, third = stopped.items
     assert first == Heard("item_0", 0, 500.0, 500.0)
     assert second == Heard("item_1", 0, stopped.played_ms - 500, 700.0)
@@ -453,7 +439,7 @@ def test_the_position_needs_no_timestamps_of_twilios() -> None:
 def without_timestamps(line: TwilioLine, _: Stream) -> None:
     """A provider that does not say when the caller's sound began."""
     receive = line._answered.wire.receive
-    line._answered.wire.receive = lambda text: receive(text.replace('"timestamp"', '"when"'))  # type: ignore[method-assign, arg-type]
+    line._answered.wire.receive = lambda text: receive(text.replace('"timestamp"', '"when"'))
 
 
 # A line that does not answer.
@@ -488,7 +474,7 @@ def test_on_a_line_that_never_sends_a_mark_back_the_clock_says_what_is_heard(act
 
 def deaf_to_marks(_: TwilioLine, stream: Stream) -> None:
     """A provider that sends no mark back."""
-    stream._return = lambda name: None  # type: ignore[method-assign]
+    stream._return = lambda name: None
 
 
 # The end.
@@ -595,6 +581,7 @@ class Stuck(ApplicationEnd):
 
 def test_a_line_serves_one_call() -> None:
     held = call(caller=Silent(10))
+    assert repr(held.line) == f"<TwilioLine {IDS.call} gone>"
     with pytest.raises(RuntimeError, match="serves one call"):
         anyio.run(held.line.run, Log().post)
 

@@ -9,8 +9,6 @@
 # stand-ins = []
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import json
 import logging

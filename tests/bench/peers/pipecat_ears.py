@@ -9,8 +9,6 @@
 # stand-ins = []
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import json
 import sys
@@ -24,7 +22,7 @@ from pipecat.audio.vad.vad_analyzer import VAD_START_SECS, VADParams, VADState
 HZ, FRAME = 16_000, 1_024
 
 
-class Analyzer(SileroVADAnalyzer):  # type: ignore[misc]
+class Analyzer(SileroVADAnalyzer):
     """The analyzer; those that hear the same scene ask the model once, so that the first one hears it to its end."""
 
     told: dict[int, float]

@@ -11,8 +11,6 @@
 # stand-ins = []
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import logging
 from typing import Any

@@ -14,8 +14,6 @@ The pipeline runs its context first, as the package's examples do: the agent spe
 # stand-ins = []
 # ///
 
-# mypy: disable-error-code="import-not-found"
-
 import asyncio
 import json
 from contextlib import suppress
