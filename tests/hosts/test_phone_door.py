@@ -3,7 +3,7 @@
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ from adapters.hosts.phone.calls import Refused
 from adapters.hosts.phone.door import FRAMES_HZ, OCTETS_HZ, SLICE, WAITING, Door
 from adapters.seam.budget import BURST_S, Budget
 from adapters.standin.twilio.stream import Hung
-from tests.shared.phone_model import Exchange, exchange
+from tests.shared.phone_model import exchange
 from tests.shared.shell import PATIENCE_S, until
 from tests.shared.telephone import Silent
 
@@ -151,18 +151,6 @@ async def test_health_answers_while_everything_else_is_too_much() -> None:
 # Floods.
 
 
-async def _texts(ws: ClientConnection) -> None:
-    await ws.send(json.dumps({"event": "media", "media": {"payload": "/w=="}}))
-
-
-async def _pings(ws: ClientConnection) -> None:
-    await ws.ping()
-
-
-async def _pongs(ws: ClientConnection) -> None:
-    await ws.pong()
-
-
 async def _fragments(ws: ClientConnection) -> None:
     """One message without an end, of fragments without anything in them."""
     first = ws.protocol.state.name == "OPEN" and not getattr(ws, "begun", False)
@@ -171,12 +159,19 @@ async def _fragments(ws: ClientConnection) -> None:
     await anyio.sleep(0)
 
 
-async def _large(ws: ClientConnection) -> None:
-    await ws.send("x" * 60_000)
+FLOODS: dict[str, Callable[[ClientConnection], Awaitable[Any]]] = {
+    "texts": lambda ws: ws.send(json.dumps({"event": "media", "media": {"payload": "/w=="}})),
+    "large": lambda ws: ws.send("x" * 60_000),
+    "pings": lambda ws: ws.ping(),
+    "pongs": lambda ws: ws.pong(),
+    "fragments": _fragments,
+}
 
 
-@pytest.mark.parametrize("what", [_texts, _pings, _pongs, _fragments, _large])
-async def test_a_stream_that_sends_faster_than_anybody_speaks_is_told_so_and_closed(what: Callable[[ClientConnection], Any]) -> None:
+@pytest.mark.parametrize("what", FLOODS.values(), ids=FLOODS)
+async def test_a_stream_that_sends_faster_than_anybody_speaks_is_told_so_and_closed(
+    what: Callable[[ClientConnection], Awaitable[Any]],
+) -> None:
     async with exchange(token=None, start_s=PATIENCE_S) as phone:
         url = f"ws://127.0.0.1:{httpx.URL(phone.server.url).port}/stream"
         async with connect(url, compression=None, ping_interval=None) as ws:
@@ -259,16 +254,13 @@ async def test_without_a_token_only_this_machine_is_served(headers: dict[str, st
         assert (await client.post(f"{phone.server.url}/voice", headers=headers, data=form)).status_code == status
         if status == 403:
             port = httpx.URL(phone.server.url).port
+            origin = {name: value for name, value in headers.items() if name == "Origin"}
             with socket.create_connection(("127.0.0.1", port)) as sock, pytest.raises(InvalidStatus) as refused:
                 sock.setblocking(False)
-                async with connect(f"ws://{headers['Host'].replace('[', 'a')}/stream", sock=sock, additional_headers=_origin(headers)):
+                async with connect(f"ws://{headers['Host'].replace('[', 'a')}/stream", sock=sock, additional_headers=origin):
                     pass
             assert refused.value.response.status_code == 403
             assert phone.count("refused_total", why="foreign") == 4
-
-
-def _origin(headers: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name == "Origin"}
 
 
 async def test_with_a_token_the_signature_says_who_may_come() -> None:
@@ -276,12 +268,7 @@ async def test_with_a_token_the_signature_says_who_may_come() -> None:
     async with exchange() as phone, httpx.AsyncClient() as client:
         answer = await client.get(f"{phone.server.url}/healthz", headers={"Host": "phone.example.com"})
         assert answer.status_code == 200
-        await _dialled(phone)
-
-
-async def _dialled(phone: Exchange) -> None:
-    call = await phone.dial(phone.place(Silent(5)))
-    assert call.hung is Hung.CALLER
+        assert (await phone.dial(phone.place(Silent(5)))).hung is Hung.CALLER
 
 
 async def test_a_stream_whose_end_nobody_takes_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,10 +278,9 @@ async def test_a_stream_whose_end_nobody_takes_is_broken_off(monkeypatch: pytest
         url = f"ws://127.0.0.1:{httpx.URL(phone.server.url).port}/stream"
         ws = await connect(url, compression=None, ping_interval=None)
         ws.transport.pause_reading()
+        await until(lambda: phone.count("refused_total", why="no_start"))
+        ws.transport.resume_reading()
         with anyio.fail_after(PATIENCE_S):
-            while phone.count("refused_total", why="no_start") < 1:
-                await anyio.sleep(0.01)
-            ws.transport.resume_reading()
             await ws.wait_closed()
 
 

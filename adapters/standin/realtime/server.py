@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
-from websockets.asyncio.server import Server, ServerConnection, serve as serve_websockets
+from websockets.asyncio.server import ServerConnection, serve as serve_websockets
 from websockets.http11 import Request, Response
 
 from adapters.standin.client_log import ClientLog
@@ -27,6 +27,7 @@ from adapters.standin.realtime.faults import REALTIME
 from adapters.standin.realtime.lacks import Lacks
 from adapters.standin.voice import Voice
 
+HOST = "127.0.0.1"
 PATH = "/v1/realtime"
 MESSAGE_BYTES = 24 * 2**20
 """A base64 message of 15 MiB of sound, and room to refuse what is a little longer with an event."""
@@ -37,27 +38,17 @@ CLOSE_S = 2.0
 """How long a client may take to answer a close frame."""
 
 
-def run_realtime(
-    port: int,
-    *,
-    host: str = "127.0.0.1",
-    key: str | None = None,
-    dialogue: Dialogue | None = None,
-    pace: Pace | None = None,
-    log: Path | None = None,
-    faults: Script | None = None,
-    without: Iterable[str] = (),
-    orders: Orders | None = None,
-) -> None:
-    """Be the server until SIGTERM or SIGINT; prints one line, `ready ws://…`, when it takes connections. OSError when it cannot listen."""
-    more = {"faults": faults, "without": without, "orders": orders}
-    asyncio.run(_until_told(port, host=host, key=key, dialogue=dialogue, pace=pace, log=log, **more))
+def run_realtime(port: int, **settings: Any) -> None:
+    """Be the server until SIGTERM or SIGINT, with the settings of `serve`; prints one line, `ready ws://…`, when it takes connections.
+
+    OSError when it cannot listen.
+    """
+    asyncio.run(_until_told(port, **settings))
 
 
 async def serve(
     *,
     port: int,
-    host: str = "127.0.0.1",
     key: str | None = None,
     dialogue: Dialogue | None = None,
     pace: Pace | None = None,
@@ -77,13 +68,13 @@ async def serve(
     OSError when the port is taken or the log cannot be written; RuntimeError without a voice.
     """
     ears, without = transcriber or Transcriber(), tuple(without)
-    spoken, _ = await asyncio.gather(_loaded(voice), asyncio.to_thread(ears.load))
+    spoken, _ = await asyncio.gather(asyncio.to_thread(lambda: voice or Voice.load()), asyncio.to_thread(ears.load))
     with ClientLog(log) as notes:
         script = faults or Script(REALTIME)
         house = House(dialogue or BluebirdCycles(), _limited(pace or Pace(), script), spoken, ears, notes, script, Lacks(without))
         async with serve_websockets(
             house.receive,
-            host,
+            HOST,
             port,
             process_request=_door(key, house),
             process_response=_answer_a_subprotocol if "subprotocol" in without else None,
@@ -96,7 +87,7 @@ async def serve(
             if orders is not None:
                 loop = asyncio.get_running_loop()
                 orders.take = lambda fault: loop.call_soon_threadsafe(house.order, fault)
-            on_ready(f"ws://{host}:{_port_of(server)}{PATH}")
+            on_ready(f"ws://{HOST}:{next(iter(server.sockets)).getsockname()[1]}{PATH}")
             try:
                 await server.wait_closed()
             finally:
@@ -116,14 +107,6 @@ async def _until_told(port: int, **settings: Any) -> None:
 
 def _print_ready(url: str) -> None:
     print(f"ready {url}", flush=True)
-
-
-async def _loaded(voice: Speech | None) -> Speech:
-    return await asyncio.to_thread(Voice.load) if voice is None else voice
-
-
-def _port_of(server: Server) -> int:
-    return int(next(iter(server.sockets)).getsockname()[1])
 
 
 def _answer_a_subprotocol(_: ServerConnection, __: Request, response: Response) -> None:
