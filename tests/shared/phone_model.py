@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from adapters.hosts.phone.agent import ServedAgent
 from adapters.hosts.phone.holding import Gallery
+from adapters.hosts.phone.log import JsonLines
 from adapters.hosts.phone.service import Listeners, Plan, Serving, serving as serving_calls
 from adapters.realtime.settings import RealtimeSettings
 from adapters.seam import mulaw
@@ -336,3 +338,18 @@ async def at_once(works: Iterable[Callable[[], Awaitable[Any]]]) -> None:
     async with anyio.create_task_group() as tasks:
         for work in works:
             tasks.start_soon(work)
+
+
+class Lines(logging.Handler):
+    """A log in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines())
+        self.lines: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(json.loads(self.format(record)))
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == event]

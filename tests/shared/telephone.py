@@ -1,5 +1,6 @@
 """What the tests of the telephone share: a line in virtual time, between the port and Twilio's stand-in; no claim is here."""
 
+import json
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -222,6 +223,22 @@ def do(*effects: Any) -> Act:
             line.do(effect)
 
     return act
+
+
+def twice(act: Act) -> Act:
+    """Do it, and again."""
+
+    def act_twice(line: TwilioLine, stream: Stream) -> None:
+        act(line, stream)
+        act(line, stream)
+
+    return act_twice
+
+
+async def answered(wire: Wire, channel: ApplicationEnd | None = None, **settings: Any) -> TwilioLine:
+    """A line whose stream has begun."""
+    await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
+    return TwilioLine(await answer(channel or wire.channel), **settings)
 
 
 class _Server(uvicorn.Server):

@@ -1,32 +1,26 @@
-"""Claims about the telephone line, in virtual time against Twilio's stand-in: what is heard, what is told of it, and how a call ends."""
+"""Claims about the telephone line, in virtual time against Twilio's stand-in: what is heard, and what is told of it."""
 
 import json
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any
 
-import anyio
 import attrs
 import numpy as np
 import pytest
 
 from adapters.seam import mulaw
-from adapters.seam.channel import ChannelClosed
 from adapters.seam.device import Device
 from adapters.seam.playout import Playout
 from adapters.seam.ports import FRAME_BYTES, PCM, PCMU, Sound
 from adapters.seam.tape import Tape
-from adapters.standin.twilio.stream import Conditions, Hung, Stream
+from adapters.standin.twilio.stream import Conditions, Stream
 from adapters.twilio.marks import FarClock
-from adapters.twilio.port import LineError, TwilioLine, answer
-from fsm.call.effects import Admit, CloseSession, Flush, HangUp, Hold, Reason, Resume
+from adapters.twilio.port import TwilioLine
+from fsm.call.effects import Admit, Flush, Hold, Resume
 from fsm.call.events import (
     AudioArrived,
     CallerHungUp,
-    DeviceFailed,
     DigitPressed,
     Heard,
-    LineClosed,
     LineOpened,
     PlayoutFinished,
     PlayoutProgressed,
@@ -35,9 +29,7 @@ from fsm.call.events import (
     SentenceStarted,
     VadCalibrated,
 )
-from tests.shared.telephone import IDS, Act, ApplicationEnd, Held, Log, Silent, Wire, call, do, sound, speak
-
-HANG_UP = do(HangUp(Reason.GOODBYE))
+from tests.shared.telephone import Act, Held, Log, Silent, Wire, answered, call, do, sound, speak, twice
 
 
 def stairs(response_id: str, frames: int, first: int = 1) -> Act:
@@ -54,20 +46,6 @@ def stairs(response_id: str, frames: int, first: int = 1) -> Act:
 def heard_frames(held: Held) -> list[int]:
     """The numbers of the staircase's frames that the caller heard, in order."""
     return [255 - frame[120] for frame in held.stream.ears._agent if frame is not None]
-
-
-def twice(act: Act) -> Act:
-    def act_twice(line: TwilioLine, stream: Stream) -> None:
-        act(line, stream)
-        act(line, stream)
-
-    return act_twice
-
-
-async def answered(wire: Wire, channel: ApplicationEnd | None = None, **settings: Any) -> TwilioLine:
-    """A line whose stream has begun."""
-    await wire.socket.send(json.dumps({"event": "start", "start": Stream(wire.socket, IDS, {}, Silent(), Conditions())._start()}))
-    return TwilioLine(await answer(channel or wire.channel), **settings)
 
 
 def events_of(text: list[str]) -> list[str]:
@@ -130,14 +108,6 @@ def test_octets_pass_as_they_are_both_ways_and_are_counted_to_the_octet(seed: in
     assert stopped.played_ms == pytest.approx(len(once) * 20, abs=40)
 
 
-def test_an_ear_of_either_format_hears_the_caller() -> None:
-    ears = [Recorder(sound=PCMU), Recorder(), Recorder(sound=PCM)]
-    call(caller=Silent(50, mulaw.encode(sound(20 / 3, 2_000))), ears=ears)
-    assert {len(frame) for frame in ears[0].frames} == {PCMU.frame_bytes}
-    assert ears[1].frames == ears[2].frames
-    assert np.frombuffer(ears[1].frames[-1], "<i2").mean() == pytest.approx(2_000, rel=0.05)
-
-
 @pytest.mark.virtual_time
 async def test_a_line_of_pcm_refuses_an_ear_and_a_voice_of_another_format() -> None:
     ear = Recorder(sound=PCMU)
@@ -165,14 +135,14 @@ def test_it_opens_at_once_and_knows_the_noise_after_half_a_second() -> None:
     assert [type(event) for _, event in held.log.posted] == [LineOpened, VadCalibrated, CallerHungUp]
 
 
-def test_every_ear_hears_the_caller() -> None:
-    tone = (6_000 * np.sin(2 * np.pi * 500 * np.arange(160) / 8_000)).astype("<i2").tobytes()
-    ears = [Recorder(), Recorder()]
-    call(caller=Silent(50, mulaw.encode(tone)), ears=ears)
-    assert {len(frame) for frame in ears[0].frames} == {FRAME_BYTES}
-    assert len(ears[0].frames) == 50
-    assert ears[0].frames == ears[1].frames
-    heard = np.frombuffer(b"".join(ears[0].frames[1:]), "<i2").astype(float)
+def test_an_ear_of_either_format_hears_the_caller() -> None:
+    tone = mulaw.encode((6_000 * np.sin(2 * np.pi * 500 * np.arange(160) / 8_000)).astype("<i2").tobytes())
+    octets, one, other = ears = [Recorder(sound=PCMU), Recorder(), Recorder(sound=PCM)]
+    call(caller=Silent(50, tone), ears=ears)
+    assert octets.frames == [tone] * 50
+    assert one.frames == other.frames
+    assert [len(frame) for frame in one.frames] == [FRAME_BYTES] * 50
+    heard = np.frombuffer(b"".join(one.frames[1:]), "<i2").astype(float)
     pure = 6_000 * np.sin(2 * np.pi * 500 * (np.arange(len(heard)) + 480 - 60) / 24_000)
     assert np.std(heard - pure) < 100
 
@@ -477,161 +447,6 @@ def deaf_to_marks(_: TwilioLine, stream: Stream) -> None:
     stream._return = lambda name: None
 
 
-# The end.
-
-
-def test_the_caller_hangs_up() -> None:
-    asked: list[int] = []
-    held = call(caller=Silent(50), hang_up=hanging_up(asked))
-    assert held.log.of(CallerHungUp, LineClosed) == [CallerHungUp(0.0, "the stream stopped")]
-    assert asked == []
-    assert held.hung is Hung.CALLER
-
-
-@pytest.mark.virtual_time
-async def test_a_socket_that_ends_is_a_caller_who_hung_up() -> None:
-    wire, log = Wire(), Log()
-    line = await answered(wire)
-    wire.up.close()
-    await line.run(log.post)
-    assert wire.down.closed
-    assert log.of(CallerHungUp) == [CallerHungUp(0.0, "closed with 1000")]
-
-
-def hanging_up(asked: list[int], then: Callable[[], Awaitable[None]] | None = None) -> Callable[[], Awaitable[None]]:
-    """What ends the call at Twilio, and counts how often it is asked."""
-
-    async def hang_up() -> None:
-        asked.append(1)
-        if then is not None:
-            await then()
-
-    return hang_up
-
-
-def test_a_hang_up_is_carried_out_once_and_then_told() -> None:
-    """R47."""
-    asked: list[int] = []
-    held = call((500, twice(HANG_UP)), (600, HANG_UP), caller=Silent(500), hang_up=hanging_up(asked))
-    assert asked == [1]
-    assert held.log.of(LineClosed, CallerHungUp) == [LineClosed(0.0), LineClosed(0.0)], "the second wish, after the end, is answered too"
-    assert held.hung is Hung.APPLICATION
-
-
-@pytest.mark.virtual_time
-async def test_a_hang_up_before_the_line_opens_ends_the_call_too() -> None:
-    asked: list[int] = []
-    wire, log = Wire(), Log()
-    line = await answered(wire, hang_up=hanging_up(asked))
-    line.do(HangUp(Reason.APPLICATION))
-    await line.run(log.post)
-    assert [type(event) for _, event in log.posted] == [LineClosed]
-    assert asked == [1]
-
-
-def test_a_hang_up_that_fails_or_hangs_is_counted_and_the_stream_is_closed() -> None:
-    async def fail() -> None:
-        raise LineError("503")
-
-    for then, name in ((fail, "hang-ups failed"), (anyio.sleep_forever, "hang-ups timed out")):
-        held = call((500, HANG_UP), caller=Silent(500), hang_up=hanging_up([], then), hang_up_timeout_s=2.0)
-        assert held.line.counts[name] == 1
-        assert held.log.of(LineClosed) == [LineClosed(0.0)]
-        assert held.log.when(LineClosed) == (500 if then is fail else 2_500)
-        assert held.hung is Hung.APPLICATION
-
-
-@pytest.mark.virtual_time
-async def test_a_hang_up_is_carried_out_even_when_the_call_is_torn_down() -> None:
-    done: list[int] = []
-
-    async def slow() -> None:
-        await anyio.sleep(1)
-        done.append(1)
-
-    wire, log = Wire(), Log()
-    line = await answered(wire, hang_up=slow)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(line.run, log.post)
-        await anyio.sleep(0.1)
-        line.do(HangUp(Reason.GOODBYE))
-        await anyio.sleep(0.1)
-        tasks.cancel_scope.cancel()
-    assert wire.down.closed
-    assert done == [1]
-
-
-@pytest.mark.virtual_time
-async def test_a_channel_that_takes_nothing_is_a_failed_device_and_can_still_be_hung_up() -> None:
-    asked: list[int] = []
-    wire, log = Wire(), Log()
-    line = await answered(wire, Stuck(wire), hang_up=hanging_up(asked))
-    log.on[DeviceFailed] = lambda: line.do(HangUp(Reason.DEVICE_FAILED))
-    await line.run(log.post)
-    assert log.of(DeviceFailed, LineClosed) == [DeviceFailed(0.0, "the stream took nothing for 5 s"), LineClosed(0.0)]
-    assert asked == [1]
-
-
-class Stuck(ApplicationEnd):
-    """A channel that takes nothing."""
-
-    async def send(self, text: str) -> None:
-        await anyio.sleep_forever()
-
-
-def test_a_line_serves_one_call() -> None:
-    held = call(caller=Silent(10))
-    assert repr(held.line) == f"<TwilioLine {IDS.call} gone>"
-    with pytest.raises(RuntimeError, match="serves one call"):
-        anyio.run(held.line.run, Log().post)
-
-
-def test_a_stranger_of_an_effect_is_a_bug() -> None:
-    held = call(caller=Silent(10))
-    with pytest.raises(ValueError, match="CloseSession"):
-        held.line.do(CloseSession())
-
-
-@pytest.mark.parametrize("ahead_ms", [59, 401, float("nan")])
-def test_too_little_or_too_much_ahead_is_refused(ahead_ms: float) -> None:
-    held = call(caller=Silent(10))
-    with pytest.raises(ValueError, match="from 60 to 400"):
-        TwilioLine(held.line._answered, ahead_ms=ahead_ms)
-
-
-# Before the call.
-
-
-ALAW = '{"event": "start", "start": {"streamSid": "MZ1", "callSid": "CA1", "mediaFormat": {"encoding": "audio/x-alaw"}}}'
-NO_CALL = '{"event": "start", "start": {"streamSid": "MZ1"}}'
-EARLY = '{"event": "media", "streamSid": "MZ", "media": {"payload": "/w=="}}'
-
-
-@pytest.mark.parametrize(
-    ("sent", "close", "words"),
-    [
-        ([], True, "^the stream ended before its start: closed with 1000$"),
-        ([], False, "^the stream sent no start within 10 s$"),
-        ([NO_CALL], False, r"^no start could be used; set aside: malformed start \(1\)$"),
-        ([EARLY, EARLY, NO_CALL], False, r"set aside: before the start \(2\), malformed start \(1\)$"),
-        ([ALAW], False, r"set aside: a start of sound that is not mu-law at 8 kHz \(1\)$"),
-    ],
-)
-@pytest.mark.virtual_time
-async def test_a_stream_without_a_start_is_refused_in_one_line_that_says_what_was_set_aside(
-    sent: list[str], close: bool, words: str
-) -> None:
-    wire = Wire()
-    for text in ('{"event": "connected"}', *sent):
-        await wire.socket.send(text)
-    if close:
-        wire.up.close()
-    began_s = anyio.current_time()
-    with pytest.raises(LineError, match=words):
-        await answer(wire.channel)
-    assert anyio.current_time() - began_s == (0 if sent or close else 10), "nobody waits for another start"
-
-
 # Figures.
 
 
@@ -675,21 +490,6 @@ def test_refused_sound_and_useless_messages_are_counted() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_why_a_message_of_the_stream_cannot_be_used_is_logged_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
-    """A caller whose sound cannot be read is not merely silent."""
-    wire = Wire()
-    await wire.socket.send(EARLY)
-    line = await answered(wire)
-    odd = '{"event": "media", "media": {"track": "both_tracks", "payload": "/w=="}}'
-    for text in (odd, odd, EARLY, '{"event": "ping"}', '{"event": "dtmf", "dtmf": {"digits": "12"}}'):
-        await wire.socket.send(text)
-    wire.up.close()
-    await line.run(Log().post)
-    reasons = [record.getMessage().rpartition(": ")[2] for record in caplog.records if record.name == "callfsm.twilio"]
-    assert reasons == ["malformed media", "of another stream", "malformed dtmf"]
-
-
-@pytest.mark.virtual_time
 async def test_what_was_done_before_the_line_opened_is_told_then() -> None:
     wire, log = Wire(), Log()
     line = await answered(wire)
@@ -724,11 +524,3 @@ def test_sound_that_comes_in_pieces_is_one_voice() -> None:
     assert held.line.counts["frames heard"] == 25
     assert len(held.stream.ears.gaps_ms()) == 1, "between the two"
     assert held.log.of(PlayoutFinished) == [PlayoutFinished(0.0, "a", 400.0), PlayoutFinished(0.0, "b", 100.0)]
-
-
-@pytest.mark.virtual_time
-async def test_a_closed_channel_says_so() -> None:
-    wire = Wire()
-    await wire.channel.close()
-    with pytest.raises(ChannelClosed):
-        await wire.channel.send("{}")
