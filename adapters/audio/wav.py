@@ -158,7 +158,7 @@ class WavStream:
         samples = self._rest + data
         size = len(samples) - len(samples) % block
         self._rest = samples[size:]
-        self.loud = self.loud or bool(samples[:size].strip(self._format.silence))
+        self.loud = self.loud or self._format.is_loud(samples[:size])
         return self._format.pcm(samples[:size])
 
 
@@ -184,17 +184,25 @@ class _Format:
     def __init__(self, kind: int, channels: int, rate: int, bits: int) -> None:
         self.fields = (kind, channels, rate, bits)
         self.rate, self.block = rate, channels * bits // 8
-        self.silence = _SILENCES.get((kind, bits), b"\0")
+        self._silence = _SILENCES.get((kind, bits), b"\0")
         self._kind, self._bits, self._channels = kind, bits, channels
         self._resampler = None if rate == RATE_HZ else soxr.ResampleStream(rate, RATE_HZ, 1, dtype="int16", quality="HQ")
 
     def pcm(self, samples: bytes, *, last: bool = False) -> bytes:
         """Whole blocks as PCM; the resampler keeps some back until the `last`."""
-        sound = _numbers(samples, self._kind, self._bits)
-        mono: npt.NDArray[np.int16] = sound.reshape(-1, self._channels).mean(axis=1).astype(np.int16)
+        mono = self._mono(samples)
         if self._resampler is not None:
             mono = self._resampler.resample_chunk(mono, last=last)
         return mono.astype("<i2").tobytes()
+
+    def is_loud(self, samples: bytes) -> bool:
+        """Are they more than silence? Numbers that are none, and channels that undo each other, are not."""
+        return bool(samples.strip(self._silence)) and bool(self._mono(samples).any())
+
+    def _mono(self, samples: bytes) -> npt.NDArray[np.int16]:
+        sound = _numbers(samples, self._kind, self._bits)
+        mono: npt.NDArray[np.int16] = sound.reshape(-1, self._channels).mean(axis=1).astype(np.int16)
+        return mono
 
 
 def _numbers(samples: bytes, kind: int, bits: int) -> npt.NDArray[np.float64]:

@@ -62,8 +62,20 @@ def test_silence_is_told_from_sound_in_each_kind_of_samples(kind: int, bits: int
     silence, stream = bytes([octet]) * (bits // 8 * 100), WavStream()
     stream.feed(chunked(kind, bits, silence))
     assert not stream.loud
-    stream.feed(silence[:-1] + bytes([octet ^ 1]) + silence)
+    stream.feed(silence[:-1] + bytes([octet ^ 0x3F]) + silence)
     assert stream.loud
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "channels", "sample"),
+    [(3, 32, 1, struct.pack("<f", float("nan"))), (3, 32, 1, b"\0\0\0\1"), (1, 24, 1, b"\1\0\0"), (1, 16, 2, b"\0\x40\0\xc0")],
+    ids=["no number", "too small a float", "too small a number", "channels that undo each other"],
+)
+def test_what_comes_to_nothing_is_silence(kind: int, bits: int, channels: int, sample: bytes) -> None:
+    """R91."""
+    stream = WavStream()
+    assert not any(stream.feed(chunked(kind, bits, sample * 100, channels=channels)))
+    assert not stream.loud
 
 
 @pytest.mark.parametrize(
