@@ -16,7 +16,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 READY = re.compile(rb"ready (\S+)")
 START_S = 60.0
 """How long a stand-in may take to load its voice on a slow machine."""
-STOP_S = 3.0
+STOP_S = 0.4
+"""How long one may take to end by itself, which has nothing to save: a process that ends waits no longer than `ending.LAST_S` for it."""
 
 
 class StandInError(RuntimeError):
