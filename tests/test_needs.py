@@ -1,10 +1,8 @@
 """Claims about the tests themselves: what needs something that is not there is skipped, counted and named with what brings it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.shared.shell import PATIENCE_S, ROOT, environment
+from tests.shared.shell import python
 
 TESTS = """\
 import pytest
@@ -21,15 +19,7 @@ def test_python(): ...
 
 def test_what_is_missing_is_counted_and_named_with_the_one_command_that_brings_it(tmp_path: Path) -> None:
     (tmp_path / "test_needy.py").write_text(TESTS)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--strict-markers", "."],
-        cwd=tmp_path,
-        env=environment(PATH="/nowhere", PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = python("-m", "pytest", "-p", "tests.conftest", "--strict-markers", ".", cwd=tmp_path, PATH="/nowhere")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed, 2 skipped" in done.stdout
     assert "\n1 skipped: there is no aplay\n1 skipped: there is no aplay, no openssl\n" in done.stdout

@@ -1,7 +1,6 @@
 """Claims about calls on real sound devices: a whole audio stack without a sound card, judged by what its loudspeaker played."""
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +25,17 @@ from fsm.call import effects as fx, events as ev
 from fsm.call.snapshot import start
 from tests.shared.needs import SOUND
 from tests.shared.pulse import APART_MS, SILENT_WITHIN_S, DeviceCall, Pulse, retaken, sound_system, tone
-from tests.shared.shell import PATIENCE_S, PATIENTLY, ROOT, Puppet as Model, at, callfsm, channels, each_backend, environment, silent_policy
+from tests.shared.shell import (
+    PATIENCE_S,
+    PATIENTLY,
+    Puppet as Model,
+    at,
+    begin_callfsm,
+    callfsm,
+    channels,
+    each_backend,
+    silent_policy,
+)
 
 pytestmark = pytest.mark.needs(*SOUND)
 
@@ -262,16 +271,8 @@ def test_a_call_without_its_device_is_refused_in_one_line(tmp_path: Path) -> Non
 def whole_call(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Future[tuple[int, str, Path]]"]:
     """A call by the command line, on a sound system of its own, held while the other tests run; what it gave, and its folder."""
     system, out = Pulse(echo_db=-20.0), tmp_path_factory.mktemp("whole") / "out"
-    arguments = ["--device", "speaker", "--microphone", "microphone", "--voice", "realtime", "--vad", "local", "--out", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "adapters.cli", "call", *arguments, *PATIENTLY],
-        cwd=ROOT,
-        env=environment(**system.variables),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    arguments = ("--device", "speaker", "--microphone", "microphone", "--voice", "realtime", "--vad", "local", "--out", out)
+    process = begin_callfsm("call", *arguments, *PATIENTLY, **system.variables)
     with ThreadPoolExecutor(1) as thread:
         try:
             yield thread.submit(_converse, process, system, out)

@@ -1,26 +1,17 @@
 """Claims about sound devices that need none: what is told without the library, and how a thread of the library wakes the loop."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import anyio
 
 from adapters.audio.wake import Wake
-from tests.shared.shell import PATIENCE_S, ROOT, each_backend, environment
+from tests.shared.shell import PATIENCE_S, ROOT, callfsm, each_backend
 
 
 def test_a_machine_without_the_library_is_told_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
-    done = subprocess.run(
-        [sys.executable, "-m", "adapters.cli", "devices"],
-        env=environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}"),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = callfsm("devices", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert done.returncode == 2
     assert done.stderr.startswith("callfsm: sound devices need the library PortAudio: apt install libportaudio2")
 

@@ -7,41 +7,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 
 from tests.commands.test_cli import end, greeted, silence, whole
-from tests.shared.shell import PATIENCE_S, ROOT, environment
+from tests.shared.shell import PATIENCE_S, ROOT, callfsm, environment, python
 
 FULL = Path("/dev/full")
 RECORDED = ROOT / "tests/bench/recorded.trace"
 NARROW = {"PYTHONIOENCODING": "", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
 
 
-Where = int | IO[bytes]
-
-
-def python(
-    *arguments: object, cwd: Path, stdout: Where = subprocess.PIPE, stderr: Where = subprocess.PIPE, **variables: str
-) -> "subprocess.CompletedProcess[bytes]":
-    """Run Python, which finds us, with bytes of any encoding for its output."""
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=cwd,
-        env=environment(PYTHONPATH=str(ROOT), **variables),
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=stderr,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-
-
-def run(*arguments: object, **how: Any) -> "subprocess.CompletedProcess[bytes]":
-    """Run `callfsm ARGUMENTS`."""
-    return python("-m", "adapters.cli", *arguments, **how)
+run = partial(callfsm, text=False)
+"""Bytes of any encoding are its output."""
 
 
 @contextmanager
@@ -111,7 +91,7 @@ def test_a_picture_that_does_not_fit_on_the_disk_is_none_and_told_by_its_name(tm
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); from adapters.cli import main; sys.exit(main())"
     )
-    done = python("-B", "-c", program, "report", tmp_path, cwd=tmp_path)
+    done = python("-B", "-c", program, "report", tmp_path, cwd=tmp_path, text=False)
     assert done.returncode == 2
     assert done.stderr.decode() == f"callfsm: {tmp_path}/call.svg: File too large; make it a folder that can be written\n"
     assert [file.name for file in tmp_path.iterdir()] == ["call.trace"]
@@ -146,7 +126,7 @@ raise SystemExit(output.finish(0))
 
 def test_a_tool_that_prints_has_not_failed_as_nobody_reads(tmp_path: Path) -> None:
     with closed_pipe() as writing:
-        done = python("-c", PRINTING, cwd=tmp_path, stdout=writing)
+        done = python("-c", PRINTING, cwd=tmp_path, stdout=writing, text=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 

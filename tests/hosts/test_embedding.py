@@ -2,17 +2,12 @@
 
 import json
 import re
-import socket
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 import attrs
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -24,7 +19,8 @@ from adapters.standin.twilio.ids import Ids
 from adapters.standin.twilio.stream import Conditions, Hung
 from fsm import Policy, effects as fx, events as ev
 from tests.shared.phone_model import TOKEN, ToneCaller, ToneModel, _Session as ToneSession, tone_server
-from tests.shared.shell import PATIENCE_S, at_most, until
+from tests.shared.shell import PATIENCE_S, at_most
+from tests.shared.telephone import serving
 
 PAGE = (Path(__file__).parents[2] / "adapters/hosts/EMBEDDING.md").read_text(encoding="utf-8")
 CORE, MOUNTED, OWN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -124,22 +120,6 @@ class Booker(ToneSession):
         await self.say("response.done", response={**response, "status": "completed", "output": [{**item, "status": "completed"}]})
 
 
-@asynccontextmanager
-async def running(made_for: Callable[[str], Starlette]) -> AsyncIterator[str]:
-    """The application that is made for a URL, there under uvicorn, with its lifespan, until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        place = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = made_for(place)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server._serve, [listener])
-            await until(lambda: server.started)
-            try:
-                yield place
-            finally:
-                server.should_exit = True
-
-
 @pytest.mark.parametrize("public", [False, True])
 async def test_a_mounted_server_holds_a_call_with_an_agent_of_its_own(public: bool) -> None:
     """The page's second and third example together: who called is known, tools act on the call, and what was said is kept."""
@@ -160,7 +140,7 @@ async def test_a_mounted_server_holds_a_call_with_an_agent_of_its_own(public: bo
             app.routes.append(Route("/", lambda _: PlainTextResponse("ours")))
             return app
 
-        async with running(made_for) as place:
+        async with serving(made_for=made_for) as place:
             ids, caller = Ids(), ToneCaller(700, ((3_000, 3_400), (9_000, 9_400)), length_ms=25_000)
             call = Call(http.Application(ids, token=TOKEN), caller, Conditions(), lambda _: None, "")
             await call.dial(f"{place}/phone/voice", {})
@@ -187,7 +167,7 @@ async def test_an_answer_that_raises_ends_its_call_alone_and_so_does_work_that_r
             calls.append(call)
             return answer(call) if len(calls) > 1 else sys.exit(3)
 
-        async with running(lambda _: made(MOUNTED)["application"](first_raises, token=TOKEN, api="http://127.0.0.1:1")) as place:
+        async with serving(made_for=lambda _: made(MOUNTED)["application"](first_raises, token=TOKEN, api="http://127.0.0.1:1")) as place:
             for _ in range(2):
                 call = Call(http.Application(Ids(), token=TOKEN), ToneCaller(700, (), length_ms=800), Conditions(), lambda _: None, "")
                 await call.dial(f"{place}/phone/voice", {})

@@ -4,8 +4,6 @@ import asyncio
 import base64
 import importlib
 import json
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -30,7 +28,7 @@ from fsm.call.policy import Policy
 from fsm.call.snapshot import Call
 from fsm.engine.machine import Step
 from tests.matrix import SETTINGS, SILENT, VOICED, Servers, servers
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import PATIENCE_S, python
 
 POLICY = Policy(voice="realtime", greeting=False, calibration_ms=0, echo_window_ms=0)
 FRAMEWORKS = {"openai_agents": ("agents", "openai-agents"), "pipecat": ("pipecat", "pipecat"), "livekit": ("livekit", "livekit")}
@@ -284,6 +282,6 @@ def test_a_framework_that_is_not_installed_is_told_in_one_line(name: str) -> Non
         assert importlib.import_module(f"adapters.hosts.frameworks.{name}")
         return
     program = f"import adapters.hosts.frameworks.{name}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = python("-c", program)
     assert done.stderr.splitlines()[-1] == f"ImportError: {needs} is not installed: pip install 'callfsm[{extra}]'"
     assert "During handling" not in done.stderr

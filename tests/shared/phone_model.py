@@ -315,9 +315,9 @@ async def exchange(
     model, rest = model or ToneModel(), Rest()
     async with AsyncExitStack() as stack:
         url, _ = await stack.enter_async_context(tone_server(model))
-        place = await stack.enter_async_context(serving(*rest.routes))
+        api = await stack.enter_async_context(serving(*rest.routes))
         answers = ServedAgent(policy=policy or phone_policy(), settings=RealtimeSettings(), realtime_url=url)
-        plan = Plan(**{"token": TOKEN, "api": f"http://{place}", "listeners": Listeners(port=0, metrics_port=0), **more})
+        plan = Plan(**{"token": TOKEN, "api": api, "listeners": Listeners(port=0, metrics_port=0), **more})
         server = await stack.enter_async_context(serving_calls(plan, agent(answers) if agent else answers, gallery))
         yield Exchange(server, model, rest)
 

@@ -214,18 +214,26 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "COLUMNS": "200", **more}
 
 
-def callfsm(*arguments: object, cwd: Path | None = None, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run `callfsm ARGUMENTS` to its end."""
+def python(
+    *arguments: object, cwd: Path = ROOT, stdout: Any = subprocess.PIPE, stderr: Any = subprocess.PIPE, text: bool = True, **variables: str
+) -> "subprocess.CompletedProcess[Any]":
+    """Run Python, which finds us, to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "adapters.cli", *map(str, arguments)],
-        cwd=cwd or ROOT,
-        env=environment(PYTHONPATH=str(ROOT), **variables),
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**{"PYTHONPATH": str(ROOT), **variables}),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
+        stdout=stdout,
+        stderr=stderr,
+        text=text,
         timeout=PATIENCE_S,
         check=False,
     )
+
+
+def callfsm(*arguments: object, **how: Any) -> "subprocess.CompletedProcess[Any]":
+    """Run `callfsm ARGUMENTS` to its end."""
+    return python("-m", "adapters.cli", *arguments, **how)
 
 
 def begin_callfsm(*arguments: object, **variables: str) -> "subprocess.Popen[str]":

@@ -3,8 +3,8 @@
 import json
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -12,6 +12,7 @@ import attrs
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from adapters.seam.channel import ChannelClosed
 from adapters.standin.twilio.ids import Ids
@@ -241,23 +242,17 @@ async def answered(wire: Wire, channel: ApplicationEnd | None = None, **settings
     return TwilioLine(await answer(channel or wire.channel), **settings)
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves the signals to pytest."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
-async def serving(*routes: BaseRoute) -> AsyncIterator[str]:
-    """A real server on loopback while the block lasts; gives its host and port."""
+async def serving(*routes: BaseRoute, made_for: Callable[[str], ASGIApp] | None = None) -> AsyncIterator[str]:
+    """A real server on loopback while the block lasts, of routes or of what is made for its URL; gives that URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(Starlette(routes=list(routes)), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
-        server = _Server(config)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        app = made_for(url) if made_for else Starlette(routes=routes)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.serve, [listener])
+            # `serve` would take the signals, which are pytest's.
+            tasks.start_soon(server._serve, [listener])
             try:
-                yield f"127.0.0.1:{listener.getsockname()[1]}"
+                yield url
             finally:
                 server.should_exit = True

@@ -120,9 +120,9 @@ async def test_the_position_is_true_over_real_sockets() -> None:
         stopped[answered.started.call_sid] = event.played_ms
 
     calls = [placed(conditions=Conditions(jitter_ms=jitter_ms)) for jitter_ms in (0, 0, 0, 20)]
-    async with serving(*Application(interrupt).routes) as place, anyio.create_task_group() as tasks:
+    async with serving(*Application(interrupt).routes) as url, anyio.create_task_group() as tasks:
         for one in calls:
-            tasks.start_soon(one.dial, f"ws://{place}/stream", {})
+            tasks.start_soon(one.dial, f"{url.replace('http', 'ws')}/stream", {})
     for one in calls:
         assert one.hung is Hung.APPLICATION
         assert stopped[one.application.ids.call] == pytest.approx(one.stream.buffer.played * 20, abs=40)
@@ -131,9 +131,9 @@ async def test_the_position_is_true_over_real_sockets() -> None:
 async def test_everything_that_is_posted_is_signed_and_complete() -> None:
     app = Application(ignore_the_caller)
 
-    async with serving(*app.routes) as place:
-        call = placed(http.Application(Ids(), token=TOKEN), frames=10, status_callback=f"http://{place}/status")
-        await call.dial(f"http://{place}/voice", {})
+    async with serving(*app.routes) as url:
+        call = placed(http.Application(Ids(), token=TOKEN), frames=10, status_callback=f"{url}/status")
+        await call.dial(f"{url}/voice", {})
         assert call.hung is Hung.CALLER
         for url, fields, given in app.signatures:
             assert given == http.signature(url, fields, TOKEN)
@@ -146,19 +146,19 @@ async def test_everything_that_is_posted_is_signed_and_complete() -> None:
 
 
 async def test_a_busy_application_rejects_the_call() -> None:
-    async with serving(*Application(ignore_the_caller, '<Response><Reject reason="busy"/></Response>').routes) as place:
+    async with serving(*Application(ignore_the_caller, '<Response><Reject reason="busy"/></Response>').routes) as url:
         call = placed()
-        await call.dial(f"http://{place}/voice", {})
+        await call.dial(f"{url}/voice", {})
     assert (call.rejected, call.stream) == ("busy", None)
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/stream"])
 async def test_what_is_no_telephone_server_fails_in_one_line(path: str) -> None:
-    async with serving(*Application(ignore_the_caller).routes) as place:
+    async with serving(*Application(ignore_the_caller).routes) as url:
         with pytest.raises(CallFailed, match=r"404|405"):
-            await placed().dial(f"http://{place}{path}", {})
+            await placed().dial(f"{url}{path}", {})
         with pytest.raises(CallFailed, match="31920"):
-            await placed().dial(f"ws://{place}/voice", {})
+            await placed().dial(f"{url.replace('http', 'ws')}/voice", {})
 
 
 async def test_an_application_that_breaks_the_protocol_is_cut_off_with_its_code() -> None:
@@ -172,8 +172,8 @@ async def test_an_application_that_breaks_the_protocol_is_cut_off_with_its_code(
     app = Application(break_it)
 
     call = placed()
-    async with serving(*app.routes) as place:
-        await call.dial(f"http://{place}/voice", {})
+    async with serving(*app.routes) as url:
+        await call.dial(f"{url}/voice", {})
     assert call.hung is Hung.VIOLATION
     assert call.stream.words.startswith("31951")
     assert app.posted[-1]["StreamEvent"] == "stream-error"
@@ -227,8 +227,8 @@ async def test_the_command_calls_records_and_sums_up(tmp_path: Path) -> None:
 
     wav = write_wav(tmp_path / "caller.wav", sound(300))
     options = ["--caller", wav, "--hang-up-after", 1.2, "--dtmf", "1@0.5", "--parameter", "who=me", "--out", tmp_path / "out"]
-    async with serving(*Application(greet).routes) as place:
-        program = ["-m", "adapters.cli", "dial", f"ws://{place}/stream", *map(str, options)]
+    async with serving(*Application(greet).routes) as url:
+        program = ["-m", "adapters.cli", "dial", f"{url.replace('http', 'ws')}/stream", *map(str, options)]
         done = await anyio.run_process([sys.executable, *program], check=False, env=environment(TWILIO_AUTH_TOKEN=TOKEN))
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"the caller hung up" in done.stdout
@@ -260,8 +260,8 @@ async def test_a_call_that_the_server_cut_off_counts_as_that(code: int, code_of_
         await websocket.close(code)
 
     wav = write_wav(tmp_path / "caller.wav", sound(300))
-    async with serving(WebSocketRoute("/stream", end)) as place:
-        program = ["-m", "adapters.cli", "dial", f"ws://{place}/stream", "--caller", str(wav), "--out", str(tmp_path / "out")]
+    async with serving(WebSocketRoute("/stream", end)) as url:
+        program = ["-m", "adapters.cli", "dial", f"{url.replace('http', 'ws')}/stream", "--caller", str(wav), "--out", str(tmp_path / "out")]
         done = await anyio.run_process([sys.executable, *program], check=False, env=environment())
     assert (done.returncode, done.stderr) == (code_of_command, b"")
     assert f"the end      the application {words}" in (tmp_path / "out" / "dial.txt").read_text()
@@ -311,7 +311,7 @@ async def test_a_whole_call_is_greeted_interrupted_and_hung_up_by_rest(sound_for
 
     with standing_in(pace=Pace(hearing_s=30)) as url:
         async with serve_rest(calls) as rest, serving(*Application(hold).routes) as place:
-            await call.dial(f"http://{place}/voice", {})
+            await call.dial(f"{place}/voice", {})
     assert calls.updates == 1, "R47"
     effects = [effect for _, step in steps for effect in step.effects]
     [ended] = [effect for effect in effects if isinstance(effect, fx.TellEnded)]

@@ -1,9 +1,6 @@
 """The committed diagrams say what the tables say."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,7 +20,7 @@ from fsm.call import effects as fx, events as ev
 from fsm.call.states import AI_SPEAKING, CANCELLING, CLOSING, GREETING_LOCK, LISTENING
 from fsm.engine.machine import Machine
 from fsm.engine.notation import Declared, Region, Row, State, always, go, ignore, region, row
-from tests.shared.shell import PATIENCE_S
+from tests.shared.shell import python
 
 MADE = files()
 A4_PT = (595, 842)
@@ -60,15 +57,7 @@ def test_the_same_table_draws_the_same_bytes_in_another_process() -> None:
     code = (
         "import sys; from adapters.telling.diagrams import drawing; sys.stdout.buffer.write(repr(sorted(drawing.files().items())).encode())"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=FOLDER.parent,
-        env={**os.environ, "PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
-    assert run.stdout == repr(sorted(MADE.items())).encode()
+    assert python("-c", code, text=False, PYTHONHASHSEED="7").stdout == repr(sorted(MADE.items())).encode()
 
 
 @pytest.mark.parametrize("part", CALL.regions, ids=lambda part: part.name)
