@@ -145,9 +145,18 @@ class Held:
     def provoked(self) -> list[str]:
         """The codes of the errors that the script did not ask for."""
         errors = (ev.ErrorReceived, ev.CreateRefused, ev.CancelRefused)
-        codes = [str(step.event.code) for step in self.steps if isinstance(step.event, errors)]
+        codes = [str(step.event.code) for step in self.steps if isinstance(step.event, errors) and not self._crossed(step.event)]
         races = ("response_cancel_not_active", "conversation_already_has_active_response") if self.fault.races else ()
         return [code for code in codes if code not in self.fault.codes and code not in races]
+
+    def _crossed(self, refused: ev.Event) -> bool:
+        """Is it a cancel that left before the end of its response had come?"""
+        if not isinstance(refused, ev.CancelRefused):
+            return False
+        name, steps = refused.response_id, list(enumerate(self.steps))
+        sent = [number for number, step in steps if fx.CancelResponse(name) in step.effects]
+        ended = [number for number, step in steps if isinstance(step.event, ev.ResponseEnded) and step.event.response_id == name]
+        return bool(sent) and sent[:1] < ended[:1]
 
     @property
     def struck(self) -> bool:

@@ -187,9 +187,10 @@ async def test_a_click_on_a_call_watches_it_and_another_leads_back(tmp_path: Pat
             assert tab.run("page.model.call.redacted")
             assert tab.run("document.querySelector('#fleet').hidden")
             assert tab.run("page.model.spans.get('phase').map(span => span.state)")[-1] == "closed"
+            tab.run("page.model.before = true")
             tab.run("live.socket.close()")
             tab.wait("live.words.textContent.startsWith('The server is gone')")
-            tab.wait("live.words.textContent === ''")
+            tab.wait("live.words.textContent === '' && page.model.end && !page.model.before")
             tab.run("page.go('future')")
             tab.click(".change button")
             tab.wait("document.querySelector('.outcome')?.innerText.startsWith('its words are not shown')")
