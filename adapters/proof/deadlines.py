@@ -274,10 +274,8 @@ def _was_cut(moment: Moment) -> bool:
     asked = moment.before.asked
     if asked is not None and not asked.crossed:
         return asked.cut
-    return any(
-        answer.generated and (answer.cut or answer.cancelled or answer.unsent or answer.device is Device.NEVER)
-        for answer in moment.before.answers
-    )
+    alive = moment.before.live
+    return bool(alive) and all(answer.cut or answer.withdrawn or answer.device is Device.NEVER for answer in alive)
 
 
 def _cancels(moment: Moment) -> bool:

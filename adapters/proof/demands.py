@@ -176,7 +176,7 @@ def _result(asked: Asking, world: World, effect: fx.SendToolResult) -> Iterator[
         return
     answer = world.answer(tool.response_id)
     cut = asked.barged_in or isinstance(event, ev.ResponseCancelled | ev.TakenUp)
-    cut = cut or answer is None or answer.cut or answer.cancelled or answer.overdue
+    cut = cut or answer is None or answer.cut or answer.withdrawn or answer.overdue
     cut = cut or (answer is not None and answer.device is Device.NEVER)
     cut = cut or (world.asked is not None and world.asked.cut)
     full = sum(other is not tool and other.how in ("told", "runs") for other in world.tools) >= asked.policy.tools_at_once
@@ -246,7 +246,7 @@ def _true_reason(asked: Asking, world: World, reason: Reason) -> bool:
         said = world.answer(world.bye)
         if said is None:
             return True
-        lasts = said.audible or (said.generated and not (said.cancelled or said.cut))
+        lasts = said.audible or (said.generated and not (said.withdrawn or said.cut))
         return not (lasts or _broken_off(asked, said)) and (said.sound >= Sound.HEARD or said.device is Device.SILENCED)
     if reason is Reason.SESSION_LOST and world.lost <= asked.policy.reconnects:
         return False

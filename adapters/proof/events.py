@@ -128,11 +128,10 @@ def failed_to_pay(before: World, world: World, event: ev.Event, signals: tuple[t
         to_pay = frozenset() if ended is None else ended.pays
     elif any(one in signals for one in (ev.VoiceMissing, ev.PlayoutStalled, ev.AnswerFailed)) and front is not None and not to_pay:
         to_pay = front.pays
-    if not to_pay:
-        return world
+    if policy.create_response:  # what a server that answers by itself knew of, nobody can tell
+        return world._replace(maybe_tried=world.maybe_tried | to_pay)
     alone = not ((before.owed | before.optional) & IN_CONVERSATION) - to_pay
-    # what a server that answers by itself knew of, nobody can tell
-    counts = alone and bool(to_pay & IN_CONVERSATION) and ev.PlayoutStalled not in signals and not policy.create_response
+    counts = alone and bool(to_pay & IN_CONVERSATION) and ev.PlayoutStalled not in signals
     sure = min(world.sure + counts, policy.recoveries)
     return world._replace(tried=world.tried | to_pay, sure=sure)
 
@@ -140,7 +139,8 @@ def failed_to_pay(before: World, world: World, event: ev.Event, signals: tuple[t
 def _created(world: World, event: ev.ResponseCreated, policy: Policy, by_itself: bool) -> World:
     if world.answer(event.response_id) is not None:
         return world
-    world = world._replace(answers=tuple([answer._replace(overdue=True) if _given_up(answer) else answer for answer in world.answers]))
+    if all(_given_up(answer) for answer in world.answers if answer.live):
+        world = world._replace(answers=tuple([answer._replace(overdue=answer.overdue or answer.live) for answer in world.answers]))
     name, asked, world = event.response_id, world.asked, world._replace(wait_ms=0.0)
     if world.bye == "*" and asked is not None and not asked.crossed:
         world = world._replace(bye=name)
@@ -150,6 +150,8 @@ def _created(world: World, event: ev.ResponseCreated, policy: Policy, by_itself:
     needless = world.owed & {GREETING}
     world = world._replace(owed=world.owed - needless, optional=world.optional | needless)
     pays = (world.owed | world.optional) & IN_CONVERSATION if world.auto is None else world.auto
+    if asked is not None and asked.crossed and world.auto is None:  # it may be the one that we asked for, before whatever is owed now
+        world, pays = world._replace(owed=world.owed - pays, optional=world.optional | pays), frozenset()
     cut, over, cause = False, False, Cause.USER_TURN
     if asked is not None and not asked.crossed:
         pays, cut, over, cause = asked.pays, asked.cut, world.speaking, asked.cause
@@ -162,17 +164,19 @@ def _created(world: World, event: ev.ResponseCreated, policy: Policy, by_itself:
 
 
 def _given_up(answer: Answer) -> bool:
-    """Is a response that was cut over by now, as the server begins another, whatever is told of its end?"""
-    return answer.live and (answer.cut or answer.cancelled)
+    """Is one that was cut over by now, as the server begins another, where nothing else goes on?"""
+    return answer.cut or answer.cancelled
 
 
 def _ended(world: World, event: Any, _: Policy) -> World:
-    answer = world.answer(event.response_id)
+    """The end of a response, which shows, if it is complete, that the session works."""
+    answer, completed = world.answer(event.response_id), isinstance(event, ev.ResponseCompleted)
+    if completed and world.confirmed:
+        world = world._replace(lost=0)
     if answer is None:
         return world._replace(answers=(*world.answers, Answer(event.response_id, live=False)))
     if not answer.live:
         return world
-    completed = isinstance(event, ev.ResponseCompleted)
     cut = answer.cut or isinstance(event, ev.ResponseCancelled)
     unheard = answer.notice or answer.cancelled or answer.device is Device.NEVER
     paid = answer.pays if completed and answer.called and not unheard else frozenset()
@@ -185,7 +189,7 @@ def _ended(world: World, event: Any, _: Policy) -> World:
     if isinstance(event, ev.ResponseFailed | ev.ResponseIncomplete) and not answer.cancelled:
         world = world._replace(wait_ms=event.retry_after_ms)
     elif completed:
-        world = world._replace(lost=0, wait_ms=0.0)
+        world = world._replace(wait_ms=0.0)
     return with_answer(world, event.response_id, live=False, completed=completed, cut=cut)
 
 
@@ -293,7 +297,7 @@ def _goodbye(world: World, event: ev.GoodbyeSaid, policy: Policy) -> World:
     if world.bye or said is None or said.cause is Cause.GREETING or world.turns < policy.least_turns:
         return world
     heard = said is world.answers[-1] and was_heard_last(world, said) and not (said.called or world.failed)
-    lasts = said.completed or (said.live and not said.cancelled)
+    lasts = said.completed or (said.live and not said.withdrawn)
     counts = heard or (said.audible and lasts and not said.overdue)
     return world._replace(bye=said.id, why=Reason.GOODBYE, wish="") if counts else world
 
@@ -313,7 +317,7 @@ def _wished(world: World, event: ev.HangupRequested, _: Policy) -> World:
 def _starts(world: World, _: ev.SpeechStarted, __: Policy) -> World:
     asked = world.asked is not None and not (world.asked.cut or world.asked.crossed)
     alive = any(
-        answer.audible or (answer.generated and answer.device is not Device.NEVER and not (answer.cancelled or answer.cut))
+        answer.audible or (answer.generated and answer.device is not Device.NEVER and not (answer.withdrawn or answer.cut))
         for answer in world.answers
     )
     if world.bye != "*" and not (asked or alive):

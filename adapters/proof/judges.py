@@ -143,7 +143,7 @@ class Judge:
                 yield Rule.INTERRUPTED
             if after.synthesis and any(_speaks(answer, after.synthesis) and answer.cut for answer in after.answers):
                 yield Rule.SYNTHESIS_ENDS
-            alive = [answer for answer in after.answers if answer.generated and not (answer.cancelled or answer.unsent)]
+            alive = [answer for answer in after.answers if answer.generated and not answer.withdrawn]
             if policy.interrupts == "client" and alive:
                 yield Rule.INTERRUPTED_ENDS
             if not to_interrupt(before, policy) and before.front is not None:

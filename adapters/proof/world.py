@@ -128,6 +128,11 @@ class Answer(NamedTuple):
         return self.live and not self.overdue
 
     @property
+    def withdrawn(self) -> bool:
+        """Is it cancelled, though that may not have left?"""
+        return self.cancelled or self.unsent > 0
+
+    @property
     def audible(self) -> bool:
         """May it be heard?"""
         return self.device is Device.ADMITTED
@@ -329,7 +334,7 @@ def may_follow(world: World) -> bool:
 
 def is_broken(answer: Answer) -> bool:
     """Did a response fail, or was it cancelled, and its end is awaited, or was too long?"""
-    return answer.overdue or (answer.cancelled if answer.live else not answer.completed)
+    return answer.overdue or (answer.withdrawn if answer.live else not answer.completed)
 
 
 def is_past(answer: Answer) -> bool:

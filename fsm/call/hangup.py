@@ -7,6 +7,7 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause, Reason
 from fsm.call.guards import (
+    ANSWERS,
     AUDIBLE,
     CANCELLINGS,
     FATAL,
@@ -40,7 +41,6 @@ from fsm.call.states import (
     GREETING_LOCK,
     IN_PROGRESS,
     INCOMPLETE,
-    NOTHING,
     OVER,
     PARTING,
     QUIET,
@@ -66,7 +66,7 @@ def called_a_tool(call: Call, event: ev.GoodbyeSaid) -> bool:
 
 def caller_spoke(call: Call, _: object) -> bool:
     """Does the caller speak, or wait for an answer to what they said?"""
-    return call.turn.state is not QUIET or call.pending.state is not NOTHING
+    return call.turn.state is not QUIET or any(debt.cause in ANSWERS for debt in call.pending.owed)
 
 
 def withdrawn_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
@@ -152,7 +152,8 @@ def farewell_broken_off(call: Call, event: ev.SessionLost) -> bool:
 
 def goodbye_heard_out(call: Call, event: ev.TakenUp) -> bool:
     """Was the goodbye heard to its end before its process went (R42)?"""
-    return call.playout.id == call.hangup.id and call.response.state is COMPLETED and heard_out(call, event)
+    completed = call.response.id != call.hangup.id or call.response.state is COMPLETED
+    return call.playout.id == call.hangup.id and completed and heard_out(call, event)
 
 
 def goodbye_whole(call: Call, _: ev.VoiceMissing) -> bool:

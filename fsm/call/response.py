@@ -210,10 +210,16 @@ def note_unanswered(_: Call, __: ev.ResponseExpired) -> tuple[float, str]:
     return 0.0, ""
 
 
-@sets("wait_ms", "fault")
-def note_unheard(_: Call, __: ev.ResponseCompleted) -> tuple[float, str]:
-    """There was nothing to hear."""
-    return 0.0, "nothing_to_hear"
+@sets("wait_ms", "fault", "broken")
+def note_unheard(call: Call, event: ev.ResponseCompleted) -> tuple[float, str, tuple[str, ...]]:
+    """There was nothing to hear, so that no goodbye of it was heard either (R42)."""
+    return 0.0, "nothing_to_hear", _broken(call, event.response_id)
+
+
+@sets("broken")
+def note_broken_off(call: Call, _: ev.Signal) -> tuple[str, ...]:
+    """It is not heard to its end, though that may be told yet (R42, R91)."""
+    return _broken(call, call.response.id)
 
 
 @sets("id", "unsent", "ended", "called", "over_speech", "whole", "wait_ms")
@@ -290,7 +296,7 @@ def _given_up(call: Call) -> tuple[str, ...]:
 
 
 def _broken(call: Call, *responses: str) -> tuple[str, ...]:
-    return (*call.response.broken, *filter(None, responses))[-2:]
+    return tuple(dict.fromkeys((*call.response.broken, *filter(None, responses))))[-2:]
 
 
 RESPONSE = region(
@@ -319,7 +325,7 @@ RESPONSE = region(
 
     row(IN_PROGRESS,             ev.BargedIn,             server_will_cut,     go(SERVER_CANCELLING, note_cut)),
     row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, note_cut, cancel_response)),
-    row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
+    row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, note_broken_off, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseExpired,      to_follow,           go(IN_PROGRESS)),
     row(IN_PROGRESS,             ev.ResponseExpired,      takes_too_long,      stay(raises(ev.VoiceMissing))),
     row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
@@ -352,6 +358,7 @@ RESPONSE = region(
     row(CANCELLINGS,             ENDS_SESSION,           always,              go(CANCELLED, remember_own)),
 
     row(COMPLETED,               ev.BargedIn,             always,              stay(note_cut)),
+    row(COMPLETED,               ev.AnswerFailed,         always,              stay(note_broken_off)),
     row((FAILED, INCOMPLETE, CANCEL_IN_FLIGHT), ev.AnswerFailed, told_to_wait, stay(log_wait)),
     row((*IDLE, REQUESTED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS), ev.ResponseEnded, always, stay(remember_ended)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), harmless, stay(log_debug)),

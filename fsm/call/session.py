@@ -7,6 +7,7 @@ from fsm.call import events as ev
 from fsm.call.common import closing
 from fsm.call.effects import Cause, ConfigureSession, Level, Log, OpenSession, ProtectResponse, ReleaseResponse
 from fsm.call.guards import CONFIRMED_SESSION, call_is_quiet, may_ask, may_reconnect, next_cause, of_response, protected, protected_next
+from fsm.call.pending import turn_alone
 from fsm.call.snapshot import Call, Session
 from fsm.call.states import (
     AGED,
@@ -42,6 +43,11 @@ def protected_begins(call: Call, _: ev.ResponseDue) -> bool:
 def greeting_past(call: Call, _: ev.SessionConfirmed) -> bool:
     """Does the session, opened anew, keep the server's VAD from a greeting that is past?"""
     return call.policy.guards_greeting
+
+
+def greeting_forgone(call: Call, event: ev.TurnDismissed) -> bool:
+    """Is nothing left to protect, as a turn that was taken instead of the greeting wants no answer?"""
+    return turn_alone(call, event) and not protected(call, None)
 
 
 def nothing_goes_on(call: Call, _: ev.SessionExpired) -> bool:
@@ -110,6 +116,7 @@ SESSION = region(
     row(GUARDED,                     ev.ResponseCancelled, servers_vad_cut_in,  go(READY, release_response)),
     row(GUARDED,                     ev.ResponseDue,      protected_begins,     go(GUARDED)),
     row(GUARDED,                     ev.ResponseDue,      may_ask,              go(READY, release_response)),
+    row(GUARDED,                     ev.TurnDismissed,    greeting_forgone,     go(READY, release_response)),
     row(GUARDED,                     ev.SessionExpired,   always,               go(READY, release_response)),
     row((READY, AGED),               ev.ResponseDue,      protected_begins,     go(GUARDED, protect_response)),
     row(READY,                       ev.SessionExpired,   always,               go(AGED)),
@@ -120,7 +127,7 @@ SESSION = region(
     row(CONNECTED,                   ev.SessionLost,      always,               go(OVER)),
     row(LOST,                        ev.SessionExpired,   always,               go(CONNECTING, open_session)),
     row(LIVE,                        ev.TakenUp,          always,               go(CONNECTING)),
-    row(CONFIRMED_SESSION,           ev.ResponseCompleted, of_response,         stay(outage_over)),
+    row(CONFIRMED_SESSION,           ev.ResponseCompleted, always,              stay(outage_over)),
 
     row(LIVE,                        ev.ModelEvent,       always,               ignore("it does not change the session")),
     row(LIVE,                        (ev.Expired, ev.Signal), always,           ignore("another region's deadline, or nothing that changes the session")),

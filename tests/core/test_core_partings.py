@@ -4,7 +4,7 @@ from itertools import product
 
 from fsm import events as ev, states
 from fsm.call.effects import AddEntry, Cause, Flush, Reason, ReleaseResponse
-from fsm.call.guards import CANCELLINGS
+from fsm.call.guards import ANSWERS, CANCELLINGS
 from fsm.call.playout import LEADING
 from fsm.call.snapshot import Debt
 from tests.shared.core import Script, answering, asked, expired, greeting, hear, idle, now, playing_out, put, reading, speaking
@@ -78,6 +78,15 @@ def test_a_wished_end_that_names_nothing_is_withdrawn_by_nothing() -> None:
         named.expects(hangup=states.STAYING)
 
 
+def test_an_end_that_is_known_once_its_goodbye_was_heard_waits_for_nothing_but_an_answer() -> None:
+    """R42, R45: not for what the application or the call itself has to say."""
+    for kind in (ev.GoodbyeSaid, ev.HangupRequested):
+        for cause in Cause:
+            script = put(heard(), "pending", states.WANTED, owed=(Debt(cause),))
+            now(script, kind, "r1")
+            assert over(script) is (cause not in ANSWERS), cause
+
+
 def test_a_call_ends_with_its_goodbye_and_with_no_voice_before_it() -> None:
     """R42, R91: nor with a goodbye of which nothing was heard."""
     before = put(put(playing_out(), "playout", states.TAIL, next_id="r2"), "response", states.COMPLETED, id="r2")
@@ -118,6 +127,24 @@ def test_a_goodbye_that_failed_is_none_whatever_came_after_it() -> None:
         put(script, "playout", states.PLAYING, next_id="r2")
         now(script, ev.GoodbyeSaid, "r1")
         script.expects(hangup=states.STAYING)
+
+
+def test_a_goodbye_of_which_nothing_was_heard_is_none_though_nobody_waits_for_it_any_more() -> None:
+    """R42, R91: it brought no sound, or none in time, or lost its only sentence, and its turn is dismissed."""
+    silent, beside, missed = answering(), put(answering(), "response", states.IN_PROGRESS, unwanted=("x1",)), answering()
+    lost = answering(voice="chatterbox")
+    now(lost, ev.SentenceCut, "r1", 1, "Goodbye.", "r1.a")
+    expired(missed, "playout")
+    for script in (silent, beside, missed, lost):
+        now(script, ev.ResponseCompleted, "r1")
+    beside.expects(response=states.CANCEL_IN_FLIGHT)
+    now(lost, ev.SynthesisFailed, ONE, "boom")
+    for script in (silent, beside, missed, lost):
+        script.expects(pending=states.PAUSED, playout=states.SILENT)
+        now(script, ev.TurnDismissed)
+        now(script, ev.GoodbyeSaid, "r1")
+        script.expects(hangup=states.STAYING)
+        assert script.call.response.broken == ("r1",)
 
 
 def test_a_goodbye_whose_session_goes_before_its_end_is_none() -> None:

@@ -333,6 +333,9 @@ def test_a_goodbye_that_was_heard_to_its_end_ends_the_call() -> None:
     taken_up(script, told("r1", 900.0, 900.0))
     assert script.of(HangUp) == [HangUp(Reason.GOODBYE)]
     assert script.of(TellEnded) == [TellEnded(Reason.GOODBYE)]
+    script = put(put(playing_out(), "hangup", states.GOODBYE, id="r1"), "response", states.SERVER_CANCELLING, id="r2", ended=("r1",))
+    taken_up(script, told("r1", 900.0, 900.0))
+    assert len(script.of(HangUp)) == 1
     script = speaking()
     script.post(ev.GoodbyeSaid, "r1")
     taken_up(script, told("r1", 900.0, 900.0))

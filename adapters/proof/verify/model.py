@@ -17,33 +17,11 @@ from adapters.proof.verify.plans import Plan
 from adapters.proof.verify.reads import unread_in
 from adapters.proof.world import World, begin
 from fsm.call import events as ev, states
-from fsm.call.guards import ACTIVE_ALREADY
 from fsm.call.snapshot import Call, start
 from fsm.engine.explore import Move, Space, explore, wander
 from fsm.engine.machine import Machine, Step
 from fsm.engine.notation import NEVER, Row
 
-FURTHER: dict[str, tuple[ev.Event, ...]] = {
-    "cut": (ev.BargeInDetected(0.0),),
-    "leaving": (ev.HangupRequested(0.0),),
-    "parting": (ev.TurnCommitted(0.0), ev.HangupRequested(0.0)),
-    "busy": (ev.TurnCommitted(0.0), ev.CreateRefused(0.0, ACTIVE_ALREADY)),
-    "wordy": (ev.TurnCommitted(0.0), ev.ResponseCreated(0.0, "r1"), ev.TextArrived(0.0, "r1")),
-    "trailing": (
-        ev.ResponseCompleted(0.0, "r1"),
-        ev.ResponseCreated(0.0, "r2"),
-        ev.AudioArrived(0.0, "r2", "r2.a"),
-        ev.QueueEmptied(0.0, "r1"),
-    ),
-    "greeted": (
-        ev.GreetingPrepared(0.0),
-        ev.ResponseCreated(0.0, "r1"),
-        ev.AudioArrived(0.0, "r1", "r1.a"),
-        ev.ResponseCompleted(0.0, "r1"),
-    ),
-}
-"""What has happened besides, of which plans begin far from any start: an answer was interrupted, or is the last; the last one is asked for;
-the server is busy; an answer has words, and no sound; it is nearly heard, with another behind it; the greeting is heard."""
 BEGUN = (ev.LineOpened, ev.SessionOpened, ev.SessionConfirmed, ev.VadCalibrated)
 """What happens first, but where the opening itself is walked."""
 PATIENT = ("limit", "idle")
@@ -291,7 +269,7 @@ def _beginning(plan: Plan) -> Iterator[ev.Event]:
     if "opening" in plan.parts:
         return
     yield from (kind(0.0) for kind in BEGUN)
-    if plan.parts & {"answering", "cut", "leaving", "trailing"}:
+    if "answering" in plan.parts:
         yield ev.TurnCommitted(0.0, new_turn(World(), plan))
         yield ev.ResponseCreated(0.0, "r1")
         if plan.policy.voice == "realtime":
@@ -302,8 +280,6 @@ def _beginning(plan: Plan) -> Iterator[ev.Event]:
             yield ev.SentenceSynthesised(0.0, "call.r1.1", SOUND_MS)
             yield ev.AudioArrived(0.0, "r1")
             yield ev.SentenceStarted(0.0, "call.r1.1", 0.0)
-    for part, events in FURTHER.items():
-        yield from events if part in plan.parts else ()
 
 
 def _begun_together(left: Waits, begun: dict[int, float]) -> Waits:

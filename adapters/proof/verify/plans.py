@@ -95,7 +95,7 @@ DAILY = 4
 """Of how many combinations of choices each kind of plan is walked in a daily run, about."""
 MOST, DEEP_MOST = 1_000, 100_000
 """How many of the nearest states of a plan are explored."""
-WALKED, DEEP_WALKED = 1_000, 100_000
+WALKED, DEEP_WALKED = 2_000, 100_000
 """How many steps are gone at random with each combination of choices."""
 _BOUNDS = ("faults", "responses", "sentences", "notices", "most", "steps")
 _KINDS: list[tuple[str, str, dict[str, Any]]] = [
@@ -103,7 +103,7 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("keypad", "speech keys idle answering", {"greeting": False}),
     ("notice", "turns notices whole", {"notices": 2, "tools_at_once": 2}),
     ("notice", "speech notices answering", {"greeting": False}),
-    ("greeting", "turns opening", {"greeting": True}),
+    ("greeting", "turns opening dismiss", {"greeting": True}),
     ("greeting", "speech opening", {"greeting": True}),
     ("goodbye", "turns goodbye whole", {"goodbye_min_turns": 2}),
     ("goodbye", "speech goodbye answering", {"greeting": False}),
@@ -111,7 +111,7 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("limit", "turns limit answering", {"greeting": False}),
     ("limit", "speech limit", {}),
     ("outage", "turns outage opening", {"greeting": True, "faults": 2}),
-    ("outage", "speech outage answering", {"greeting": False, "faults": 2}),
+    ("outage", "goodbye outage answering", {"greeting": False, "faults": 2}),
     ("tools", "turns tools", {"tools_at_once": 2}),
     ("tools", "speech tools twice late answering", {"greeting": False, "tools_at_once": 2, "remembered_ids": 2}),
     ("memory", "turns memory items whole", {"sentences": 2, "queued_sentences": 4}),
@@ -135,58 +135,9 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("takeup", "speech takeup tools keys idle", {}),
     ("faults", "turns faults late twice unasked mute", {"remembered_ids": 2}),
     ("faults", "speech faults unasked answering", {"greeting": False, "cancel_attempts": 2, "remembered_ids": 2, "faults": 2}),
-    ("keypad", "speech keys answering", {"greeting": False, "keys_interrupt": False, "most": 200}),
-    ("keypad", "turns keys notices", {"greeting": True, "most": 200}),
-    ("goodbye", "turns goodbye progress whole answering", {"greeting": False, "create_response": True, "most": 300}),
-    ("goodbye", "unasked goodbye late answering", {"greeting": False, "most": 1000}),
-    ("farewell", "idle unasked", {"greeting": False, "idle_prompts": 0, "faults": 2, "most": 200}),
-    ("idle", "turns idle dismiss", {"greeting": False, "idle_prompts": 2, "idle_prompts_in_all": 1, "most": 200}),
-    ("tools", "turns tools", {"greeting": False, "tool_filler_ms": 0, "tools_at_once": 2, "most": 200}),
-    ("tools", "tools answering", {"greeting": False, "tools_at_once": 2, "most": 200}),
-    ("tools", "tools twice answering", {"greeting": False, "remembered_ids": 2, "most": 200}),
-    ("memory", "memory items answering", {"greeting": False, "voice": "chatterbox", "sentences": 3, "most": 300}),
-    ("overtaking", "turns answering", {"greeting": False, "create_response": True, "responses": 3, "most": 200}),
-    ("mute", "speech mute faults", {"greeting": False, "recoveries": 2, "most": 200}),
-    (
-        "mute",
-        "wordy takeup speech faults listens memory items progress outage limit",
-        {"greeting": False, "voice": "realtime", "faults": 2, "most": 150},
-    ),
-    ("busy", "busy unasked faults late", {"greeting": False, "create_response": False, "faults": 2, "most": 150}),
-    (
-        "cut",
-        "cut faults turns outage takeup unasked limit",
-        {"greeting": False, "interrupts": "client", "cancel_attempts": 2, "faults": 2, "most": 200},
-    ),
-    (
-        "cut",
-        "cut memory items late unasked whole",
-        {"greeting": False, "sentences": 2, "queued_sentences": 4, "remembered_ids": 3, "faults": 2, "most": 300},
-    ),
-    ("leaving", "leaving faults limit outage turns takeup", {"greeting": False, "faults": 2, "most": 200}),
-    ("leaving", "parting faults limit outage takeup", {"greeting": False, "create_response": False, "faults": 2, "most": 200}),
-    (
-        "overtaking",
-        "unasked listens progress answering memory items",
-        {"greeting": False, "create_response": True, "remembered_ids": 3, "most": 300},
-    ),
-    (
-        "overtaking",
-        "trailing unasked speech takeup limit memory progress",
-        {"greeting": False, "voice": "realtime", "remembered_ids": 3, "most": 200},
-    ),
-    ("greeting", "greeted turns unasked speech", {"greeting": True, "direction": "inbound", "voice": "realtime", "most": 200}),
-    ("keypad", "turns keys", {"greeting": False, "dtmf_digits": 1, "most": 100}),
-    ("idle", "idle opening outage", {"greeting": False, "most": 150}),
-    ("limit", "limit turns notices dismiss unasked", {"greeting": True, "most": 200}),
-    ("takeup", "takeup outage", {"greeting": False, "faults": 2, "most": 100}),
-    ("goodbye", "goodbye outage answering", {"greeting": False, "most": 100}),
-    ("calling", "notices tools", {"greeting": False, "most": 200}),
-    ("calling", "tools unasked answering", {"greeting": False, "most": 200}),
-    ("calling", "turns goodbye tools", {"greeting": False, "most": 300}),
+    ("goodbye", "unasked goodbye late answering", {"greeting": False}),
 ]
-"""The kinds of plans: what acts in each, besides responses, their sound and their end. `answering`: an answer is heard already; others
-begin as `model.FURTHER` says."""
+"""The kinds of plans: what acts in each, besides responses, their sound and their end. `answering`: an answer is heard already."""
 EVERYTHING = (
     "speech keys idle limit tools notices whole goodbye listens dismiss memory items progress outage takeup late twice unasked mute faults"
 )
