@@ -261,7 +261,16 @@ async def test_a_call_that_the_server_cut_off_counts_as_that(code: int, code_of_
 
     wav = write_wav(tmp_path / "caller.wav", sound(300))
     async with serving(WebSocketRoute("/stream", end)) as url:
-        program = ["-m", "adapters.cli", "dial", f"{url.replace('http', 'ws')}/stream", "--caller", str(wav), "--out", str(tmp_path / "out")]
+        program = [
+            "-m",
+            "adapters.cli",
+            "dial",
+            f"{url.replace('http', 'ws')}/stream",
+            "--caller",
+            str(wav),
+            "--out",
+            str(tmp_path / "out"),
+        ]
         done = await anyio.run_process([sys.executable, *program], check=False, env=environment())
     assert (done.returncode, done.stderr) == (code_of_command, b"")
     assert f"the end      the application {words}" in (tmp_path / "out" / "dial.txt").read_text()
