@@ -166,6 +166,16 @@ def test_a_response_of_which_nothing_was_heard_leaves_no_item() -> None:
         assert [one.response_id for one in heard.call.truncation.spoken] == ["r2"]
 
 
+def test_a_response_that_calls_a_tool_instead_leaves_no_item_either() -> None:
+    """R71, R91: it did not fail, and nothing of it was heard; whether a position is awaited of another or not."""
+    for state in (states.IN_STEP, states.POSITION_AWAITED):
+        script = put(answering(), "truncation", state)
+        script.post(ev.ItemAdded, "r1", "r1.a")
+        script.post(ev.ToolCalled, "t1", "look_up", "{}", "r1")
+        assert DeleteItem("r1.a") in script.post(ev.ResponseCompleted, "r1")
+        assert script.post(ev.ItemAdded, "r1", "r1.b") == [DeleteItem("r1.b")]
+
+
 def test_what_comes_of_a_response_that_was_given_up_is_deleted_and_what_was_heard_of_it_stays() -> None:
     """R88, R97: its end does not come, though all that came of it was heard; what is told twice is no news."""
     for followed, awaited in product((False, True), repeat=2):
