@@ -3,6 +3,7 @@
 import argparse
 import os
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,10 +132,12 @@ def _realtime(options: argparse.Namespace, orders: "Orders | None") -> int:
     faults = _faults(options.faults, REALTIME)
 
     from adapters.standin.realtime.connection import Pace
-    from adapters.standin.realtime.server import run_realtime
+    from adapters.standin.realtime.server import run_realtime, serve
 
     pace, key = Pace(words_per_s=options.words_per_s), os.environ.get(STAND_IN_KEY_VARIABLE)
-    run_realtime(options.port, log=options.log, key=key, pace=pace, faults=faults, without=options.without, orders=orders)
+    run_realtime(
+        partial(serve, port=options.port, log=options.log, key=key, pace=pace, faults=faults, without=options.without, orders=orders)
+    )
     return 0
 
 

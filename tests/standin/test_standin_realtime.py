@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import signal
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -15,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from adapters.standin.dialogue import BluebirdCycles, Call, Say, Turn
 from adapters.standin.ears import Transcriber, decode, encode
 from adapters.standin.realtime.connection import Pace
-from adapters.standin.realtime.server import run_realtime
+from adapters.standin.realtime.server import run_realtime, serve
 from tests.shared.shell import PATIENCE_S, begin_callfsm
 from tests.shared.standin_client import QUICK, SECOND, WRITTEN, Client, calling, meeting, serving, text_of
 
@@ -338,7 +339,7 @@ async def test_a_key_and_the_right_path_open_the_door() -> None:
 
 def test_a_taken_port_is_an_oserror(server: str) -> None:
     with pytest.raises(OSError, match="address already in use"):
-        run_realtime(int(server.split(":")[2].split("/")[0]))
+        run_realtime(partial(serve, port=int(server.split(":")[2].split("/")[0])))
 
 
 @pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT])

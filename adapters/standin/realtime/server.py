@@ -7,7 +7,7 @@ run in threads, because either would hold up the sound of the other calls.
 import asyncio
 import hmac
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,12 @@ CLOSE_S = 2.0
 """How long a client may take to answer a close frame."""
 
 
-def run_realtime(port: int, **settings: Any) -> None:
-    """Be the server until SIGTERM or SIGINT, with the settings of `serve`; prints one line, `ready ws://…`, when it takes connections.
+def run_realtime(serving: Callable[..., Coroutine[Any, Any, None]]) -> None:
+    """Be the server until SIGTERM or SIGINT: `serve` with its settings bound; prints one line, `ready ws://…`, when it takes connections.
 
     OSError when it cannot listen.
     """
-    asyncio.run(_until_told(port, **settings))
+    asyncio.run(_until_told(serving(on_ready=_print_ready)))
 
 
 async def serve(
@@ -94,10 +94,9 @@ async def serve(
                 house.let_go()
 
 
-async def _until_told(port: int, **settings: Any) -> None:
+async def _until_told(served: Coroutine[Any, Any, None]) -> None:
     """Serve until a signal comes."""
-    serving = asyncio.ensure_future(serve(port=port, on_ready=_print_ready, **settings))
-    loop = asyncio.get_running_loop()
+    serving, loop = asyncio.ensure_future(served), asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, serving.cancel)
     await asyncio.wait([serving])
