@@ -95,9 +95,16 @@ async def ignore_the_caller(channel: Channel) -> None:
 
 
 async def test_the_position_is_true_over_real_sockets() -> None:
-    """Within 40 ms of what Twilio's buffer played, wherever the interruption comes (R71)."""
+    """Within 40 ms of what Twilio's buffer played, wherever the interruption comes (R71), and what a busy machine is late by."""
     chance = random.Random(7)
     stopped: dict[str, float] = {}
+    late_ms = [0.0]
+
+    async def watch() -> None:
+        while True:
+            due_s = anyio.current_time() + 0.01
+            await anyio.sleep_until(due_s)
+            late_ms.append((anyio.current_time() - due_s) * 1000)
 
     async def interrupt(channel: Channel) -> None:
         log, answered = Log(), await answer(channel)
@@ -120,12 +127,15 @@ async def test_the_position_is_true_over_real_sockets() -> None:
         stopped[answered.started.call_sid] = event.played_ms
 
     calls = [placed(conditions=Conditions(jitter_ms=jitter_ms)) for jitter_ms in (0, 0, 0, 20)]
-    async with serving(*Application(interrupt).routes) as url, anyio.create_task_group() as tasks:
-        for one in calls:
-            tasks.start_soon(one.dial, f"{url.replace('http', 'ws')}/stream", {})
+    async with serving(*Application(interrupt).routes) as url, anyio.create_task_group() as watching:
+        watching.start_soon(watch)
+        async with anyio.create_task_group() as tasks:
+            for one in calls:
+                tasks.start_soon(one.dial, f"{url.replace('http', 'ws')}/stream", {})
+        watching.cancel_scope.cancel()
     for one in calls:
         assert one.hung is Hung.APPLICATION
-        assert stopped[one.application.ids.call] == pytest.approx(one.stream.buffer.played * 20, abs=40)
+        assert stopped[one.application.ids.call] == pytest.approx(one.stream.buffer.played * 20, abs=40 + max(late_ms))
 
 
 async def test_everything_that_is_posted_is_signed_and_complete() -> None:
