@@ -61,7 +61,7 @@ def run_chatterbox(
         listener = stack.enter_context(socket.create_server(("127.0.0.1", port)))
         lines = stack.enter_context(log.open("a", encoding="utf-8", buffering=1)) if log else None
         script = faults or Script(CHATTERBOX)
-        server = Service(Voice.load(), DIALECTS[dialect], script, key, synthesis_ms, lines, frozenset(without))
+        server = Service(Voice.load(), DIALECTS[dialect], script, key, synthesis_ms, 1, lines, frozenset(without))
         if orders is not None:
             orders.take = server.order
         stopped = threading.Event()

@@ -36,13 +36,13 @@ class Service:
     script: Script
     key: str | None
     synthesis_ms: tuple[int, int]
+    at_once: int
     log: TextIO | None
     without: frozenset[str] = frozenset()
     jobs: Jobs = attrs.field(factory=Jobs, init=False)
     schedule: Schedule = attrs.field(init=False)
     unnamed: int = attrs.field(default=0, init=False)
     turns: anyio.Semaphore = attrs.field(init=False)
-    """Whose turn it is to be synthesised: one at a time, as on a GPU."""
     engine: uvicorn.Server | None = attrs.field(default=None, init=False)
     down_s: float | None = attrs.field(default=None, init=False)
     """How long to be gone before listening again; None: for good."""
@@ -59,7 +59,7 @@ class Service:
 
     def begin(self) -> None:
         """Take requests in a loop of its own, with nobody in synthesis yet."""
-        self.turns = anyio.Semaphore(1)
+        self.turns = anyio.Semaphore(self.at_once)
 
     def stop(self) -> None:
         """Take no more requests, and break off those under way; from any thread."""
@@ -218,7 +218,7 @@ class Service:
             listening.close()
         if fault.name == "crash":
             self._load(fault["ms"] + fault["loading_ms"] if fault["loading_ms"] else 0)
-            self.jobs, self.turns = Jobs(), anyio.Semaphore(1)
+            self.jobs, self.turns = Jobs(), anyio.Semaphore(self.at_once)
             for connection in list(self.engine.server_state.connections):
                 connection.transport.abort()
             self.engine.force_exit = True
