@@ -276,6 +276,7 @@ def _owes_what_is_owed(call: Call, world: World) -> bool:
     asked_for = all(count <= notices[name] for name, count in named.items() if name.startswith(NOTICE))
     told = Counter({name: count for name, count in due.items() if name.startswith(NOTICE) or name == WARNING})
     firm = any(debt.cause is Cause.USER_TURN and not debt.noise for debt in call.pending.owed)
+    # with a listener's word before it, either may be the turn that is owed
     unsure = world.front is not None and world.front.id == world.doubt and not {TURN, SOUND} & world.owed and TURN not in world.optional
     if firm and unsure and not (world.failed or _untold(call, world)):
         return False

@@ -5,7 +5,8 @@ import os
 import threading
 
 POLITENESS = 5
-"""By how much a worker's priority is lower than its parent's: its work is long, and a call that is held meanwhile is not to be late."""
+"""By how much a worker's priority is lower than its parent's: its work is long, and a call that is held meanwhile is not to be late.
+More, and it all but stands still on a machine that is busy with anything else."""
 
 
 def end_with_parent() -> None:

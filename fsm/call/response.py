@@ -218,7 +218,7 @@ def note_unheard(call: Call, event: ev.ResponseCompleted) -> tuple[float, str, t
 
 @sets("broken")
 def note_broken_off(call: Call, _: ev.Signal) -> tuple[str, ...]:
-    """It is not heard to its end, though that may be told yet (R42, R91)."""
+    """It was not spoken, or is cut off: the end that may still be told of it makes it no goodbye that was heard (R42, R91)."""
     return _broken(call, call.response.id)
 
 

@@ -46,7 +46,7 @@ def greeting_past(call: Call, _: ev.SessionConfirmed) -> bool:
 
 
 def greeting_forgone(call: Call, event: ev.TurnDismissed) -> bool:
-    """Is nothing left to protect, as a turn that was taken instead of the greeting wants no answer?"""
+    """Is nothing left to protect, as a turn that was taken instead of the greeting wants no answer (R25, R36)?"""
     return turn_alone(call, event) and not protected(call, None)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import attrs
 import pytest
 
+from fsm.call import effects as fx, events as ev
 from tests.matrix import CallerOfTwoTurns, Held, end_of, hold_all, old_audio_of, servers, verdicts, words_of
 from tests.matrix_faults import BACKENDS, FAULTS, Cell, covering_cells, every_cell
 
@@ -94,6 +95,17 @@ def test_a_judge_can_find_something_wrong(world: World) -> None:
     cancel = {**asked.realtime_log[0], "event": {"type": "response.cancel", "event_id": "cf_x", "response_id": "resp_x"}}
     assert "cancels" in words_of(attrs.evolve(asked, realtime_log=[*asked.realtime_log, cancel, cancel]))
     assert "while the caller spoke" in words_of(attrs.evolve(asked, caller=spoken))
+    ended, sent, refused = (
+        attrs.evolve(good.steps[0], event=event, effects=effects)
+        for event, effects in (
+            (ev.ResponseCompleted(0.0, "r1"), ()),
+            (ev.BargeInDetected(0.0), (fx.CancelResponse("r1"),)),
+            (ev.CancelRefused(0.0, "r1", "response_cancel_not_active"), ()),
+        )
+    )
+    assert attrs.evolve(good, steps=[sent, ended, refused]).provoked == [], "they crossed"
+    for steps in ([ended, sent, refused], [ended, refused], [sent, refused]):
+        assert attrs.evolve(good, steps=steps).provoked == ["response_cancel_not_active"]
     other = attrs.evolve(good, cell=Cell("malformed_json", "realtime", "client", "trio"))
     assert "did not strike" in str(verdicts(other))
 
