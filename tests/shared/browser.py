@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -28,6 +29,8 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
     "--remote-debugging-port=0",
 )
+ENDS_WITHIN_S = 10.0
+"""What a browser has to put its profile in order."""
 
 
 class Tab:
@@ -163,14 +166,26 @@ def chromium(folder: Path, *flags: str) -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program
     command = [program, *FLAGS, f"--user-data-dir={folder}", *flags, "about:blank"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with running(command) as process:
+        port = folder / "DevToolsActivePort"
+        until_s = time.monotonic() + PATIENCE_S
+        while not (port.exists() and len(lines := port.read_text().split()) == 2):
+            assert process.poll() is None and time.monotonic() < until_s, "Chromium did not start"
+            time.sleep(0.02)
+        with connect(f"ws://127.0.0.1:{lines[0]}{lines[1]}", max_size=None, proxy=None) as socket:
+            yield Browser(socket)
+
+
+@contextmanager
+def running(command: list[str], **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A browser's process while the body runs; one that does not end when it is told to is killed."""
+    process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
         try:
-            port = folder / "DevToolsActivePort"
-            until_s = time.monotonic() + PATIENCE_S
-            while not (port.exists() and len(lines := port.read_text().split()) == 2):
-                assert process.poll() is None and time.monotonic() < until_s, "Chromium did not start"
-                time.sleep(0.02)
-            with connect(f"ws://127.0.0.1:{lines[0]}{lines[1]}", max_size=None, proxy=None) as socket:
-                yield Browser(socket)
-        finally:
-            process.terminate()
+            process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(PATIENCE_S)

@@ -2,9 +2,7 @@
 
 import base64
 import json
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.shared.browser import Tab
+from tests.shared.browser import Tab, running
 from tests.shared.shell import PATIENCE_S
 
 PREFS = {
@@ -88,16 +86,12 @@ def firefox(folder: Path, **variables: str) -> Iterator[FirefoxTab]:
     assert found
     (folder / "user.js").write_text("".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFS.items()))
     command = [found, "--headless", "--no-remote", "--profile", str(folder), "--remote-debugging-port=0"]
-    environment = {**os.environ, "HOME": str(folder), **variables}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            place = folder / "WebDriverBiDiServer.json"
-            until_s = time.monotonic() + PATIENCE_S
-            while not (place.exists() and (text := place.read_text())):
-                assert process.poll() is None and time.monotonic() < until_s, "Firefox did not start"
-                time.sleep(0.02)
-            port = json.loads(text)["ws_port"]
-            with connect(f"ws://127.0.0.1:{port}/session", max_size=None, proxy=None) as socket:
-                yield FirefoxTab(socket)
-        finally:
-            process.terminate()
+    with running(command, HOME=str(folder), **variables) as process:
+        place = folder / "WebDriverBiDiServer.json"
+        until_s = time.monotonic() + PATIENCE_S
+        while not (place.exists() and (text := place.read_text())):
+            assert process.poll() is None and time.monotonic() < until_s, "Firefox did not start"
+            time.sleep(0.02)
+        port = json.loads(text)["ws_port"]
+        with connect(f"ws://127.0.0.1:{port}/session", max_size=None, proxy=None) as socket:
+            yield FirefoxTab(socket)
