@@ -5,7 +5,7 @@ BIN := .venv/bin
 NEWEST := .newest/bin
 QUIET := --quiet --disable-pip-version-check
 # Three at a time on two cores: many a test waits for real sound. A file's tests stay together, as they share servers.
-TEST := -m pytest -n 3 --dist loadfile
+TEST := -m pytest -n 3 --dist loadfile --max-worker-restart 0
 
 .PHONY: all run page test needs newest constraints check lint types cover bench ears chaos kills matrix fuzz verify diagrams oracles mutants dist docs clean
 

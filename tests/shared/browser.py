@@ -166,7 +166,7 @@ def chromium(folder: Path, *flags: str) -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program
     command = [program, *FLAGS, f"--user-data-dir={folder}", *flags, "about:blank"]
-    with running(command) as process:
+    with running(command, {}) as process:
         port = folder / "DevToolsActivePort"
         until_s = time.monotonic() + PATIENCE_S
         while not (port.exists() and len(lines := port.read_text().split()) == 2):
@@ -177,7 +177,7 @@ def chromium(folder: Path, *flags: str) -> Iterator[Browser]:
 
 
 @contextmanager
-def running(command: list[str], **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
+def running(command: list[str], variables: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """A browser's process while the body runs; one that does not end when it is told to is killed."""
     process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -86,7 +86,7 @@ def firefox(folder: Path, **variables: str) -> Iterator[FirefoxTab]:
     assert found
     (folder / "user.js").write_text("".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFS.items()))
     command = [found, "--headless", "--no-remote", "--profile", str(folder), "--remote-debugging-port=0"]
-    with running(command, HOME=str(folder), **variables) as process:
+    with running(command, {"HOME": str(folder), **variables}) as process:
         place = folder / "WebDriverBiDiServer.json"
         until_s = time.monotonic() + PATIENCE_S
         while not (place.exists() and (text := place.read_text())):
