@@ -32,20 +32,16 @@ from fsm.call.guards import (
 from fsm.call.idle import gives_up_waiting
 from fsm.call.snapshot import Call, Hangup
 from fsm.call.states import (
-    CANCELLED,
     COMPLETED,
     CONFIGURING,
     CONNECTING,
-    FAILED,
     GOODBYE,
     GREETING_LOCK,
     IN_PROGRESS,
-    INCOMPLETE,
     OVER,
     PARTING,
     QUIET,
     REQUESTED,
-    SILENT,
     STAYING,
     SYNTHESISING,
 )
@@ -56,7 +52,7 @@ LIVE = (STAYING, PARTING, GOODBYE)
 
 def heard_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
     """Was that response completed and heard before we learned that it says goodbye, so that it is not said again (R42, R43)?"""
-    return call.playout.state is SILENT and call.response.state is COMPLETED and event.response_id == call.response.id
+    return event.response_id == call.response.id == call.playout.heard_out and call.response.state is COMPLETED
 
 
 def called_a_tool(call: Call, event: ev.GoodbyeSaid) -> bool:
@@ -71,15 +67,12 @@ def caller_spoke(call: Call, _: object) -> bool:
 
 def withdrawn_already(call: Call, event: ev.GoodbyeSaid | ev.HangupRequested) -> bool:
     """Was the response that it names cut or broken off, or has the caller spoken since it was heard (R42, R45)?"""
-    if event.response_id in call.response.broken:
-        return True
-    if not event.response_id:
+    named = event.response_id
+    if not named or (named == call.response.id and call.response.state is IN_PROGRESS):
         return False
-    if event.response_id == call.response.id and call.response.state is COMPLETED:
-        return call.playout.state is SILENT and caller_spoke(call, None)
-    if event.response_id == call.response.id and call.response.state in (*CANCELLINGS, CANCELLED, FAILED, INCOMPLETE):
-        return True
-    return event.response_id in call.response.ended and not being_heard(call, event)
+    if being_heard(call, event):
+        return named not in call.response.completed
+    return named in (*call.response.ended, call.response.id) and (not heard_already(call, event) or caller_spoke(call, None))
 
 
 def of_greeting(call: Call, event: ev.GoodbyeSaid) -> bool:

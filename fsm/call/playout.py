@@ -149,6 +149,14 @@ def forget(_: Call, __: ev.Event) -> tuple[str, str, str, bool, bool, bool]:
     return "", "", "", False, False, False
 
 
+@sets("heard_out")
+def note_heard_out(call: Call, _: ev.PlayoutOver) -> str:
+    """It was heard to its end, if anything was or had to be, and it was not flushed: of one that was, the device is to account."""
+    heard = call.playout.heard or (call.response.id == call.playout.id and calls_instead(call))
+    flushed = call.playout.id in call.truncation.awaited
+    return call.playout.id if heard and not flushed else call.playout.heard_out
+
+
 @sets("heard")
 def note_heard(_: Call, __: ev.DeviceEvent) -> bool:
     """Some of the response was heard."""
@@ -194,9 +202,9 @@ PLAYOUT = region(
     row(STARVED,                 ev.VoiceMissing,         heard_whole,          stay(raises(ev.PlayoutOver))),
     row(AUDIBLE,                 ev.VoiceMissing,         always,               stay(flush, raises(ev.PlayoutOver))),
     row((ADMITTED, PLAYING, STARVED), ev.PlayoutStalled,  always,               stay(flush, log_stalled, raises(ev.PlayoutOver))),
-    row(LEADING,                 ev.PlayoutOver,          followed_by_sound,    go(ONSET, promote_next, retire)),
-    row(LEADING,                 ev.PlayoutOver,          followed,             go(ADMITTED, promote_next, retire)),
-    row(AUDIBLE,                 ev.PlayoutOver,          always,               go(SILENT, forget, retire)),
+    row(LEADING,                 ev.PlayoutOver,          followed_by_sound,    go(ONSET, note_heard_out, promote_next, retire)),
+    row(LEADING,                 ev.PlayoutOver,          followed,             go(ADMITTED, note_heard_out, promote_next, retire)),
+    row(AUDIBLE,                 ev.PlayoutOver,          always,               go(SILENT, note_heard_out, forget, retire)),
 
     row(LEADING,                 ev.AudioArrived,         of_next,              stay(note_arrival)),
     row(AUDIBLE,                 ev.QuestionAsked,        of_playout,           stay(note_question)),

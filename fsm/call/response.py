@@ -181,16 +181,10 @@ def note_more(_: Call, __: ev.ItemAdded | ev.AudioArrived) -> bool:
     return False
 
 
-@sets("wait_ms", "fault", "broken")
-def note_failure(call: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> tuple[float, str, tuple[str, ...]]:
+@sets("wait_ms", "fault")
+def note_failure(_: Call, event: ev.ResponseFailed | ev.ResponseIncomplete) -> tuple[float, str]:
     """How long the server asks to be left alone (R92), and what failed."""
-    return event.retry_after_ms, event.reason, _broken(call, event.response_id)
-
-
-@sets("broken")
-def note_cut(call: Call, _: ev.BargedIn) -> tuple[str, ...]:
-    """The caller does not hear to its end what is heard, nor what was to follow it (R45)."""
-    return _broken(call, call.playout.id, call.playout.next_id)
+    return event.retry_after_ms, event.reason
 
 
 @sets("wait_ms", "fault")
@@ -210,16 +204,10 @@ def note_unanswered(_: Call, __: ev.ResponseExpired) -> tuple[float, str]:
     return 0.0, ""
 
 
-@sets("wait_ms", "fault", "broken")
-def note_unheard(call: Call, event: ev.ResponseCompleted) -> tuple[float, str, tuple[str, ...]]:
-    """There was nothing to hear, so that no goodbye of it was heard either (R42)."""
-    return 0.0, "nothing_to_hear", _broken(call, event.response_id)
-
-
-@sets("broken")
-def note_broken_off(call: Call, _: ev.Signal) -> tuple[str, ...]:
-    """It was not spoken, or is cut off: the end that may still be told of it makes it no goodbye that was heard (R42, R91)."""
-    return _broken(call, call.response.id)
+@sets("wait_ms", "fault")
+def note_unheard(_: Call, __: ev.ResponseCompleted) -> tuple[float, str]:
+    """There was nothing to hear (R91)."""
+    return 0.0, "nothing_to_hear"
 
 
 @sets("id", "unsent", "ended", "called", "over_speech", "whole", "wait_ms")
@@ -240,16 +228,11 @@ def remember_ended(call: Call, event: ev.ResponseEnded) -> tuple[tuple[str, ...]
     return _with(call, event.response_id), tuple(other for other in call.response.unwanted if other != event.response_id)
 
 
-@sets("broken")
-def note_unadmitted(call: Call, event: ev.ResponseCreated) -> tuple[str, ...]:
-    """Nothing of it will be heard, whatever becomes of it (R42)."""
-    return _broken(call, *_given_up(call), event.response_id)
-
-
-@sets("broken")
-def note_given_up(call: Call, _: ev.ResponseCreated) -> tuple[str, ...]:
-    """The end of one that was cancelled is awaited no longer (R42, R97)."""
-    return _broken(call, *_given_up(call))
+@sets("completed")
+def note_completed(call: Call, event: ev.ResponseEnded) -> tuple[str, ...]:
+    """It came to its end, and may be heard to it (R42)."""
+    completed = (*call.response.completed, event.response_id) if isinstance(event, ev.ResponseCompleted) else call.response.completed
+    return tuple(name for name in completed if name in (call.playout.id, call.playout.next_id))
 
 
 @sets("ended", "unwanted")
@@ -266,10 +249,10 @@ def await_unwanted(call: Call, event: ev.ResponseEnded) -> tuple[str, int, tuple
     return first, 0, _with(call, event.response_id), tuple(others)
 
 
-@sets("ended", "unwanted", "broken")
-def remember_own(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+@sets("ended", "unwanted")
+def remember_own(call: Call, _: ev.Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The live response is done with before its end, and whatever else was awaited."""
-    return _with(call, call.response.id), (), _broken(call, call.response.id)
+    return _with(call, call.response.id), ()
 
 
 @sets("unsent")
@@ -290,15 +273,6 @@ def _with(call: Call, response_id: str) -> tuple[str, ...]:
     return (*ended, response_id)[-call.policy.remembered_ids :]
 
 
-def _given_up(call: Call) -> tuple[str, ...]:
-    """The response whose end is awaited after its cancel."""
-    return (call.response.id,) if call.response.state in CANCELLINGS else ()
-
-
-def _broken(call: Call, *responses: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*call.response.broken, *filter(None, responses))))[-2:]
-
-
 RESPONSE = region(
     "response",
     *closing(LIVE),
@@ -312,24 +286,24 @@ RESPONSE = region(
     row(REQUESTED,               ev.CreateRefused,        always,              go(FAILED, note_refusal, log_warning, raises(ev.AnswerFailed))),
     row(REQUESTED,               ev.ResponseExpired,      always,              go(FAILED, note_unanswered, log_create_unanswered, raises(ev.AnswerFailed))),
 
-    row(WITHDRAWN,               ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_id, note_unadmitted, cancel_created)),
+    row(WITHDRAWN,               ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_id, cancel_created)),
     row(WITHDRAWN,               ev.CreateRefused,        always,              go(CANCELLED, log_debug)),
     row(WITHDRAWN,               ev.ResponseExpired,      always,              go(CANCELLED, log_create_unanswered)),
 
     row(BLOCKED,                 ev.ResponseEnded,        always,              go(FAILED, remember_ended)),
     row(BLOCKED,                 (ev.ResponseExpired, *ENDS_SESSION), always, go(FAILED)),
 
-    row(UNASKED,                 ev.ResponseCreated,      welcome,             go(IN_PROGRESS, take_unasked, note_given_up)),
-    row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked, note_unadmitted)),
-    row(UNASKED,                 ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, note_unadmitted, cancel_created)),
+    row(UNASKED,                 ev.ResponseCreated,      welcome,             go(IN_PROGRESS, take_unasked)),
+    row(UNASKED,                 ev.ResponseCreated,      servers_to_cancel,   go(SERVER_CANCELLING, take_unasked)),
+    row(UNASKED,                 ev.ResponseCreated,      always,              go(CANCEL_IN_FLIGHT, take_unasked, cancel_created)),
 
-    row(IN_PROGRESS,             ev.BargedIn,             server_will_cut,     go(SERVER_CANCELLING, note_cut)),
-    row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, note_cut, cancel_response)),
-    row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, note_broken_off, cancel_response, log_too_long)),
+    row(IN_PROGRESS,             ev.BargedIn,             server_will_cut,     go(SERVER_CANCELLING)),
+    row(IN_PROGRESS,             ev.BargedIn,             always,              go(CANCEL_IN_FLIGHT, cancel_response)),
+    row(IN_PROGRESS,             (ev.VoiceMissing, ev.PlayoutStalled), heard_in_progress, go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
     row(IN_PROGRESS,             ev.ResponseExpired,      to_follow,           go(IN_PROGRESS)),
     row(IN_PROGRESS,             ev.ResponseExpired,      takes_too_long,      stay(raises(ev.VoiceMissing))),
     row(IN_PROGRESS,             ev.ResponseExpired,      always,              go(CANCEL_IN_FLIGHT, cancel_response, log_too_long)),
-    row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, note_unadmitted, cancel_created)),
+    row(IN_PROGRESS,             ev.ResponseCreated,      always,              stay(remember_refused, cancel_created)),
     row(IN_PROGRESS,             ev.ToolCalled,           first_call,          stay(note_call)),
     row(IN_PROGRESS,             ev.ItemsDone,             of_generated,        stay(note_done)),
     row(IN_PROGRESS,             (ev.ItemAdded, ev.AudioArrived), of_generated, stay(note_more)),
@@ -339,8 +313,8 @@ RESPONSE = region(
     row(IN_PROGRESS,             ev.ResponseCompleted,    completes_unheard,   go(COMPLETED, remember_ended, note_unheard, raises(ev.AnswerFailed))),
     row(IN_PROGRESS,             ev.ResponseFailed,       of_response,         go(FAILED, remember_ended, note_failure, raises(ev.AnswerFailed))),
     row(IN_PROGRESS,             ev.ResponseIncomplete,   of_response,         go(INCOMPLETE, remember_ended, note_failure, raises(ev.AnswerFailed))),
-    row((IN_PROGRESS, *CANCELLINGS), (ev.ResponseCompleted, ev.ResponseCancelled), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted)),
-    row((IN_PROGRESS, *CANCELLINGS), ev.ResponseCompleted,  of_response,       go(COMPLETED, remember_ended)),
+    row((IN_PROGRESS, *CANCELLINGS), (ev.ResponseCompleted, ev.ResponseCancelled), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted, note_completed)),
+    row((IN_PROGRESS, *CANCELLINGS), ev.ResponseCompleted,  of_response,       go(COMPLETED, remember_ended, note_completed)),
     row((IN_PROGRESS, *CANCELLINGS), ev.ResponseCancelled,  of_response,       go(CANCELLED, remember_ended)),
     row(CANCELLINGS,             (ev.ResponseFailed, ev.ResponseIncomplete), unwanted_left, go(CANCEL_IN_FLIGHT, await_unwanted)),
     row(CANCELLINGS,             ev.ResponseFailed,       of_response,         go(FAILED, remember_ended)),
@@ -357,8 +331,6 @@ RESPONSE = region(
     row(IN_PROGRESS,             ENDS_SESSION,           always,              go(FAILED, remember_own)),
     row(CANCELLINGS,             ENDS_SESSION,           always,              go(CANCELLED, remember_own)),
 
-    row(COMPLETED,               ev.BargedIn,             always,              stay(note_cut)),
-    row(COMPLETED,               ev.AnswerFailed,         always,              stay(note_broken_off)),
     row((FAILED, INCOMPLETE, CANCEL_IN_FLIGHT), ev.AnswerFailed, told_to_wait, stay(log_wait)),
     row((*IDLE, REQUESTED, WITHDRAWN, IN_PROGRESS, *CANCELLINGS), ev.ResponseEnded, always, stay(remember_ended)),
     row(LIVE,                    (ev.ErrorReceived, ev.CancelRefused), harmless, stay(log_debug)),

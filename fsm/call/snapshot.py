@@ -71,8 +71,8 @@ class Response(Record):
     """Ids that are done with, the oldest first, at most `Policy.remembered_ids` (R06, R07)."""
     unwanted: tuple[str, ...] = ()
     """Responses that were cancelled at their birth while this one was generated, and whose end is awaited (R73)."""
-    broken: tuple[str, ...] = ()
-    """The last two that did not come to their end, or were not heard to it: as many as may be heard still."""
+    completed: tuple[str, ...] = ()
+    """Those that may be heard, or were as they completed, and have completed (R42)."""
     called: bool = False
     """Did the response call a tool, so that it need not be heard (R91)?"""
     over_speech: bool = False
@@ -102,6 +102,8 @@ class Playout(Record):
     """Does what follows, if anything does?"""
     notice: bool = False
     """Is what is said a notice, which is heard to its end whatever the caller says (R36)?"""
+    heard_out: str = ""
+    """The last response of which all that had to be heard was heard (R42, R91)."""
 
 
 @attrs.frozen(repr=False)

@@ -13,7 +13,6 @@ from fsm.call.common import closing
 from fsm.call.effects import DeleteItem, Effect, Level, Log, RewriteItem, TruncateItem
 from fsm.call.guards import (
     AUDIBLE,
-    cancelling,
     ended_before,
     heard_whole,
     known,
@@ -60,8 +59,7 @@ def over_unheard(call: Call, _: ev.PlayoutOver) -> bool:
 
 def given_up(call: Call, _: ev.PlayoutOver) -> bool:
     """Is a response over that failed, or was cancelled and its end does not come, and that was not flushed (R97)?"""
-    cancelled = call.playout.id in call.response.broken or (call.playout.id == call.response.id and cancelling(call, None))
-    return cancelled and call.playout.id not in call.truncation.awaited
+    return call.playout.id not in call.response.completed and call.playout.id not in call.truncation.awaited
 
 
 def late(call: Call, event: Named) -> bool:

@@ -88,20 +88,20 @@ def wander(
     start: N,
     move: Callable[[N], Move[N] | None],
     faults: Callable[[N], Sequence[str]],
-    news: Callable[[], Hashable],
+    like: Callable[[N], Hashable],
     *,
     steps: int,
     length: int,
     chance: Callable[[], float],
 ) -> Space[N]:
-    """Go at random, in walks of `length` steps, each from a node to which a step led that brought news; `steps` in all.
+    """Go at random, in walks of `length` steps, each from a node that was news; `steps` in all.
 
-    `move` is one thing that happens in a node, by chance, None if nothing came of it; `news` says of the last one what it was like, and
-    what it was never like before is news (coverage-guided, as fuzzers go). `chance` gives a number from 0 up to 1: a walk begins the
-    likelier in a node the later that was found.
+    `move` is one thing that happens in a node, by chance, None if nothing came of it; `like` says what a node is like, and one like none
+    before is news (coverage-guided, as fuzzers go). `chance` gives a number from 0 up to 1: a walk begins the likelier in a node the
+    later that was found.
     """
     space = Space([start])
-    number, met, begins = {start: 0}, {news()}, [0]
+    number, met, begins = {start: 0}, {like(start)}, [0]
     _note(space, 0, None, faults(start))
     for step in range(steps):
         if step % length == 0:
@@ -110,8 +110,8 @@ def wander(
         if taken is None or not _take(space, number, at, taken, faults):
             continue
         at = number[taken.target]
-        if news() not in met:
-            met.add(news())
+        if (new := like(taken.target)) not in met:
+            met.add(new)
             begins.append(at)
     space.explored = len(space.nodes)
     return space

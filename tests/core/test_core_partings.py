@@ -34,6 +34,7 @@ def test_a_goodbye_that_was_heard_ends_the_call_and_one_that_is_heard_waits() ->
     now(ended, ev.GoodbyeSaid, "r1")
     assert over(ended)
     now(foreign, ev.GoodbyeSaid, "r9")
+    now(put(foreign, "response", states.COMPLETED, id="r2"), ev.GoodbyeSaid, "r1")
     now(nameless, ev.GoodbyeSaid, "")
     silent = put(idle(), "response", states.IN_PROGRESS, id="r1")
     now(silent, ev.GoodbyeSaid, "r1")
@@ -41,7 +42,7 @@ def test_a_goodbye_that_was_heard_ends_the_call_and_one_that_is_heard_waits() ->
         script.expects(hangup=states.STAYING)
     for goodbye, response_id in (("r1", "r1"), ("r1", "r2"), ("r2", "r2")):
         script = put(playing_out(), "playout", states.PLAYING, next_id="r2")
-        put(script, "response", states.COMPLETED, id=response_id, ended=("r1",))
+        put(script, "response", states.COMPLETED, id=response_id, ended=("r1",), completed=("r1", response_id))
         now(script, ev.GoodbyeSaid, goodbye)
         script.expects(hangup=states.GOODBYE)
         assert script.call.hangup.id == goodbye
@@ -144,7 +145,7 @@ def test_a_goodbye_of_which_nothing_was_heard_is_none_though_nobody_waits_for_it
         now(script, ev.TurnDismissed)
         now(script, ev.GoodbyeSaid, "r1")
         script.expects(hangup=states.STAYING)
-        assert script.call.response.broken == ("r1",)
+        assert script.call.playout.heard_out == ""
 
 
 def test_a_goodbye_whose_session_goes_before_its_end_is_none() -> None:
@@ -194,19 +195,78 @@ def test_a_goodbye_that_the_caller_cut_off_is_none_though_they_said_nothing() ->
             script.expects(response=states.COMPLETED, playout=states.SILENT)
             now(script, ev.GoodbyeSaid, heard_id)
             script.expects(hangup=states.STAYING)
-            assert len(script.call.response.broken) <= 2
     for state in (*CANCELLINGS, states.CANCELLED):
         for playout in (states.SILENT, states.PLAYING):
-            script = put(put(playing_out(), "response", state, ended=()), "playout", playout)
+            script = put(put(playing_out(), "response", state, ended=(), completed=()), "playout", playout)
             now(script, ev.GoodbyeSaid, "r1")
             script.expects(hangup=states.STAYING)
 
 
-def test_no_more_goodbyes_are_remembered_as_cut_off_than_may_be_heard() -> None:
-    """R07."""
-    script = put(speaking(), "response", states.IN_PROGRESS, broken=("r8", "r9"))
-    now(script, ev.ResponseFailed, "r1", "boom")
-    assert script.call.response.broken == ("r9", "r1")
+def test_of_the_completed_no_more_are_remembered_than_may_be_heard() -> None:
+    """R06, R07, R42: the first end that is told of each counts, whatever else is awaited."""
+    beside = put(speaking(), "response", states.IN_PROGRESS, unwanted=("x1",))
+    now(beside, ev.ResponseCompleted, "r1")
+    now(beside, ev.GoodbyeSaid, "r1")
+    beside.expects(response=states.CANCEL_IN_FLIGHT, hangup=states.GOODBYE)
+    script = put(put(playing_out(), "playout", states.PLAYING, next_id="r2"), "response", states.IN_PROGRESS, id="r2")
+    assert script.call.response.completed == ("r1",)
+    now(script, ev.AudioArrived, "r2", "i2")
+    now(script, ev.ResponseCompleted, "x9")
+    now(script, ev.ResponseCompleted, "r2")
+    now(script, ev.ResponseCompleted, "r2")
+    assert script.call.response.completed == ("r1", "r2")
+    put(put(script, "playout", states.PLAYING, id="r2", next_id="r3"), "response", states.IN_PROGRESS, id="r3")
+    now(script, ev.ToolCalled, "t1", "look_up", "{}", "r3")
+    now(script, ev.ResponseCompleted, "r3")
+    assert script.call.response.completed == ("r2", "r3")
+    put(put(script, "playout", states.PLAYING, id="r3", next_id="r4"), "response", states.IN_PROGRESS, id="r4")
+    now(script, ev.ResponseFailed, "r4", "boom")
+    now(script, ev.ResponseCompleted, "r4")
+    assert "r4" not in script.call.response.completed
+
+
+def test_what_was_heard_out_is_what_the_device_played_to_its_end() -> None:
+    """R42, R91: not what was flushed, nor what was never heard; the one behind it is another."""
+    whole, followed, behind, unheard, stalled, cut = (playing_out() for _ in range(6))
+    put(whole, "truncation", states.IN_STEP, cut=("r1",))
+    for script, arrived in ((followed, ""), (behind, "r2"), (unheard, "")):
+        put(put(script, "playout", states.PLAYING, next_id="r2", arrived_id=arrived), "response", states.IN_PROGRESS, id="r2")
+    for script in (whole, followed, behind):
+        now(script, ev.PlayoutFinished, "r1", 1000.0)
+        assert script.call.playout.heard_out == "r1"
+    put(put(unheard, "response", states.IN_PROGRESS, called=True), "playout", states.STARVED, heard=False)
+    expired(unheard, "playout")
+    unheard.expects(playout=states.ADMITTED)
+    assert unheard.call.playout.heard_out == ""
+    expired(put(put(stalled, "response", states.COMPLETED, called=True), "playout", states.PLAYING), "playout")
+    barge(put(cut, "response", states.COMPLETED, called=True))
+    for script in (stalled, cut):
+        script.expects(playout=states.SILENT, response=states.COMPLETED)
+        assert script.call.playout.heard_out == ""
+        now(script, ev.HangupRequested, "r1", "done")
+        script.expects(hangup=states.STAYING)
+
+
+def test_a_goodbye_that_is_told_when_the_device_had_stalled_ends_no_call() -> None:
+    """R42, R91: it was synthesised, its turn was a notice, and nothing of it was played."""
+    script = answering(voice="chatterbox")
+    now(script, ev.SentenceCut, "r1", 1, "Goodbye.", "r1.a")
+    now(script, ev.ResponseCompleted, "r1")
+    now(script, ev.SentenceSynthesised, ONE, 900.0)
+    expired(script, "playout")
+    script.expects(playout=states.SILENT)
+    now(script, ev.GoodbyeSaid, "r1")
+    script.expects(hangup=states.STAYING)
+
+
+def test_a_goodbye_that_took_too_long_and_was_cut_by_the_caller_is_none_though_it_completes() -> None:
+    """R42, R45: all that had come of it was heard, and its cancel was too late."""
+    for playout in (states.TAIL, states.STARVED):
+        script = put(put(speaking(), "playout", playout, heard=True), "response", states.CANCEL_IN_FLIGHT)
+        barge(put(script, "pending", states.NOTHING, asked=()))
+        now(script, ev.ResponseCompleted, "r1")
+        now(script, ev.GoodbyeSaid, "r1")
+        script.expects(hangup=states.STAYING, response=states.COMPLETED)
 
 
 def test_a_goodbye_of_which_the_device_plays_nothing_was_not_heard() -> None:

@@ -103,19 +103,12 @@ def climbing(node: int, rng: Random) -> Move[int] | None:
 
 def walked(steps: int, news: bool, seed: int = 1) -> Space[int]:
     """Walks of five steps, from where each new number was found, if that is news."""
-    seen: list[int] = []
-
     rng = Random(seed)
-
-    def move(node: int) -> Move[int] | None:
-        taken = climbing(node, rng)
-        seen.append(node if taken is None else taken.target)
-        return taken
 
     def told(node: int) -> list[str]:
         return ["ten"] if node == 10 else []
 
-    return wander(0, move, told, lambda: seen[-1] if news and seen else 0, steps=steps, length=5, chance=rng.random)
+    return wander(0, lambda node: climbing(node, rng), told, lambda node: node if news else 0, steps=steps, length=5, chance=rng.random)
 
 
 def test_a_walk_goes_on_from_what_was_new_and_so_gets_further() -> None:

@@ -113,7 +113,7 @@ _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("outage", "turns outage opening", {"greeting": True, "faults": 2}),
     ("outage", "goodbye outage answering", {"greeting": False, "faults": 2}),
     ("tools", "turns tools", {"tools_at_once": 2}),
-    ("tools", "speech tools twice late answering", {"greeting": False, "tools_at_once": 2, "remembered_ids": 2}),
+    ("tools", "speech tools twice late unasked answering", {"greeting": False, "tools_at_once": 2, "remembered_ids": 2}),
     ("memory", "turns memory items whole", {"sentences": 2, "queued_sentences": 4}),
     ("memory", "speech memory items late answering", {"greeting": False, "sentences": 2, "queued_sentences": 4}),
     ("speech", "speech", {}),
