@@ -53,6 +53,8 @@ class Model:
         self.steps = 0
         self.kinds: set[type] = set()
         self.rows: set[tuple[Row, ...]] = set()
+        self.answered: tuple[Row, ...] = ()
+        """The rows that answered the last step."""
         self.memory = "memory" in plan.parts
         self.begun = tuple(_beginning(plan))
         call, world = start(plan.policy), begin(plan.policy)
@@ -206,6 +208,7 @@ class Model:
             answer = self.machine.step(call, event)
         except Exception as error:  # whatever it is, it is what is looked for
             return Move(happening, node, (f"{Rule.RAISES}: {type(error).__name__}: {error}",))
+        self.answered = answer.rows
         self.rows.add(answer.rows)
         self.kinds.add(type(event))
         self.kinds.update(answer.signals)
