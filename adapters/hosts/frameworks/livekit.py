@@ -93,6 +93,8 @@ class _Generation:
     def __init__(self) -> None:
         self.messages: Any = utils.aio.Chan()
         self.functions: Any = utils.aio.Chan()
+        self.offered_to = 0
+        """Which of the agents was told of it last."""
         self.over = self.ended = False
         """Is nothing more of it heard; has the model made all of it?"""
         self.open: dict[str, tuple[Any, Any]] = {}
@@ -110,6 +112,12 @@ class _Generation:
                 llm.MessageGeneration(message_id=item_id, text_stream=words, audio_stream=sound, modalities=modalities)
             )
         return self.open[item_id]
+
+    def told(self, response_id: str, *, asked: bool) -> Any:
+        """The event that tells of it; `asked`: did the framework ask for it?"""
+        return llm.GenerationCreatedEvent(
+            message_stream=self.messages, function_stream=self.functions, user_initiated=asked, response_id=response_id
+        )
 
     def close(self) -> None:
         """Nothing more is heard of it."""
@@ -143,10 +151,31 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         self._answered: set[str] = set()
         """and of them those that were answered since the last response began."""
         self._replies: list[asyncio.Future[Any]] = []
+        self._agents = 0
+        """How many agents have come,"""
+        self._deserted = False
+        """and has the last of them left, and no other come?"""
         self.guard = Guard(self, settings=self._settings, **model.place)
         self._holding = asyncio.create_task(self.guard.hold())
 
     # What the framework asks for.
+
+    def on(self, event: Any, callback: Any = None) -> Any:
+        """An agent takes over: what began since the one before was leaving, and nobody took, is told again.
+
+        The package drops a generation that begins while agents change ("skipping new realtime generation").
+        """
+        listening = super().on(event, callback)
+        if event == "generation_created":
+            self._deserted = False
+            self._agents += 1
+            self._loop.call_soon(self._offer_again)
+        return listening
+
+    def off(self, event: Any, callback: Any) -> None:
+        """An agent leaves."""
+        super().off(event, callback)
+        self._deserted |= event == "generation_created"
 
     @property
     def chat_ctx(self) -> Any:
@@ -224,8 +253,8 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         """What the caller says is never thrown away."""
 
     def interrupt(self) -> None:
-        """Stop what is said, unless the core has stopped it already."""
-        if any(not one.over for one in self._generations.values()):
+        """Stop what is said, unless the core has stopped it already; between two agents it is for the one who comes."""
+        if not self._deserted and any(not one.over for one in self._generations.values()):
             self.guard.interrupt()
 
     def truncate(self, **_: Any) -> None:
@@ -321,15 +350,19 @@ class CallfsmSession(llm.RealtimeSession):  # type: ignore[misc]
         # Whoever does not wait any more takes no answer from the caller.
         self._replies = [one for one in self._replies if not one.done()]
         reply = self._replies.pop(0) if self._replies else None
-        created = llm.GenerationCreatedEvent(
-            message_stream=generation.messages,
-            function_stream=generation.functions,
-            user_initiated=reply is not None,
-            response_id=response_id,
-        )
-        self._tell("generation_created", created)
+        created = generation.told(response_id, asked=reply is not None)
+        self._loop.call_soon(self._offer, generation, created)
         if reply is not None:
             reply.set_result(created)
+
+    def _offer(self, generation: _Generation, created: Any) -> None:
+        generation.offered_to = self._agents
+        self.emit("generation_created", created)
+
+    def _offer_again(self) -> None:
+        for response_id, one in self._generations.items():
+            if not one.over and one.offered_to != self._agents and (not one.open or not one.messages.empty()):
+                self._offer(one, one.told(response_id, asked=False))
 
     def _close(self, response_id: str, *, heard: bool) -> None:
         generation = self._generations[response_id]
