@@ -266,20 +266,33 @@ def test_a_call_without_its_device_is_refused_in_one_line(tmp_path: Path) -> Non
 
 # A whole call.
 
+CALLS = 3
+"""Calls whose device a busy machine may starve."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def whole_call(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Future[tuple[int, str, Path]]"]:
     """A call by the command line, on a sound system of its own, held while the other tests run; what it gave, and its folder."""
-    system, out = Pulse(echo_db=-20.0), tmp_path_factory.mktemp("whole") / "out"
-    arguments = ("--device", "speaker", "--microphone", "microphone", "--voice", "realtime", "--vad", "local", "--out", out)
-    process = begin_callfsm("call", *arguments, *PATIENTLY, **system.variables)
     with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(_hold, tmp_path_factory.mktemp("whole"))
+
+
+def _hold(folder: Path) -> tuple[int, str, Path]:
+    """A call that a busy machine spoils, as its sound stands still, is held again."""
+    for number in range(CALLS):
+        system, out = Pulse(echo_db=-20.0), folder / f"call{number}"
+        arguments = ("--device", "speaker", "--microphone", "microphone", "--voice", "realtime", "--vad", "local", "--out", out)
+        process = begin_callfsm("call", *arguments, *PATIENTLY, **system.variables)
         try:
-            yield thread.submit(_converse, process, system, out)
+            return _converse(process, system, out)
+        except AssertionError as error:
+            if number == CALLS - 1 or "the audio device failed" not in str(error):
+                raise
         finally:
             process.kill()
             process.wait(PATIENCE_S)
-    system.close()
+            system.close()
+    raise AssertionError("no call was held")
 
 
 def _converse(process: "subprocess.Popen[str]", system: Pulse, out: Path) -> tuple[int, str, Path]:
