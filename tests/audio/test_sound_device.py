@@ -277,22 +277,21 @@ def whole_call(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Future[tup
         yield thread.submit(_hold, tmp_path_factory.mktemp("whole"))
 
 
-def _hold(folder: Path) -> tuple[int, str, Path]:
+def _hold(folder: Path, calls: int = CALLS) -> tuple[int, str, Path]:
     """A call that a busy machine spoils, as its sound stands still, is held again."""
-    for number in range(CALLS):
-        system, out = Pulse(echo_db=-20.0), folder / f"call{number}"
-        arguments = ("--device", "speaker", "--microphone", "microphone", "--voice", "realtime", "--vad", "local", "--out", out)
-        process = begin_callfsm("call", *arguments, *PATIENTLY, **system.variables)
-        try:
-            return _converse(process, system, out)
-        except AssertionError as error:
-            if number == CALLS - 1 or "the audio device failed" not in str(error):
-                raise
-        finally:
-            process.kill()
-            process.wait(PATIENCE_S)
-            system.close()
-    raise AssertionError("no call was held")
+    system, out = Pulse(echo_db=-20.0), folder / f"call{calls}"
+    arguments = ("--device", "speaker", "--microphone", "microphone", "--voice", "realtime", "--vad", "local", "--out", out)
+    process = begin_callfsm("call", *arguments, *PATIENTLY, **system.variables)
+    try:
+        return _converse(process, system, out)
+    except AssertionError as error:
+        if calls == 1 or "the audio device failed" not in str(error):
+            raise
+    finally:
+        process.kill()
+        process.wait(PATIENCE_S)
+        system.close()
+    return _hold(folder, calls - 1)
 
 
 def _converse(process: "subprocess.Popen[str]", system: Pulse, out: Path) -> tuple[int, str, Path]:

@@ -247,15 +247,17 @@ def test_what_was_heard_out_is_what_the_device_played_to_its_end() -> None:
         script.expects(hangup=states.STAYING)
 
 
-def test_a_goodbye_that_is_told_when_the_device_had_stalled_ends_no_call() -> None:
-    """R42, R91: it was synthesised, its turn was a notice, and nothing of it was played."""
-    script = answering(voice="chatterbox")
-    now(script, ev.SentenceCut, "r1", 1, "Goodbye.", "r1.a")
+def test_a_notice_that_says_goodbye_and_is_never_played_ends_no_call_though_that_is_told_late() -> None:
+    """R42, R91, R93: it was synthesised, the device plays nothing of it, and it is to be said again."""
+    script = idle(voice="chatterbox")
+    now(script, ev.NoticeRequested, "We close now. Goodbye.")
+    now(script, ev.ResponseCreated, "r1")
+    now(script, ev.SentenceCut, "r1", 1, "We close now. Goodbye.", "r1.a")
     now(script, ev.ResponseCompleted, "r1")
     now(script, ev.SentenceSynthesised, ONE, 900.0)
     expired(script, "playout")
-    script.expects(playout=states.SILENT)
-    now(script, ev.GoodbyeSaid, "r1")
+    script.expects(playout=states.SILENT, response=states.COMPLETED, pending=states.PAUSED)
+    now(put(script, "turn", states.QUIET, turns=2), ev.GoodbyeSaid, "r1")
     script.expects(hangup=states.STAYING)
 
 

@@ -96,7 +96,7 @@ DAILY = 4
 MOST, DEEP_MOST = 1_000, 100_000
 """How many of the nearest states of a plan are explored."""
 WALKED, DEEP_WALKED = 2_000, 100_000
-"""How many steps are gone at random with each combination of choices: as many as leave a daily run within three minutes on two cores."""
+"""How many steps are gone at random with each combination of choices: as many as leave a daily run within four minutes on two cores."""
 _BOUNDS = ("faults", "responses", "sentences", "notices", "most", "steps")
 _KINDS: list[tuple[str, str, dict[str, Any]]] = [
     ("keypad", "turns keys", {"dtmf_digits": 2}),
