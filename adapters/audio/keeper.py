@@ -36,6 +36,8 @@ HANG_S = 3.0
 """A driver that has not answered for this long, or for up to twice as long, hangs; a frozen sound server makes it so."""
 CLOSE_S = 2.0
 """How long closing may take; a driver that hangs is left behind."""
+THREADS = "callfsm "
+"""How the threads' names begin: one that is still there when its stream is over hangs in its driver."""
 
 Callback = Callable[[Any, int, Any], None]
 """What fills or takes a block: its sound, its frames, PortAudio's times of it."""
@@ -89,7 +91,7 @@ class Keeper:
         """Keep the stream until cancelled. Raises SoundLost, and what was raised in the thread or in a callback."""
         self._ring = ring
         with Wake() as over:
-            threading.Thread(target=self._serve, args=(over.ring,), name=f"callfsm {self._endpoint.kind}", daemon=True).start()
+            threading.Thread(target=self._serve, args=(over.ring,), name=THREADS + self._endpoint.kind, daemon=True).start()
             try:
                 await self._watch(over)
             finally:

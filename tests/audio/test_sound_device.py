@@ -200,21 +200,30 @@ class _Voice:
 
 
 @each_backend
+@retaken
 async def test_a_device_that_comes_back_goes_on(tmp_path: Path) -> None:
     with sound_system() as pulse:
         call = Call(tmp_path / "call.wav")
+
+        def failed() -> bool:
+            return any(isinstance(event, ev.DeviceFailed) for event in call.posted)
+
+        def goes_on(since: int) -> bool:
+            played = any(isinstance(event, ev.PlayoutProgressed) for event in call.posted[since:])
+            return failed() or (played and len(call.heard) > 9_600)
+
         async with call.held():
             await call.say(20.0)
             await anyio.to_thread.run_sync(pulse.kill)
             await anyio.to_thread.run_sync(pulse.start)
-            await call.until(lambda: call.device.counts["reopened"] >= 2)
+            await call.until(lambda: failed() or call.device.counts["reopened"] >= 2)
             call.heard.clear()
-            call.posted.clear()
-            await call.until_posted(ev.PlayoutProgressed)
-            await call.until(lambda: len(call.heard) > 9_600)
-    assert not [event for event in call.posted if isinstance(event, ev.DeviceFailed)]
+            await call.until(partial(goes_on, len(call.posted)))
+    # a driver may hang for ever where its sound system dies beneath it
+    assert not failed(), call.posted[-1]
 
 
+@retaken
 async def test_a_device_that_stays_away_ends_the_call_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_keeper, "REOPEN_S", 0.5)
     with sound_system() as pulse:
@@ -223,8 +232,8 @@ async def test_a_device_that_stays_away_ends_the_call_and_says_why(tmp_path: Pat
             await call.say(20.0)
             await anyio.to_thread.run_sync(pulse.kill)
             failed = await call.until_posted(ev.DeviceFailed)
-            assert "'speaker'" in failed.reason or "'microphone'" in failed.reason
-            assert "plug it in" in failed.reason
+    assert "'speaker'" in failed.reason or "'microphone'" in failed.reason
+    assert "plug it in" in failed.reason
     caller, _ = channels(tmp_path / "call.wav")
     assert len(caller), "the recording is whole"
 

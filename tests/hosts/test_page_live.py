@@ -155,7 +155,7 @@ def test_the_loudspeaker_is_silent_within_50_ms_of_the_callers_first_sound(held:
     assert cuts
     spoken = [at for at in cuts if any(level > 0.02 for ms, level in tapped if at - 120 < ms < at)]
     assert spoken, "at none of them the voice was heard"
-    assert not [(ms - at, level) for at in spoken for ms, level in tapped if at + 50 < ms < at + 140 and level > 0.005]
+    assert not [(ms - at, level) for at in spoken for ms, level in tapped if at + 50 < ms < at + 100 and level > 0.005]
 
 
 def test_what_the_page_showed_live_is_what_the_trace_says(held: Held) -> None:

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapters.audio.device import SoundDevice
+from adapters.audio.keeper import THREADS
 from adapters.seam.ports import RATE_HZ
 from fsm.call import effects as fx, events as ev
 from tests.shared.shell import PATIENCE_S
@@ -272,12 +273,12 @@ def sound_system(**settings: float) -> Iterator[Pulse]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        library._terminate()
         pulse.close()
-        library._initialize()
+        _again(library)
 
 
 def _again(library: object) -> None:
-    """Have PortAudio look for devices again: it does so once, when it is loaded."""
-    library._terminate()
-    library._initialize()
+    """Have PortAudio look for devices again: it does so once, when it is loaded. Where a driver hangs it would wait for that, for ever."""
+    if not any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
+        library._terminate()
+        library._initialize()
